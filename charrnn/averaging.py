@@ -1,0 +1,32 @@
+"""An exponential average of the weights: steadier than the weights themselves."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from charrnn.model import CharModel
+
+
+class WeightAverage:
+    """A second model whose weights follow those of the first.
+
+    After step t (from 0) the average moves towards the weights by 1 - decay of the way, or by
+    9 / (t + 10) while that is more, so that the random start is soon forgotten.
+
+    Args:
+        model: copied as the start of the average.
+        decay: share of the average that stays at each step.
+    """
+
+    def __init__(self, model: CharModel, decay: float) -> None:
+        self.model = copy.deepcopy(model).requires_grad_(False)
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, model: CharModel, step: int) -> None:
+        """Move towards the model's weights after the step of that number."""
+        share = 1 - min(self.decay, (step + 1) / (step + 10))
+        for average, weight in zip(self.model.parameters(), model.parameters(), strict=True):
+            average.lerp_(weight, share)

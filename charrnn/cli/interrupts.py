@@ -1,0 +1,66 @@
+"""Ctrl-C and SIGTERM: at once where nothing can be lost, at the next safe moment where it can."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked the program to end; it exits with 128 + the signal's number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+
+
+class Stop:
+    """Remembers the signal that asked for an end; a second one leaves the program there and then."""
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+
+    def request(self, number: int) -> None:
+        """Take note of a signal."""
+        if self._number is not None:
+            os._exit(128 + number)
+        self._number = number
+
+    def check(self) -> None:
+        """Raise Interrupted if a signal has come: to be called when all is saved."""
+        if self._number is not None:
+            raise Interrupted(self._number)
+
+    def __bool__(self) -> bool:
+        return self._number is not None
+
+
+def install() -> None:
+    """Make both signals raise Interrupted."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    for number in SIGNALS:
+        signal.signal(number, leave)
+
+
+@contextmanager
+def deferred() -> Iterator[Stop]:
+    """Within, signals are only remembered, for the code there to end at a moment of its choice."""
+    stop = Stop()
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        stop.request(number)
+
+    before = {number: signal.signal(number, remember) for number in SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

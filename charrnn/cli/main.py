@@ -1,0 +1,88 @@
+"""The program: its commands, and the one place where an error becomes a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from charrnn import __version__
+from charrnn.cli import evaluate, interrupts, sample, terminal, train
+from charrnn.cli.options import Debugging
+from charrnn.errors import CharrnnError
+
+
+class Boundary(TyperGroup):
+    """Runs a command; what it raises ends here."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+        except CharrnnError as problem:
+            _report(str(problem))
+            raise typer.Exit(problem.exit_code) from None
+        except interrupts.Interrupted as signal:
+            raise typer.Exit(signal.exit_code) from None
+        except BrokenPipeError:
+            _abandon_stdout()
+            raise typer.Exit(0) from None
+        except (RuntimeError, MemoryError) as problem:
+            if isinstance(problem, typer.Exit | typer.Abort):
+                raise
+            if isinstance(problem, MemoryError) or "allocate memory" in str(problem):
+                _report("there is not enough memory for this. Try a smaller --hidden or --batch.")
+                raise typer.Exit(CharrnnError.exit_code) from None
+            raise
+
+
+def _report(message: str) -> None:
+    if Debugging.wanted:
+        traceback.print_exc()
+    terminal.error(message)
+
+
+def _abandon_stdout() -> None:
+    """Let the interpreter's own flush at exit go nowhere: nobody reads on."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+app = typer.Typer(
+    cls=Boundary,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train a character-level recurrent language model on your own text, and use it.",
+    epilog="charrnn train corpus.txt, then charrnn sample --temp 0.8, then charrnn eval",
+)
+app.command("train")(train.train)
+app.command("sample")(sample.sample)
+app.command("eval")(evaluate.evaluate)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"charrnn {__version__}\n")
+        raise typer.Exit()
+
+
+@app.callback()
+def program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """Train a character-level recurrent language model on your own text, and use it."""
+
+
+def main() -> None:
+    """Run the program on the command line's arguments."""
+    interrupts.install()
+    app()

@@ -1,0 +1,129 @@
+"""charrnn sample: draw text from a model."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from charrnn.cli import terminal
+from charrnn.cli.options import Debug, Json, Model, Unknown, option, pick
+from charrnn.config import ComputeConfig, SampleConfig
+from charrnn.errors import CorpusError, UsageError
+
+if TYPE_CHECKING:
+    from charrnn.alphabet import Alphabet
+    from charrnn.sample import Piece
+
+_BETWEEN_SAMPLES = b"\n\n"
+
+
+def sample(
+    ctx: typer.Context,
+    model: Model = None,
+    temp: Annotated[float, option(SampleConfig, "temp", "--temperature")] = SampleConfig.temp,
+    length: Annotated[int, option(SampleConfig, "length")] = SampleConfig.length,
+    prime: Annotated[
+        str,
+        typer.Option(help="Text that the model reads first; - reads it from standard input."),
+    ] = "",
+    top_k: Annotated[int, option(SampleConfig, "top_k")] = SampleConfig.top_k,
+    top_p: Annotated[float, option(SampleConfig, "top_p")] = SampleConfig.top_p,
+    min_p: Annotated[float, option(SampleConfig, "min_p")] = SampleConfig.min_p,
+    count: Annotated[int, option(SampleConfig, "count")] = SampleConfig.count,
+    stop: Annotated[list[str] | None, option(SampleConfig, "stop")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Seed: the same gives the same text. Left out: another each time.", min=0),
+    ] = None,
+    unknown: Unknown = "error",
+    device: Annotated[str, option(ComputeConfig, "device")] = "cpu",
+    threads: Annotated[int | None, option(ComputeConfig, "threads")] = 1,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Let a terminal obey control characters in the text.")
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Draw text from a model, character by character.
+
+    charrnn sample --temp 0.8
+    charrnn sample --prime "Once, when the river was low," --length 300
+    charrnn sample runs/tales/best.safetensors --count 5 --stop $'\\n' --json
+    """
+    config = pick(SampleConfig, {**ctx.params, "stop": tuple(stop or ())})
+    if seed is None:
+        seed = secrets.randbits(32)
+    from charrnn.device import choose_device, set_threads
+    from charrnn.modelfile import read_model
+    from charrnn.run import find_model
+    from charrnn.sample import in_order
+    from charrnn.sample import sample as draw_samples
+
+    set_threads(threads)
+    loaded = read_model(find_model(model))
+    alphabet = loaded.alphabet
+    text = _read_prime() if prime == "-" else prime
+    ids = alphabet.encode(alphabet.symbols(text), unknown)
+    for given in config.stop:
+        if alphabet.count_unknown(alphabet.symbols(given)):
+            raise UsageError(f"--stop {given!r} has characters the model never writes")
+    network = loaded.network(choose_device(device))
+    pieces = in_order(draw_samples(network, alphabet, config, ids, seed))
+    if as_json:
+        _print_objects(pieces, alphabet, text, seed)
+    else:
+        _print_text(pieces, alphabet, text, raw)
+
+
+def _read_prime() -> str:
+    data = sys.stdin.buffer.read()
+    try:
+        return data.decode()
+    except UnicodeDecodeError as problem:
+        raise CorpusError(f"standard input: byte {problem.start:,} is not UTF-8") from None
+
+
+def _print_text(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, raw: bool) -> None:
+    """Stream one sample after another; on a terminal each after its prime, which goes to stderr."""
+    output = terminal.TextOutput(raw)
+    on_terminal = sys.stdout.isatty() and sys.stderr.isatty()
+    begun = -1
+    for piece in pieces:
+        if piece.sample != begun:
+            if piece.sample:
+                output.write(_BETWEEN_SAMPLES)
+            if on_terminal and prime:
+                sys.stderr.write(f"\033[2m{terminal.visible(prime)}\033[0m")
+                sys.stderr.flush()
+            begun = piece.sample
+        output.write(alphabet.to_bytes(piece.symbols))
+    if on_terminal:
+        sys.stderr.write("\n")
+
+
+def _print_objects(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, seed: int) -> None:
+    """Print one object for each sample."""
+    symbols = ""
+    for piece in pieces:
+        symbols += piece.symbols
+        if not piece.last:
+            continue
+        data = alphabet.to_bytes(symbols)
+        described = {
+            "text": data.decode("utf-8", "replace"),
+            "prime": prime,
+            "seed": seed,
+            "sample": piece.sample,
+            "characters": len(symbols),
+            "seconds": piece.seconds,
+            "chars_per_second": len(symbols) / max(piece.seconds, 1e-9),
+        }
+        if alphabet.kind == "bytes":
+            described["base64"] = base64.b64encode(data).decode()
+        terminal.print_json(described)
+        symbols = ""

@@ -1,0 +1,82 @@
+"""What the program says: results on stdout, everything else on stderr, nothing that obeys a model."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_BIDI = [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C]
+_MARKS = {
+    **{code: chr(0x2400 + code) for code in range(0x20)},
+    0x7F: "\u2421",
+    **{code: f"<U+{code:04X}>" for code in [*range(0x80, 0xA0), *_BIDI]},
+}
+_IN_TEXT = {code: mark for code, mark in _MARKS.items() if chr(code) not in "\n\t"}
+
+
+def visible(text: str) -> str:
+    """A text with its control characters shown as marks, newlines and tabs excepted.
+
+    Escape sequences, carriage returns and marks that reverse the writing direction would be obeyed
+    by a terminal; a model may have learnt them, and a path may hold them.
+    """
+    return text.translate(_IN_TEXT).encode("utf-8", "backslashreplace").decode()
+
+
+def note(message: str) -> None:
+    """Tell the user something in passing, on stderr."""
+    sys.stderr.write(visible(message) + "\n")
+    sys.stderr.flush()
+
+
+def error(message: str) -> None:
+    """Tell the user what went wrong, on stderr."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console.print(Text.assemble(("charrnn: ", "bold red"), visible(message)))
+
+
+def print_facts(facts: Mapping[str, str]) -> None:
+    """Print names and values on stdout, one pair for each line, aligned."""
+    width = max(map(len, facts))
+    lines = [f"{name:<{width}}  {visible(value)}" for name, value in facts.items()]
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print an object on one line of stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=True, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+class TextOutput:
+    """Writes drawn text to stdout as it comes: its exact bytes into a pipe or a file; on a
+    terminal, with control characters shown unless ``raw``.
+
+    Args:
+        raw: obey control characters on a terminal too.
+    """
+
+    def __init__(self, raw: bool) -> None:
+        self._exact = raw or not sys.stdout.isatty()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def write(self, data: bytes) -> None:
+        """Write some more, in UTF-8 or whatever bytes the model knows, and flush."""
+        if self._exact:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        else:
+            sys.stdout.write(visible(self._decoder.decode(data)))
+            sys.stdout.flush()
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Names as a reader's list, for messages."""
+    return ", ".join(names)

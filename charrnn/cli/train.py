@@ -1,0 +1,145 @@
+"""charrnn train: parse the command, settle what is to be done, and hand over to the training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from charrnn.cli.options import Debug, Encoding, Json, option, pick
+from charrnn.config import ComputeConfig, ModelConfig, TrainConfig
+from charrnn.errors import UsageError
+
+_MODEL = "Model"
+_TRAINING = "Training"
+_RUN = "Run"
+_FREE_ON_RESUME = frozenset(
+    {"sources", "run", "resume", "save_every", "show_samples", "device", "threads"}
+    | {"as_json", "debug"}
+)
+
+
+def train(
+    ctx: typer.Context,
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[TEXT]...",
+            help="Text files, folders, - for standard input, or a corpus by name (tales). "
+            "With --resume: the run to go on with; left out: the latest.",
+            show_default=False,
+        ),
+    ] = None,
+    cell: Annotated[str, option(ModelConfig, "cell", panel=_MODEL)] = ModelConfig.cell,
+    layers: Annotated[int, option(ModelConfig, "layers", panel=_MODEL)] = ModelConfig.layers,
+    hidden: Annotated[int, option(ModelConfig, "hidden", panel=_MODEL)] = ModelConfig.hidden,
+    embedding: Annotated[
+        int, option(ModelConfig, "embedding", panel=_MODEL)
+    ] = ModelConfig.embedding,
+    dropout: Annotated[float, option(ModelConfig, "dropout", panel=_MODEL)] = ModelConfig.dropout,
+    norm: Annotated[str, option(ModelConfig, "norm", panel=_MODEL)] = ModelConfig.norm,
+    epochs: Annotated[int | None, option(TrainConfig, "epochs", panel=_TRAINING)] = None,
+    steps: Annotated[int | None, option(TrainConfig, "steps", panel=_TRAINING)] = None,
+    minutes: Annotated[float | None, option(TrainConfig, "minutes", panel=_TRAINING)] = None,
+    window: Annotated[int, option(TrainConfig, "window", panel=_TRAINING)] = TrainConfig.window,
+    batch: Annotated[int, option(TrainConfig, "batch", panel=_TRAINING)] = TrainConfig.batch,
+    learning_rate: Annotated[
+        float, option(TrainConfig, "learning_rate", "--lr", panel=_TRAINING)
+    ] = TrainConfig.learning_rate,
+    warmup: Annotated[int, option(TrainConfig, "warmup", panel=_TRAINING)] = TrainConfig.warmup,
+    weight_decay: Annotated[
+        float, option(TrainConfig, "weight_decay", panel=_TRAINING)
+    ] = TrainConfig.weight_decay,
+    clip: Annotated[float, option(TrainConfig, "clip", panel=_TRAINING)] = TrainConfig.clip,
+    average: Annotated[
+        float, option(TrainConfig, "average", panel=_TRAINING)
+    ] = TrainConfig.average,
+    valid: Annotated[float, option(TrainConfig, "valid", panel=_TRAINING)] = TrainConfig.valid,
+    evaluations: Annotated[
+        int, option(TrainConfig, "evaluations", panel=_TRAINING)
+    ] = TrainConfig.evaluations,
+    seed: Annotated[int, option(TrainConfig, "seed", panel=_TRAINING)] = TrainConfig.seed,
+    encoding: Encoding = "utf-8",
+    as_bytes: Annotated[
+        bool, typer.Option("--bytes", help="Take every byte as a symbol; any file will do.")
+    ] = False,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="Run directory. Left out: runs/NAME of the corpus.", rich_help_panel=_RUN),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a run.", rich_help_panel=_RUN)
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the run there.", rich_help_panel=_RUN)
+    ] = False,
+    save_every: Annotated[
+        float,
+        typer.Option(help="Seconds between saves, evaluations apart.", min=0, rich_help_panel=_RUN),
+    ] = 30.0,
+    show_samples: Annotated[
+        bool,
+        typer.Option(
+            "--show-samples", help="Show some drawn text at each evaluation.", rich_help_panel=_RUN
+        ),
+    ] = False,
+    device: Annotated[str, option(ComputeConfig, "device", panel=_RUN)] = ComputeConfig.device,
+    precision: Annotated[
+        str, option(ComputeConfig, "precision", panel=_RUN)
+    ] = ComputeConfig.precision,
+    threads: Annotated[
+        int | None, option(ComputeConfig, "threads", panel=_RUN)
+    ] = ComputeConfig.threads,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model on your own text.
+
+    charrnn train novel.txt
+    charrnn train poems/ --minutes 3 --hidden 256 --dropout 0.2
+    charrnn train --resume
+    """
+    if resume:
+        _refuse_new_settings(ctx, overwrite)
+        from charrnn.cli.training import Manner, resume_training
+
+        chosen_device = device if _is_given(ctx, "device") else None
+        manner = Manner(save_every, show_samples, as_json)
+        resume_training(sources or [], run, chosen_device, threads, manner)
+        return
+    if not sources:
+        raise UsageError("name a text to train on: charrnn train FILE (or try: charrnn train tales)")
+    model_config = pick(ModelConfig, ctx.params)
+    train_config = pick(TrainConfig, ctx.params)
+    compute_config = pick(ComputeConfig, ctx.params)
+    from charrnn.cli.training import Manner, begin_training
+
+    begin_training(
+        sources,
+        run,
+        model_config,
+        train_config,
+        compute_config,
+        Manner(save_every, show_samples, as_json),
+        encoding=None if as_bytes else encoding,
+        overwrite=overwrite,
+    )
+
+
+def _is_given(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _refuse_new_settings(ctx: typer.Context, overwrite: bool) -> None:
+    """A resumed run keeps its settings: raise UsageError if others were given."""
+    if overwrite:
+        raise UsageError("--resume goes on with a run and --overwrite replaces it; give one of them")
+    given = [name for name in ctx.params if name not in _FREE_ON_RESUME and _is_given(ctx, name)]
+    if given:
+        options = ", ".join("--" + name.removeprefix("as_").replace("_", "-") for name in given)
+        raise UsageError(
+            f"a resumed run keeps its settings, so {options} cannot be given with --resume.\n"
+            "Begin a new run for other settings: leave --resume out and name a --run."
+        )

@@ -1,0 +1,244 @@
+"""A training run from its first save to its summary."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from charrnn.cli import interrupts, terminal
+from charrnn.cli.inputs import STDIN, gather, read_again, remember
+from charrnn.cli.progress import TrainingView
+from charrnn.config import ComputeConfig, ModelConfig, SampleConfig, SourceConfig, TrainConfig
+from charrnn.corpus import fit_corpus
+from charrnn.errors import CheckpointError, DivergedError
+from charrnn.model import count_parameters
+from charrnn.run import RUNS, RunDirectory, find_run, mark_latest
+from charrnn.sample import opening, sample
+from charrnn.session import Request, Session, begin, read_request, resume
+from charrnn.train import Checkpoint, Evaluating, Evaluation, Step
+
+_SHOWN_SAMPLE = SampleConfig(temp=0.8, length=300)
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a run is accompanied; nothing here changes its result.
+
+    Attributes:
+        save_every: seconds between saves.
+        show_samples: whether to show some drawn text at each evaluation.
+        as_json: whether the summary is JSON.
+    """
+
+    save_every: float
+    show_samples: bool
+    as_json: bool
+
+
+def begin_training(
+    sources: Sequence[str],
+    run_path: Path | None,
+    model: ModelConfig,
+    train: TrainConfig,
+    compute: ComputeConfig,
+    manner: Manner,
+    *,
+    encoding: str | None,
+    overwrite: bool,
+) -> None:
+    """Read the corpus, claim a run directory and train in it."""
+    name = corpus_name(sources[0])
+    run = RunDirectory(run_path or RUNS / name)
+    if not overwrite:
+        run.refuse_if_begun()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        paths = gather(sources, folder)
+        corpus = fit_corpus(paths, encoding)
+        for message in corpus.notes:
+            terminal.note(message)
+        stop = stack.enter_context(interrupts.deferred())
+        stack.enter_context(run.locked())
+        if not overwrite:
+            run.refuse_if_begun()
+        copies = [run.path / path.name if path.parent == folder else path for path in paths]
+        remembered = tuple(map(remember, sources, copies, [run] * len(copies)))
+        source = SourceConfig(paths=remembered, encoding=encoding)
+        session = begin(Request(source, model, train, compute), corpus, name)
+        stop.check()
+        run.clear()
+        for path, copy in zip(paths, copies, strict=True):
+            if copy != path:
+                shutil.move(path, copy)
+        _train(session, run, stop, manner)
+
+
+def resume_training(
+    named: Sequence[str],
+    run_path: Path | None,
+    device: str | None,
+    threads: int | None,
+    manner: Manner,
+) -> None:
+    """Go on with a run in its directory; device and threads may differ from before."""
+    run = RunDirectory(run_path or _run_of(named))
+    if not run.last.is_file():
+        raise CheckpointError(f"{run.path}: holds no run to go on with")
+    with interrupts.deferred() as stop, run.locked():
+        request, _ = read_request(run.last)
+        compute = request.compute
+        if device is not None:
+            compute = replace(compute, device=device)
+        if threads is not None:
+            compute = replace(compute, threads=threads)
+        corpus = read_again(run, request.source)
+        stop.check()
+        session = resume(run.last, corpus, replace(request, compute=compute))
+        run.forget_after(session.trainer.progress.evaluated_step)
+        if session.trainer.finished:
+            terminal.note(f"{run.path}: the run is complete; there is nothing left to train")
+        _train(session, run, stop, manner)
+
+
+def corpus_name(source: str) -> str:
+    """What a corpus, and its run, are called: the first source's name without its extension."""
+    if source == STDIN:
+        return "stdin"
+    path = Path(source).resolve() if Path(source).exists() else Path(source)
+    name = path.stem if path.is_file() else path.name
+    return "".join(c if c.isprintable() else "_" for c in name) or "corpus"
+
+
+def _run_of(named: Sequence[str]) -> Path:
+    """The run that the arguments of --resume stand for: a run, or the run of a corpus."""
+    if not named:
+        return find_run(None)
+    by_corpus = RUNS / corpus_name(named[0])
+    if by_corpus.is_dir() and not Path(named[0]).is_dir():
+        return by_corpus
+    return find_run(named[0])
+
+
+def _train(session: Session, run: RunDirectory, stop: interrupts.Stop, manner: Manner) -> None:
+    """Train to the end, saving as it goes; on a signal, save and leave."""
+    for message in session.notes:
+        terminal.note(message)
+    run.save_last(session.checkpoint())
+    mark_latest(run.path)
+    terminal.note(_describe(session))
+    trainer = session.trainer
+    try:
+        with TrainingView(trainer.progress.step, trainer.progress.total) as view:
+            _follow(session, run, view, stop, manner)
+    except DivergedError as problem:
+        raise DivergedError(f"{problem}\nThe last good checkpoint is {run.last}.") from None
+    except interrupts.Interrupted:
+        terminal.note(
+            f"stopped at step {trainer.progress.step:,} and saved; go on with: "
+            f"charrnn train --resume {shlex.quote(str(run.path))}"
+        )
+        raise
+    _summarise(session, run, manner)
+
+
+def _follow(
+    session: Session, run: RunDirectory, view: TrainingView, stop: interrupts.Stop, manner: Manner
+) -> None:
+    saved_at = time.monotonic()
+    for event in session.trainer.fit():
+        match event:
+            case Step():
+                view.step(event)
+            case Evaluating():
+                view.evaluating(event)
+            case Evaluation():
+                if event.improved:
+                    run.save_best(session.model_file(event).to_checkpoint())
+                run.append(_record(event))
+                view.evaluated(event)
+                if manner.show_samples:
+                    view.say(_draw(session))
+        due = isinstance(event, Checkpoint) or time.monotonic() - saved_at >= manner.save_every
+        if (due and not isinstance(event, Evaluating)) or stop:
+            run.save_last(session.checkpoint())
+            saved_at = time.monotonic()
+        stop.check()
+
+
+def _record(event: Evaluation) -> dict[str, object]:
+    return {
+        "event": "evaluation",
+        "step": event.step,
+        "epoch": event.epoch,
+        "train_seconds": event.train_seconds,
+        "train_nats_per_char": event.train_nats_per_char,
+        "valid_nats_per_char": event.valid_nats_per_char,
+        "chars_per_second": event.chars_per_second,
+    }
+
+
+def _draw(session: Session) -> str:
+    """Some text from the averaged weights; the same opening and seed at each evaluation."""
+    alphabet = session.alphabet
+    model = session.trainer.average.model
+    pieces = sample(model, alphabet, _SHOWN_SAMPLE, opening(alphabet), seed=0)
+    symbols = "".join(piece.symbols for piece in pieces)
+    return alphabet.to_bytes(symbols).decode("utf-8", "replace") + "\n"
+
+
+def _describe(session: Session) -> str:
+    request, trainer = session.request, session.trainer
+    model, compute = request.model, request.compute
+    parameters = count_parameters(trainer.model)
+    total = trainer.progress.total
+    length = f"{total:,} steps" if total else f"{request.train.minutes:g} minutes"
+    return (
+        f"{session.corpus.name}: {session.corpus.characters:,} characters, "
+        f"{len(session.alphabet):,} different; {model.cell} {model.layers} x {model.hidden}, "
+        f"{parameters:,} parameters; {length} on {compute.device} "
+        f"({compute.precision}, {compute.threads} threads)"
+    )
+
+
+def _summarise(session: Session, run: RunDirectory, manner: Manner) -> None:
+    trainer, model = session.trainer, session.request.model
+    progress = trainer.progress
+    best = progress.best_nats_per_char
+    result = {
+        "run": str(run.path),
+        "best": str(run.best),
+        "cell": model.cell,
+        "layers": model.layers,
+        "hidden": model.hidden,
+        "parameters": count_parameters(trainer.model),
+        "steps": progress.step,
+        "epochs": trainer.epochs_done,
+        "train_seconds": progress.seconds,
+        "chars_per_second": trainer.chars_per_second,
+        "best_step": progress.best_step,
+        "valid_nats_per_char": best,
+        "valid_bits_per_char": None if best is None else best / math.log(2),
+    }
+    if manner.as_json:
+        terminal.print_json(result)
+        return
+    loss = "nothing was held out"
+    if best is not None:
+        loss = f"{best:.4f} nats, {best / math.log(2):.4f} bits per character"
+    terminal.print_facts(
+        {
+            "trained": f"{model.cell} {model.layers} x {model.hidden} on {session.corpus.name}, "
+            f"{progress.step:,} steps, {trainer.epochs_done:.2f} epochs",
+            "took": f"{progress.seconds:,.1f} s, {trainer.chars_per_second:,.0f} characters/s",
+            "held out": loss + ("" if best is None else f" (best, step {progress.best_step:,})"),
+            "saved": str(run.best),
+            "next": f"charrnn sample {shlex.quote(str(run.path))} --temp 0.8",
+        }
+    )

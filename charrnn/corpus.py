@@ -1,0 +1,109 @@
+"""Text sources -> ids and an alphabet -> what is trained on and what is held out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from charrnn.alphabet import Alphabet, AlphabetBuilder, Ids, name_of
+from charrnn.errors import CorpusError
+from charrnn.sources import TextReader
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text held as ids.
+
+    Attributes:
+        ids: the whole text, shape (N,), in the smallest integer type that fits the alphabet.
+        alphabet: what the ids mean. A fitted alphabet covers the whole text, the part held out
+            included, so that every held-out character can be scored.
+        digest: SHA-256 of the bytes the text was read from, in hexadecimal.
+        notes: what reading left out or changed, for the user.
+        unknown: characters that ``alphabet`` lacked and that were skipped or replaced.
+    """
+
+    ids: Ids
+    alphabet: Alphabet
+    digest: str
+    notes: tuple[str, ...] = ()
+    unknown: int = 0
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def split(self, valid: float) -> tuple[Ids, Ids]:
+        """The first 1 - valid of the text, which is trained on, and the rest, held out."""
+        boundary = int(len(self.ids) * (1 - valid)) if valid else len(self.ids)
+        return self.ids[:boundary], self.ids[boundary:]
+
+
+def fit_corpus(paths: Sequence[Path], encoding: str | None = "utf-8") -> Corpus:
+    """Read a corpus and fit an alphabet to it; ``encoding=None`` takes every byte as a symbol.
+
+    Raises:
+        CorpusError: the text cannot be read, is empty or has only one distinct character.
+    """
+    reader = TextReader(paths, encoding)
+    if encoding is None:
+        corpus = _encode(reader, Alphabet.bytes_alphabet(), "error")
+    else:
+        builder = AlphabetBuilder()
+        for chunk in reader:
+            builder.add(chunk)
+        if not len(builder):
+            raise _empty(paths)
+        alphabet, ids = builder.finish()
+        corpus = Corpus(ids, alphabet, reader.digest, tuple(reader.notes))
+    if not len(corpus):
+        raise _empty(paths)
+    if (corpus.ids == corpus.ids[0]).all():
+        only = name_of(corpus.alphabet.characters[int(corpus.ids[0])])
+        raise CorpusError(
+            f"{_named(paths)}: {len(corpus):,} characters, all of them {only}: "
+            "there is nothing to learn. Give a text with at least two different characters."
+        )
+    return corpus
+
+
+def encode_corpus(
+    paths: Sequence[Path],
+    alphabet: Alphabet,
+    *,
+    encoding: str | None = "utf-8",
+    unknown: str = "error",
+) -> Corpus:
+    """Read a text in the alphabet of an existing model; a bytes alphabet reads any file.
+
+    Raises:
+        CorpusError: the text cannot be read or is empty, or it has a character that the alphabet
+            lacks while ``unknown`` is "error".
+    """
+    reader = TextReader(paths, None if alphabet.kind == "bytes" else encoding)
+    corpus = _encode(reader, alphabet, unknown)
+    if not len(corpus):
+        raise _empty(paths)
+    return corpus
+
+
+def _encode(reader: TextReader, alphabet: Alphabet, unknown: str) -> Corpus:
+    encoded: list[Ids] = []
+    read, lacking = 0, 0
+    for chunk in reader:
+        encoded.append(alphabet.encode(chunk, unknown, start=read))
+        if unknown != "error":
+            lacking += alphabet.count_unknown(chunk)
+        read += len(chunk)
+    ids = np.concatenate(encoded) if encoded else alphabet.encode("")
+    return Corpus(ids, alphabet, reader.digest, tuple(reader.notes), lacking)
+
+
+def _named(paths: Sequence[Path]) -> str:
+    return ", ".join(str(path) for path in paths)
+
+
+def _empty(paths: Sequence[Path]) -> CorpusError:
+    return CorpusError(f"{_named(paths)}: 0 characters: an empty text cannot be used")

@@ -1,0 +1,85 @@
+"""Where and how numbers are computed: device, precision, threads."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+
+from charrnn.config import DEVICES, PRECISIONS
+from charrnn.errors import UsageError
+
+_FUSED_IN_BF16 = ("lstm",)
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A device and the precision of the matrix products of training; weights stay float32."""
+
+    device: torch.device
+    precision: str
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context in which a training step's forward pass runs."""
+        if self.precision == "bf16":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; "auto" is CUDA or MPS where there is one, else the CPU.
+
+    Raises:
+        UsageError: the machine, or this build of torch, has no such device.
+    """
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(kind for kind, here in present.items() if here))
+    if name not in present:
+        raise UsageError(f"--device is {name!r:.40}; it must be one of {', '.join(DEVICES)}")
+    if not present[name]:
+        available = ", ".join(kind for kind, here in present.items() if here)
+        raise UsageError(f"--device is {name}, which torch does not find here; it has: {available}")
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device, cell: str) -> str:
+    """fp32 or bf16; "auto" takes bf16 where the processor multiplies it fast and the cell gains.
+
+    On a CPU that is an LSTM on AVX-512 with bfloat16 or AMX, since torch fuses no other cell; on
+    CUDA any cell on a card that computes bfloat16 itself.
+    """
+    if name not in PRECISIONS:
+        raise UsageError(f"--precision is {name!r:.40}; it must be one of {', '.join(PRECISIONS)}")
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    if device.type == "cpu" and cell in _FUSED_IN_BF16 and _cpu_multiplies_bfloat16():
+        return "bf16"
+    return "fp32"
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    """Whether torch reports the instructions; an older torch that cannot say counts as no."""
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, check, bool)() for check in checks)
+
+
+def set_threads(count: int | None) -> int:
+    """Use that many threads for computing, or leave torch's own choice; returns what is in use.
+
+    Raises:
+        UsageError: fewer than one.
+    """
+    if count is not None:
+        if not 1 <= count <= 1024:
+            raise UsageError(f"--threads is {count}; it must be from 1 to 1024")
+        torch.set_num_threads(count)
+    torch.set_flush_denormal(True)
+    return torch.get_num_threads()

@@ -1,0 +1,140 @@
+"""A model as it is kept and shared: weights, shape, alphabet, where it comes from, how good it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from charrnn import __version__
+from charrnn.alphabet import Alphabet
+from charrnn.checkpoint import MODEL, Arrays, Checkpoint, read_checkpoint
+from charrnn.config import ModelConfig
+from charrnn.errors import CheckpointError, UsageError
+from charrnn.model import CharModel, build_model
+from charrnn.plain import Plain
+
+_AVERAGE = "average."
+
+
+@dataclass(frozen=True)
+class CorpusFacts(Plain):
+    """What a model remembers of the text it was trained on.
+
+    Attributes:
+        name: what the user called it.
+        digest: SHA-256 of its bytes, in hexadecimal.
+        characters: its length, the part held out included.
+        valid: the share held out at its end.
+    """
+
+    name: str
+    digest: str
+    characters: int
+    valid: float
+
+
+@dataclass(frozen=True)
+class Scores(Plain):
+    """How far a model was trained and how good it was then, in nats per character."""
+
+    step: int
+    epoch: float
+    train_seconds: float
+    train_nats_per_char: float
+    valid_nats_per_char: float | None
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """Everything that using a model takes."""
+
+    model: ModelConfig
+    alphabet: Alphabet
+    corpus: CorpusFacts
+    scores: Scores | None
+    weights: Arrays
+
+    def to_checkpoint(self) -> Checkpoint:
+        """The checkpoint to write."""
+        header = {
+            "charrnn": __version__,
+            **describe(self.model, self.alphabet, self.corpus),
+            "scores": self.scores.to_dict() if self.scores else None,
+        }
+        return Checkpoint(MODEL, header, self.weights)
+
+    def network(self, device: torch.device | str = "cpu") -> CharModel:
+        """The network with its weights, on a device and ready to predict."""
+        network = build_model(self.model, len(self.alphabet))
+        network.load_state_dict({name: torch.from_numpy(a) for name, a in self.weights.items()})
+        return network.to(device).eval().requires_grad_(False)
+
+
+def describe(model: ModelConfig, alphabet: Alphabet, corpus: CorpusFacts) -> dict[str, Any]:
+    """The part of a header that every kind of checkpoint shares."""
+    return {"model": model.to_dict(), "alphabet": alphabet.to_dict(), "corpus": corpus.to_dict()}
+
+
+def read_description(
+    path: Path, header: dict[str, Any]
+) -> tuple[ModelConfig, Alphabet, CorpusFacts]:
+    """Parse what :func:`describe` wrote.
+
+    Raises:
+        CheckpointError: any part of it is missing or out of bounds.
+    """
+    try:
+        return (
+            ModelConfig.from_dict(header.get("model")),
+            Alphabet.from_dict(header.get("alphabet")),
+            CorpusFacts.from_dict(header.get("corpus")),
+        )
+    except (UsageError, ValueError) as problem:
+        raise CheckpointError(f"{path}: its header is not sound: {problem}") from problem
+
+
+def read_model(path: Path) -> ModelFile:
+    """Read a model file, or the averaged weights out of a run's own checkpoint.
+
+    Raises:
+        CheckpointError: the file is not a sound model.
+    """
+    checkpoint = read_checkpoint(path)
+    config, alphabet, corpus = read_description(path, checkpoint.header)
+    weights, scores = checkpoint.arrays, None
+    if checkpoint.kind == MODEL:
+        try:
+            found = checkpoint.header.get("scores")
+            scores = Scores.from_dict(found) if found is not None else None
+        except ValueError as problem:
+            raise CheckpointError(f"{path}: its scores are not sound: {problem}") from problem
+    else:
+        weights = {
+            name.removeprefix(_AVERAGE): array
+            for name, array in weights.items()
+            if name.startswith(_AVERAGE)
+        }
+    check_weights(path, config, len(alphabet), weights)
+    return ModelFile(config, alphabet, corpus, scores, weights)
+
+
+def check_weights(path: Path, config: ModelConfig, alphabet_size: int, weights: Arrays) -> None:
+    """Hold names and shapes against what the configuration calls for, before any network is made.
+
+    Raises:
+        CheckpointError: a tensor is missing, unknown or of another shape.
+    """
+    with torch.device("meta"):
+        expected = build_model(config, alphabet_size).state_dict()
+    odd = sorted(set(expected) ^ set(weights))
+    if odd:
+        raise CheckpointError(f"{path}: has missing or unknown tensors: {', '.join(odd)[:200]}")
+    for name, tensor in expected.items():
+        if tuple(tensor.shape) != weights[name].shape or weights[name].dtype != "float32":
+            raise CheckpointError(
+                f"{path}: {name} is {weights[name].dtype} of shape {weights[name].shape}; "
+                f"the model it describes has float32 of shape {tuple(tensor.shape)}"
+            )

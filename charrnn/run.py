@@ -1,0 +1,188 @@
+"""A run directory: the lock, the last and the best checkpoint, the log, and which run is the latest.
+
+    runs/latest               name of the run that was begun or resumed last
+    runs/NAME/last.safetensors    everything needed to go on
+    runs/NAME/best.safetensors    the best model so far: what is used and shared
+    runs/NAME/log.jsonl           one JSON object for each line
+    runs/NAME/corpus.txt          the text, where it came from a pipe and could not be read again
+    runs/NAME/.lock               held while a process trains here; dies with it
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from charrnn.checkpoint import Checkpoint, write_checkpoint
+from charrnn.errors import CheckpointError, RunDirectoryError, StorageError
+from charrnn.storage import append_line, make_folder, temporary_for, write_atomically
+
+RUNS = Path("runs")
+"""Where runs without a directory of their own go, below the current folder."""
+
+_LATEST = "latest"
+
+
+class RunDirectory:
+    """One training run's directory.
+
+    Args:
+        path: made by :meth:`locked` if it is missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.last = path / "last.safetensors"
+        self.best = path / "best.safetensors"
+        self.log = path / "log.jsonl"
+        self.corpus = path / "corpus.txt"
+
+    def __fspath__(self) -> str:
+        return os.fspath(self.path)
+
+    @property
+    def begun(self) -> bool:
+        """Whether the directory holds anything of a run that a new one would destroy."""
+        return any(file.exists() for file in (self.last, self.best, self.log))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the directory as its only writer.
+
+        Raises:
+            RunDirectoryError: another process holds it.
+            StorageError: it cannot be made or locked.
+        """
+        make_folder(self.path)
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RunDirectoryError(
+                f"{self.path} is in use: another charrnn is training there.\n"
+                "Wait for it, or name another directory with --run."
+            ) from None
+        except OSError as problem:
+            raise StorageError(f"{self.path}: cannot be locked: {problem.strerror}") from problem
+        try:
+            for file in (self.last, self.best, self.log):
+                temporary_for(file).unlink(missing_ok=True)
+            yield
+        finally:
+            lock.release()
+
+    def refuse_if_begun(self) -> None:
+        """Raise RunDirectoryError, with the ways out, if the directory already holds a run."""
+        if self.begun:
+            raise RunDirectoryError(
+                f"{self.path} already holds a run. Go on with it: --resume; "
+                "replace it: --overwrite; or name another directory with --run."
+            )
+
+    def clear(self) -> None:
+        """Remove what an earlier run left here."""
+        try:
+            for file in (self.log, self.best, self.last):
+                file.unlink(missing_ok=True)
+        except OSError as problem:
+            raise StorageError(f"{self.path}: cannot be cleared: {problem.strerror}") from problem
+
+    def save_last(self, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint to go on from."""
+        write_checkpoint(self.last, checkpoint)
+
+    def save_best(self, checkpoint: Checkpoint) -> None:
+        """Replace the best model."""
+        write_checkpoint(self.best, checkpoint)
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Add an object to the log."""
+        append_line(self.log, json.dumps(record, allow_nan=False))
+
+    def records(self) -> list[dict[str, Any]]:
+        """The log's objects, in order; a line cut short by a crash is left out."""
+        if not self.log.exists():
+            return []
+        found = []
+        for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict):
+                found.append(record)
+        return found
+
+    def forget_after(self, step: int) -> None:
+        """Drop what the log says of steps beyond the checkpoint: they will be taken again."""
+        kept = [record for record in self.records() if record.get("step", 0) <= step]
+        text = "".join(json.dumps(record) + "\n" for record in kept)
+        write_atomically(self.log, text.encode())
+
+
+def mark_latest(run: Path) -> None:
+    """Make a run the one that commands without a path mean."""
+    make_folder(RUNS)
+    below = run.resolve().is_relative_to(RUNS.resolve())
+    name = run.resolve().relative_to(RUNS.resolve()) if below else run.resolve()
+    write_atomically(RUNS / _LATEST, f"{name}\n".encode("utf-8", "surrogateescape"))
+
+
+def latest_run() -> Path:
+    """The run that was begun or resumed last, from the current folder.
+
+    Raises:
+        CheckpointError: there is none yet.
+    """
+    try:
+        name = os.fsdecode((RUNS / _LATEST).read_bytes()).strip()
+    except OSError:
+        name = ""
+    if not name or not (RUNS / name).is_dir():
+        raise CheckpointError(
+            f"there is no latest run in {RUNS.resolve()}: train one with `charrnn train FILE`, "
+            "or name a run directory or a model file"
+        )
+    return RUNS / name
+
+
+def find_run(named: str | None) -> Path:
+    """A run directory by its path or by its name below ``runs``; None is the latest.
+
+    Raises:
+        CheckpointError: there is no such run; names the nearest one there is.
+    """
+    if named is None:
+        return latest_run()
+    for path in (Path(named), RUNS / named):
+        if path.is_dir():
+            return path
+    known = sorted(path.name for path in RUNS.iterdir() if path.is_dir()) if RUNS.is_dir() else []
+    close = difflib.get_close_matches(named, known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    listing = f" Runs here: {', '.join(known)[:200]}." if known and not close else ""
+    raise CheckpointError(f"{named}: there is no such run or model file{hint}{listing}")
+
+
+def find_model(named: str | None) -> Path:
+    """The model file that a path, a run's name or (None) the latest run stands for.
+
+    A run that has no best model yet gives its last checkpoint, which holds one too.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if named is not None and Path(named).is_file():
+        return Path(named)
+    run = RunDirectory(find_run(named))
+    for file in (run.best, run.last):
+        if file.is_file():
+            return file
+    raise CheckpointError(f"{run.path}: holds no model yet; has training begun there?")

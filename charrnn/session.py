@@ -1,0 +1,207 @@
+"""A training run as a whole: what it was asked to do, and how it is put down and taken up again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from charrnn import __version__
+from charrnn.alphabet import Alphabet, Ids
+from charrnn.averaging import WeightAverage
+from charrnn.checkpoint import TRAINING, Checkpoint, read_checkpoint, read_header
+from charrnn.config import LENGTHS, ComputeConfig, ModelConfig, SourceConfig, TrainConfig
+from charrnn.corpus import Corpus
+from charrnn.device import Compute, choose_device, choose_precision, set_threads
+from charrnn.errors import CheckpointError, CorpusError, UsageError
+from charrnn.model import build_model
+from charrnn.modelfile import CorpusFacts, ModelFile, Scores, describe, read_description
+from charrnn.optimizer import build_optimizer
+from charrnn.recipe import default_steps
+from charrnn.schedule import Schedule
+from charrnn.streams import Streams, fit_shape
+from charrnn.train import Evaluation, Progress, Trainer
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything a run was asked to do; with the corpus it determines the result."""
+
+    source: SourceConfig
+    model: ModelConfig
+    train: TrainConfig
+    compute: ComputeConfig
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run that is ready to train or to go on.
+
+    Attributes:
+        notes: what was changed from the request to fit the corpus, for the user.
+    """
+
+    request: Request
+    alphabet: Alphabet
+    corpus: CorpusFacts
+    trainer: Trainer
+    notes: tuple[str, ...] = ()
+
+    def checkpoint(self) -> Checkpoint:
+        """Everything needed to go on from here."""
+        header = {
+            "charrnn": __version__,
+            **describe(self.request.model, self.alphabet, self.corpus),
+            "source": self.request.source.to_dict(),
+            "train": self.request.train.to_dict(),
+            "compute": self.request.compute.to_dict(),
+            "progress": self.trainer.progress.to_dict(),
+        }
+        tensors = self.trainer.tensors()
+        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+        return Checkpoint(TRAINING, header, arrays)
+
+    def model_file(self, evaluation: Evaluation) -> ModelFile:
+        """The averaged weights as they were evaluated."""
+        scores = Scores(
+            step=evaluation.step,
+            epoch=evaluation.epoch,
+            train_seconds=evaluation.train_seconds,
+            train_nats_per_char=evaluation.train_nats_per_char,
+            valid_nats_per_char=evaluation.valid_nats_per_char,
+        )
+        weights = self.trainer.average.model.state_dict()
+        arrays = {name: tensor.cpu().numpy() for name, tensor in weights.items()}
+        return ModelFile(self.request.model, self.alphabet, self.corpus, scores, arrays)
+
+
+def begin(request: Request, corpus: Corpus, name: str) -> Session:
+    """Make a fresh run. What the request leaves open is decided here and written down.
+
+    Raises:
+        CorpusError: the text is too short to train on.
+        UsageError: no such device.
+    """
+    train_ids, held_out = corpus.split(request.train.valid)
+    shape = fit_shape(len(train_ids), request.train.batch, request.train.window)
+    notes = []
+    if (shape.batch, shape.window) != (request.train.batch, request.train.window):
+        notes.append(
+            f"{len(train_ids):,} characters to train on fill {shape.batch} streams of windows of "
+            f"{shape.window}, not {request.train.batch} of {request.train.window}"
+        )
+    if request.train.valid and not len(held_out):
+        notes.append(f"{len(corpus):,} characters are too few to hold {request.train.valid:g} out")
+    train = replace(request.train, batch=shape.batch, window=shape.window)
+    streams = Streams(train_ids, shape, train.seed)
+    if all(getattr(train, length) is None for length in LENGTHS):
+        train = replace(train, steps=default_steps(streams.windows_per_epoch))
+    device = choose_device(request.compute.device)
+    compute = ComputeConfig(
+        device=device.type,
+        precision=choose_precision(request.compute.precision, device, request.model.cell),
+        threads=set_threads(request.compute.threads),
+    )
+    request = replace(request, train=train, compute=compute)
+    facts = CorpusFacts(name, corpus.digest, len(corpus), request.train.valid)
+    trainer = _build_trainer(request, len(corpus.alphabet), streams, held_out)
+    return Session(request, corpus.alphabet, facts, trainer, tuple(notes))
+
+
+def _build_trainer(
+    request: Request, alphabet_size: int, streams: Streams, held_out: Ids
+) -> Trainer:
+    train = request.train
+    compute = Compute(choose_device(request.compute.device), request.compute.precision)
+    model = build_model(request.model, alphabet_size, train.seed).to(compute.device)
+    steps = train.steps
+    if train.epochs is not None:
+        steps = train.epochs * streams.windows_per_epoch
+    return Trainer(
+        model,
+        WeightAverage(model, train.average),
+        build_optimizer(model, train.weight_decay),
+        streams,
+        held_out,
+        Schedule(train.learning_rate, train.warmup, steps),
+        compute,
+        seconds=None if train.minutes is None else train.minutes * 60,
+        clip=train.clip,
+        dropout=request.model.dropout,
+        evaluations=train.evaluations,
+        seed=train.seed,
+    )
+
+
+def read_request(path: Path) -> tuple[Request, CorpusFacts]:
+    """What the run saved at ``path`` was asked to do, without reading its tensors.
+
+    Raises:
+        CheckpointError: not a sound training checkpoint.
+    """
+    kind, header = read_header(path)
+    return _parse_request(path, kind, header)
+
+
+def resume(path: Path, corpus: Corpus, request: Request) -> Session:
+    """Take up a run where its checkpoint left it.
+
+    Args:
+        path: the run's last checkpoint.
+        corpus: the text it was trained on, read again.
+        request: from :func:`read_request`, the computing part possibly changed by the user.
+
+    Raises:
+        CheckpointError: not a sound training checkpoint.
+        CorpusError: the corpus is not the one that was trained on.
+    """
+    checkpoint = read_checkpoint(path)
+    _, facts = _parse_request(path, checkpoint.kind, checkpoint.header)
+    _, alphabet, _ = read_description(path, checkpoint.header)
+    check_unchanged(corpus, facts)
+    if corpus.alphabet != alphabet:
+        raise CheckpointError(f"{path}: its alphabet is not that of the corpus it names")
+    train = request.train
+    train_ids, held_out = corpus.split(train.valid)
+    set_threads(request.compute.threads)
+    try:
+        progress = Progress.from_dict(checkpoint.header.get("progress"))
+        shape = fit_shape(len(train_ids), train.batch, train.window)
+        streams = Streams(train_ids, shape, train.seed)
+        trainer = _build_trainer(request, len(alphabet), streams, held_out)
+        tensors = {name: torch.from_numpy(array) for name, array in checkpoint.arrays.items()}
+        trainer.restore(tensors, progress)
+    except (KeyError, ValueError, RuntimeError) as problem:
+        raise CheckpointError(f"{path}: does not hold a run to go on with: {problem}") from problem
+    return Session(request, alphabet, facts, trainer)
+
+
+def check_unchanged(corpus: Corpus, facts: CorpusFacts) -> None:
+    """Raise CorpusError unless the corpus is, byte for byte, the one that the facts describe."""
+    if corpus.digest != facts.digest:
+        raise CorpusError(
+            f"{facts.name}: the text has changed since the run began (then {facts.characters:,} "
+            f"characters, SHA-256 {facts.digest[:12]}; now {len(corpus):,}, {corpus.digest[:12]}).\n"
+            "Bring the old text back, or begin a new run with --run."
+        )
+
+
+def _parse_request(path: Path, kind: str, header: dict[str, Any]) -> tuple[Request, CorpusFacts]:
+    if kind != TRAINING:
+        raise CheckpointError(
+            f"{path}: holds a model to use, not a run to go on with; "
+            "resume from the run directory's last.safetensors"
+        )
+    model, _, facts = read_description(path, header)
+    try:
+        request = Request(
+            source=SourceConfig.from_dict(header.get("source")),
+            model=model,
+            train=TrainConfig.from_dict(header.get("train")),
+            compute=ComputeConfig.from_dict(header.get("compute")),
+        )
+    except (UsageError, ValueError) as problem:
+        raise CheckpointError(f"{path}: its settings are not sound: {problem}") from problem
+    return request, facts

@@ -1,0 +1,1 @@
+"""The texts that ship with charrnn, and the catalogue that names them."""
