@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.config import UNKNOWN_CHOICES
-from charrnn.errors import CorpusError
+from charrnn.errors import CorpusError, UnknownCharacterError
 
 Ids = NDArray[Any]
 """Ids in the smallest unsigned integer type that fits the alphabet, shape (N,)."""
@@ -122,7 +122,7 @@ class Alphabet:
             start: characters that came before, for the position in an error message.
 
         Raises:
-            CorpusError: a character the alphabet lacks, with its position (counted from 1).
+            UnknownCharacterError: a character the alphabet lacks, with its position (counted from 1).
         """
         if unknown not in UNKNOWN_CHOICES:
             raise ValueError(f"unknown must be one of {UNKNOWN_CHOICES}")
@@ -132,7 +132,7 @@ class Alphabet:
         if lacking.any():
             if unknown == "error":
                 position = int(lacking.argmax())
-                raise CorpusError(
+                raise UnknownCharacterError(
                     f"{name_of(symbols[position])} at character {start + position + 1:,} is not "
                     f"among the {len(self)} characters the model knows.\n"
                     "Use --unknown skip or --unknown replace to go on without it."
@@ -154,7 +154,7 @@ class Alphabet:
         return "".join(characters[int(i)] for i in ids)
 
     def to_bytes(self, symbols: str) -> bytes:
-        """The bytes that symbols stand for: UTF-8 for a text alphabet, else the bytes themselves."""
+        """What symbols stand for: UTF-8 for a text alphabet, else the bytes themselves."""
         return symbols.encode("utf-8" if self.kind == "text" else "latin-1")
 
     def to_dict(self) -> dict[str, str]:
@@ -213,7 +213,9 @@ class AlphabetBuilder:
         """
         codes = np.array(self._codes, dtype=np.int64)
         if ((codes >= 0xD800) & (codes <= 0xDFFF)).any():
-            raise CorpusError("the encoding yields surrogates, which are not characters; try --bytes")
+            raise CorpusError(
+                "the encoding yields surrogates, which are not characters; try --bytes"
+            )
         alphabet = Alphabet("".join(map(chr, sorted(self._codes))))
         final = np.empty(len(codes), dtype=smallest_type(len(codes)))
         final[np.argsort(codes)] = np.arange(len(codes))

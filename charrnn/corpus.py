@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from charrnn.alphabet import Alphabet, AlphabetBuilder, Ids, name_of
-from charrnn.errors import CorpusError
+from charrnn.errors import CorpusError, UnknownCharacterError
 from charrnn.sources import TextReader
 
 
@@ -83,7 +83,10 @@ def encode_corpus(
             lacks while ``unknown`` is "error".
     """
     reader = TextReader(paths, None if alphabet.kind == "bytes" else encoding)
-    corpus = _encode(reader, alphabet, unknown)
+    try:
+        corpus = _encode(reader, alphabet, unknown)
+    except UnknownCharacterError as problem:
+        raise UnknownCharacterError(f"{_named(paths)}: {problem}") from None
     if not len(corpus):
         raise _empty(paths)
     return corpus

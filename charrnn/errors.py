@@ -3,6 +3,7 @@
     CharrnnError            1   it did not work
     ├── UsageError          2   the options make no sense together or are out of range
     ├── CorpusError         3   the text cannot be read, or cannot be trained on
+    │   └── UnknownCharacterError   it has a character that the model does not know
     ├── CheckpointError     4   the file is not a model that can be trusted
     ├── DivergedError       5   the loss or its gradient stopped being finite
     ├── RunDirectoryError   6   the run directory is in use, or already holds a run
@@ -29,6 +30,10 @@ class CorpusError(CharrnnError):
     """A text that cannot be read, encoded or trained on."""
 
     exit_code = 3
+
+
+class UnknownCharacterError(CorpusError):
+    """A text with a character that the model's alphabet lacks."""
 
 
 class CheckpointError(CharrnnError):

@@ -1,5 +1,4 @@
-"""Scoring: what each character of a text cost, in nats, with the state carried from the first to the
-last.
+"""Scoring: what each character of a text costs, in nats, with the state carried all the way.
 
 A text of N characters has N scores. The first has nothing before it and is charged log(V), as if
 all V characters were equally likely; the sum is therefore the length of a code for the whole text,
@@ -59,7 +58,7 @@ class Score:
 
     @property
     def perplexity(self) -> float:
-        """exp of the nats per character: equally likely characters the model hesitates among."""
+        """Equally likely characters the model hesitates among: e to the nats per character."""
         return math.exp(self.nats_per_char)
 
 

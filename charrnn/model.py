@@ -82,8 +82,7 @@ class CharModel(nn.Module):
         sizes = [self.embedding.embedding_dim] + [cell.hidden for cell in self._layers()]
         weight = self.head.weight
         return [
-            (torch.rand(1, batch, size, generator=generator) >= dropout).to(weight)
-            / (1 - dropout)
+            (torch.rand(1, batch, size, generator=generator) >= dropout).to(weight) / (1 - dropout)
             for size in sizes
         ]
 

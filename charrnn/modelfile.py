@@ -1,4 +1,4 @@
-"""A model as it is kept and shared: weights, shape, alphabet, where it comes from, how good it is."""
+"""A model as it is kept and shared: weights, shape, alphabet, origin and scores."""
 
 from __future__ import annotations
 

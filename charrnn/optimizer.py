@@ -20,9 +20,7 @@ def build_optimizer(model: nn.Module, weight_decay: float) -> torch.optim.Optimi
     return torch.optim.AdamW(groups, betas=BETAS, fused=parameters[0].device.type != "mps")
 
 
-def name_optimizer_tensors(
-    model: nn.Module, optimizer: torch.optim.Optimizer
-) -> dict[str, Tensor]:
+def name_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimiser's tensors, named quantity.parameter; none before the first step."""
     return {
         f"{quantity}.{name}": tensor

@@ -36,7 +36,7 @@ class Plain:
 
 
 def has_declared_type(field: dataclasses.Field[Any], value: object) -> bool:
-    """Whether a value is of one of the types that a field is annotated with; int passes as float."""
+    """Whether a value is of a type that a field is annotated with; int passes as float."""
     allowed = str(field.type).split(" | ")
     if isinstance(value, tuple):
         return "tuple[str, ...]" in allowed and all(isinstance(item, str) for item in value)

@@ -1,11 +1,11 @@
-"""A run directory: the lock, the last and the best checkpoint, the log, and which run is the latest.
+"""A run directory: lock, last and best checkpoint, log; and which run is the latest.
 
-    runs/latest               name of the run that was begun or resumed last
-    runs/NAME/last.safetensors    everything needed to go on
-    runs/NAME/best.safetensors    the best model so far: what is used and shared
-    runs/NAME/log.jsonl           one JSON object for each line
-    runs/NAME/corpus.txt          the text, where it came from a pipe and could not be read again
-    runs/NAME/.lock               held while a process trains here; dies with it
+runs/latest               name of the run that was begun or resumed last
+runs/NAME/last.safetensors    everything needed to go on
+runs/NAME/best.safetensors    the best model so far: what is used and shared
+runs/NAME/log.jsonl           one JSON object for each line
+runs/NAME/corpus.txt          the text, where it came from a pipe and could not be read again
+runs/NAME/.lock               held while a process trains here; dies with it
 """
 
 from __future__ import annotations

@@ -50,8 +50,12 @@ def sample(
     tile are drawn together, their pieces interleaved; tiles follow one another.
 
     Args:
+        model: on any device.
+        alphabet: the model's.
+        config: how to draw, how much and how often.
         prime: ids the model reads first, shape (N,); if empty it reads a newline (else a blank,
             else its first character), as at the beginning of a line.
+        seed: at least 0.
     """
     if not len(prime):
         prime = opening(alphabet)
@@ -88,6 +92,7 @@ def filter_distribution(logits: Probabilities, config: SampleConfig) -> Probabil
 
     Args:
         logits: (V,), float64.
+        config: temperature and filters.
 
     Returns:
         Probabilities, (V,), summing to 1.
@@ -106,7 +111,8 @@ def filter_distribution(logits: Probabilities, config: SampleConfig) -> Probabil
         weights[order[enough + 1 :]] = 0.0
     if config.min_p > 0:
         weights[weights < config.min_p * weights.max()] = 0.0
-    return weights / weights.sum()
+    probabilities: Probabilities = weights / weights.sum()
+    return probabilities
 
 
 def draw(probabilities: Probabilities, uniform: float) -> int:
@@ -165,9 +171,7 @@ def _sample_tile(
     started = time.perf_counter()
     device = model.head.weight.device
     generators = [np.random.default_rng([seed, number]) for number in samples]
-    scanners = [
-        StopScanner([alphabet.symbols(stop) for stop in config.stop]) for _ in samples
-    ]
+    scanners = [StopScanner([alphabet.symbols(stop) for stop in config.stop]) for _ in samples]
     active = set(range(len(samples)))
     ids = torch.from_numpy(prime.astype(np.int64))[:, None].to(device)
     states = model.initial_states(1)

@@ -184,7 +184,7 @@ def check_unchanged(corpus: Corpus, facts: CorpusFacts) -> None:
         raise CorpusError(
             f"{facts.name}: the text has changed since the run began (then {facts.characters:,} "
             f"characters, SHA-256 {facts.digest[:12]}; now {len(corpus):,}, {corpus.digest[:12]}).\n"
-            "Bring the old text back, or begin a new run with --run."
+            "Bring the old text back, or begin a new run: --run DIR."
         )
 
 

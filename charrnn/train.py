@@ -236,12 +236,12 @@ class Trainer:
             logits, states = self.model(inputs, states, masks)
         loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
         self.optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nats = loss.item()
         norm = self._clip()
         if not (math.isfinite(nats) and math.isfinite(norm)):
             raise DivergedError(
-                f"at step {p.step + 1:,} the loss is {nats:.4g} and its gradient's norm {norm:.4g}: "
+                f"at step {p.step + 1:,} the loss is {nats:.4g}, its gradient's norm {norm:.4g}: "
                 "training has diverged.\nThe weights were not touched by it. "
                 "Try a smaller --learning-rate or a smaller --clip."
             )

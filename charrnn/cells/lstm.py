@@ -48,8 +48,11 @@ class LSTM(Cell):
         return self._fused(x, *state)
 
     def _step(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-        """The equations for a single character: sampling would repack the fused layer's weights
-        at each one, which costs far more than the products."""
+        """The equations for a single character.
+
+        Sampling would repack the fused layer's weights at each one, which costs far more than
+        the products.
+        """
         products = nn.functional.linear(x, self.input_weight, self.bias)
         products = products + nn.functional.linear(h, self.recurrent_weight)
         gates = products[:, : 3 * self.hidden].sigmoid()

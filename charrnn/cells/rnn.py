@@ -31,7 +31,5 @@ class RNN(Cell):
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         weights = [self.input_weight, self.recurrent_weight, self.bias, zero_bias(self.bias)]
-        y, h = torch.rnn_tanh(
-            x, state[0][None], weights, True, 1, 0.0, self.training, False, False
-        )
+        y, h = torch.rnn_tanh(x, state[0][None], weights, True, 1, 0.0, self.training, False, False)
         return y, (h[0],)

@@ -50,8 +50,11 @@ def _copy_if_pipe(source: str, copy: Path) -> Path:
 
 
 def remember(source: str, path: Path, run: RunDirectory) -> str:
-    """How a run remembers a source: a copy in its own folder and a corpus of the catalogue by name,
-    the user's own file by its absolute path."""
+    """How a run remembers a source.
+
+    A copy in the run's own folder and a corpus of the catalogue go by their name, the user's own
+    file by its absolute path.
+    """
     if source == STDIN or path.parent == run.path:
         return path.name
     return str(path.resolve()) if Path(source).exists() else source

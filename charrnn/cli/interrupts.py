@@ -20,7 +20,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Stop:
-    """Remembers the signal that asked for an end; a second one leaves the program there and then."""
+    """Remembers the signal that asked for an end; a second one leaves the program at once."""
 
     def __init__(self) -> None:
         self._number: int | None = None

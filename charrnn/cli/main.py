@@ -1,4 +1,4 @@
-"""The program: its commands, and the one place where an error becomes a message and an exit code."""
+"""The program: its commands, and the one place where errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class Boundary(TyperGroup):
     """Runs a command; what it raises ends here."""
 
     def invoke(self, ctx: Any) -> Any:
+        """Run the command that the context names."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()

@@ -38,7 +38,9 @@ def sample(
     stop: Annotated[list[str] | None, option(SampleConfig, "stop")] = None,
     seed: Annotated[
         int | None,
-        typer.Option(help="Seed: the same gives the same text. Left out: another each time.", min=0),
+        typer.Option(
+            help="Seed: the same gives the same text. Left out: another each time.", min=0
+        ),
     ] = None,
     unknown: Unknown = "error",
     device: Annotated[str, option(ComputeConfig, "device")] = "cpu",
@@ -49,11 +51,11 @@ def sample(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Draw text from a model, character by character.
+    r"""Draw text from a model, character by character.
 
     charrnn sample --temp 0.8
     charrnn sample --prime "Once, when the river was low," --length 300
-    charrnn sample runs/tales/best.safetensors --count 5 --stop $'\\n' --json
+    charrnn sample runs/tales/best.safetensors --count 5 --stop $'\n' --json
     """
     config = pick(SampleConfig, {**ctx.params, "stop": tuple(stop or ())})
     if seed is None:

@@ -1,4 +1,4 @@
-"""What the program says: results on stdout, everything else on stderr, nothing that obeys a model."""
+"""What the program says: results on stdout, all else on stderr, and no control characters."""
 
 from __future__ import annotations
 

@@ -66,7 +66,9 @@ def train(
     ] = False,
     run: Annotated[
         Path | None,
-        typer.Option(help="Run directory. Left out: runs/NAME of the corpus.", rich_help_panel=_RUN),
+        typer.Option(
+            help="Run directory. Left out: runs/NAME of the corpus.", rich_help_panel=_RUN
+        ),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run.", rich_help_panel=_RUN)
@@ -109,7 +111,9 @@ def train(
         resume_training(sources or [], run, chosen_device, threads, manner)
         return
     if not sources:
-        raise UsageError("name a text to train on: charrnn train FILE (or try: charrnn train tales)")
+        raise UsageError(
+            "name a text to train on: charrnn train FILE (or try: charrnn train tales)"
+        )
     model_config = pick(ModelConfig, ctx.params)
     train_config = pick(TrainConfig, ctx.params)
     compute_config = pick(ComputeConfig, ctx.params)
@@ -135,7 +139,9 @@ def _is_given(ctx: typer.Context, name: str) -> bool:
 def _refuse_new_settings(ctx: typer.Context, overwrite: bool) -> None:
     """A resumed run keeps its settings: raise UsageError if others were given."""
     if overwrite:
-        raise UsageError("--resume goes on with a run and --overwrite replaces it; give one of them")
+        raise UsageError(
+            "--resume goes on with a run and --overwrite replaces it; give one of them"
+        )
     given = [name for name in ctx.params if name not in _FREE_ON_RESUME and _is_given(ctx, name)]
     if given:
         options = ", ".join("--" + name.removeprefix("as_").replace("_", "-") for name in given)
