@@ -122,7 +122,7 @@ class Alphabet:
             start: characters that came before, for the position in an error message.
 
         Raises:
-            UnknownCharacterError: a character the alphabet lacks, with its position (counted from 1).
+            UnknownCharacterError: a character it lacks, with its position (counted from 1).
         """
         if unknown not in UNKNOWN_CHOICES:
             raise ValueError(f"unknown must be one of {UNKNOWN_CHOICES}")

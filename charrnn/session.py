@@ -183,8 +183,8 @@ def check_unchanged(corpus: Corpus, facts: CorpusFacts) -> None:
     if corpus.digest != facts.digest:
         raise CorpusError(
             f"{facts.name}: the text has changed since the run began (then {facts.characters:,} "
-            f"characters, SHA-256 {facts.digest[:12]}; now {len(corpus):,}, {corpus.digest[:12]}).\n"
-            "Bring the old text back, or begin a new run: --run DIR."
+            f"characters, SHA-256 {facts.digest[:12]}; now {len(corpus):,} and "
+            f"{corpus.digest[:12]}).\nBring the old text back, or begin a new run: --run DIR."
         )
 
 

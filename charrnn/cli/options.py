@@ -44,6 +44,12 @@ def _remember(wanted: bool) -> bool:
     return wanted
 
 
+def _check_unknown(choice: str) -> str:
+    if choice not in UNKNOWN_CHOICES:
+        raise typer.BadParameter(f"{choice!r} is not one of {', '.join(UNKNOWN_CHOICES)}")
+    return choice
+
+
 Debug = Annotated[
     bool,
     typer.Option("--debug", help="Show the traceback of an error.", callback=_remember),
@@ -63,6 +69,7 @@ Unknown = Annotated[
         "--unknown",
         metavar="|".join(UNKNOWN_CHOICES),
         help="What to do with a character the model does not know.",
+        callback=_check_unknown,
     ),
 ]
 Encoding = Annotated[str, typer.Option("--encoding", help="How the text's bytes spell characters.")]

@@ -1,0 +1,54 @@
+# Each target sets up .venv by itself; PYTHON names the interpreter it is made with, TEXT the text
+# that make bench learns.
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check fix bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    train on the bundled tales for about a minute and print samples"
+	@echo "make test    run every test"
+	@echo "make check   lint, format and types"
+	@echo "make fix     mend what lint and format can mend"
+	@echo "make bench   measure losses and speeds"
+	@echo "make clean   remove what these commands made"
+
+# torch comes first and by itself: its version is pinned here, while the project declares a range.
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+demo: $(READY)
+	$(BIN)/charrnn train tales --minutes 0.8 --run runs/demo --overwrite
+	@echo
+	$(BIN)/charrnn sample runs/demo --temp 0.6 --length 600 --prime "Once, when the river was low,"
+	@echo
+	$(BIN)/charrnn eval runs/demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fix: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	$(BIN)/python -m tests.benchmarks $(TEXT)
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info runs/demo
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,86 @@
+"""charrnn eval, through the real program."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+
+from charrnn.modelfile import read_model
+from tests.cli.program import SMALL, charrnn, explain
+
+KEYS = {"nats_per_char", "bits_per_char", "bits_per_byte", "perplexity", "characters"}
+
+
+def test_the_latest_runs_held_out_text_is_scored(trained: Path) -> None:
+    result = charrnn("eval", "--json", cwd=trained)
+    assert result.returncode == 0, explain(result)
+    scores = json.loads(result.stdout)
+    assert set(scores) >= KEYS
+    characters = len((trained / "herons.txt").read_text())
+    assert scores["characters"] == characters - int(characters * 0.9)
+    assert scores["bits_per_char"] == pytest.approx(scores["nats_per_char"] / math.log(2))
+    assert scores["perplexity"] == pytest.approx(math.exp(scores["nats_per_char"]))
+    best = read_model(trained / "runs/herons/best.safetensors").scores
+    assert best is not None
+    assert scores["nats_per_char"] == pytest.approx(best.valid_nats_per_char, abs=1e-5)
+
+
+def test_figures_for_people_are_the_same(trained: Path) -> None:
+    scores = json.loads(charrnn("eval", "--json", cwd=trained).stdout)
+    shown = charrnn("eval", cwd=trained)
+    assert shown.stderr == b""
+    assert f"{scores['nats_per_char']:.4f}" in shown.stdout.decode()
+    assert f"{scores['bits_per_byte']:.4f}" in shown.stdout.decode()
+
+
+def test_a_text_is_scored_from_a_file_a_pipe_and_beside_a_model(trained: Path) -> None:
+    data = (trained / "herons.txt").read_bytes()
+    by_file = json.loads(charrnn("eval", "herons.txt", "--json", cwd=trained).stdout)
+    by_pipe = json.loads(charrnn("eval", "-", "--json", cwd=trained, stdin=data).stdout)
+    arguments = ("eval", "runs/herons/best.safetensors", "herons.txt", "--json")
+    by_both = json.loads(charrnn(*arguments, cwd=trained).stdout)
+    assert by_file["characters"] == len(data)
+    assert {key: by_file[key] for key in KEYS} == {key: by_pipe[key] for key in KEYS}
+    assert by_both["nats_per_char"] == by_file["nats_per_char"]
+
+
+def test_unknown_characters_are_refused_skipped_or_replaced(trained: Path, tmp_path: Path) -> None:
+    text = tmp_path / "snow.txt"
+    text.write_text("The \N{SNOWMAN} heron", encoding="utf-8")
+    refused = charrnn("eval", "herons", text, cwd=trained)
+    assert refused.returncode == 3
+    assert "snow.txt" in refused.stderr.decode()
+    assert "U+2603" in refused.stderr.decode()
+    for choice, characters in (("skip", 10), ("replace", 11)):
+        result = charrnn("eval", "herons", text, "--unknown", choice, "--json", cwd=trained)
+        assert json.loads(result.stdout)["characters"] == characters
+        assert b"1 character" in result.stderr
+
+
+def test_a_model_far_from_its_run_asks_for_a_text(trained: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model.safetensors"
+    shutil.copy(trained / "runs/herons/best.safetensors", model)
+    result = charrnn("eval", model, cwd=tmp_path)
+    assert (result.returncode, b"Name the text" in result.stderr) == (3, True)
+    assert charrnn("eval", model, trained / "herons.txt", cwd=tmp_path).returncode == 0
+    assert charrnn("sample", model, "--length", "5", cwd=tmp_path).returncode == 0
+
+
+def test_a_run_that_held_nothing_out_asks_for_a_text(text_file: Path) -> None:
+    folder = text_file.parent
+    trained = charrnn("train", text_file, "--valid", "0", "--steps", "5", *SMALL, cwd=folder)
+    assert trained.returncode == 0, explain(trained)
+    assert b"nothing was held out" in trained.stdout
+    result = charrnn("eval", cwd=folder)
+    assert (result.returncode, b"held nothing out" in result.stderr) == (3, True)
+
+
+def test_a_text_that_changed_is_not_scored_as_held_out(text_file: Path) -> None:
+    folder = text_file.parent
+    assert charrnn("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
+    with text_file.open("a") as stream:
+        stream.write("more")
+    result = charrnn("eval", cwd=folder)
+    assert (result.returncode, b"changed" in result.stderr) == (3, True)

@@ -1,0 +1,32 @@
+"""What several tests share."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+SENTENCES = (
+    "The heron stood in the ford and counted what went by.",
+    "The badger ground the corn and kept the tenth part for himself.",
+    "Nobody asked the mouse, so the mouse asked everybody.",
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """The small sums of the tests are quickest, and alike everywhere, on one thread."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def text() -> str:
+    """A few thousand characters with something to learn in them."""
+    return "\n".join(SENTENCES * 30)
+
+
+@pytest.fixture
+def text_file(tmp_path: Path, text: str) -> Path:
+    """The same text in a file."""
+    path = tmp_path / "herons.txt"
+    path.write_text(text, encoding="utf-8")
+    return path

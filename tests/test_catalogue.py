@@ -1,0 +1,88 @@
+"""A word for a corpus is a path first, a name second, and otherwise a helpful error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from charrnn.catalogue import entries, locate
+from charrnn.errors import CorpusError
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to be in, so that no file of the project is found or suggested."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_tales_is_found_by_name_and_is_a_hundred_thousand_characters_of_ascii() -> None:
+    text = locate("tales").read_text(encoding="ascii")
+    assert len(text) >= 100_000
+
+
+@pytest.mark.parametrize("name", entries())
+def test_every_named_corpus_is_there_with_its_licence(name: str) -> None:
+    assert locate(name).stat().st_size > 0
+    assert entries()[name].licence
+    assert entries()[name].description.endswith(".")
+
+
+@pytest.mark.parametrize("name", ["tale", "tails", "talse", "tales.txt"])
+def test_a_misspelt_name_suggests_the_nearest(name: str) -> None:
+    with pytest.raises(CorpusError, match=r"did you mean tales\?"):
+        locate(name)
+
+
+def test_a_misspelt_file_suggests_the_nearest(empty_folder: Path) -> None:
+    (empty_folder / "herons.txt").write_text("heron")
+    (empty_folder / "mice.txt").write_text("mouse")
+    with pytest.raises(CorpusError, match=r"did you mean herons\.txt\?"):
+        locate("heron.txt")
+
+
+def test_a_misspelt_file_in_another_folder_is_suggested_with_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "birds"
+    folder.mkdir()
+    (folder / "herons.txt").write_text("heron")
+    with pytest.raises(CorpusError) as raised:
+        locate(str(folder / "heron.txt"))
+    assert f"did you mean {folder / 'herons.txt'}?" in str(raised.value)
+
+
+@pytest.mark.parametrize("source", ["quagmire", "nowhere/quagmire", "nul\0nul"])
+def test_a_word_like_no_other_lists_the_names(source: str) -> None:
+    with pytest.raises(CorpusError) as raised:
+        locate(source)
+    assert "did you mean" not in str(raised.value)
+    assert str(raised.value).endswith(f"Corpora by name: {', '.join(entries())}.")
+
+
+def test_a_link_to_nowhere_does_not_suggest_itself(empty_folder: Path) -> None:
+    (empty_folder / "herons.txt").symlink_to("gone.txt")
+    with pytest.raises(CorpusError) as raised:
+        locate("herons.txt")
+    assert "did you mean herons.txt" not in str(raised.value)
+
+
+def test_a_file_wins_over_a_corpus_of_its_name(empty_folder: Path) -> None:
+    (empty_folder / "tales").write_text("mine")
+    assert locate("tales").read_text() == "mine"
+
+
+def test_a_folder_wins_over_a_corpus_of_its_name(empty_folder: Path) -> None:
+    (empty_folder / "tales").mkdir()
+    assert locate("tales").is_dir()
+
+
+def test_the_empty_word_is_not_the_current_folder() -> None:
+    # What an unset shell variable in quotes gives; it must not train on whatever lies around.
+    with pytest.raises(CorpusError):
+        locate("")
+
+
+def test_a_word_too_long_for_a_file_name_is_not_found() -> None:
+    # What pasting the text itself in place of its file's name gives.
+    with pytest.raises(CorpusError):
+        locate("Once upon a time " * 30)

@@ -1,0 +1,160 @@
+"""Every setting is checked against its declaration, and the message tells what is allowed."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import FrozenInstanceError, dataclass, fields
+from typing import Any
+
+import pytest
+
+from charrnn.config import (
+    ComputeConfig,
+    Config,
+    ModelConfig,
+    SampleConfig,
+    SourceConfig,
+    TrainConfig,
+    option_name,
+    setting,
+)
+from charrnn.errors import UsageError
+
+CONFIGS: tuple[type[Config], ...] = (
+    ModelConfig,
+    TrainConfig,
+    ComputeConfig,
+    SourceConfig,
+    SampleConfig,
+)
+SETTINGS = [(config, field) for config in CONFIGS for field in fields(config)]
+NUMBERS = [(config, field) for config, field in SETTINGS if field.metadata["least"] is not None]
+CHOICES = [(config, field) for config, field in SETTINGS if field.metadata["choices"]]
+
+
+def named(pairs: list[Any]) -> list[Any]:
+    return [pytest.param(*pair, id=f"{pair[0].__name__}.{pair[1].name}") for pair in pairs]
+
+
+@dataclass(frozen=True)
+class HalfBounded(Config):
+    """No setting of charrnn's own is bounded on one side only, yet ``setting`` offers it."""
+
+    floor: int = setting(5, "Bounded below.", least=1)
+    ceiling: int = setting(5, "Bounded above.", most=9)
+
+
+@pytest.mark.parametrize(("config", "field"), named(SETTINGS))
+def test_every_setting_is_described_in_a_sentence(config: type[Config], field: Any) -> None:
+    assert field.metadata["description"].endswith(".")
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_config_comes_back_from_json(config: type[Config]) -> None:
+    assert config.from_dict(json.loads(json.dumps(config().to_dict()))) == config()
+
+
+def test_values_other_than_the_defaults_come_back_from_json() -> None:
+    config = SampleConfig(temp=0.3, stop=("\n\n", "The end"))
+    assert SampleConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_a_config_cannot_be_changed() -> None:
+    with pytest.raises(FrozenInstanceError):
+        ModelConfig().hidden = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("config", "field"), named(NUMBERS))
+def test_the_bounds_themselves_are_allowed(config: type[Config], field: Any) -> None:
+    for value in (field.metadata["least"], field.metadata["most"]):
+        assert getattr(config(**{field.name: value}), field.name) == value
+
+
+@pytest.mark.parametrize(("config", "field"), named(NUMBERS))
+def test_a_number_beyond_its_bounds_is_refused(config: type[Config], field: Any) -> None:
+    for value in (field.metadata["least"] - 1, field.metadata["most"] + 1):
+        with pytest.raises(UsageError, match=f"^{option_name(field.name)} is .* must be from"):
+            config(**{field.name: value})
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    ("config", "field"), named([pair for pair in NUMBERS if "float" in pair[1].type])
+)
+def test_a_number_that_is_not_finite_is_refused(
+    config: type[Config], field: Any, value: float
+) -> None:
+    with pytest.raises(UsageError, match=option_name(field.name)):
+        config(**{field.name: value})
+
+
+@pytest.mark.parametrize(("config", "field"), named(CHOICES))
+def test_a_word_that_is_no_choice_is_refused_with_the_choices(
+    config: type[Config], field: Any
+) -> None:
+    with pytest.raises(UsageError) as raised:
+        config(**{field.name: "transformer"})
+    message = str(raised.value)
+    assert message.startswith(f"{option_name(field.name)} is 'transformer'")
+    assert all(choice in message for choice in field.metadata["choices"])
+
+
+@pytest.mark.parametrize(
+    ("config", "name", "value"),
+    [
+        (ModelConfig, "hidden", "128"),
+        (ModelConfig, "hidden", 128.0),
+        (ModelConfig, "hidden", True),
+        (ModelConfig, "hidden", None),
+        (ModelConfig, "dropout", "0"),
+        (ModelConfig, "cell", 1),
+        (ModelConfig, "cell", ["lstm"]),
+        (TrainConfig, "steps", 1.5),
+        (SourceConfig, "paths", "tales.txt"),
+        (SourceConfig, "paths", (1,)),
+        (SampleConfig, "stop", ["a"]),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_refused(config: type[Config], name: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"^--{name} is .* must be of type"):
+        config(**{name: value})
+
+
+def test_a_whole_number_passes_for_a_float() -> None:
+    assert SampleConfig(temp=1).temp == 1
+
+
+def test_a_very_long_value_is_cut_short_in_the_message() -> None:
+    with pytest.raises(UsageError) as raised:
+        ModelConfig(cell="x" * 10_000)
+    assert len(str(raised.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "given", [{"epochs": 1, "steps": 1}, {"steps": 1, "minutes": 1}, {"epochs": 1, "minutes": 1}]
+)
+def test_two_lengths_of_a_run_are_refused_by_name(given: dict[str, Any]) -> None:
+    with pytest.raises(UsageError) as raised:
+        TrainConfig(**given)
+    assert all(option_name(name) in str(raised.value) for name in given)
+
+
+@pytest.mark.parametrize("given", [{"epochs": 1}, {"steps": 1}, {"minutes": 0.5}])
+def test_one_length_of_a_run_is_enough(given: dict[str, Any]) -> None:
+    assert TrainConfig(**given).to_dict() == {**TrainConfig().to_dict(), **given}
+
+
+def test_out_of_bounds_is_a_user_mistake_even_in_a_file() -> None:
+    with pytest.raises(UsageError, match="--layers"):
+        ModelConfig.from_dict({**ModelConfig().to_dict(), "layers": 65})
+
+
+@pytest.mark.parametrize(("name", "value", "bound"), [("floor", 0, "1"), ("ceiling", 10, "9")])
+def test_a_bound_on_one_side_only_is_told(name: str, value: int, bound: str) -> None:
+    with pytest.raises(UsageError, match=rf"^--{name} is {value}; it must be at .* {bound}$"):
+        HalfBounded(**{name: value})
+
+
+def test_an_option_is_its_field_with_dashes() -> None:
+    assert option_name("learning_rate") == "--learning-rate"

@@ -1,0 +1,254 @@
+"""The model file: a model that comes back as it was, and every reason not to trust one."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from charrnn import __version__
+from charrnn.alphabet import Alphabet
+from charrnn.checkpoint import (
+    MODEL,
+    TRAINING,
+    Arrays,
+    Checkpoint,
+    read_checkpoint,
+    read_header,
+    write_checkpoint,
+)
+from charrnn.config import CELLS, NORMS, ModelConfig
+from charrnn.errors import CheckpointError
+from charrnn.model import build_model
+from charrnn.modelfile import CorpusFacts, ModelFile, Scores, read_model
+
+CONFIG = ModelConfig(cell="gru", layers=2, hidden=16, embedding=8)
+ALPHABET = Alphabet.of("\n abcdefgüß狐🦊")
+FACTS = CorpusFacts("herons", "0" * 64, 1234, 0.1)
+SCORES = Scores(30, 1.25, 0.1, 1 / 3, None)
+
+Header = dict[str, Any]
+
+
+def weights_of(config: ModelConfig, alphabet: Alphabet, seed: int = 3) -> Arrays:
+    state = build_model(config, len(alphabet), seed).state_dict()
+    return {name: tensor.numpy() for name, tensor in state.items()}
+
+
+def model_file(config: ModelConfig = CONFIG, alphabet: Alphabet = ALPHABET) -> ModelFile:
+    return ModelFile(config, alphabet, FACTS, SCORES, weights_of(config, alphabet))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A sound model file."""
+    path = tmp_path / "best.safetensors"
+    write_checkpoint(path, model_file().to_checkpoint())
+    return path
+
+
+def rewrite(path: Path, change: Callable[[Header, Arrays], object]) -> None:
+    """Change what a checkpoint holds, its digest included, as an attacker would."""
+    checkpoint = read_checkpoint(path)
+    change(checkpoint.header, checkpoint.arrays)
+    write_checkpoint(path, checkpoint)
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(CheckpointError) as caught:
+        read_model(path)
+    assert caught.value.exit_code == 4
+    assert str(caught.value).startswith(str(path))
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_model_comes_back_as_it_was(tmp_path: Path, cell: str, norm: str) -> None:
+    saved = model_file(replace(CONFIG, cell=cell, norm=norm))
+    write_checkpoint(tmp_path / "m", saved.to_checkpoint())
+    found = read_model(tmp_path / "m")
+    assert replace(found, weights={}) == replace(saved, weights={})
+    assert set(found.weights) == set(saved.weights)
+    for name, weight in saved.weights.items():
+        np.testing.assert_array_equal(found.weights[name], weight)
+
+
+@pytest.mark.parametrize("scores", [None, SCORES, replace(SCORES, valid_nats_per_char=1.5)])
+@pytest.mark.parametrize("alphabet", [ALPHABET, Alphabet.bytes_alphabet()])
+def test_alphabet_and_scores_of_every_sort_come_back(
+    tmp_path: Path, alphabet: Alphabet, scores: Scores | None
+) -> None:
+    saved = replace(model_file(alphabet=alphabet), scores=scores)
+    write_checkpoint(tmp_path / "m", saved.to_checkpoint())
+    found = read_model(tmp_path / "m")
+    assert (found.alphabet, found.scores) == (alphabet, scores)
+
+
+def test_the_network_read_back_predicts_what_the_saved_one_did(path: Path) -> None:
+    ids = torch.arange(12).reshape(6, 2) % len(ALPHABET)
+
+    def logits(network: torch.nn.Module) -> Tensor:
+        result: Tensor = network(ids, build_model(CONFIG, 2).initial_states(2))[0]
+        return result
+
+    network = read_model(path).network()
+    expected = logits(build_model(CONFIG, len(ALPHABET), seed=3))
+    torch.testing.assert_close(logits(network), expected, rtol=0, atol=0)
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_a_model_file_says_which_charrnn_wrote_it(path: Path) -> None:
+    kind, header = read_header(path)
+    assert (kind, header["charrnn"]) == (MODEL, __version__)
+
+
+def test_a_training_checkpoint_gives_its_averaged_weights(path: Path) -> None:
+    average, raw = weights_of(CONFIG, ALPHABET, seed=5), weights_of(CONFIG, ALPHABET, seed=6)
+    arrays = {
+        **{f"average.{name}": array for name, array in average.items()},
+        **{f"model.{name}": array for name, array in raw.items()},
+        **{f"optimizer.exp_avg.{name}": array for name, array in raw.items()},
+    }
+    _, header = read_header(path)
+    write_checkpoint(path, Checkpoint(TRAINING, header, arrays))
+    found = read_model(path)
+    assert set(found.weights) == set(average)
+    for name, weight in average.items():
+        np.testing.assert_array_equal(found.weights[name], weight)
+    assert found.scores is None
+
+
+def test_a_training_checkpoint_without_averaged_weights_is_refused(path: Path) -> None:
+    checkpoint = read_checkpoint(path)
+    write_checkpoint(path, replace(checkpoint, kind=TRAINING))
+    assert "missing" in refusal(path)
+
+
+BIAS, HEAD = "cells.0.bias", "head.weight"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda arrays: arrays.pop(HEAD),
+        lambda arrays: arrays.clear(),
+        lambda arrays: arrays.update({"head.odd": arrays[HEAD]}),
+        lambda arrays: arrays.update({"cells.2.bias": arrays[BIAS]}),
+        lambda arrays: arrays.update({HEAD: np.ascontiguousarray(arrays[HEAD].T)}),
+        lambda arrays: arrays.update({BIAS: arrays[BIAS][:-1]}),
+        lambda arrays: arrays.update({BIAS: arrays[BIAS][None]}),
+        lambda arrays: arrays.update({BIAS: np.float32(0).reshape(())}),
+        lambda arrays: arrays.update({BIAS: arrays[BIAS].astype(np.float64)}),
+        lambda arrays: arrays.update({BIAS: arrays[BIAS].astype(np.uint8)}),
+    ],
+    ids="missing|none|unknown|layer too many|transposed|short|deep|scalar|float64|uint8".split("|"),
+)
+def test_tensors_that_are_not_the_models_are_refused(
+    path: Path, change: Callable[[Arrays], object]
+) -> None:
+    rewrite(path, lambda _, arrays: change(arrays))
+    assert HEAD.partition(".")[0] in refusal(path) or BIAS in refusal(path)
+
+
+@pytest.mark.parametrize("name", [HEAD, "head.odd"])
+def test_a_missing_or_unknown_tensor_is_named(path: Path, name: str) -> None:
+    def toggle(_: Header, arrays: Arrays) -> None:
+        if arrays.pop(name, None) is None:
+            arrays[name] = np.zeros(1, np.float32)
+
+    rewrite(path, toggle)
+    assert name in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "alphabet",
+    [
+        Alphabet.of("ab").to_dict(),
+        Alphabet(ALPHABET.characters + "x").to_dict(),
+        Alphabet.bytes_alphabet().to_dict(),
+        {"kind": "text", "characters": ""},
+        {"kind": "text", "characters": "a" * len(ALPHABET)},
+        {"kind": "text", "characters": "\ud800" + ALPHABET.characters[1:]},
+        {"kind": "text", "characters": list(ALPHABET.characters)},
+        {"kind": "runes", "characters": ALPHABET.characters},
+        {"kind": ["text"], "characters": ALPHABET.characters},
+        {"kind": "bytes", "characters": ALPHABET.characters},
+        {"characters": ALPHABET.characters},
+        ALPHABET.characters,
+        None,
+    ],
+    ids=str,
+)
+def test_an_alphabet_that_is_not_the_models_is_refused(path: Path, alphabet: object) -> None:
+    rewrite(path, lambda header, _: header.update(alphabet=alphabet))
+    refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("layers", value) for value in (10**9, 10**400, 3, 1, 0, -1, 2.0, True, "2", None)),
+        *(("hidden", value) for value in (10**9, 17, 0, -16, "16", [16])),
+        *(("embedding", value) for value in (10**9, 9, 0, {})),
+        *(("cell", value) for value in ("lstm", "transformer", "", 1, ["gru"], {}, None)),
+        *(("norm", value) for value in ("none", "batch", None)),
+        *(("dropout", value) for value in (1.0, -0.1, 10**400, "0")),
+        ("heads", 8),
+    ],
+)
+def test_a_configuration_that_is_not_the_models_is_refused(
+    path: Path, name: str, value: object
+) -> None:
+    rewrite(path, lambda header, _: header["model"].update({name: value}))
+    refusal(path)
+
+
+def test_a_configuration_within_bounds_is_held_against_the_file_before_anything_is_allocated(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill = torch.nn.init.uniform_
+
+    def guarded(tensor: Tensor, *bounds: float) -> Tensor:
+        assert tensor.is_meta or tensor.numel() < 10**6
+        return fill(tensor, *bounds)
+
+    monkeypatch.setattr(torch.nn.init, "uniform_", guarded)
+    rewrite(path, lambda header, _: header["model"].update(layers=64, hidden=1024))
+    refusal(path)
+
+
+@pytest.mark.parametrize("part", ["model", "alphabet", "corpus"])
+@pytest.mark.parametrize("value", [None, [], "text", {}])
+def test_a_header_with_a_part_of_another_sort_is_refused(
+    path: Path, part: str, value: object
+) -> None:
+    rewrite(path, lambda header, _: header.update({part: value}))
+    refusal(path)
+
+
+@pytest.mark.parametrize("part", ["model", "alphabet", "corpus"])
+def test_a_header_without_a_part_is_refused(path: Path, part: str) -> None:
+    rewrite(path, lambda header, _: header.pop(part))
+    refusal(path)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        [],
+        {},
+        {**SCORES.to_dict(), "step": "30"},
+        {**SCORES.to_dict(), "epoch": None},
+        {**SCORES.to_dict(), "odd": 1},
+    ],
+)
+def test_scores_of_another_sort_are_refused(path: Path, scores: object) -> None:
+    rewrite(path, lambda header, _: header.update(scores=scores))
+    assert "scores" in refusal(path)

@@ -1,0 +1,243 @@
+"""The trainer: events, schedule, averages, divergence, exactness."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from charrnn.alphabet import Alphabet
+from charrnn.averaging import WeightAverage
+from charrnn.config import CELLS, ModelConfig
+from charrnn.device import Compute
+from charrnn.errors import DivergedError
+from charrnn.evaluate import evaluate
+from charrnn.model import build_model
+from charrnn.optimizer import build_optimizer
+from charrnn.schedule import Schedule
+from charrnn.streams import Shape, Streams
+from charrnn.train import Checkpoint, Evaluating, Evaluation, Event, Step, Trainer
+
+
+def make(
+    text: str,
+    *,
+    cell: str = "lstm",
+    total: int | None = 20,
+    seconds: float | None = None,
+    held_out: str = "",
+    rate: float = 1e-2,
+    clip: float = 1.0,
+    dropout: float = 0.0,
+    evaluations: int = 4,
+) -> Trainer:
+    alphabet = Alphabet.of(text + held_out)
+    model = build_model(ModelConfig(cell=cell, hidden=16, embedding=8), len(alphabet), seed=1)
+    return Trainer(
+        model,
+        WeightAverage(model, 0.9),
+        build_optimizer(model, 0.01),
+        Streams(alphabet.encode(text), Shape(4, 16), seed=1),
+        alphabet.encode(held_out),
+        Schedule(rate, 5, total),
+        Compute(torch.device("cpu"), "fp32"),
+        seconds=seconds,
+        clip=clip,
+        dropout=dropout,
+        evaluations=evaluations,
+        seed=1,
+    )
+
+
+def steps_of(events: list[Event]) -> list[Step]:
+    return [event for event in events if isinstance(event, Step)]
+
+
+def evaluations_of(events: list[Event]) -> list[Evaluation]:
+    return [event for event in events if isinstance(event, Evaluation)]
+
+
+def test_a_run_takes_its_steps_and_ends_with_an_evaluation(text: str) -> None:
+    trainer = make(text, total=10, held_out=text[:200], evaluations=4)
+    events = list(trainer.fit())
+    assert [step.step for step in steps_of(events)] == list(range(1, 11))
+    assert [evaluation.step for evaluation in evaluations_of(events)] == [3, 6, 9, 10]
+    assert isinstance(events[-1], Checkpoint)
+    assert isinstance(events[-2], Evaluation)
+    assert trainer.finished
+    assert list(trainer.fit()) == []
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_tiny_text_is_memorised(cell: str) -> None:
+    sentence = "the heron stood in the ford and counted what went by; "
+    trainer = make(sentence * 20, cell=cell, total=300, rate=2e-2)
+    assert list(trainer.fit())
+    alphabet = Alphabet.of(sentence)
+    learnt = evaluate(trainer.average.model, alphabet.encode(sentence * 4), alphabet)
+    # The first character and the first few words cannot be known; the rest can.
+    assert learnt.nats_per_char < 0.25
+
+
+def test_an_evaluation_scores_the_averaged_weights(text: str) -> None:
+    held_out = text[:300]
+    trainer = make(text, held_out=held_out)
+    last = evaluations_of(list(trainer.fit()))[-1]
+    alphabet = Alphabet.of(text)
+    averaged = evaluate(trainer.average.model, alphabet.encode(held_out), alphabet)
+    current = evaluate(trainer.model, alphabet.encode(held_out), alphabet)
+    assert last.valid_nats_per_char == pytest.approx(averaged.nats_per_char, rel=1e-9)
+    assert last.valid_nats_per_char != pytest.approx(current.nats_per_char, rel=1e-9)
+
+
+def test_only_a_better_evaluation_counts_as_improved(text: str) -> None:
+    # At a hundred times the rate that serves, the loss goes up and down.
+    trainer = make(text, total=60, held_out=text[:300], rate=1.0, evaluations=30)
+    evaluations = evaluations_of(list(trainer.fit()))
+    best = math.inf
+    for evaluation in evaluations:
+        assert evaluation.valid_nats_per_char is not None
+        assert evaluation.improved == (evaluation.valid_nats_per_char < best)
+        best = min(best, evaluation.valid_nats_per_char)
+    assert not all(evaluation.improved for evaluation in evaluations)
+    assert trainer.progress.best_nats_per_char == best
+
+
+def test_with_nothing_held_out_the_newest_average_is_kept(text: str) -> None:
+    evaluations = evaluations_of(list(make(text).fit()))
+    assert all(e.valid_nats_per_char is None and e.improved for e in evaluations)
+
+
+def test_training_loss_is_the_mean_since_the_last_evaluation(text: str) -> None:
+    events = list(make(text, total=6, evaluations=2).fit())
+    first = events[: next(i for i, e in enumerate(events) if isinstance(e, Evaluation))]
+    assert evaluations_of(events)[0].train_nats_per_char == steps_of(first)[-1].nats_per_char
+
+
+def test_the_state_is_carried_within_an_epoch_and_fresh_at_its_start(text: str) -> None:
+    trainer = make(text, total=200)
+    per_epoch = trainer.streams.windows_per_epoch
+    seen: list[bool] = []
+    forward = trainer.model.forward
+
+    def spy(ids, states, masks=None):  # type: ignore[no-untyped-def]
+        seen.append(bool(any(part.any() for state in states for part in state)))
+        return forward(ids, states, masks)
+
+    trainer.model.forward = spy  # type: ignore[method-assign]
+    assert len(steps_of(list(trainer.fit()))) == 200
+    fresh = [step for step, carried in enumerate(seen) if not carried]
+    assert per_epoch > 2
+    assert fresh == [0, per_epoch, 2 * per_epoch]
+
+
+def test_gradients_are_clipped_by_their_norm(text: str) -> None:
+    trainer = make(text, clip=0.01)
+    step = next(iter(trainer.fit()))
+    assert isinstance(step, Step)
+    assert step.gradient_norm > 0.01
+    gradients = [p.grad for p in trainer.model.parameters() if p.grad is not None]
+    assert float(torch.nn.utils.get_total_norm(gradients)) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_clipping_can_be_turned_off(text: str) -> None:
+    trainer = make(text, clip=0.0)
+    step = next(iter(trainer.fit()))
+    assert isinstance(step, Step)
+    gradients = [p.grad for p in trainer.model.parameters() if p.grad is not None]
+    assert float(torch.nn.utils.get_total_norm(gradients)) == pytest.approx(step.gradient_norm)
+
+
+@pytest.mark.parametrize("poison", ["loss", "gradient"])
+def test_what_is_not_finite_stops_before_the_weights_are_touched(text: str, poison: str) -> None:
+    trainer = make(text)
+    events = trainer.fit()
+    for _ in range(3):
+        next(events)
+    if poison == "loss":
+        with torch.no_grad():
+            trainer.model.head.bias[0] = math.nan
+    else:
+        trainer.model.embedding.weight.register_hook(lambda grad: grad * math.inf)
+    before = {name: tensor.clone() for name, tensor in trainer.tensors().items()}
+    with pytest.raises(DivergedError, match="at step 4"):
+        next(events)
+    assert trainer.progress.step == 3
+    for name, tensor in trainer.tensors().items():
+        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0, equal_nan=True)
+
+
+def test_seconds_are_turned_into_steps_and_written_down(text: str) -> None:
+    trainer = make(text, total=None, seconds=0.5)
+    events = list(trainer.fit())
+    fixed = events.index(Checkpoint())
+    assert trainer.progress.total is not None
+    assert trainer.progress.total == trainer.progress.step == trainer.schedule.total
+    assert all(step.total is None for step in steps_of(events[: fixed - 1]))
+    assert 0.1 < trainer.progress.seconds < 2.5
+
+
+def test_seconds_too_few_for_a_step_still_end(text: str) -> None:
+    trainer = make(text, total=None, seconds=1e-6)
+    assert evaluations_of(list(trainer.fit()))
+    assert trainer.finished
+
+
+def test_leaving_an_evaluation_midway_only_postpones_it(text: str) -> None:
+    held_out = text * 3
+    trainer = make(text, total=4, evaluations=1, held_out=held_out)
+    for event in trainer.fit():
+        if isinstance(event, Evaluating):
+            break
+    assert trainer.progress.step == 4
+    assert not trainer.finished
+    (evaluation,) = evaluations_of(list(trainer.fit()))
+    whole = evaluations_of(list(make(text, total=4, evaluations=1, held_out=held_out).fit()))
+    assert evaluation.valid_nats_per_char == whole[0].valid_nats_per_char
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_the_same_seed_trains_the_same_weights(text: str, dropout: float) -> None:
+    first, second = make(text, dropout=dropout), make(text, dropout=dropout)
+    list(first.fit())
+    list(second.fit())
+    assert all(torch.equal(t, second.tensors()[n]) for n, t in first.tensors().items())
+
+
+def test_the_first_averages_forget_the_random_start(text: str) -> None:
+    model = build_model(ModelConfig(hidden=4, embedding=4), 3)
+    average = WeightAverage(model, 0.999)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(1.0)
+    for step in range(20):
+        average.update(model, step)
+    assert all(torch.allclose(p, torch.ones_like(p), atol=1e-3) for p in average.model.parameters())
+
+
+def test_an_average_moves_by_its_share() -> None:
+    model = build_model(ModelConfig(hidden=4, embedding=4), 3)
+    average = WeightAverage(model, 0.9)
+    before = average.model.head.weight.clone()
+    with torch.no_grad():
+        model.head.weight.add_(1.0)
+    average.update(model, step=10_000)
+    torch.testing.assert_close(average.model.head.weight, before + 0.1)
+
+
+def test_matrices_decay_and_biases_do_not() -> None:
+    model = build_model(ModelConfig(hidden=4, embedding=4), 3)
+    decayed, spared = build_optimizer(model, 0.1).param_groups
+    assert all(p.ndim >= 2 for p in decayed["params"])
+    assert all(p.ndim == 1 for p in spared["params"])
+    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
+    assert len(decayed["params"]) + len(spared["params"]) == len(list(model.parameters()))
+
+
+def test_the_window_that_is_read_is_the_one_the_position_names(text: str) -> None:
+    trainer = make(text)
+    for _ in zip(range(3), trainer.fit(), strict=False):
+        pass
+    assert (trainer.progress.epoch, trainer.progress.window) == (0, 3)
+    assert trainer.epochs_done == pytest.approx(3 / trainer.streams.windows_per_epoch)
+    assert np.isfinite(trainer.chars_per_second)
