@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check fix bench clean
+.PHONY: help demo test check fix bench picture clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make check   lint, format and types"
 	@echo "make fix     mend what lint and format can mend"
 	@echo "make bench   measure losses and speeds"
+	@echo "make picture draw the picture of the README anew"
 	@echo "make clean   remove what these commands made"
 
 # torch comes first and by itself: its version is pinned here, while the project declares a range.
@@ -47,6 +48,9 @@ fix: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks $(TEXT)
+
+picture: $(READY)
+	$(BIN)/python -m tests.picture .assets/session.svg
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info runs/demo

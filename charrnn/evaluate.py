@@ -17,10 +17,13 @@ from torch import Tensor
 
 from charrnn.alphabet import Alphabet, Ids
 from charrnn.cells.contract import State, select_states
+from charrnn.errors import CheckpointError
 from charrnn.model import CharModel, States
 
 CONTEXT = 512
 """Characters that a side-by-side stream reads, unscored, before the ones it scores."""
+
+NOT_FINITE = "the model predicts values that are not finite: its weights are of no use"
 
 _MOST_STREAMS = 32
 _LOGITS_AT_ONCE = 1 << 22
@@ -59,7 +62,10 @@ class Score:
     @property
     def perplexity(self) -> float:
         """Equally likely characters the model hesitates among: e to the nats per character."""
-        return math.exp(self.nats_per_char)
+        try:
+            return math.exp(self.nats_per_char)
+        except OverflowError:
+            return math.inf
 
 
 class Tally:
@@ -89,8 +95,11 @@ class Tally:
         """The score of the whole text.
 
         Raises:
+            CheckpointError: the model's predictions are not finite.
             ValueError: some characters have not been scored.
         """
+        if not math.isfinite(self.nats):
+            raise CheckpointError(NOT_FINITE)
         if self.characters != len(self._ids):
             raise ValueError(f"{self.characters} of {len(self._ids)} characters are scored")
         counts = np.bincount(self._ids, minlength=len(alphabet))

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from charrnn.alphabet import Alphabet, Ids
 from charrnn.cells.contract import select_states
 from charrnn.config import SampleConfig
+from charrnn.errors import CheckpointError
+from charrnn.evaluate import NOT_FINITE
 from charrnn.model import CharModel
 
 TILE = 4
@@ -56,6 +58,9 @@ def sample(
         prime: ids the model reads first, shape (N,); if empty it reads a newline (else a blank,
             else its first character), as at the beginning of a line.
         seed: at least 0.
+
+    Raises:
+        CheckpointError: the model's predictions are not finite.
     """
     if not len(prime):
         prime = opening(alphabet)
@@ -182,6 +187,8 @@ def _sample_tile(
     drawn = np.zeros(TILE, dtype=np.int64)
     for position in range(config.length):
         rows = logits[0].double().cpu().numpy()
+        if not np.isfinite(rows).all():
+            raise CheckpointError(NOT_FINITE)
         for row in sorted(active):
             probabilities = filter_distribution(rows[row], config)
             drawn[row] = draw(probabilities, generators[row].random())

@@ -4,9 +4,10 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,13 @@ with RunDirectory(Path(sys.argv[1])).locked():
     print("held", flush=True)
     time.sleep(60)
 """
-RECORDS = [{"step": 1, "loss": 2.5}, {"step": 2, "who": "Füchse"}, {"step": 3, "best": None}]
+Find = Callable[[str | None], Path]
+
+RECORDS: list[dict[str, Any]] = [
+    {"step": 1, "loss": 2.5},
+    {"step": 2, "who": "Füchse"},
+    {"step": 3, "best": None},
+]
 
 
 @pytest.fixture(autouse=True)
@@ -223,7 +230,7 @@ def test_the_latest_run_moves_with_its_folder(run: RunDirectory, tmp_path: Path)
 
 @pytest.mark.parametrize("find", [find_run, find_model])
 def test_with_no_run_at_all_the_user_is_told_to_train_one(
-    find: type[find_run] | type[find_model],
+    find: Find,
 ) -> None:
     with pytest.raises(CheckpointError, match="charrnn train") as caught:
         find(None)
@@ -251,7 +258,7 @@ def test_a_run_is_found_outside_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("find", [find_run, find_model])
 @pytest.mark.parametrize("named", ["talse", "tale", "Tales"])
 def test_a_mistyped_name_is_answered_with_the_nearest(
-    run: RunDirectory, named: str, find: type[find_run] | type[find_model]
+    run: RunDirectory, named: str, find: Find
 ) -> None:
     new_run(RUNS / "herons")
     with pytest.raises(CheckpointError, match="did you mean tales") as caught:
@@ -267,7 +274,7 @@ def test_a_name_like_no_other_is_answered_with_those_there_are(run: RunDirectory
 
 
 def test_a_name_where_there_are_no_runs_is_refused_plainly() -> None:
-    with pytest.raises(CheckpointError, match="^zzz: there is no such run or model file$"):
+    with pytest.raises(CheckpointError, match=r"^zzz: there is no such run or model file$"):
         find_run("zzz")
 
 

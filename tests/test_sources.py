@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -288,16 +289,21 @@ def test_a_binary_file_in_a_folder_is_left_out_with_a_note(tmp_path: Path, data:
     assert note.startswith(f"{tmp_path}: left out 1 ")
 
 
-@pytest.mark.parametrize("hidden", [".hidden.txt", ".git/config"])
-def test_hidden_files_in_a_folder_are_left_out_with_a_note(tmp_path: Path, hidden: str) -> None:
-    path = tmp_path / hidden
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("secret")
+@pytest.fixture(params=[".hidden.txt", ".git/config"])
+def folder_with_hidden(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / request.param).write_text("secret")
     (tmp_path / "a.txt").write_text("text")
-    reader = TextReader([tmp_path])
-    assert "".join(reader) == "text"
-    assert len(reader.notes) == 1
-    assert "left out" in reader.notes[0]
+    return tmp_path
+
+
+def test_hidden_files_in_a_folder_are_left_out(folder_with_hidden: Path) -> None:
+    assert read(folder_with_hidden) == "text"
+
+
+def test_hidden_files_are_left_out_with_a_note(folder_with_hidden: Path) -> None:
+    (note,) = TextReader([folder_with_hidden]).notes
+    assert note.startswith(f"{folder_with_hidden}: left out")
 
 
 def test_a_hidden_file_that_is_named_is_read(tmp_path: Path) -> None:
@@ -323,6 +329,19 @@ def test_a_file_whose_opening_ends_within_a_character_is_text(
     monkeypatch.setattr(sources, "_SNIFF_BYTES", 4)
     (tmp_path / "a.txt").write_text("abc\u4e0a", encoding="utf-8")
     assert read(tmp_path) == "abc\u4e0a"
+
+
+def test_a_pipe_in_a_folder_is_left_out_unopened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    os.mkfifo(tmp_path / "pipe")
+    opened: list[str] = []
+    # Opening the pipe for real would wait forever for someone to write into it.
+    monkeypatch.setattr(TextReader, "_is_text", lambda _, file: opened.append(file.name) or True)
+    (note,) = TextReader([tmp_path]).notes
+    assert opened == ["a.txt"]
+    assert note.startswith(f"{tmp_path}: left out 1 ")
 
 
 def test_links_that_lead_in_circles_do_not(tmp_path: Path) -> None:

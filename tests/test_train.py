@@ -158,7 +158,8 @@ def test_what_is_not_finite_stops_before_the_weights_are_touched(text: str, pois
         with torch.no_grad():
             trainer.model.head.bias[0] = math.nan
     else:
-        trainer.model.embedding.weight.register_hook(lambda grad: grad * math.inf)
+        weight = trainer.model.embedding.weight
+        weight.register_hook(lambda grad: grad * math.inf)  # type: ignore[no-untyped-call]
     before = {name: tensor.clone() for name, tensor in trainer.tensors().items()}
     with pytest.raises(DivergedError, match="at step 4"):
         next(events)

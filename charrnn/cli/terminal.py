@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 _BIDI = [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C]
@@ -50,9 +51,14 @@ def print_facts(facts: Mapping[str, str]) -> None:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Print an object on one line of stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=True, allow_nan=False) + "\n")
+    """Print an object on one line of stdout; a number that is not finite is null."""
+    finite = {name: None if _is_endless(item) else item for name, item in value.items()}
+    sys.stdout.write(json.dumps(finite, ensure_ascii=True, allow_nan=False) + "\n")
     sys.stdout.flush()
+
+
+def _is_endless(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 class TextOutput:
@@ -75,8 +81,3 @@ class TextOutput:
         else:
             sys.stdout.write(visible(self._decoder.decode(data)))
             sys.stdout.flush()
-
-
-def join_names(names: Sequence[str]) -> str:
-    """Names as a reader's list, for messages."""
-    return ", ".join(names)

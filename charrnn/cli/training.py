@@ -98,6 +98,8 @@ def resume_training(
             compute = replace(compute, device=device)
         if threads is not None:
             compute = replace(compute, threads=threads)
+        if compute != request.compute:
+            terminal.note("other threads or another device round differently: not bit for bit")
         corpus = read_again(run, request.source)
         stop.check()
         session = resume(run.last, corpus, replace(request, compute=compute))

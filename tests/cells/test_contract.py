@@ -35,7 +35,7 @@ def test_one_pass_equals_chunks_with_the_state_carried(name: str, cuts: list[int
     x = torch.randn(STEPS, BATCH, INPUTS, dtype=torch.float64)
     whole, after_whole = cell(x, cell.initial_state(BATCH))
     state, chunks = cell.initial_state(BATCH), []
-    for chunk in x.split(cuts):
+    for chunk in torch.split(x, cuts):
         y, state = cell(chunk, state)
         chunks.append(y)
     torch.testing.assert_close(torch.cat(chunks), whole, rtol=0, atol=1e-12)

@@ -42,7 +42,7 @@ def tensors(run: Path) -> Arrays:
 def uninterrupted(folder: Path, variant: str) -> Arrays:
     run = folder / variant
     if not run.exists():
-        arguments = ("train", "corpus.txt", "--run", run, *SETTINGS, *VARIANTS[variant])
+        arguments = ("train", "corpus.txt", "--run", str(run), *SETTINGS, *VARIANTS[variant])
         result = charrnn(*arguments, cwd=folder)
         assert result.returncode == 0, explain(result)
     return tensors(run)
