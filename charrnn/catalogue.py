@@ -10,6 +10,7 @@ from pathlib import Path
 
 from charrnn.errors import CorpusError
 from charrnn.plain import Plain
+from charrnn.sources import exists
 
 _PACKAGE = "charrnn.corpora"
 _LISTING = "catalogue.toml"
@@ -42,14 +43,16 @@ def locate(source: str) -> Path:
     Raises:
         CorpusError: neither; names the nearest of either kind.
     """
+    if not source:
+        raise CorpusError("the name of a text is empty; name a file, a folder or a corpus")
     path = Path(source)
-    if path.exists():
+    if exists(path):
         return path
     known = entries()
     if source in known:
         return Path(str(resources.files(_PACKAGE).joinpath(known[source].file)))
     near = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
-    names = {**dict.fromkeys(known), **{str(path.parent / name): None for name in near}}
+    names = {*known, *(str(path.parent / name) for name in near)} - {source}
     close = difflib.get_close_matches(source, names, n=1)
     hint = f"; did you mean {close[0]}?" if close else "."
     raise CorpusError(

@@ -66,7 +66,9 @@ def _check(declared: Field[Any], value: Any) -> None:
     too_small = least is not None and not value >= least
     too_large = most is not None and not value <= most
     if too_small or too_large:
-        span = f"at least {least}" if most is None else f"from {least:,} to {most:,}"
+        span = f"from {least} to {most}"
+        if most is None or least is None:
+            span = f"at least {least}" if most is None else f"at most {most}"
         raise UsageError(f"{option} is {value:,}; it must be {span}")
 
 

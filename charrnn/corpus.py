@@ -12,6 +12,8 @@ from charrnn.alphabet import Alphabet, AlphabetBuilder, Ids, name_of
 from charrnn.errors import CorpusError, UnknownCharacterError
 from charrnn.sources import TextReader
 
+_SPLIT_DIGITS = 6
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -37,7 +39,8 @@ class Corpus:
 
     def split(self, valid: float) -> tuple[Ids, Ids]:
         """The first 1 - valid of the text, which is trained on, and the rest, held out."""
-        boundary = int(len(self.ids) * (1 - valid)) if valid else len(self.ids)
+        # 1 - valid is not exact in binary; rounding first keeps 0.2 of 10 from becoming 1.
+        boundary = int(round(len(self.ids) * (1 - valid), _SPLIT_DIGITS))
         return self.ids[:boundary], self.ids[boundary:]
 
 
@@ -83,23 +86,27 @@ def encode_corpus(
             lacks while ``unknown`` is "error".
     """
     reader = TextReader(paths, None if alphabet.kind == "bytes" else encoding)
-    try:
-        corpus = _encode(reader, alphabet, unknown)
-    except UnknownCharacterError as problem:
-        raise UnknownCharacterError(f"{_named(paths)}: {problem}") from None
+    corpus = _encode(reader, alphabet, unknown)
     if not len(corpus):
+        if corpus.unknown:
+            raise CorpusError(
+                f"{_named(paths)}: none of its {corpus.unknown:,} characters is among the "
+                f"{len(alphabet)} that the model knows"
+            )
         raise _empty(paths)
     return corpus
 
 
 def _encode(reader: TextReader, alphabet: Alphabet, unknown: str) -> Corpus:
     encoded: list[Ids] = []
-    read, lacking = 0, 0
+    lacking = 0
     for chunk in reader:
-        encoded.append(alphabet.encode(chunk, unknown, start=read))
+        try:
+            encoded.append(alphabet.encode(chunk, unknown, start=reader.start))
+        except UnknownCharacterError as problem:
+            raise UnknownCharacterError(f"{reader.file}: {problem}") from None
         if unknown != "error":
             lacking += alphabet.count_unknown(chunk)
-        read += len(chunk)
     ids = np.concatenate(encoded) if encoded else alphabet.encode("")
     return Corpus(ids, alphabet, reader.digest, tuple(reader.notes), lacking)
 

@@ -92,8 +92,6 @@ def begin(request: Request, corpus: Corpus, name: str) -> Session:
             f"{len(train_ids):,} characters to train on fill {shape.batch} streams of windows of "
             f"{shape.window}, not {request.train.batch} of {request.train.window}"
         )
-    if request.train.valid and not len(held_out):
-        notes.append(f"{len(corpus):,} characters are too few to hold {request.train.valid:g} out")
     train = replace(request.train, batch=shape.batch, window=shape.window)
     streams = Streams(train_ids, shape, train.seed)
     if all(getattr(train, length) is None for length in LENGTHS):

@@ -19,23 +19,42 @@ _BYTE_ORDER_MARK = "\ufeff"
 def check_encoding(encoding: str) -> None:
     """Raise UsageError unless ``encoding`` names a text encoding that Python knows."""
     try:
+        # The first refuses codecs that do not yield text, the second names that mean a place.
         io.TextIOWrapper(io.BytesIO(), encoding=encoding).close()
-    except LookupError:
+        codecs.getincrementaldecoder(encoding)
+    except (LookupError, ValueError):
         raise UsageError(
             f"--encoding is {encoding!r:.60}, which is not a text encoding known here; "
             "try utf-8, latin-1, cp1252, utf-16 or shift_jis"
         ) from None
 
 
+def exists(path: Path) -> bool:
+    """Whether there is something at a path.
+
+    Raises:
+        CorpusError: that cannot be found out: a folder on the way is closed, a name too long.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, ValueError):
+        # ValueError: no file has a name with a NUL in it.
+        return False
+    except OSError as problem:
+        raise CorpusError(f"{path}: cannot be read: {problem.strerror}") from problem
+    return True
+
+
 class TextReader:
     """The text of some files and folders, in order, decoded chunk by chunk and otherwise untouched.
 
-    Iterate over it once. When the iteration has ended, ``digest`` is the SHA-256 of all the bytes
-    that were read, in order, and ``notes`` says what was left out and why.
+    Iterate over it once. With each chunk, ``file`` is the file it is from and ``start`` how many of
+    that file's characters came before. When the iteration has ended, ``digest`` is the SHA-256 of
+    all the bytes that were read, in order, and ``notes`` says what was left out and why.
 
     Args:
         paths: files and folders. A folder stands for its text files, found at any depth and sorted
-            by path; hidden files and files that are not text are left out with a note.
+            by path; files that are not text are left out with a note, hidden ones without.
         encoding: how the bytes spell characters; None reads every byte as a symbol.
 
     Raises:
@@ -50,6 +69,8 @@ class TextReader:
         self._encoding = encoding
         self._hash = hashlib.sha256()
         self.notes: list[str] = []
+        self.file: Path | None = None
+        self.start = 0
         self._files = [file for path in paths for file in self._expand(path)]
 
     @property
@@ -59,23 +80,31 @@ class TextReader:
 
     def __iter__(self) -> Iterator[str]:
         for file in self._files:
-            yield from self._read(file)
+            self.file, self.start = file, 0
+            for text in self._read(file):
+                yield text
+                self.start += len(text)
 
     def _expand(self, path: Path) -> list[Path]:
-        if not path.exists():
+        if not exists(path):
             raise CorpusError(f"{path}: there is no such file or folder")
         if not path.is_dir():
             return [path]
         found = []
-        for folder, folders, names in os.walk(path):
+        for folder, folders, names in os.walk(path, onerror=self._note_unreadable):
             folders[:] = [name for name in folders if not name.startswith(".")]
             found += [Path(folder, name) for name in names if not name.startswith(".")]
         texts = [file for file in sorted(found) if file.is_file() and self._is_text(file)]
         if not texts:
             raise CorpusError(f"{path}: the folder holds no text files ({len(found)} files seen)")
         if len(texts) < len(found):
-            self.notes.append(f"{path}: left out {len(found) - len(texts)} files that are not text")
+            self.notes.append(
+                f"{path}: left out {len(found) - len(texts)} of {len(found)} files: not text"
+            )
         return texts
+
+    def _note_unreadable(self, problem: OSError) -> None:
+        self.notes.append(f"{problem.filename}: left out: {problem.strerror}")
 
     def _is_text(self, file: Path) -> bool:
         """Whether a file found in a folder opens like text: no NUL, and it decodes."""
@@ -107,15 +136,17 @@ class TextReader:
         while True:
             data = stream.read(CHUNK_BYTES)
             self._hash.update(data)
-            held_back = len(decoder.getstate()[0])
+            state = decoder.getstate()
             try:
                 text = decoder.decode(data, final=not data)
             except UnicodeDecodeError as problem:
-                byte = problem.object[problem.start]
-                line = lines + problem.object.count(b"\n", 0, problem.start)
+                # Counted from the chunk's end, since a codec may cut a byte-order mark off.
+                sound = len(data) - len(problem.object) + problem.start
+                decoder.setstate(state)
+                lines += decoder.decode(data[: max(sound, 0)]).count("\n")
                 raise CorpusError(
-                    f"{file}: byte {offset - held_back + problem.start:,} (0x{byte:02X}, line "
-                    f"{line:,}) is not {encoding}. "
+                    f"{file}: byte {offset + sound:,} (0x{problem.object[problem.start]:02X}, "
+                    f"line {lines:,}) is not {encoding}. "
                     "Name the right one with --encoding, or use --bytes."
                 ) from None
             except UnicodeError as problem:

@@ -53,8 +53,9 @@ class Streams:
     """B contiguous streams of a text, read in windows of T characters.
 
     Stream b runs through its own stretch of the text without a gap, so that the state after one
-    window is the state before the next. Every epoch the streams begin at another offset, drawn
-    from the seed and the epoch's number alone: the position is all that must be remembered.
+    window is the state before the next. Every epoch the streams begin at another offset, as far as
+    the text leaves room, drawn from the seed and the epoch's number alone: the position is all that
+    must be remembered. What does not fill a row of windows is left out, another part each epoch.
 
     Args:
         ids: the text, shape (N,).

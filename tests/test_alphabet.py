@@ -154,7 +154,7 @@ def test_no_symbols_are_no_ids_of_the_same_type() -> None:
 def test_an_unknown_character_is_skipped_or_replaced_or_an_error(
     unknown: str, expected: str | None
 ) -> None:
-    alphabet = Alphabet.of("ab?")
+    alphabet = Alphabet.of("!ab?")
     text = "a\u00e9bb\U0001f980a"
     assert alphabet.count_unknown(text) == 2
     if expected is None:

@@ -41,8 +41,8 @@ def named(pairs: list[Any]) -> list[Any]:
 class HalfBounded(Config):
     """No setting of charrnn's own is bounded on one side only, yet ``setting`` offers it."""
 
-    floor: int = setting(5, "Bounded below.", least=1)
-    ceiling: int = setting(5, "Bounded above.", most=9)
+    floor: float = setting(5.0, "Bounded below.", least=1)
+    ceiling: float = setting(5.0, "Bounded above.", most=9)
 
 
 @pytest.mark.parametrize(("config", "field"), named(SETTINGS))
@@ -150,8 +150,11 @@ def test_out_of_bounds_is_a_user_mistake_even_in_a_file() -> None:
         ModelConfig.from_dict({**ModelConfig().to_dict(), "layers": 65})
 
 
-@pytest.mark.parametrize(("name", "value", "bound"), [("floor", 0, "1"), ("ceiling", 10, "9")])
-def test_a_bound_on_one_side_only_is_told(name: str, value: int, bound: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "bound"),
+    [("floor", 0, "1"), ("floor", math.nan, "1"), ("ceiling", 10, "9"), ("ceiling", math.nan, "9")],
+)
+def test_a_bound_on_one_side_only_is_told(name: str, value: float, bound: str) -> None:
     with pytest.raises(UsageError, match=rf"^--{name} is {value}; it must be at .* {bound}$"):
         HalfBounded(**{name: value})
 

@@ -156,7 +156,8 @@ def test_an_unknown_character_is_told_with_its_file_and_place_across_chunks_and_
     with pytest.raises(UnknownCharacterError) as raised:
         encode_corpus(paths, Alphabet("ab"))
     assert "two.txt" in str(raised.value)
-    assert "(U+4E0A) at character 7 is not" in str(raised.value)
+    assert "(U+4E0A) at character 3 is not" in str(raised.value)
+    assert "one.txt" not in str(raised.value)
 
 
 @pytest.mark.parametrize(("unknown", "expected"), [("skip", "abab"), ("replace", "abaaaba")])

@@ -61,6 +61,7 @@ def test_windows_hold_the_ids_of_the_text() -> None:
     places = make(1_000, 4, 16, seed=9)
     streams = Streams(text, shape, 9)
     for (inputs, targets), (at, next_at) in zip(epoch_of(streams), epoch_of(places), strict=True):
+        assert inputs.dtype == targets.dtype == np.int64
         assert np.array_equal(inputs, text[at])
         assert np.array_equal(targets, text[next_at])
 
@@ -69,7 +70,6 @@ def test_time_comes_first_in_a_window() -> None:
     streams = make(1_000, 4, 16)
     for array in streams.read(Position()):
         assert array.shape == (16, 4)
-        assert array.dtype == np.int64
         assert array.flags.c_contiguous
     assert streams.characters_per_window == 64
 

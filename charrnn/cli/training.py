@@ -166,7 +166,7 @@ def _follow(
                 run.append(_record(event))
                 view.evaluated(event)
                 if manner.show_samples:
-                    view.say(_draw(session))
+                    view.say(f"--- drawn after {event.step:,} steps:\n{_draw(session)}")
         due = isinstance(event, Checkpoint) or time.monotonic() - saved_at >= manner.save_every
         if (due and not isinstance(event, Evaluating)) or stop:
             run.save_last(session.checkpoint())
