@@ -1,8 +1,9 @@
 """One safetensors file, written atomically and read with suspicion.
 
-The file's metadata holds two strings: ``charrnn``, a JSON header with the format's version, the
-kind of checkpoint and what the tensors mean, and ``sha256``, a digest over that header and every
-tensor's name, type, shape and bytes. Nothing is ever pickled.
+The file's metadata holds one string, ``charrnn``: a JSON header with the format's version, the kind
+of checkpoint, what the tensors mean, and ``sha256``, a digest over the rest of the header and every
+tensor's name, type, shape and bytes. Nothing is ever pickled, and the same content always makes the
+same file.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from charrnn.errors import CheckpointError
-from charrnn.storage import write_atomically
+from charrnn.storage import is_file, write_atomically
 
 FORMAT = 1
 """Version of the header written here. Readers refuse a later one by its number."""
@@ -34,6 +35,7 @@ TRAINING = "training"
 
 Arrays = dict[str, NDArray[Any]]
 
+_ENVELOPE = ("format", "kind", "sha256")
 _MOST_TENSORS = 4096
 _TYPES = {"F32": np.float32, "F64": np.float64, "U8": np.uint8, "I64": np.int64}
 
@@ -52,11 +54,24 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
     Raises:
         StorageError: the disk refused; what was there before still stands.
+        ValueError: values that are not finite, or of a type that a reader would refuse.
     """
+    arrays = {
+        name: np.require(array, requirements="C") for name, array in checkpoint.arrays.items()
+    }
+    for name, array in arrays.items():
+        if array.dtype.type not in _TYPES.values():
+            raise ValueError(f"tensor {name} is of type {array.dtype}")
+        if not is_finite(array):
+            raise ValueError(f"tensor {name} holds values that are not finite")
     envelope = {"format": FORMAT, "kind": checkpoint.kind, **checkpoint.header}
-    text = json.dumps(envelope, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    digest = _digest(text, checkpoint.arrays)
-    write_atomically(path, save(checkpoint.arrays, metadata={"charrnn": text, "sha256": digest}))
+    envelope["sha256"] = _digest(envelope, arrays)
+    write_atomically(path, save(arrays, metadata={"charrnn": _to_json(envelope)}))
+
+
+def is_finite(array: NDArray[Any]) -> bool:
+    """Whether every value is finite, as those of an integer type are."""
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def read_header(path: Path) -> tuple[str, dict[str, Any]]:
@@ -66,8 +81,8 @@ def read_header(path: Path) -> tuple[str, dict[str, Any]]:
         CheckpointError: not a checkpoint that this version can read.
     """
     with _refusing_nonsense(path), safe_open(path, framework="np") as file:
-        kind, header, _ = _parse_header(path, file.metadata())
-        return kind, header
+        envelope = _parse_envelope(path, file.metadata())
+        return envelope["kind"], _header_of(envelope)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -77,8 +92,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         CheckpointError: missing, unreadable, damaged, or not a checkpoint of a known format.
     """
     with _refusing_nonsense(path), safe_open(path, framework="np") as file:
-        metadata = file.metadata()
-        kind, header, text = _parse_header(path, metadata)
+        envelope = _parse_envelope(path, file.metadata())
         names = list(file.keys())
         if len(names) > _MOST_TENSORS:
             raise CheckpointError(f"{path}: holds {len(names):,} tensors; no model has so many")
@@ -87,20 +101,21 @@ def read_checkpoint(path: Path) -> Checkpoint:
             if held not in _TYPES:
                 raise CheckpointError(f"{path}: tensor {name!r:.80} is of type {held}")
         arrays = {name: file.get_tensor(name) for name in names}
-    if _digest(text, arrays) != metadata.get("sha256"):
+    digest = envelope.pop("sha256", None)
+    if digest != _digest(envelope, arrays):
         raise CheckpointError(
             f"{path}: is damaged: its content does not match its digest. Use another copy."
         )
     for name, array in arrays.items():
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
+        if not is_finite(array):
             raise CheckpointError(f"{path}: tensor {name!r:.80} holds values that are not finite")
-    return Checkpoint(kind, header, arrays)
+    return Checkpoint(envelope["kind"], _header_of(envelope), arrays)
 
 
 @contextmanager
 def _refusing_nonsense(path: Path) -> Iterator[None]:
     """Turn the many ways in which a file can be no checkpoint into one kind of error."""
-    if not path.is_file():
+    if not is_file(path):
         raise CheckpointError(f"{path}: there is no such checkpoint file")
     try:
         yield
@@ -108,30 +123,37 @@ def _refusing_nonsense(path: Path) -> Iterator[None]:
         raise CheckpointError(f"{path}: is not a sound checkpoint ({problem})") from problem
 
 
-def _parse_header(
-    path: Path, metadata: Mapping[str, str] | None
-) -> tuple[str, dict[str, Any], str]:
+def _parse_envelope(path: Path, metadata: Mapping[str, str] | None) -> dict[str, Any]:
     text = (metadata or {}).get("charrnn")
     if text is None:
         raise CheckpointError(f"{path}: is a safetensors file, but not one of charrnn's")
     envelope = json.loads(text)
     if not isinstance(envelope, dict) or type(envelope.get("format")) is not int:
         raise CheckpointError(f"{path}: its header names no format version")
-    version = envelope.pop("format")
+    version, kind = envelope["format"], envelope.get("kind")
     if version > FORMAT:
         raise CheckpointError(
             f"{path}: is of format {version}; this charrnn reads up to format {FORMAT}. "
             "Install a newer charrnn."
         )
-    kind = envelope.pop("kind", None)
     if version < 1 or kind not in (MODEL, TRAINING):
         raise CheckpointError(f"{path}: is of format {version} and kind {kind!r:.40}, unknown here")
-    return kind, envelope, text
+    if _to_json(envelope) != text:
+        raise CheckpointError(f"{path}: its header is not written as charrnn writes it")
+    return envelope
 
 
-def _digest(header: str, arrays: Mapping[str, NDArray[Any]]) -> str:
+def _header_of(envelope: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in envelope.items() if name not in _ENVELOPE}
+
+
+def _to_json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
+
+def _digest(envelope: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:
     """SHA-256 over the header and, by name, every array's name, type, shape and bytes."""
-    digest = hashlib.sha256(header.encode())
+    digest = hashlib.sha256(_to_json(envelope).encode())
     for name in sorted(arrays):
         array = arrays[name]
         digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())

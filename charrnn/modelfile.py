@@ -112,13 +112,18 @@ def read_model(path: Path) -> ModelFile:
         except ValueError as problem:
             raise CheckpointError(f"{path}: its scores are not sound: {problem}") from problem
     else:
-        weights = {
-            name.removeprefix(_AVERAGE): array
-            for name, array in weights.items()
-            if name.startswith(_AVERAGE)
-        }
+        weights = arrays_under(_AVERAGE, weights)
     check_weights(path, config, len(alphabet), weights)
     return ModelFile(config, alphabet, corpus, scores, weights)
+
+
+def arrays_under(prefix: str, arrays: Arrays) -> Arrays:
+    """The arrays whose names begin with a prefix, without it."""
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
 
 
 def check_weights(path: Path, config: ModelConfig, alphabet_size: int, weights: Arrays) -> None:

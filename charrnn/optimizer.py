@@ -9,6 +9,9 @@ from torch import Tensor, nn
 
 BETAS = (0.9, 0.99)
 
+_STATE = {"step": False, "exp_avg": True, "exp_avg_sq": True}
+"""What AdamW keeps for each parameter, and whether it has the parameter's shape (else none)."""
+
 
 def build_optimizer(model: nn.Module, weight_decay: float) -> torch.optim.Optimizer:
     """AdamW (Loshchilov & Hutter 2019); matrices decay, biases and normalisation do not."""
@@ -32,18 +35,26 @@ def name_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -
 def load_optimizer(
     model: nn.Module, optimizer: torch.optim.Optimizer, named: Mapping[str, Tensor]
 ) -> None:
-    """Put back what :func:`name_optimizer_tensors` named.
+    """Put back what :func:`name_optimizer_tensors` named: all of it, or nothing before any step.
+
+    The fused optimiser trusts its tensors and writes past the end of one that is too small, so each
+    is held against its parameter first.
 
     Raises:
-        ValueError: a tensor that belongs to no parameter, or has another shape than it.
+        ValueError: a tensor is missing, unknown, or of another shape or type.
     """
-    parameters = dict(model.named_parameters())
+    expected = {
+        f"{quantity}.{name}": (parameter, quantity)
+        for name, parameter in model.named_parameters()
+        for quantity in _STATE
+    }
+    odd = sorted(set(named) ^ set(expected)) if named else []
+    if odd:
+        raise ValueError(f"the optimiser has missing or unknown tensors: {', '.join(odd)[:200]}")
     optimizer.state.clear()
     for full_name, tensor in named.items():
-        quantity, _, name = full_name.partition(".")
-        if name not in parameters:
-            raise ValueError(f"the optimiser's {full_name} belongs to no parameter")
-        parameter = parameters[name]
-        if tensor.ndim and tensor.shape != parameter.shape:
-            raise ValueError(f"the optimiser's {full_name} has shape {tuple(tensor.shape)}")
+        parameter, quantity = expected[full_name]
+        shape = parameter.shape if _STATE[quantity] else torch.Size()
+        if tensor.shape != shape or tensor.dtype != torch.float32:
+            raise ValueError(f"the optimiser's {full_name} is not float32 of {tuple(shape)}")
         optimizer.state[parameter][quantity] = tensor.to(parameter.device, copy=True)

@@ -22,12 +22,20 @@ from filelock import FileLock, Timeout
 
 from charrnn.checkpoint import Checkpoint, write_checkpoint
 from charrnn.errors import CheckpointError, RunDirectoryError, StorageError
-from charrnn.storage import append_line, make_folder, temporary_for, write_atomically
+from charrnn.storage import (
+    append_line,
+    is_file,
+    is_folder,
+    make_folder,
+    remove,
+    temporary_for,
+    write_atomically,
+)
 
 RUNS = Path("runs")
 """Where runs without a directory of their own go, below the current folder."""
 
-_LATEST = "latest"
+_LATEST = ".latest"
 
 
 class RunDirectory:
@@ -73,7 +81,7 @@ class RunDirectory:
             raise StorageError(f"{self.path}: cannot be locked: {problem.strerror}") from problem
         try:
             for file in (self.last, self.best, self.log):
-                temporary_for(file).unlink(missing_ok=True)
+                remove(temporary_for(file))
             yield
         finally:
             lock.release()
@@ -88,11 +96,8 @@ class RunDirectory:
 
     def clear(self) -> None:
         """Remove what an earlier run left here."""
-        try:
-            for file in (self.log, self.best, self.last):
-                file.unlink(missing_ok=True)
-        except OSError as problem:
-            raise StorageError(f"{self.path}: cannot be cleared: {problem.strerror}") from problem
+        for file in (self.log, self.best, self.last):
+            remove(file)
 
     def save_last(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint to go on from."""
@@ -107,22 +112,22 @@ class RunDirectory:
         append_line(self.log, json.dumps(record, allow_nan=False))
 
     def records(self) -> list[dict[str, Any]]:
-        """The log's objects, in order; a line cut short by a crash is left out."""
+        """The log's objects that name a step, in order; a line cut by a crash is left out."""
         if not self.log.exists():
             return []
         found = []
         for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 record = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
-            if isinstance(record, dict):
+            if isinstance(record, dict) and type(record.get("step")) is int:
                 found.append(record)
         return found
 
     def forget_after(self, step: int) -> None:
         """Drop what the log says of steps beyond the checkpoint: they will be taken again."""
-        kept = [record for record in self.records() if record.get("step", 0) <= step]
+        kept = [record for record in self.records() if record["step"] <= step]
         text = "".join(json.dumps(record) + "\n" for record in kept)
         write_atomically(self.log, text.encode())
 
@@ -142,10 +147,10 @@ def latest_run() -> Path:
         CheckpointError: there is none yet.
     """
     try:
-        name = os.fsdecode((RUNS / _LATEST).read_bytes()).strip()
+        name = os.fsdecode((RUNS / _LATEST).read_bytes()).removesuffix("\n")
     except OSError:
         name = ""
-    if not name or not (RUNS / name).is_dir():
+    if not name or not is_folder(RUNS / name):
         raise CheckpointError(
             f"there is no latest run in {RUNS.resolve()}: train one with `charrnn train FILE`, "
             "or name a run directory or a model file"
@@ -162,13 +167,13 @@ def find_run(named: str | None) -> Path:
     if named is None:
         return latest_run()
     for path in (Path(named), RUNS / named):
-        if path.is_dir():
+        if is_folder(path):
             return path
-    known = sorted(path.name for path in RUNS.iterdir() if path.is_dir()) if RUNS.is_dir() else []
-    close = difflib.get_close_matches(named, known, n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
+    known = sorted(path.name for path in RUNS.iterdir() if is_folder(path)) if RUNS.is_dir() else []
+    close = difflib.get_close_matches(Path(named).name, known, n=1)
+    hint = f"; did you mean {close[0]}?" if close else "."
     listing = f" Runs here: {', '.join(known)[:200]}." if known and not close else ""
-    raise CheckpointError(f"{named}: there is no such run or model file{hint}{listing}")
+    raise CheckpointError(f"{named:.200}: there is no such run or model file{hint}{listing}")
 
 
 def find_model(named: str | None) -> Path:
@@ -179,10 +184,10 @@ def find_model(named: str | None) -> Path:
     Raises:
         CheckpointError: there is none.
     """
-    if named is not None and Path(named).is_file():
+    if named is not None and is_file(Path(named)):
         return Path(named)
     run = RunDirectory(find_run(named))
     for file in (run.best, run.last):
-        if file.is_file():
+        if is_file(file):
             return file
     raise CheckpointError(f"{run.path}: holds no model yet; has training begun there?")

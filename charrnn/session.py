@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from charrnn import __version__
 from charrnn.alphabet import Alphabet, Ids
 from charrnn.averaging import WeightAverage
-from charrnn.checkpoint import TRAINING, Checkpoint, read_checkpoint, read_header
+from charrnn.checkpoint import (
+    TRAINING,
+    Arrays,
+    Checkpoint,
+    is_finite,
+    read_checkpoint,
+    read_header,
+)
 from charrnn.config import LENGTHS, ComputeConfig, ModelConfig, SourceConfig, TrainConfig
 from charrnn.corpus import Corpus
 from charrnn.device import Compute, choose_device, choose_precision, set_threads
-from charrnn.errors import CheckpointError, CorpusError, UsageError
+from charrnn.errors import CheckpointError, CorpusError, DivergedError, UsageError
 from charrnn.model import build_model
-from charrnn.modelfile import CorpusFacts, ModelFile, Scores, describe, read_description
+from charrnn.modelfile import (
+    CorpusFacts,
+    ModelFile,
+    Scores,
+    arrays_under,
+    check_weights,
+    describe,
+    read_description,
+)
 from charrnn.optimizer import build_optimizer
 from charrnn.recipe import default_steps
 from charrnn.schedule import Schedule
@@ -50,7 +67,11 @@ class Session:
     notes: tuple[str, ...] = ()
 
     def checkpoint(self) -> Checkpoint:
-        """Everything needed to go on from here."""
+        """Everything needed to go on from here; its arrays share memory with the run.
+
+        Raises:
+            DivergedError: a weight is not finite, so that this is no place to go on from.
+        """
         header = {
             "charrnn": __version__,
             **describe(self.request.model, self.alphabet, self.corpus),
@@ -59,12 +80,14 @@ class Session:
             "compute": self.request.compute.to_dict(),
             "progress": self.trainer.progress.to_dict(),
         }
-        tensors = self.trainer.tensors()
-        arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
-        return Checkpoint(TRAINING, header, arrays)
+        return Checkpoint(TRAINING, header, _finite_arrays(self.trainer.tensors()))
 
     def model_file(self, evaluation: Evaluation) -> ModelFile:
-        """The averaged weights as they were evaluated."""
+        """The averaged weights as they were evaluated.
+
+        Raises:
+            DivergedError: one of them is not finite.
+        """
         scores = Scores(
             step=evaluation.step,
             epoch=evaluation.epoch,
@@ -72,8 +95,7 @@ class Session:
             train_nats_per_char=evaluation.train_nats_per_char,
             valid_nats_per_char=evaluation.valid_nats_per_char,
         )
-        weights = self.trainer.average.model.state_dict()
-        arrays = {name: tensor.cpu().numpy() for name, tensor in weights.items()}
+        arrays = _finite_arrays(self.trainer.average.model.state_dict())
         return ModelFile(self.request.model, self.alphabet, self.corpus, scores, arrays)
 
 
@@ -157,7 +179,9 @@ def resume(path: Path, corpus: Corpus, request: Request) -> Session:
     """
     checkpoint = read_checkpoint(path)
     _, facts = _parse_request(path, checkpoint.kind, checkpoint.header)
-    _, alphabet, _ = read_description(path, checkpoint.header)
+    model, alphabet, _ = read_description(path, checkpoint.header)
+    for part in ("model.", "average."):
+        check_weights(path, model, len(alphabet), arrays_under(part, checkpoint.arrays))
     check_unchanged(corpus, facts)
     if corpus.alphabet != alphabet:
         raise CheckpointError(f"{path}: its alphabet is not that of the corpus it names")
@@ -171,9 +195,20 @@ def resume(path: Path, corpus: Corpus, request: Request) -> Session:
         trainer = _build_trainer(request, len(alphabet), streams, held_out)
         tensors = {name: torch.from_numpy(array) for name, array in checkpoint.arrays.items()}
         trainer.restore(tensors, progress)
-    except (KeyError, ValueError, RuntimeError) as problem:
+    except ValueError as problem:
         raise CheckpointError(f"{path}: does not hold a run to go on with: {problem}") from problem
     return Session(request, alphabet, facts, trainer)
+
+
+def _finite_arrays(tensors: Mapping[str, Tensor]) -> Arrays:
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+    for name, array in arrays.items():
+        if not is_finite(array):
+            raise DivergedError(
+                f"{name} holds values that are not finite: training has diverged. "
+                "Try a smaller --learning-rate or a smaller --clip."
+            )
+    return arrays
 
 
 def check_unchanged(corpus: Corpus, facts: CorpusFacts) -> None:

@@ -6,6 +6,9 @@ Every write, flush and rename of a file that matters goes through this one small
 from __future__ import annotations
 
 import os
+import stat
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from charrnn.errors import StorageError
@@ -18,18 +21,49 @@ def write_atomically(path: Path, data: bytes) -> None:
         StorageError: the system refused; the file that was there before still stands.
     """
     temporary = temporary_for(path)
+    stands = "What was there before still stands."
     try:
         with temporary.open("wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
+        stands = "It is in place, but a power cut may take it back."
         _sync_folder(path.parent)
     except OSError as problem:
-        temporary.unlink(missing_ok=True)
-        raise StorageError(
-            f"{path}: could not be written: {problem.strerror}. What was there before still stands."
-        ) from problem
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        reason = problem.strerror
+        raise StorageError(f"{path}: could not be written: {reason}. {stands}") from problem
+
+
+def remove(path: Path) -> None:
+    """Remove a file if it is there.
+
+    Raises:
+        StorageError: the system refused.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as problem:
+        raise StorageError(f"{path}: cannot be removed: {problem.strerror}") from problem
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path is a file's; a path that no file can have is not."""
+    return _has(path, stat.S_ISREG)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder's; a path that no folder can have is not."""
+    return _has(path, stat.S_ISDIR)
+
+
+def _has(path: Path, kind: Callable[[int], bool]) -> bool:
+    try:
+        return kind(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def append_line(path: Path, line: str) -> None:

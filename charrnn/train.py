@@ -29,6 +29,12 @@ from charrnn.streams import Position, Streams
 MOST_HELD_OUT = 1_000_000
 """Held-out characters, from their beginning, that an evaluation during training scores."""
 
+MOST_STEPS = 10**12
+"""No run is longer; one whose speed was mismeasured so badly had better end."""
+
+PARTS = ("model", "average", "optimizer", "state", "random")
+"""What the names of a run's tensors begin with."""
+
 _UNTIMED_STEPS = 3
 _TIMED_SECONDS = 2.0
 _TIMED_SHARE = 0.05
@@ -196,24 +202,50 @@ class Trainer:
         """Go back to where :meth:`tensors` and ``progress`` were taken.
 
         Raises:
-            KeyError, ValueError, RuntimeError: the tensors are not those of such a run.
+            ValueError: the tensors or the progress are not those of such a run.
         """
-
-        def under(prefix: str) -> dict[str, Tensor]:
-            return {
-                name.removeprefix(prefix): tensor
-                for name, tensor in tensors.items()
-                if name.startswith(prefix)
-            }
-
-        self.model.load_state_dict(under("model."))
-        self.average.model.load_state_dict(under("average."))
-        load_optimizer(self.model, self.optimizer, under("optimizer."))
-        self.states = restore_states(self.states, under("state."))
-        self.generator.set_state(tensors["random.masks"])
+        self._check_progress(progress)
+        parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
+        for full_name, tensor in tensors.items():
+            part, _, name = full_name.partition(".")
+            if part not in parts:
+                raise ValueError(f"tensor {full_name:.80} belongs to no part of a run")
+            parts[part][name] = tensor
+        if bool(parts["optimizer"]) != (progress.step > 0):
+            raise ValueError(f"the optimiser's tensors do not go with step {progress.step}")
+        masks = parts["random"].pop("masks", None)
+        if masks is None or parts["random"] or masks.dtype != torch.uint8:
+            raise ValueError("the random state is missing or not one")
+        try:
+            self.model.load_state_dict(parts["model"])
+            self.average.model.load_state_dict(parts["average"])
+            self.generator.set_state(masks)
+        except RuntimeError as problem:
+            raise ValueError(str(problem)) from problem
+        load_optimizer(self.model, self.optimizer, parts["optimizer"])
+        self.states = restore_states(self.states, parts["state"])
         self.progress = progress
         if progress.total is not None:
             self.schedule = self.schedule.lasting(progress.total)
+
+    def _check_progress(self, p: Progress) -> None:
+        """Raise ValueError unless a run over these streams can have come to stand there."""
+        per_epoch = self.streams.windows_per_epoch
+        planned = self.schedule.total
+        sound = (
+            0 <= p.window < per_epoch
+            and 0 <= p.epoch
+            and p.step == p.epoch * per_epoch + p.window
+            and (p.total is None or p.step <= p.total <= MOST_STEPS)
+            and (planned is None or p.total == planned)
+            and 0 <= p.best_step <= p.evaluated_step <= p.step
+            and 0 <= p.windows <= p.step
+            and 0 <= p.timed_steps <= p.step
+            and all(0 <= seconds < math.inf for seconds in (p.seconds, p.timed_seconds))
+            and math.isfinite(p.nats)
+        )
+        if not sound:
+            raise ValueError(f"no run can stand at {p}")
 
     def _evaluation_due(self) -> bool:
         p = self.progress
@@ -310,7 +342,7 @@ class Trainer:
         if not p.timed_steps or (p.timed_seconds < enough and p.seconds < self.seconds):
             return False
         left = (self.seconds - p.seconds) / (p.timed_seconds / p.timed_steps)
-        total = p.step + max(round(left), 0)
+        total = p.step + min(max(round(left), 0), MOST_STEPS - p.step)
         self.progress = replace(p, total=total)
         self.schedule = self.schedule.lasting(total)
         return True

@@ -16,6 +16,7 @@ SENTENCES = (
 def one_thread() -> None:
     """The small sums of the tests are quickest, and alike everywhere, on one thread."""
     torch.set_num_threads(1)
+    torch.set_flush_denormal(False)
 
 
 @pytest.fixture

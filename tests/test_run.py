@@ -29,8 +29,8 @@ Find = Callable[[str | None], Path]
 
 RECORDS: list[dict[str, Any]] = [
     {"step": 1, "loss": 2.5},
-    {"step": 2, "who": "Füchse"},
-    {"step": 3, "best": None},
+    {"step": 2, "best": None},
+    {"step": 3, "who": "Füchse"},
 ]
 
 
@@ -240,7 +240,7 @@ def test_with_no_run_at_all_the_user_is_told_to_train_one(
 
 @pytest.mark.parametrize("pointer", [b"", b"\n", b"gone\n", b"\0\n", b"\xff\xfe", b"n" * 5000])
 def test_a_pointer_to_no_run_is_no_latest_run(run: RunDirectory, pointer: bytes) -> None:
-    (RUNS / "latest").write_bytes(pointer)
+    (RUNS / ".latest").write_bytes(pointer)
     with pytest.raises(CheckpointError, match="no latest run"):
         latest_run()
 

@@ -222,6 +222,20 @@ def test_the_last_checkpoint_holds_a_model_to_use(corpus: Corpus, last: Path) ->
         np.testing.assert_array_equal(weight, expected[name].numpy())
 
 
+def test_a_model_file_holds_the_averaged_weights_and_what_they_scored(corpus: Corpus) -> None:
+    session = begin(request(), corpus, "herons")
+    events = train_until(session.trainer, lambda _, event: isinstance(event, Evaluation))
+    evaluation = events[-1]
+    assert isinstance(evaluation, Evaluation)
+    kept = session.model_file(evaluation)
+    expected = session.trainer.average.model.state_dict()
+    assert_identical(dict(kept.network().state_dict()), expected)
+    assert kept.corpus == session.corpus
+    assert kept.scores is not None
+    assert kept.scores.step == evaluation.step == STEPS // EVALUATIONS
+    assert kept.scores.valid_nats_per_char == evaluation.valid_nats_per_char
+
+
 def test_what_the_request_leaves_open_is_written_down(corpus: Corpus, last: Path) -> None:
     asked = request(steps=None, device="auto", precision="auto", threads=None)
     session = begin(asked, corpus, "herons")

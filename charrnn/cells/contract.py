@@ -74,15 +74,17 @@ def restore_states(states: Sequence[State], named: Mapping[str, Tensor]) -> tupl
     """States like the given ones, with the tensors that :func:`name_states` named.
 
     Raises:
-        KeyError: a tensor is missing.
-        ValueError: a tensor has another shape.
+        ValueError: a tensor is missing, unknown, or of another shape or type.
     """
+    odd = sorted(set(named) ^ set(name_states(states)))
+    if odd:
+        raise ValueError(f"the states have missing or unknown tensors: {', '.join(odd)[:200]}")
 
     def matching(name: str, like: Tensor) -> Tensor:
         tensor = named[name]
-        if tensor.shape != like.shape:
-            raise ValueError(f"state {name} has shape {tuple(tensor.shape)}")
-        return tensor.to(device=like.device, dtype=like.dtype)
+        if tensor.shape != like.shape or tensor.dtype != like.dtype:
+            raise ValueError(f"state {name} is not {like.dtype} of shape {tuple(like.shape)}")
+        return tensor.to(like.device, copy=True)
 
     return tuple(
         tuple(matching(f"{layer}.{part}", tensor) for part, tensor in enumerate(state))
