@@ -233,8 +233,8 @@ class Trainer:
         per_epoch = self.streams.windows_per_epoch
         planned = self.schedule.total
         sound = (
-            0 <= p.window < per_epoch
-            and 0 <= p.epoch
+            p.window in range(per_epoch)
+            and p.epoch >= 0
             and p.step == p.epoch * per_epoch + p.window
             and (p.total is None or p.step <= p.total <= MOST_STEPS)
             and (planned is None or p.total == planned)

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from charrnn import checkpoint
 from charrnn.checkpoint import (
     FORMAT,
     MODEL,
@@ -41,6 +42,10 @@ ARRAYS: Arrays = {
 SOUND = {"format": FORMAT, "kind": MODEL}
 
 
+def canonical(envelope: dict[str, Any]) -> str:
+    return json.dumps(envelope, separators=(",", ":"))
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "some.safetensors"
@@ -64,7 +69,7 @@ def refused(path: Path, read: Callable[[Path], object] = read_checkpoint) -> boo
 
 def by_hand(header: str, *tensors: tuple[str, str, int]) -> bytes:
     """A safetensors file of charrnn's with vectors of (name, type, bytes), digest untrue."""
-    listing: dict[str, Any] = {"__metadata__": {"charrnn": header, "sha256": "0" * 64}}
+    listing: dict[str, Any] = {"__metadata__": {"charrnn": header}}
     end = 0
     for name, kind, size in tensors:
         listing[name] = {"dtype": kind, "shape": [1], "data_offsets": [end, end + size]}
@@ -74,7 +79,7 @@ def by_hand(header: str, *tensors: tuple[str, str, int]) -> bytes:
 
 
 def enveloped(**entries: object) -> bytes:
-    return by_hand(json.dumps({**SOUND, **entries}))
+    return by_hand(canonical({**SOUND, **entries, "sha256": "0" * 64}))
 
 
 @pytest.mark.parametrize("kind", [MODEL, TRAINING])
@@ -119,7 +124,9 @@ def test_the_order_in_which_arrays_are_named_does_not_matter(path: Path) -> None
 def test_a_file_is_json_and_the_arrays_bytes_with_nothing_pickled(content: bytes) -> None:
     start = 8 + int.from_bytes(content[:8], "little")
     listing = json.loads(content[8:start])
-    assert json.loads(listing.pop("__metadata__")["charrnn"]) == {**SOUND, **HEADER}
+    envelope = json.loads(listing.pop("__metadata__")["charrnn"])
+    assert len(envelope.pop("sha256")) == 64
+    assert envelope == {**SOUND, **HEADER}
     assert set(listing) == set(ARRAYS)
     stored = {name: slice(*entry["data_offsets"]) for name, entry in listing.items()}
     for name, where in stored.items():
@@ -233,9 +240,16 @@ def test_another_programs_safetensors_file_is_told_apart_from_a_damaged_one(path
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_weights_that_are_not_finite_are_refused(path: Path, value: float, dtype: type) -> None:
+def test_weights_that_are_not_finite_are_neither_written_nor_read(
+    path: Path, value: float, dtype: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
     arrays = {"sound": np.zeros(3), "odd": np.array([1, value, 2], dtype=dtype)}
-    write_checkpoint(path, Checkpoint(MODEL, {}, arrays))
+    with pytest.raises(ValueError, match=r"odd .* not finite"):
+        write_checkpoint(path, Checkpoint(MODEL, {}, arrays))
+    assert not path.exists()
+    with monkeypatch.context() as unchecked:
+        unchecked.setattr(checkpoint, "is_finite", lambda array: True)
+        write_checkpoint(path, Checkpoint(MODEL, {}, arrays))
     with pytest.raises(CheckpointError, match=r"'odd'.* not finite"):
         read_checkpoint(path)
 
@@ -244,14 +258,35 @@ def test_weights_that_are_not_finite_are_refused(path: Path, value: float, dtype
     ("dtype", "size"), [("F16", 2), ("BF16", 2), ("I32", 4), ("U64", 8), ("BOOL", 1), ("C64", 8)]
 )
 def test_a_tensor_of_an_unknown_type_is_refused_by_name(path: Path, dtype: str, size: int) -> None:
-    path.write_bytes(by_hand(json.dumps(SOUND), ("odd", dtype, size)))
+    path.write_bytes(by_hand(canonical(SOUND), ("odd", dtype, size)))
     with pytest.raises(CheckpointError, match=f"'odd' is of type {dtype}"):
         read_checkpoint(path)
 
 
 def test_more_tensors_than_any_model_has_are_refused(path: Path) -> None:
-    path.write_bytes(by_hand(json.dumps(SOUND), *((str(n), "U8", 1) for n in range(5000))))
+    path.write_bytes(by_hand(canonical(SOUND), *((str(n), "U8", 1) for n in range(5000))))
     with pytest.raises(CheckpointError, match="5,000 tensors"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.int32, np.bool_])
+def test_a_type_that_no_reader_takes_is_not_written(path: Path, dtype: type) -> None:
+    with pytest.raises(ValueError, match="odd is of type"):
+        write_checkpoint(path, Checkpoint(MODEL, {}, {"odd": np.zeros(2, dtype=dtype)}))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        json.dumps(SOUND),
+        canonical(SOUND).replace("{", '{"format":1,', 1),
+        canonical({**SOUND, "text": "\u00e9"}).replace("\\u00e9", "\u00e9"),
+    ],
+    ids=["other blanks", "a key twice", "characters not escaped"],
+)
+def test_a_header_that_was_not_written_here_is_refused(path: Path, header: str) -> None:
+    path.write_bytes(by_hand(header))
+    with pytest.raises(CheckpointError, match="not written as charrnn writes it"):
         read_checkpoint(path)
 
 

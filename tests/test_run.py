@@ -180,7 +180,7 @@ def test_a_resumed_run_logs_on_after_a_line_that_was_cut_short(run: RunDirectory
 
 @pytest.mark.parametrize("step", range(5))
 def test_what_the_log_says_beyond_a_step_is_forgotten(run: RunDirectory, step: int) -> None:
-    note = {"event": "note"}
+    note = {"event": "note", "step": 0}
     for record in [*RECORDS, note]:
         run.append(record)
     run.forget_after(step)
@@ -275,13 +275,13 @@ def test_a_name_like_no_other_is_answered_with_those_there_are(run: RunDirectory
 
 
 def test_a_name_where_there_are_no_runs_is_refused_plainly() -> None:
-    with pytest.raises(CheckpointError, match=r"^zzz: there is no such run or model file$"):
+    with pytest.raises(CheckpointError, match=r"^zzz: there is no such run or model file\.$"):
         find_run("zzz")
 
 
 @pytest.mark.parametrize("named", ["t\0", "Once upon a time, " * 30])
 def test_text_given_in_a_models_place_is_no_model(run: RunDirectory, named: str) -> None:
-    with pytest.raises(CheckpointError, match=re.escape(named)):
+    with pytest.raises(CheckpointError, match=re.escape(named[:200])):
         find_model(named)
 
 

@@ -1,19 +1,21 @@
 """A run that is killed at any moment and resumed ends, bit for bit, like one that never was."""
 
 import random
+import signal
 import time
 from pathlib import Path
 
 import pytest
 
-from charrnn.checkpoint import Arrays, read_checkpoint
-from tests.cli.program import charrnn, explain, start
+from charrnn.checkpoint import Arrays, read_checkpoint, read_header
+from tests.cli.program import fork
 from tests.conftest import SENTENCES
 
-STEPS = 150
+STEPS = 200
+LAST_KILL = 150
 LONGEST_WAIT_SECONDS = 60.0
 
-# Every kind of moment: an epoch has 18 windows, so edges come often; thirty evaluations of a
+# Every kind of moment: an epoch has about twenty windows, so edges come often; thirty evaluations of a
 # held-out half take about as long as the steps between them; saves come every few steps.
 SETTINGS = (
     *("--hidden", "16", "--embedding", "8", "--window", "16", "--batch", "8", "--valid", "0.5"),
@@ -42,24 +44,33 @@ def tensors(run: Path) -> Arrays:
 def uninterrupted(folder: Path, variant: str) -> Arrays:
     run = folder / variant
     if not run.exists():
-        arguments = ("train", "corpus.txt", "--run", str(run), *SETTINGS, *VARIANTS[variant])
-        result = charrnn(*arguments, cwd=folder)
-        assert result.returncode == 0, explain(result)
+        complete(folder, "train", "corpus.txt", "--run", str(run), *SETTINGS, *VARIANTS[variant])
     return tensors(run)
 
 
-def kill_at_random(folder: Path, run: Path, arguments: tuple[str, ...], moment: float) -> None:
-    """Start training, wait for a checkpoint of this process, then ``moment`` seconds, then kill."""
+def complete(folder: Path, *arguments: str) -> None:
+    process = fork(*arguments, cwd=folder)
+    process.join(LONGEST_WAIT_SECONDS)
+    assert process.exitcode == 0
+
+
+def kill_after(step: int, moment: float, folder: Path, run: Path, *arguments: str) -> None:
+    """Start training, wait for a checkpoint of that step or later, then ``moment`` s, then kill."""
     last = run / "last.safetensors"
-    before = last.stat().st_mtime_ns if last.exists() else None
-    with start("train", *arguments, "--save-every", "0.02", cwd=folder) as process:
-        deadline = time.monotonic() + LONGEST_WAIT_SECONDS
-        while time.monotonic() < deadline and process.poll() is None:
-            if last.exists() and last.stat().st_mtime_ns != before:
-                break
-            time.sleep(0.005)
-        time.sleep(moment)
-        process.kill()
+    process = fork("train", *arguments, "--save-every", "0.02", cwd=folder)
+    deadline = time.monotonic() + LONGEST_WAIT_SECONDS
+    while not (last.exists() and saved_step(last) >= step):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+    time.sleep(moment)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+def saved_step(last: Path) -> int:
+    _, header = read_header(last)
+    return int(header["progress"]["step"])
 
 
 @pytest.mark.slow
@@ -72,10 +83,11 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
     run = folder / f"{variant}-{seed}"
     moments = random.Random(f"{variant} {seed}")
     new = ("corpus.txt", "--run", str(run), *SETTINGS, *VARIANTS[variant])
-    kill_at_random(folder, run, new, moments.uniform(0, 1.2))
-    kill_at_random(folder, run, ("--resume", "--run", str(run)), moments.uniform(0, 0.8))
-    finished = charrnn("train", "--resume", "--run", run, cwd=folder)
-    assert finished.returncode == 0, explain(finished)
+    again = ("--resume", "--run", str(run))
+    first, second = sorted(moments.sample(range(LAST_KILL), 2))
+    kill_after(first, moments.uniform(0, 0.03), folder, run, *new)
+    kill_after(second, moments.uniform(0, 0.03), folder, run, *again)
+    complete(folder, "train", "--resume", "--run", str(run))
     arrays = tensors(run)
     assert arrays.keys() == expected.keys()
     different = [name for name in expected if arrays[name].tobytes() != expected[name].tobytes()]
