@@ -63,7 +63,7 @@ def fit_corpus(paths: Sequence[Path], encoding: str | None = "utf-8") -> Corpus:
         corpus = Corpus(ids, alphabet, reader.digest, tuple(reader.notes))
     if not len(corpus):
         raise _empty(paths)
-    if (corpus.ids == corpus.ids[0]).all():
+    if corpus.ids.min() == corpus.ids.max():
         only = name_of(corpus.alphabet.characters[int(corpus.ids[0])])
         raise CorpusError(
             f"{_named(paths)}: {len(corpus):,} characters, all of them {only}: "

@@ -28,7 +28,9 @@ class Compute:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; "auto" is CUDA or MPS where there is one, else the CPU.
+    """The device of that name; "auto" is CUDA where there is one, else the CPU.
+
+    MPS must be asked for: it has never been tried.
 
     Raises:
         UsageError: the machine, or this build of torch, has no such device.
@@ -39,7 +41,7 @@ def choose_device(name: str) -> torch.device:
         "cpu": True,
     }
     if name == "auto":
-        return torch.device(next(kind for kind, here in present.items() if here))
+        return torch.device("cuda" if present["cuda"] else "cpu")
     if name not in present:
         raise UsageError(f"--device is {name!r:.40}; it must be one of {', '.join(DEVICES)}")
     if not present[name]:
@@ -51,15 +53,13 @@ def choose_device(name: str) -> torch.device:
 def choose_precision(name: str, device: torch.device, cell: str) -> str:
     """fp32 or bf16; "auto" takes bf16 where the processor multiplies it fast and the cell gains.
 
-    On a CPU that is an LSTM on AVX-512 with bfloat16 or AMX, since torch fuses no other cell; on
-    CUDA any cell on a card that computes bfloat16 itself.
+    That is an LSTM on a CPU that has AVX-512 with bfloat16 or AMX, since torch fuses no other cell
+    there. On CUDA torch would run the recurrence in float16, whose gradients need scaling.
     """
     if name not in PRECISIONS:
         raise UsageError(f"--precision is {name!r:.40}; it must be one of {', '.join(PRECISIONS)}")
     if name != "auto":
         return name
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device.type == "cpu" and cell in _FUSED_IN_BF16 and _cpu_multiplies_bfloat16():
         return "bf16"
     return "fp32"
@@ -71,8 +71,14 @@ def _cpu_multiplies_bfloat16() -> bool:
     return any(getattr(torch.cpu, check, bool)() for check in checks)
 
 
-def set_threads(count: int | None) -> int:
-    """Use that many threads for computing, or leave torch's own choice; returns what is in use.
+def prepare(count: int | None) -> int:
+    """Settle how this process computes: how many threads, and denormals flushed to zero.
+
+    Args:
+        count: of threads; None leaves torch's own choice.
+
+    Returns:
+        The threads in use.
 
     Raises:
         UsageError: fewer than one.

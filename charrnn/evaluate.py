@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from charrnn.alphabet import Alphabet, Ids
@@ -25,6 +26,7 @@ CONTEXT = 512
 
 NOT_FINITE = "the model predicts values that are not finite: its weights are of no use"
 
+_IDS_AT_ONCE = 1 << 20
 _MOST_STREAMS = 32
 _LOGITS_AT_ONCE = 1 << 22
 _MOST_CHARACTERS_AT_ONCE = 4096
@@ -78,6 +80,7 @@ class Tally:
 
     def __init__(self, ids: Ids, alphabet_size: int) -> None:
         self._ids = ids
+        self._alphabet_size = alphabet_size
         self._sums = [math.log(alphabet_size)]
         self.characters = 1
 
@@ -102,7 +105,10 @@ class Tally:
             raise CheckpointError(NOT_FINITE)
         if self.characters != len(self._ids):
             raise ValueError(f"{self.characters} of {len(self._ids)} characters are scored")
-        counts = np.bincount(self._ids, minlength=len(alphabet))
+        counts = np.zeros(self._alphabet_size, dtype=np.int64)
+        for begin in range(0, len(self._ids), _IDS_AT_ONCE):
+            part = self._ids[begin : begin + _IDS_AT_ONCE]
+            counts += np.bincount(part, minlength=self._alphabet_size)
         return Score(self.nats, self.characters, int(counts @ alphabet.byte_lengths))
 
 
@@ -120,21 +126,20 @@ def score(model: CharModel, ids: Ids, streams: int = 1) -> Iterator[Tensor]:
         Nats, float64, (T, streams).
     """
     device = model.head.weight.device
-    text = torch.from_numpy(ids.astype(np.int64))
     targets = len(ids) - 1
     length = targets // streams
-    starts = torch.arange(streams) * length
-    states = _read_context(model, text, starts, device)
+    starts = np.arange(streams) * length
+    states = _read_context(model, ids, starts, device)
     rows = min(_MOST_CHARACTERS_AT_ONCE, max(_LOGITS_AT_ONCE // model.head.out_features, 64))
     window = max(rows // streams, 1)
     for begin in range(0, length, window):
-        steps = torch.arange(begin, min(begin + window, length))[:, None] + starts
-        nats, states = _score_block(model, text[steps], text[steps + 1], states)
+        steps = np.arange(begin, min(begin + window, length))[:, None] + starts
+        nats, states = _score_block(model, ids, steps, states)
         yield nats
-    tail = torch.arange(streams * length, targets)[:, None]
+    tail = np.arange(streams * length, targets)[:, None]
     if len(tail):
         last = select_states(states, torch.tensor([streams - 1], device=device))
-        nats, _ = _score_block(model, text[tail], text[tail + 1], last)
+        nats, _ = _score_block(model, ids, tail, last)
         yield nats
 
 
@@ -151,17 +156,22 @@ def streams_for(characters: int) -> int:
     return max(1, min(_MOST_STREAMS, characters // (4 * CONTEXT)))
 
 
+def _take(ids: Ids, positions: NDArray[np.int64]) -> Tensor:
+    """The ids at some positions, int64, in the positions' shape."""
+    return torch.from_numpy(ids[positions].astype(np.int64))
+
+
 def _read_context(
-    model: CharModel, text: Tensor, starts: Tensor, device: torch.device
+    model: CharModel, ids: Ids, starts: NDArray[np.int64], device: torch.device
 ) -> tuple[State, ...]:
     """The states before each start: of the text's own beginning, and after CONTEXT characters."""
     states = model.initial_states(len(starts))
     if len(starts) == 1:
         return states
     context = min(CONTEXT, int(starts[1]))
-    before = torch.arange(-context, 0)[:, None] + starts[1:]
+    before = np.arange(-context, 0)[:, None] + starts[1:]
     with torch.inference_mode():
-        _, warmed = model(text[before].to(device), model.initial_states(len(starts) - 1))
+        _, warmed = model(_take(ids, before).to(device), model.initial_states(len(starts) - 1))
     return tuple(
         tuple(torch.cat((fresh[:1], warm)) for fresh, warm in zip(new, old, strict=True))
         for new, old in zip(states, warmed, strict=True)
@@ -169,11 +179,12 @@ def _read_context(
 
 
 def _score_block(
-    model: CharModel, inputs: Tensor, targets: Tensor, states: States
+    model: CharModel, ids: Ids, positions: NDArray[np.int64], states: States
 ) -> tuple[Tensor, tuple[State, ...]]:
-    """Nats of the targets (T, B), in float64, and the states after them."""
+    """Nats of what follows each position (T, B), in float64, and the states after them."""
     device = model.head.weight.device
     with torch.inference_mode():
-        logits, states_after = model(inputs.to(device), states)
+        logits, states_after = model(_take(ids, positions).to(device), states)
+        targets = _take(ids, positions + 1)
         likelihoods = logits.cpu().double().log_softmax(-1)
         return -likelihoods.gather(-1, targets[..., None])[..., 0], states_after

@@ -57,4 +57,6 @@ def load_optimizer(
         shape = parameter.shape if _STATE[quantity] else torch.Size()
         if tensor.shape != shape or tensor.dtype != torch.float32:
             raise ValueError(f"the optimiser's {full_name} is not float32 of {tuple(shape)}")
-        optimizer.state[parameter][quantity] = tensor.to(parameter.device, copy=True)
+        # Only the fused optimiser counts its steps on the device.
+        device = parameter.device if _STATE[quantity] or optimizer.defaults["fused"] else "cpu"
+        optimizer.state[parameter][quantity] = tensor.to(device, copy=True)

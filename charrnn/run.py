@@ -1,10 +1,10 @@
 """A run directory: lock, last and best checkpoint, log; and which run is the latest.
 
-runs/latest               name of the run that was begun or resumed last
+runs/.latest                  name of the run that was begun or resumed last
 runs/NAME/last.safetensors    everything needed to go on
 runs/NAME/best.safetensors    the best model so far: what is used and shared
 runs/NAME/log.jsonl           one JSON object for each line
-runs/NAME/corpus.txt          the text, where it came from a pipe and could not be read again
+runs/NAME/corpus-*.txt        text from a pipe, which could not be read again
 runs/NAME/.lock               held while a process trains here; dies with it
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,20 @@ from filelock import FileLock, Timeout
 from charrnn.checkpoint import Checkpoint, write_checkpoint
 from charrnn.errors import CheckpointError, RunDirectoryError, StorageError
 from charrnn.storage import (
+    TEMPORARIES,
     append_line,
     is_file,
     is_folder,
     make_folder,
     remove,
-    temporary_for,
     write_atomically,
 )
 
 RUNS = Path("runs")
 """Where runs without a directory of their own go, below the current folder."""
+
+COPIES = "corpus-*.txt"
+"""Pattern of the names of texts that came from a pipe."""
 
 _LATEST = ".latest"
 
@@ -50,15 +53,11 @@ class RunDirectory:
         self.last = path / "last.safetensors"
         self.best = path / "best.safetensors"
         self.log = path / "log.jsonl"
-        self.corpus = path / "corpus.txt"
-
-    def __fspath__(self) -> str:
-        return os.fspath(self.path)
 
     @property
     def begun(self) -> bool:
         """Whether the directory holds anything of a run that a new one would destroy."""
-        return any(file.exists() for file in (self.last, self.best, self.log))
+        return any(is_file(file) for file in (self.last, self.best, self.log))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -80,8 +79,8 @@ class RunDirectory:
         except OSError as problem:
             raise StorageError(f"{self.path}: cannot be locked: {problem.strerror}") from problem
         try:
-            for file in (self.last, self.best, self.log):
-                remove(temporary_for(file))
+            for leftover in self.path.glob(TEMPORARIES):
+                remove(leftover)
             yield
         finally:
             lock.release()
@@ -94,10 +93,11 @@ class RunDirectory:
                 "replace it: --overwrite; or name another directory with --run."
             )
 
-    def clear(self) -> None:
-        """Remove what an earlier run left here."""
-        for file in (self.log, self.best, self.last):
-            remove(file)
+    def forget_others(self, kept: Collection[Path]) -> None:
+        """Remove what an earlier run left here; the last checkpoint is this run's already."""
+        for file in (self.log, self.best, *self.path.glob(COPIES)):
+            if file not in kept:
+                remove(file)
 
     def save_last(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint to go on from."""
@@ -113,10 +113,14 @@ class RunDirectory:
 
     def records(self) -> list[dict[str, Any]]:
         """The log's objects that name a step, in order; a line cut by a crash is left out."""
-        if not self.log.exists():
+        if not is_file(self.log):
             return []
+        try:
+            text = self.log.read_text(encoding="utf-8", errors="replace")
+        except OSError as problem:
+            raise StorageError(f"{self.log}: cannot be read: {problem.strerror}") from problem
         found = []
-        for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in text.splitlines():
             try:
                 record = json.loads(line)
             except (ValueError, RecursionError):
@@ -156,6 +160,12 @@ def latest_run() -> Path:
             "or name a run directory or a model file"
         )
     return RUNS / name
+
+
+def is_run(named: str) -> bool:
+    """Whether a word is the path or the name of a directory that holds a run's files."""
+    runs = (RunDirectory(Path(named)), RunDirectory(RUNS / named))
+    return any(is_file(file) for run in runs for file in (run.last, run.best))
 
 
 def find_run(named: str | None) -> Path:

@@ -186,7 +186,7 @@ def _sample_tile(
         logits = logits[-1:].expand(1, TILE, -1)
     drawn = np.zeros(TILE, dtype=np.int64)
     for position in range(config.length):
-        rows = logits[0].double().cpu().numpy()
+        rows = logits[0].cpu().double().numpy()
         if not np.isfinite(rows).all():
             raise CheckpointError(NOT_FINITE)
         for row in sorted(active):

@@ -11,6 +11,9 @@ _LARGEST_WARMUP_SHARE = 0.1
 class Schedule:
     """Linear warm-up to a peak, then linear decay to zero.
 
+    A short run has a shorter warm-up: at most a tenth of it. Where the length becomes known only
+    after some steps, the rate may step up to what it then ought to be.
+
     Attributes:
         peak: the largest learning rate.
         warmup: steps of rising rate, before a short run shortens them.

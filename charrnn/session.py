@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +24,7 @@ from charrnn.checkpoint import (
 )
 from charrnn.config import LENGTHS, ComputeConfig, ModelConfig, SourceConfig, TrainConfig
 from charrnn.corpus import Corpus
-from charrnn.device import Compute, choose_device, choose_precision, set_threads
+from charrnn.device import Compute, choose_device, choose_precision, prepare
 from charrnn.errors import CheckpointError, CorpusError, DivergedError, UsageError
 from charrnn.model import build_model
 from charrnn.modelfile import (
@@ -39,7 +40,7 @@ from charrnn.optimizer import build_optimizer
 from charrnn.recipe import default_steps
 from charrnn.schedule import Schedule
 from charrnn.streams import Streams, fit_shape
-from charrnn.train import Evaluation, Progress, Trainer
+from charrnn.train import MOST_HELD_OUT, Evaluation, Progress, Trainer
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ class Session:
         """
         header = {
             "charrnn": __version__,
+            "torch": torch.__version__,
             **describe(self.request.model, self.alphabet, self.corpus),
             "source": self.request.source.to_dict(),
             "train": self.request.train.to_dict(),
@@ -118,16 +120,30 @@ def begin(request: Request, corpus: Corpus, name: str) -> Session:
     streams = Streams(train_ids, shape, train.seed)
     if all(getattr(train, length) is None for length in LENGTHS):
         train = replace(train, steps=default_steps(streams.windows_per_epoch))
-    device = choose_device(request.compute.device)
-    compute = ComputeConfig(
-        device=device.type,
-        precision=choose_precision(request.compute.precision, device, request.model.cell),
-        threads=set_threads(request.compute.threads),
-    )
+    compute = settle_compute(request.compute, request.model.cell)
     request = replace(request, train=train, compute=compute)
+    if len(held_out) > MOST_HELD_OUT:
+        notes.append(
+            f"{len(held_out):,} characters are held out; evaluations during training score the "
+            f"first {MOST_HELD_OUT:,} of them, charrnn eval all"
+        )
     facts = CorpusFacts(name, corpus.digest, len(corpus), request.train.valid)
     trainer = _build_trainer(request, len(corpus.alphabet), streams, held_out)
     return Session(request, corpus.alphabet, facts, trainer, tuple(notes))
+
+
+def settle_compute(wished: ComputeConfig, cell: str) -> ComputeConfig:
+    """Turn what a user left open into the device, precision and threads that will be used.
+
+    Raises:
+        UsageError: no such device or precision here.
+    """
+    device = choose_device(wished.device)
+    return ComputeConfig(
+        device=device.type,
+        precision=choose_precision(wished.precision, device, cell),
+        threads=prepare(wished.threads),
+    )
 
 
 def _build_trainer(
@@ -151,7 +167,8 @@ def _build_trainer(
         clip=train.clip,
         dropout=request.model.dropout,
         evaluations=train.evaluations,
-        seed=train.seed,
+        # Another stream than the one the weights are drawn from.
+        seed=int(np.random.SeedSequence([train.seed, 1]).generate_state(1)[0]),
     )
 
 
@@ -178,7 +195,7 @@ def resume(path: Path, corpus: Corpus, request: Request) -> Session:
         CorpusError: the corpus is not the one that was trained on.
     """
     checkpoint = read_checkpoint(path)
-    _, facts = _parse_request(path, checkpoint.kind, checkpoint.header)
+    saved, facts = _parse_request(path, checkpoint.kind, checkpoint.header)
     model, alphabet, _ = read_description(path, checkpoint.header)
     for part in ("model.", "average."):
         check_weights(path, model, len(alphabet), arrays_under(part, checkpoint.arrays))
@@ -187,7 +204,13 @@ def resume(path: Path, corpus: Corpus, request: Request) -> Session:
         raise CheckpointError(f"{path}: its alphabet is not that of the corpus it names")
     train = request.train
     train_ids, held_out = corpus.split(train.valid)
-    set_threads(request.compute.threads)
+    request = replace(request, compute=settle_compute(request.compute, model.cell))
+    notes = []
+    if request.compute != saved.compute or checkpoint.header.get("torch") != torch.__version__:
+        notes.append(
+            "device, precision, threads or torch are not those of before: the run goes on, but "
+            "rounds differently from one that was never interrupted"
+        )
     try:
         progress = Progress.from_dict(checkpoint.header.get("progress"))
         shape = fit_shape(len(train_ids), train.batch, train.window)
@@ -197,7 +220,7 @@ def resume(path: Path, corpus: Corpus, request: Request) -> Session:
         trainer.restore(tensors, progress)
     except ValueError as problem:
         raise CheckpointError(f"{path}: does not hold a run to go on with: {problem}") from problem
-    return Session(request, alphabet, facts, trainer)
+    return Session(request, alphabet, facts, trainer, tuple(notes))
 
 
 def _finite_arrays(tensors: Mapping[str, Tensor]) -> Arrays:

@@ -13,6 +13,7 @@ from charrnn.errors import CorpusError, UsageError
 
 CHUNK_BYTES = 1 << 20
 _SNIFF_BYTES = 1 << 16
+_RUN_FILE = "last.safetensors"
 _BYTE_ORDER_MARK = "\ufeff"
 
 
@@ -54,7 +55,8 @@ class TextReader:
 
     Args:
         paths: files and folders. A folder stands for its text files, found at any depth and sorted
-            by path; files that are not text are left out with a note, hidden ones without.
+            by path; files that are not text are left out with a note, hidden ones and what
+            training runs have written without.
         encoding: how the bytes spell characters; None reads every byte as a symbol.
 
     Raises:
@@ -92,6 +94,9 @@ class TextReader:
             return [path]
         found = []
         for folder, folders, names in os.walk(path, onerror=self._note_unreadable):
+            if _RUN_FILE in names:
+                folders.clear()
+                continue
             folders[:] = [name for name in folders if not name.startswith(".")]
             found += [Path(folder, name) for name in names if not name.startswith(".")]
         texts = [file for file in sorted(found) if file.is_file() and self._is_text(file)]

@@ -6,25 +6,45 @@ Every write, flush and rename of a file that matters goes through this one small
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from charrnn.errors import StorageError
+
+TEMPORARIES = ".*.tmp"
+"""Pattern of the names that a killed process may leave behind."""
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace the file at ``path``: temporary file beside it, fsync, rename, fsync of the folder.
 
     Raises:
-        StorageError: the system refused; the file that was there before still stands.
+        StorageError: the system refused. What was there before still stands, unless the message
+            says that the new content is in place already.
     """
+    _replace(path, lambda stream: stream.write(data))
+
+
+def copy_atomically(source: Path, path: Path) -> None:
+    """Replace the file at ``path`` by a copy of another, as :func:`write_atomically` does."""
+
+    def copy(stream: BinaryIO) -> None:
+        with source.open("rb") as original:
+            shutil.copyfileobj(original, stream)
+
+    _replace(path, copy)
+
+
+def _replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
     temporary = temporary_for(path)
     stands = "What was there before still stands."
     try:
         with temporary.open("wb") as stream:
-            stream.write(data)
+            write(stream)
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
@@ -94,8 +114,8 @@ def make_folder(path: Path) -> None:
 
 
 def temporary_for(path: Path) -> Path:
-    """Where the next content of a file is gathered: one name each, so that none pile up."""
-    return path.with_name(f".{path.name}.tmp")
+    """Where this process gathers the next content of a file."""
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -31,11 +31,16 @@ class Shape:
     window: int
 
 
+LEAST_WINDOWS = 8
+"""Windows that a stream runs through in an epoch, if need be at the cost of streams."""
+
+
 def fit_shape(characters: int, batch: int, window: int) -> Shape:
     """The largest shape within ``batch`` x ``window`` that a text of that many characters fills.
 
-    A short text keeps its window and gives up streams; one shorter than a window gets a shorter
-    window in a single stream.
+    A short text keeps its window and gives up streams, so that each still runs through several
+    windows and there is a state to carry; one shorter than a window gets a shorter window in a
+    single stream.
 
     Raises:
         CorpusError: fewer than two characters, so that nothing follows anything.
@@ -46,7 +51,7 @@ def fit_shape(characters: int, batch: int, window: int) -> Shape:
             "Give a longer text, or hold less out with --valid."
         )
     window = min(window, characters - 1)
-    return Shape(min(batch, (characters - 1) // window), window)
+    return Shape(max(1, min(batch, (characters - 1) // (LEAST_WINDOWS * window))), window)
 
 
 class Streams:
@@ -72,6 +77,7 @@ class Streams:
         shift = min(shape.window, targets - block)
         self.windows_per_epoch = (targets - shift) // block
         self._slack = targets - self.windows_per_epoch * block
+        self._epoch_and_offset = (-1, 0)
 
     @property
     def characters_per_window(self) -> int:
@@ -80,7 +86,10 @@ class Streams:
 
     def offset(self, epoch: int) -> int:
         """Characters left out before the first stream in this epoch."""
-        return int(np.random.default_rng([self.seed, epoch]).integers(self._slack + 1))
+        if self._epoch_and_offset[0] != epoch:
+            drawn = np.random.default_rng([self.seed, epoch]).integers(self._slack + 1)
+            self._epoch_and_offset = (epoch, int(drawn))
+        return self._epoch_and_offset[1]
 
     def read(self, position: Position) -> Window:
         """The window at a position: inputs (T, B) and targets (T, B)."""

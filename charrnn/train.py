@@ -29,7 +29,7 @@ from charrnn.streams import Position, Streams
 MOST_HELD_OUT = 1_000_000
 """Held-out characters, from their beginning, that an evaluation during training scores."""
 
-MOST_STEPS = 10**12
+LONGEST_RUN_STEPS = 10**12
 """No run is longer; one whose speed was mismeasured so badly had better end."""
 
 PARTS = ("model", "average", "optimizer", "state", "random")
@@ -236,7 +236,7 @@ class Trainer:
             p.window in range(per_epoch)
             and p.epoch >= 0
             and p.step == p.epoch * per_epoch + p.window
-            and (p.total is None or p.step <= p.total <= MOST_STEPS)
+            and (p.total is None or p.step <= p.total <= LONGEST_RUN_STEPS)
             and (planned is None or p.total == planned)
             and 0 <= p.best_step <= p.evaluated_step <= p.step
             and 0 <= p.windows <= p.step
@@ -342,7 +342,7 @@ class Trainer:
         if not p.timed_steps or (p.timed_seconds < enough and p.seconds < self.seconds):
             return False
         left = (self.seconds - p.seconds) / (p.timed_seconds / p.timed_steps)
-        total = p.step + min(max(round(left), 0), MOST_STEPS - p.step)
+        total = p.step + min(max(round(left), 0), LONGEST_RUN_STEPS - p.step)
         self.progress = replace(p, total=total)
         self.schedule = self.schedule.lasting(total)
         return True

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from charrnn.device import Compute, choose_device, choose_precision, set_threads
+from charrnn.device import Compute, choose_device, choose_precision, prepare
 from charrnn.errors import UsageError
 
 CPU = torch.device("cpu")
@@ -16,7 +16,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, *, cuda: bool, mps: bool) -> None:
 
 @pytest.mark.parametrize(
     ("cuda", "mps", "expected"),
-    [(True, True, "cuda"), (True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+    [(True, True, "cuda"), (True, False, "cuda"), (False, True, "cpu"), (False, False, "cpu")],
 )
 def test_auto_takes_an_accelerator_where_there_is_one(
     monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, expected: str
@@ -24,6 +24,7 @@ def test_auto_takes_an_accelerator_where_there_is_one(
     pretend(monkeypatch, cuda=cuda, mps=mps)
     assert choose_device("auto").type == expected
     assert choose_device("cpu").type == "cpu"
+    assert not mps or choose_device("mps").type == "mps"
 
 
 def test_a_missing_device_is_refused_with_those_that_are_there(
@@ -46,7 +47,8 @@ def test_auto_precision_asks_the_processor_and_the_cell(
     assert choose_precision("auto", CPU, cell) == ("bf16" if fast and gains else "fp32")
     assert choose_precision("bf16", CPU, cell) == "bf16"
     assert choose_precision("fp32", CPU, cell) == "fp32"
-    assert choose_precision("auto", torch.device("mps"), cell) == "fp32"
+    for accelerator in ("mps", "cuda"):
+        assert choose_precision("auto", torch.device(accelerator), cell) == "fp32"
 
 
 def test_an_unknown_precision_is_refused() -> None:
@@ -63,7 +65,7 @@ def test_bf16_multiplies_in_bfloat16_and_fp32_does_not() -> None:
 
 
 def test_threads_are_set_or_left_alone() -> None:
-    assert set_threads(2) == torch.get_num_threads() == 2
-    assert set_threads(None) == 2
+    assert prepare(2) == torch.get_num_threads() == 2
+    assert prepare(None) == 2
     with pytest.raises(UsageError, match="--threads is 0"):
-        set_threads(0)
+        prepare(0)

@@ -128,7 +128,7 @@ def test_a_directory_with_a_run_is_refused_with_every_way_out(run: RunDirectory,
     assert all(
         word in str(caught.value) for word in (str(run.path), "--resume", "--overwrite", "--run")
     )
-    run.clear()
+    file.unlink()
     run.refuse_if_begun()
 
 
@@ -139,10 +139,18 @@ def test_a_directory_that_is_missing_or_only_locked_holds_no_run() -> None:
         run.refuse_if_begun()
 
 
+def test_a_new_run_keeps_its_text_and_forgets_the_old_runs_files(run: RunDirectory) -> None:
+    kept, old = run.path / "corpus-new.txt", run.path / "corpus-old.txt"
+    for file in (run.last, run.best, run.log, kept, old):
+        file.touch()
+    run.forget_others(kept=(kept,))
+    assert {file.name for file in run.path.glob("[!.]*")} == {run.last.name, kept.name}
+
+
 def test_clearing_what_cannot_be_removed_is_a_storage_error(run: RunDirectory) -> None:
     run.log.mkdir()
     with pytest.raises(StorageError, match="tales"):
-        run.clear()
+        run.forget_others(kept=())
 
 
 def test_checkpoints_are_kept_under_their_names(run: RunDirectory) -> None:

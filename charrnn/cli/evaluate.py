@@ -12,12 +12,15 @@ import typer
 from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Encoding, Json, Unknown, option
 from charrnn.config import ComputeConfig
+from charrnn.errors import CheckpointError, CorpusError
 
 if TYPE_CHECKING:
     from charrnn.alphabet import Alphabet, Ids
     from charrnn.evaluate import Score
     from charrnn.model import CharModel
+    from charrnn.modelfile import ModelFile
 
+STDIN = "-"
 _MODEL_SUFFIX = ".safetensors"
 
 
@@ -44,18 +47,18 @@ def evaluate(
     charrnn eval runs/tales another.txt
     cat letter.txt | charrnn eval - --json
     """
-    from charrnn.device import choose_device, set_threads
+    from charrnn.device import choose_device, prepare
     from charrnn.modelfile import read_model
     from charrnn.run import find_model
 
     model, texts = _split(arguments or [])
     path = find_model(model)
-    set_threads(threads)
+    prepare(threads)
     loaded = read_model(path)
     if texts:
         what, ids = _read_texts(texts, loaded.alphabet, encoding, unknown)
     else:
-        what, ids = _read_held_out(path)
+        what, ids = _read_held_out(path, loaded)
     network = loaded.network(choose_device(device))
     score = _score(network, ids, loaded.alphabet)
     figures = {
@@ -83,15 +86,15 @@ def evaluate(
 
 def _split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     """The model's argument, if the first one is a model's, and the texts'."""
-    from charrnn.run import RUNS
+    from charrnn.run import is_run
+    from charrnn.storage import is_file, is_folder
 
     if not arguments:
         return None, []
     first, *rest = arguments
     path = Path(first)
-    is_run = any((folder / "last.safetensors").is_file() for folder in (path, RUNS / first))
-    is_model = first.endswith(_MODEL_SUFFIX) or is_run
-    is_text = first == "-" or path.exists()
+    is_model = first.endswith(_MODEL_SUFFIX) or is_run(first)
+    is_text = first == STDIN or is_file(path) or is_folder(path) or path.is_fifo()
     if is_model or (rest and not is_text):
         return first, rest
     return (None, list(arguments)) if is_text else (first, rest)
@@ -114,29 +117,31 @@ def _read_texts(
     return ", ".join(texts), corpus.ids
 
 
-def _read_held_out(model: Path) -> tuple[str, Ids]:
+def _read_held_out(path: Path, model: ModelFile) -> tuple[str, Ids]:
     """The text that the model's run held out, read again from where the run read it."""
     from charrnn.cli.inputs import read_again
-    from charrnn.errors import CorpusError
     from charrnn.run import RunDirectory
     from charrnn.session import check_unchanged, read_request
+    from charrnn.storage import is_file
 
-    run = RunDirectory(model.parent)
-    if not run.last.is_file():
+    run = RunDirectory(path.parent)
+    request, facts = read_request(run.last) if is_file(run.last) else (None, None)
+    if request is None or facts != model.corpus:
         raise CorpusError(
-            f"{model}: stands alone, without the run that made it, so what was held out is not "
-            "known here.\nName the text to score: charrnn eval MODEL TEXT"
+            f"{path}: is not beside the run that made it, so what was held out is not known "
+            "here.\nName the text to score: charrnn eval MODEL TEXT"
         )
-    request, facts = read_request(run.last)
     if not request.train.valid:
         raise CorpusError(
             f"{run.path}: held nothing out (--valid 0). Name the text to score: charrnn eval "
             f"{run.path} TEXT"
         )
     corpus = read_again(run, request.source)
-    check_unchanged(corpus, facts)
+    check_unchanged(corpus, model.corpus)
+    if corpus.alphabet != model.alphabet:
+        raise CheckpointError(f"{path}: its alphabet is not that of the text it was trained on")
     _, held_out = corpus.split(request.train.valid)
-    return f"{facts.name}, the last {request.train.valid:.0%}, held out", held_out
+    return f"{model.corpus.name}, the last {request.train.valid:.0%}, held out", held_out
 
 
 def _score(network: CharModel, ids: Ids, alphabet: Alphabet) -> Score:

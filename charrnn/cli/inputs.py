@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from charrnn.catalogue import locate
 from charrnn.config import SourceConfig
 from charrnn.corpus import Corpus, fit_corpus
-from charrnn.errors import CorpusError, UsageError
+from charrnn.errors import CorpusError, StorageError, UsageError
 from charrnn.run import RunDirectory
+from charrnn.sources import CHUNK_BYTES, exists
+from charrnn.storage import is_file, is_folder
 
 STDIN = "-"
 
@@ -25,39 +27,45 @@ def gather(sources: Sequence[str], folder: Path) -> list[Path]:
     """
     if list(sources).count(STDIN) > 1:
         raise UsageError("- (standard input) can be given once only")
-    return [_copy_if_pipe(source, folder / copy_name(n)) for n, source in enumerate(sources)]
-
-
-def copy_name(number: int) -> str:
-    """Name of the copy of the source of that number, counted from 0."""
-    return f"corpus-{number + 1}.txt" if number else "corpus.txt"
+    return [_copy_if_pipe(source, folder / str(n)) for n, source in enumerate(sources)]
 
 
 def _copy_if_pipe(source: str, copy: Path) -> Path:
-    try:
-        if source == STDIN:
-            with copy.open("wb") as target:
-                shutil.copyfileobj(sys.stdin.buffer, target)
-            return copy
-        path = locate(source)
-        if path.is_file() or path.is_dir():
-            return path
-        with path.open("rb") as stream, copy.open("wb") as target:
-            shutil.copyfileobj(stream, target)
+    if source == STDIN:
+        _copy(source, sys.stdin.buffer, copy)
         return copy
+    path = locate(source)
+    if is_file(path) or is_folder(path):
+        return path
+    try:
+        stream = path.open("rb")
+    except OSError as problem:
+        raise CorpusError(f"{source}: cannot be read: {problem.strerror}") from problem
+    with stream:
+        _copy(source, stream, copy)
+    return copy
+
+
+def _copy(source: str, stream: BinaryIO, copy: Path) -> None:
+    try:
+        with copy.open("wb") as target:
+            for data in _read(source, stream):
+                target.write(data)
+    except OSError as problem:
+        raise StorageError(f"{copy}: could not be written: {problem.strerror}") from problem
+
+
+def _read(source: str, stream: BinaryIO) -> Iterator[bytes]:
+    try:
+        while data := stream.read(CHUNK_BYTES):
+            yield data
     except OSError as problem:
         raise CorpusError(f"{source}: cannot be read: {problem.strerror}") from problem
 
 
-def remember(source: str, path: Path, run: RunDirectory) -> str:
-    """How a run remembers a source.
-
-    A copy in the run's own folder and a corpus of the catalogue go by their name, the user's own
-    file by its absolute path.
-    """
-    if source == STDIN or path.parent == run.path:
-        return path.name
-    return str(path.resolve()) if Path(source).exists() else source
+def remember(source: str, path: Path) -> str:
+    """How a run remembers a source: the user's own file by its absolute path, others by name."""
+    return str(path.resolve()) if exists(Path(source)) else source
 
 
 def read_again(run: RunDirectory, source: SourceConfig) -> Corpus:
@@ -66,6 +74,9 @@ def read_again(run: RunDirectory, source: SourceConfig) -> Corpus:
     Raises:
         CorpusError: it is gone or unreadable.
     """
-    own = {name: run.path / name for name in source.paths if (run.path / name).is_file()}
+    own = {name: run.path / name for name in source.paths if is_file(run.path / name)}
     paths = [own[name] if name in own else locate(name) for name in source.paths]
+    for path in paths:
+        if not (is_file(path) or is_folder(path)):
+            raise CorpusError(f"{path}: is neither a file nor a folder, and cannot be read again")
     return fit_corpus(paths, source.encoding)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
+import re
 import sys
 import traceback
 from typing import Annotated, Any
@@ -15,6 +15,8 @@ from charrnn import __version__
 from charrnn.cli import evaluate, interrupts, sample, terminal, train
 from charrnn.cli.options import Debugging
 from charrnn.errors import CharrnnError
+
+_OUT_OF_MEMORY = re.compile("allocate memory|out of memory")
 
 
 class Boundary(TyperGroup):
@@ -32,13 +34,13 @@ class Boundary(TyperGroup):
         except interrupts.Interrupted as signal:
             raise typer.Exit(signal.exit_code) from None
         except BrokenPipeError:
-            _abandon_stdout()
+            terminal.silence(sys.stdout)
             raise typer.Exit(0) from None
         except (RuntimeError, MemoryError) as problem:
             if isinstance(problem, typer.Exit | typer.Abort):
                 raise
-            if isinstance(problem, MemoryError) or "allocate memory" in str(problem):
-                _report("there is not enough memory for this. Try a smaller --hidden or --batch.")
+            if isinstance(problem, MemoryError) or _OUT_OF_MEMORY.search(str(problem)):
+                _report("there is not enough memory for a model or a batch of this size")
                 raise typer.Exit(CharrnnError.exit_code) from None
             raise
 
@@ -47,11 +49,6 @@ def _report(message: str) -> None:
     if Debugging.wanted:
         traceback.print_exc()
     terminal.error(message)
-
-
-def _abandon_stdout() -> None:
-    """Let the interpreter's own flush at exit go nowhere: nobody reads on."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 app = typer.Typer(

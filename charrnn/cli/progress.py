@@ -54,9 +54,11 @@ class TrainingView:
     def __enter__(self) -> TrainingView:
         return self
 
+    @terminal.unheard_is_fine()
     def __exit__(self, *exception: object) -> None:
         self._bar.close()
 
+    @terminal.unheard_is_fine()
     def step(self, event: Step) -> None:
         """Show a step."""
         if self._started is None:
@@ -77,11 +79,13 @@ class TrainingView:
                 left = f", {remaining:,.0f} s left"
             terminal.note(f"step {event.step:,}{total}, epoch {event.epoch:.2f}, {state}{left}")
 
+    @terminal.unheard_is_fine()
     def evaluating(self, event: Evaluating) -> None:
         """Show how far an evaluation is."""
         if not self._bar.disable:
             self._bar.set_postfix_str(f"evaluating {event.done / event.total:.0%}")
 
+    @terminal.unheard_is_fine()
     def evaluated(self, event: Evaluation) -> None:
         """Show an evaluation's result."""
         if event.valid_nats_per_char is not None:
@@ -93,6 +97,7 @@ class TrainingView:
                 f"loss {event.train_nats_per_char:.3f}{self._held_out}{best}"
             )
 
+    @terminal.unheard_is_fine()
     def say(self, text: str) -> None:
         """Print some text above the bar."""
         tqdm.write(terminal.visible(text), file=sys.stderr)

@@ -60,30 +60,33 @@ def sample(
     config = pick(SampleConfig, {**ctx.params, "stop": tuple(stop or ())})
     if seed is None:
         seed = secrets.randbits(32)
-    from charrnn.device import choose_device, set_threads
+    from charrnn.device import choose_device, prepare
     from charrnn.modelfile import read_model
     from charrnn.run import find_model
     from charrnn.sample import in_order
     from charrnn.sample import sample as draw_samples
 
-    set_threads(threads)
+    prepare(threads)
     loaded = read_model(find_model(model))
     alphabet = loaded.alphabet
-    text = _read_prime() if prime == "-" else prime
-    ids = alphabet.encode(alphabet.symbols(text), unknown)
+    symbols = _read_prime(alphabet) if prime == "-" else alphabet.symbols(prime)
+    ids = alphabet.encode(symbols, unknown)
     for given in config.stop:
         if alphabet.count_unknown(alphabet.symbols(given)):
             raise UsageError(f"--stop {given!r} has characters the model never writes")
     network = loaded.network(choose_device(device))
     pieces = in_order(draw_samples(network, alphabet, config, ids, seed))
     if as_json:
-        _print_objects(pieces, alphabet, text, seed)
+        _print_objects(pieces, alphabet, symbols, seed)
     else:
-        _print_text(pieces, alphabet, text, raw)
+        _print_text(pieces, alphabet, symbols, raw)
 
 
-def _read_prime() -> str:
+def _read_prime(alphabet: Alphabet) -> str:
+    """Standard input as symbols: bytes as they are for a model of bytes, else UTF-8."""
     data = sys.stdin.buffer.read()
+    if alphabet.kind == "bytes":
+        return data.decode("latin-1")
     try:
         return data.decode()
     except UnicodeDecodeError as problem:
@@ -100,7 +103,8 @@ def _print_text(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, raw: bo
             if piece.sample:
                 output.write(_BETWEEN_SAMPLES)
             if on_terminal and prime:
-                sys.stderr.write(f"\033[2m{terminal.visible(prime)}\033[0m")
+                shown = alphabet.to_bytes(prime).decode("utf-8", "replace")
+                sys.stderr.write(f"\033[2m{terminal.visible(shown)}\033[0m")
                 sys.stderr.flush()
             begun = piece.sample
         output.write(alphabet.to_bytes(piece.symbols))
@@ -118,7 +122,7 @@ def _print_objects(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, seed
         data = alphabet.to_bytes(symbols)
         described = {
             "text": data.decode("utf-8", "replace"),
-            "prime": prime,
+            "prime": alphabet.to_bytes(prime).decode("utf-8", "replace"),
             "seed": seed,
             "sample": piece.sample,
             "characters": len(symbols),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import codecs
 import json
 import math
+import os
 import sys
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TextIO
 
 _BIDI = [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C]
 _MARKS = {
@@ -27,10 +29,25 @@ def visible(text: str) -> str:
     return text.translate(_IN_TEXT).encode("utf-8", "backslashreplace").decode()
 
 
+@contextmanager
+def unheard_is_fine() -> Iterator[None]:
+    """Let what is said on stderr go nowhere once nobody reads it: progress is not the result."""
+    try:
+        yield
+    except BrokenPipeError:
+        silence(sys.stderr)
+
+
+def silence(stream: TextIO) -> None:
+    """Send what is still to be written on a stream nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def note(message: str) -> None:
     """Tell the user something in passing, on stderr."""
-    sys.stderr.write(visible(message) + "\n")
-    sys.stderr.flush()
+    with unheard_is_fine():
+        sys.stderr.write(visible(message) + "\n")
+        sys.stderr.flush()
 
 
 def error(message: str) -> None:

@@ -104,11 +104,11 @@ def train(
     """
     if resume:
         _refuse_new_settings(ctx, overwrite)
-        from charrnn.cli.training import Manner, resume_training
+        from charrnn.cli.runner import RunnerOptions, resume_training
 
         chosen_device = device if _is_given(ctx, "device") else None
-        manner = Manner(save_every, show_samples, as_json)
-        resume_training(sources or [], run, chosen_device, threads, manner)
+        options = RunnerOptions(save_every, show_samples, as_json)
+        resume_training(sources or [], run, chosen_device, threads, options)
         return
     if not sources:
         raise UsageError(
@@ -117,7 +117,7 @@ def train(
     model_config = pick(ModelConfig, ctx.params)
     train_config = pick(TrainConfig, ctx.params)
     compute_config = pick(ComputeConfig, ctx.params)
-    from charrnn.cli.training import Manner, begin_training
+    from charrnn.cli.runner import RunnerOptions, begin_training
 
     begin_training(
         sources,
@@ -125,7 +125,7 @@ def train(
         model_config,
         train_config,
         compute_config,
-        Manner(save_every, show_samples, as_json),
+        RunnerOptions(save_every, show_samples, as_json),
         encoding=None if as_bytes else encoding,
         overwrite=overwrite,
     )

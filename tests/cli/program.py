@@ -52,7 +52,7 @@ def start(*arguments: str | Path, cwd: Path) -> subprocess.Popen[bytes]:
 
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["charrnn.cli.training", "torch._dynamo"])
+_FORKS.set_forkserver_preload(["charrnn.cli.runner", "torch._dynamo"])
 
 
 def fork(*arguments: str, cwd: Path) -> BaseProcess:

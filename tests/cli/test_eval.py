@@ -64,6 +64,14 @@ def test_a_model_far_from_its_run_asks_for_a_text(trained: Path, tmp_path: Path)
     shutil.copy(trained / "runs/herons/best.safetensors", model)
     result = charrnn("eval", model, cwd=tmp_path)
     assert (result.returncode, b"Name the text" in result.stderr) == (3, True)
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    (stranger / "corpus.txt").write_text("Another text altogether. " * 40)
+    other = charrnn("train", "corpus.txt", "--run", "r", "--steps", "2", *SMALL, cwd=stranger)
+    assert other.returncode == 0, explain(other)
+    shutil.copy(model, stranger / "r" / "model.safetensors")
+    misplaced = charrnn("eval", "r/model.safetensors", cwd=stranger)
+    assert (misplaced.returncode, b"Name the text" in misplaced.stderr) == (3, True)
     assert charrnn("eval", model, trained / "herons.txt", cwd=tmp_path).returncode == 0
     assert charrnn("sample", model, "--length", "5", cwd=tmp_path).returncode == 0
 

@@ -11,12 +11,12 @@ from charrnn.checkpoint import Arrays, read_checkpoint, read_header
 from tests.cli.program import fork
 from tests.conftest import SENTENCES
 
-STEPS = 200
+STEPS = 300
 LAST_KILL = 150
 LONGEST_WAIT_SECONDS = 60.0
 
-# Every kind of moment: an epoch has about twenty windows, so edges come often; thirty evaluations of a
-# held-out half take about as long as the steps between them; saves come every few steps.
+# Every kind of moment: an epoch has about twenty windows, so edges come often; thirty evaluations
+# of a held-out half take about as long as the steps between them; saves come every few steps.
 SETTINGS = (
     *("--hidden", "16", "--embedding", "8", "--window", "16", "--batch", "8", "--valid", "0.5"),
     *("--steps", str(STEPS), "--evaluations", "30", "--threads", "1"),

@@ -100,7 +100,8 @@ def test_standard_input_trains_and_is_kept_for_resuming(tmp_path: Path, text: st
     data = text.encode()
     result = charrnn("train", "-", "--steps", "5", *SMALL, cwd=tmp_path, stdin=data)
     assert result.returncode == 0, explain(result)
-    assert (tmp_path / "runs/stdin/corpus.txt").read_bytes() == data
+    (copy,) = (tmp_path / "runs/stdin").glob("corpus-*.txt")
+    assert copy.read_bytes() == data
     assert charrnn("eval", cwd=tmp_path).returncode == 0
     assert charrnn("train", "--resume", cwd=tmp_path).returncode == 0
 
@@ -113,7 +114,8 @@ def test_a_named_pipe_trains_like_a_file(tmp_path: Path, text: str) -> None:
     result = charrnn("train", "pipe", "--steps", "5", *SMALL, cwd=tmp_path)
     writer.join()
     assert result.returncode == 0, explain(result)
-    assert (tmp_path / "runs/pipe/corpus.txt").read_text() == text
+    (copy,) = (tmp_path / "runs/pipe").glob("corpus-*.txt")
+    assert copy.read_text() == text
 
 
 def test_a_folder_and_several_files_train_together(tmp_path: Path, text: str) -> None:
@@ -217,7 +219,8 @@ def test_a_run_in_use_is_refused(text_file: Path) -> None:
     try:
         last = folder / "runs/herons/last.safetensors"
         deadline = time.monotonic() + 60
-        while not last.exists() and time.monotonic() < deadline:
+        while not last.exists():
+            assert time.monotonic() < deadline
             time.sleep(0.05)
         for extra in ("--resume", "--overwrite"):
             second = charrnn(
@@ -240,7 +243,8 @@ def test_a_signal_saves_and_the_resumed_run_ends_like_an_uninterrupted_one(
     process = start(*arguments, "--run", "cut", "--save-every", "1000", cwd=folder)
     log = folder / "cut/log.jsonl"
     deadline = time.monotonic() + 60
-    while not (log.exists() and log.read_text()) and time.monotonic() < deadline:
+    while not (log.exists() and log.read_text()):
+        assert time.monotonic() < deadline
         time.sleep(0.005)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
@@ -296,6 +300,28 @@ def test_small_texts_are_trained_on_sensibly_or_refused_with_the_numbers(
     result = charrnn("train", "small.txt", "--steps", "3", *SMALL, cwd=tmp_path)
     assert result.returncode == code, explain(result)
     assert said in result.stderr
+
+
+def test_a_folder_that_holds_its_own_runs_can_be_resumed_and_evaluated(text_file: Path) -> None:
+    folder = text_file.parent
+    for arguments in (("train", ".", "--steps", "5", *SMALL), ("train", "--resume"), ("eval",)):
+        result = charrnn(*arguments, cwd=folder)
+        assert result.returncode == 0, explain(result)
+
+
+def test_progress_that_nobody_reads_stops_nothing(text_file: Path) -> None:
+    folder = text_file.parent
+    with start("train", text_file, "--steps", "50", *SMALL, cwd=folder) as process:
+        assert process.stderr is not None
+        process.stderr.close()
+        assert process.wait(timeout=60) == 0
+    _, header = read_header(folder / "runs/herons/last.safetensors")
+    assert header["progress"]["step"] == 50
+
+
+def test_a_run_is_named_once_when_it_is_resumed(trained: Path) -> None:
+    result = charrnn("train", "--resume", "runs/herons", "--run", "runs/other", cwd=trained)
+    assert (result.returncode, b"name it once" in result.stderr) == (2, True)
 
 
 def test_the_bundled_tales_train_from_anywhere(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shlex
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -17,18 +16,20 @@ from charrnn.cli.inputs import STDIN, gather, read_again, remember
 from charrnn.cli.progress import TrainingView
 from charrnn.config import ComputeConfig, ModelConfig, SampleConfig, SourceConfig, TrainConfig
 from charrnn.corpus import fit_corpus
-from charrnn.errors import CheckpointError, DivergedError
+from charrnn.errors import CheckpointError, DivergedError, UsageError
 from charrnn.model import count_parameters
 from charrnn.run import RUNS, RunDirectory, find_run, mark_latest
 from charrnn.sample import opening, sample
 from charrnn.session import Request, Session, begin, read_request, resume
+from charrnn.sources import exists
+from charrnn.storage import copy_atomically, is_file, is_folder
 from charrnn.train import Checkpoint, Evaluating, Evaluation, Step
 
 _SHOWN_SAMPLE = SampleConfig(temp=0.8, length=300)
 
 
 @dataclass(frozen=True)
-class Manner:
+class RunnerOptions:
     """How a run is accompanied; nothing here changes its result.
 
     Attributes:
@@ -48,7 +49,7 @@ def begin_training(
     model: ModelConfig,
     train: TrainConfig,
     compute: ComputeConfig,
-    manner: Manner,
+    options: RunnerOptions,
     *,
     encoding: str | None,
     overwrite: bool,
@@ -64,20 +65,26 @@ def begin_training(
         corpus = fit_corpus(paths, encoding)
         for message in corpus.notes:
             terminal.note(message)
+        copies = {
+            path: run.path / f"corpus-{corpus.digest[:12]}-{path.name}.txt"
+            for path in paths
+            if path.parent == folder
+        }
+        remembered = tuple(
+            copies[path].name if path in copies else remember(source, path)
+            for source, path in zip(sources, paths, strict=True)
+        )
+        source = SourceConfig(paths=remembered, encoding=encoding)
+        session = begin(Request(source, model, train, compute), corpus, name)
         stop = stack.enter_context(interrupts.deferred())
         stack.enter_context(run.locked())
         if not overwrite:
             run.refuse_if_begun()
-        copies = [run.path / path.name if path.parent == folder else path for path in paths]
-        remembered = tuple(map(remember, sources, copies, [run] * len(copies)))
-        source = SourceConfig(paths=remembered, encoding=encoding)
-        session = begin(Request(source, model, train, compute), corpus, name)
-        stop.check()
-        run.clear()
-        for path, copy in zip(paths, copies, strict=True):
-            if copy != path:
-                shutil.move(path, copy)
-        _train(session, run, stop, manner)
+        for path, copy in copies.items():
+            copy_atomically(path, copy)
+        run.save_last(session.checkpoint())
+        run.forget_others(kept=copies.values())
+        _train(session, run, stop, options)
 
 
 def resume_training(
@@ -85,36 +92,36 @@ def resume_training(
     run_path: Path | None,
     device: str | None,
     threads: int | None,
-    manner: Manner,
+    options: RunnerOptions,
 ) -> None:
     """Go on with a run in its directory; device and threads may differ from before."""
+    if len(named) > 1 or (named and run_path):
+        raise UsageError("--resume goes on with one run; name it once")
     run = RunDirectory(run_path or _run_of(named))
-    if not run.last.is_file():
+    if not is_file(run.last):
         raise CheckpointError(f"{run.path}: holds no run to go on with")
     with interrupts.deferred() as stop, run.locked():
         request, _ = read_request(run.last)
         compute = request.compute
-        if device is not None:
-            compute = replace(compute, device=device)
+        if device is not None and device != compute.device:
+            compute = replace(compute, device=device, precision="auto")
         if threads is not None:
             compute = replace(compute, threads=threads)
-        if compute != request.compute:
-            terminal.note("other threads or another device round differently: not bit for bit")
         corpus = read_again(run, request.source)
         stop.check()
         session = resume(run.last, corpus, replace(request, compute=compute))
         run.forget_after(session.trainer.progress.evaluated_step)
         if session.trainer.finished:
             terminal.note(f"{run.path}: the run is complete; there is nothing left to train")
-        _train(session, run, stop, manner)
+        _train(session, run, stop, options)
 
 
 def corpus_name(source: str) -> str:
     """What a corpus, and its run, are called: the first source's name without its extension."""
     if source == STDIN:
         return "stdin"
-    path = Path(source).resolve() if Path(source).exists() else Path(source)
-    name = path.stem if path.is_file() else path.name
+    path = Path(source).resolve() if exists(Path(source)) else Path(source)
+    name = path.stem if is_file(path) else path.name
     return "".join(c if c.isprintable() else "_" for c in name) or "corpus"
 
 
@@ -123,22 +130,23 @@ def _run_of(named: Sequence[str]) -> Path:
     if not named:
         return find_run(None)
     by_corpus = RUNS / corpus_name(named[0])
-    if by_corpus.is_dir() and not Path(named[0]).is_dir():
+    if is_folder(by_corpus) and not is_folder(Path(named[0])):
         return by_corpus
     return find_run(named[0])
 
 
-def _train(session: Session, run: RunDirectory, stop: interrupts.Stop, manner: Manner) -> None:
+def _train(
+    session: Session, run: RunDirectory, stop: interrupts.Stop, options: RunnerOptions
+) -> None:
     """Train to the end, saving as it goes; on a signal, save and leave."""
     for message in session.notes:
         terminal.note(message)
-    run.save_last(session.checkpoint())
     mark_latest(run.path)
     terminal.note(_describe(session))
     trainer = session.trainer
     try:
         with TrainingView(trainer.progress.step, trainer.progress.total) as view:
-            _follow(session, run, view, stop, manner)
+            _follow(session, run, view, stop, options)
     except DivergedError as problem:
         raise DivergedError(f"{problem}\nThe last good checkpoint is {run.last}.") from None
     except interrupts.Interrupted:
@@ -147,11 +155,15 @@ def _train(session: Session, run: RunDirectory, stop: interrupts.Stop, manner: M
             f"charrnn train --resume {shlex.quote(str(run.path))}"
         )
         raise
-    _summarise(session, run, manner)
+    _summarise(session, run, options)
 
 
 def _follow(
-    session: Session, run: RunDirectory, view: TrainingView, stop: interrupts.Stop, manner: Manner
+    session: Session,
+    run: RunDirectory,
+    view: TrainingView,
+    stop: interrupts.Stop,
+    options: RunnerOptions,
 ) -> None:
     saved_at = time.monotonic()
     for event in session.trainer.fit():
@@ -165,9 +177,9 @@ def _follow(
                     run.save_best(session.model_file(event).to_checkpoint())
                 run.append(_record(event))
                 view.evaluated(event)
-                if manner.show_samples:
+                if options.show_samples:
                     view.say(f"--- drawn after {event.step:,} steps:\n{_draw(session)}")
-        due = isinstance(event, Checkpoint) or time.monotonic() - saved_at >= manner.save_every
+        due = isinstance(event, Checkpoint) or time.monotonic() - saved_at >= options.save_every
         if (due and not isinstance(event, Evaluating)) or stop:
             run.save_last(session.checkpoint())
             saved_at = time.monotonic()
@@ -209,7 +221,7 @@ def _describe(session: Session) -> str:
     )
 
 
-def _summarise(session: Session, run: RunDirectory, manner: Manner) -> None:
+def _summarise(session: Session, run: RunDirectory, options: RunnerOptions) -> None:
     trainer, model = session.trainer, session.request.model
     progress = trainer.progress
     best = progress.best_nats_per_char
@@ -228,7 +240,7 @@ def _summarise(session: Session, run: RunDirectory, manner: Manner) -> None:
         "valid_nats_per_char": best,
         "valid_bits_per_char": None if best is None else best / math.log(2),
     }
-    if manner.as_json:
+    if options.as_json:
         terminal.print_json(result)
         return
     loss = "nothing was held out"
