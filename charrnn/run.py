@@ -35,6 +35,9 @@ from charrnn.storage import (
 RUNS = Path("runs")
 """Where runs without a directory of their own go, below the current folder."""
 
+MODEL_SUFFIX = ".safetensors"
+"""What the names of model files end with."""
+
 COPIES = "corpus-*.txt"
 """Pattern of the names of texts that came from a pipe."""
 
@@ -171,15 +174,21 @@ def is_run(named: str) -> bool:
 def find_run(named: str | None) -> Path:
     """A run directory by its path or by its name below ``runs``; None is the latest.
 
+    What holds a run comes before a folder that happens to have the name.
+
     Raises:
         CheckpointError: there is no such run; names the nearest one there is.
     """
     if named is None:
         return latest_run()
-    for path in (Path(named), RUNS / named):
+    places = (Path(named), RUNS / named)
+    for path in places:
+        if RunDirectory(path).begun:
+            return path
+    for path in places:
         if is_folder(path):
             return path
-    known = sorted(path.name for path in RUNS.iterdir() if is_folder(path)) if RUNS.is_dir() else []
+    known = sorted(path.name for path in RUNS.glob("*") if RunDirectory(path).begun)
     close = difflib.get_close_matches(Path(named).name, known, n=1)
     hint = f"; did you mean {close[0]}?" if close else "."
     listing = f" Runs here: {', '.join(known)[:200]}." if known and not close else ""
@@ -194,7 +203,10 @@ def find_model(named: str | None) -> Path:
     Raises:
         CheckpointError: there is none.
     """
-    if named is not None and is_file(Path(named)):
+    is_model = named is not None and (
+        named.endswith(MODEL_SUFFIX) or not RunDirectory(RUNS / named).begun
+    )
+    if named is not None and is_model and is_file(Path(named)):
         return Path(named)
     run = RunDirectory(find_run(named))
     for file in (run.best, run.last):

@@ -13,6 +13,7 @@ from charrnn.errors import CorpusError, UsageError
 
 CHUNK_BYTES = 1 << 20
 _SNIFF_BYTES = 1 << 16
+_NAMED = 3
 _RUN_FILE = "last.safetensors"
 _BYTE_ORDER_MARK = "\ufeff"
 
@@ -102,9 +103,11 @@ class TextReader:
         texts = [file for file in sorted(found) if file.is_file() and self._is_text(file)]
         if not texts:
             raise CorpusError(f"{path}: the folder holds no text files ({len(found)} files seen)")
-        if len(texts) < len(found):
+        if others := sorted(set(found) - set(texts)):
+            named = ", ".join(str(file.relative_to(path)) for file in others[:_NAMED])
+            more = ", ..." if len(others) > _NAMED else ""
             self.notes.append(
-                f"{path}: left out {len(found) - len(texts)} of {len(found)} files: not text"
+                f"{path}: left out {len(others)} of {len(found)} files as not text: {named}{more}"
             )
         return texts
 

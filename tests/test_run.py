@@ -269,7 +269,8 @@ def test_a_run_is_found_outside_runs(tmp_path: Path) -> None:
 def test_a_mistyped_name_is_answered_with_the_nearest(
     run: RunDirectory, named: str, find: Find
 ) -> None:
-    new_run(RUNS / "herons")
+    for name in ("herons", "tales"):
+        new_run(RUNS / name).last.touch()
     with pytest.raises(CheckpointError, match="did you mean tales") as caught:
         find(named)
     assert named in str(caught.value)
@@ -277,7 +278,9 @@ def test_a_mistyped_name_is_answered_with_the_nearest(
 
 
 def test_a_name_like_no_other_is_answered_with_those_there_are(run: RunDirectory) -> None:
-    new_run(RUNS / "herons")
+    for name in ("herons", "tales"):
+        new_run(RUNS / name).last.touch()
+    new_run(RUNS / "only a folder")
     with pytest.raises(CheckpointError, match=r"model file[.;:] Runs here: herons, tales\."):
         find_run("zzz")
 

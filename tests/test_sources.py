@@ -286,7 +286,7 @@ def test_a_binary_file_in_a_folder_is_left_out_with_a_note(tmp_path: Path, data:
     reader = TextReader([tmp_path])
     assert "".join(reader) == "text"
     (note,) = reader.notes
-    assert note.startswith(f"{tmp_path}: left out 1 ")
+    assert note.startswith(f"{tmp_path}: left out 1 of ")
 
 
 @pytest.fixture(params=[".hidden.txt", ".git/config"])
@@ -341,7 +341,7 @@ def test_a_pipe_in_a_folder_is_left_out_unopened(
     monkeypatch.setattr(TextReader, "_is_text", note_name)
     (note,) = TextReader([tmp_path]).notes
     assert opened == ["a.txt"]
-    assert note.startswith(f"{tmp_path}: left out 1 ")
+    assert note.startswith(f"{tmp_path}: left out 1 of ")
 
 
 def test_links_that_lead_in_circles_do_not(tmp_path: Path) -> None:

@@ -20,15 +20,12 @@ if TYPE_CHECKING:
     from charrnn.model import CharModel
     from charrnn.modelfile import ModelFile
 
-STDIN = "-"
-_MODEL_SUFFIX = ".safetensors"
-
 
 def evaluate(
     arguments: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN|FILE] [TEXT]...",
+            metavar="RUN|FILE|TEXT",
             help="A run or model file (left out: the latest run), then the texts to score, as one "
             "(left out: what the run held out). - is standard input.",
             show_default=False,
@@ -86,14 +83,15 @@ def evaluate(
 
 def _split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     """The model's argument, if the first one is a model's, and the texts'."""
-    from charrnn.run import is_run
+    from charrnn.cli.inputs import STDIN
+    from charrnn.run import MODEL_SUFFIX, is_run
     from charrnn.storage import is_file, is_folder
 
     if not arguments:
         return None, []
     first, *rest = arguments
     path = Path(first)
-    is_model = first.endswith(_MODEL_SUFFIX) or is_run(first)
+    is_model = first.endswith(MODEL_SUFFIX) or is_run(first)
     is_text = first == STDIN or is_file(path) or is_folder(path) or path.is_fifo()
     if is_model or (rest and not is_text):
         return first, rest
@@ -103,10 +101,10 @@ def _split(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
 def _read_texts(
     texts: Sequence[str], alphabet: Alphabet, encoding: str, unknown: str
 ) -> tuple[str, Ids]:
-    from charrnn.cli.inputs import gather
+    from charrnn.cli.inputs import gather, naming_pipes
     from charrnn.corpus import encode_corpus
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, naming_pipes(folder, texts):
         paths = gather(texts, Path(folder))
         corpus = encode_corpus(paths, alphabet, encoding=encoding, unknown=unknown)
     for message in corpus.notes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +29,19 @@ def gather(sources: Sequence[str], folder: Path) -> list[Path]:
     if list(sources).count(STDIN) > 1:
         raise UsageError("- (standard input) can be given once only")
     return [_copy_if_pipe(source, folder / str(n)) for n, source in enumerate(sources)]
+
+
+@contextmanager
+def naming_pipes(folder: str, sources: Sequence[str]) -> Iterator[None]:
+    """Let errors name a source that came through a pipe as the user did, not by its copy."""
+    try:
+        yield
+    except CorpusError as problem:
+        message = str(problem)
+        for number, source in enumerate(sources):
+            name = "standard input" if source == STDIN else source
+            message = message.replace(str(Path(folder, str(number))), name)
+        raise type(problem)(message) from None
 
 
 def _copy_if_pipe(source: str, copy: Path) -> Path:
@@ -68,15 +82,23 @@ def remember(source: str, path: Path) -> str:
     return str(path.resolve()) if exists(Path(source)) else source
 
 
+def _find_again(run: RunDirectory, name: str) -> Path:
+    own, path = run.path / name, Path(name)
+    if is_file(own):
+        return own
+    if path.is_absolute() and not (is_file(path) or is_folder(path)):
+        raise CorpusError(
+            f"{path}: the text that {run.path} was trained on is no longer there. Put it back, "
+            f"or say where it is now: charrnn train --resume {run.path} TEXT"
+        )
+    return path if path.is_absolute() else locate(name)
+
+
 def read_again(run: RunDirectory, source: SourceConfig) -> Corpus:
     """Read the corpus of an existing run from where the run read it.
 
     Raises:
         CorpusError: it is gone or unreadable.
     """
-    own = {name: run.path / name for name in source.paths if is_file(run.path / name)}
-    paths = [own[name] if name in own else locate(name) for name in source.paths]
-    for path in paths:
-        if not (is_file(path) or is_folder(path)):
-            raise CorpusError(f"{path}: is neither a file nor a folder, and cannot be read again")
+    paths = [_find_again(run, name) for name in source.paths]
     return fit_corpus(paths, source.encoding)

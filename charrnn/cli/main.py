@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from charrnn import __version__
 from charrnn.cli import evaluate, interrupts, sample, terminal, train
 from charrnn.cli.options import Debugging
-from charrnn.errors import CharrnnError
+from charrnn.errors import CharrnnError, UsageError
 
 _OUT_OF_MEMORY = re.compile("allocate memory|out of memory")
 
@@ -87,4 +87,12 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    app()
+    try:
+        code = app(standalone_mode=False)
+    except Exception as problem:
+        # Typer's own errors, of a command that cannot be parsed, have no public class in common.
+        if not hasattr(problem, "format_message"):
+            raise
+        terminal.error(f"{problem.format_message()} (charrnn --help, charrnn COMMAND --help)")
+        code = getattr(problem, "exit_code", UsageError.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)

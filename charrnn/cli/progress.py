@@ -12,7 +12,8 @@ from charrnn.cli import terminal
 from charrnn.train import Evaluating, Evaluation, Step
 
 _SECONDS_BETWEEN_LINES = 5.0
-_BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
+# What tells most comes first: a narrow terminal cuts the rest off.
+_BAR = "{percentage:3.0f}% {remaining} left{postfix}, {n_fmt}/{total_fmt} steps |{bar}|"
 
 
 def bar(description: str, total: int | None, unit: str) -> tqdm[Any]:
@@ -39,7 +40,6 @@ class TrainingView:
 
     def __init__(self, done: int, total: int | None) -> None:
         self._bar: tqdm[Any] = tqdm(
-            desc="training",
             total=total,
             initial=done,
             bar_format=_BAR,

@@ -6,17 +6,18 @@ import math
 import shlex
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from charrnn.catalogue import locate
 from charrnn.cli import interrupts, terminal
-from charrnn.cli.inputs import STDIN, gather, read_again, remember
+from charrnn.cli.inputs import STDIN, gather, naming_pipes, read_again, remember
 from charrnn.cli.progress import TrainingView
 from charrnn.config import ComputeConfig, ModelConfig, SampleConfig, SourceConfig, TrainConfig
 from charrnn.corpus import fit_corpus
-from charrnn.errors import CheckpointError, DivergedError, UsageError
+from charrnn.errors import CheckpointError, DivergedError
 from charrnn.model import count_parameters
 from charrnn.run import RUNS, RunDirectory, find_run, mark_latest
 from charrnn.sample import opening, sample
@@ -60,7 +61,9 @@ def begin_training(
     if not overwrite:
         run.refuse_if_begun()
     with ExitStack() as stack:
+        stack.enter_context(_saying_that_nothing_began())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        stack.enter_context(naming_pipes(str(folder), sources))
         paths = gather(sources, folder)
         corpus = fit_corpus(paths, encoding)
         for message in corpus.notes:
@@ -95,11 +98,13 @@ def resume_training(
     options: RunnerOptions,
 ) -> None:
     """Go on with a run in its directory; device and threads may differ from before."""
-    if len(named) > 1 or (named and run_path):
-        raise UsageError("--resume goes on with one run; name it once")
     run = RunDirectory(run_path or _run_of(named))
+    sources = named if run_path else named[1:]
     if not is_file(run.last):
-        raise CheckpointError(f"{run.path}: holds no run to go on with")
+        raise CheckpointError(
+            f"{run.path}: holds no run to go on with; nothing was saved there. "
+            "Give the whole train command again, without --resume."
+        )
     with interrupts.deferred() as stop, run.locked():
         request, _ = read_request(run.last)
         compute = request.compute
@@ -107,13 +112,28 @@ def resume_training(
             compute = replace(compute, device=device, precision="auto")
         if threads is not None:
             compute = replace(compute, threads=threads)
-        corpus = read_again(run, request.source)
+        source = request.source
+        if sources:
+            paths = tuple(remember(name, locate(name)) for name in sources)
+            source = replace(source, paths=paths)
+        corpus = read_again(run, source)
         stop.check()
-        session = resume(run.last, corpus, replace(request, compute=compute))
+        session = resume(run.last, corpus, replace(request, source=source, compute=compute))
         run.forget_after(session.trainer.progress.evaluated_step)
         if session.trainer.finished:
             terminal.note(f"{run.path}: the run is complete; there is nothing left to train")
         _train(session, run, stop, options)
+
+
+@contextmanager
+def _saying_that_nothing_began() -> Iterator[None]:
+    """Tell of a signal that came before there was anything to save."""
+    try:
+        yield
+    except interrupts.Interrupted as signal:
+        if not signal.saved:
+            terminal.note("stopped before training began: nothing was changed")
+        raise
 
 
 def corpus_name(source: str) -> str:
@@ -149,7 +169,8 @@ def _train(
             _follow(session, run, view, stop, options)
     except DivergedError as problem:
         raise DivergedError(f"{problem}\nThe last good checkpoint is {run.last}.") from None
-    except interrupts.Interrupted:
+    except interrupts.Interrupted as signal:
+        signal.saved = True
         terminal.note(
             f"stopped at step {trainer.progress.step:,} and saved; go on with: "
             f"charrnn train --resume {shlex.quote(str(run.path))}"

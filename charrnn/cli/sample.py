@@ -72,6 +72,8 @@ def sample(
     symbols = _read_prime(alphabet) if prime == "-" else alphabet.symbols(prime)
     ids = alphabet.encode(symbols, unknown)
     for given in config.stop:
+        if not given:
+            raise UsageError("--stop is empty; name the text to stop before")
         if alphabet.count_unknown(alphabet.symbols(given)):
             raise UsageError(f"--stop {given!r} has characters the model never writes")
     network = loaded.network(choose_device(device))

@@ -25,9 +25,10 @@ def train(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[TEXT]...",
+            metavar="TEXT",
             help="Text files, folders, - for standard input, or a corpus by name (tales). "
-            "With --resume: the run to go on with; left out: the latest.",
+            "With --resume: the run to go on with (left out: the latest), then its texts if they "
+            "are elsewhere now.",
             show_default=False,
         ),
     ] = None,

@@ -94,6 +94,7 @@ def test_an_unknown_character_is_named_with_its_position_or_left_out(trained: Pa
         (("--unknown", "guess"), "--unknown"),
         (("--device", "tpu"), "--device"),
         (("--stop", "\N{SNOWMAN}"), "--stop"),
+        (("--stop", ""), "--stop"),
         (("--temp", "warm"), "--temp"),
     ],
 )

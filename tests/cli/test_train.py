@@ -319,9 +319,35 @@ def test_progress_that_nobody_reads_stops_nothing(text_file: Path) -> None:
     assert header["progress"]["step"] == 50
 
 
-def test_a_run_is_named_once_when_it_is_resumed(trained: Path) -> None:
-    result = charrnn("train", "--resume", "runs/herons", "--run", "runs/other", cwd=trained)
-    assert (result.returncode, b"name it once" in result.stderr) == (2, True)
+def test_a_run_whose_text_has_moved_is_told_where_it_is(text_file: Path) -> None:
+    folder = text_file.parent
+    assert charrnn("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
+    moved = text_file.rename(folder / "moved.txt")
+    lost = charrnn("train", "--resume", cwd=folder)
+    assert (lost.returncode, b"--resume runs/herons TEXT" in lost.stderr) == (3, True)
+    for arguments in (("herons", moved), (moved, "--run", "runs/herons")):
+        found = charrnn("train", "--resume", *arguments, cwd=folder)
+        assert found.returncode == 0, explain(found)
+
+
+def test_a_text_of_the_same_name_does_not_hide_a_run(tmp_path: Path, text: str) -> None:
+    (tmp_path / "poems").mkdir()
+    (tmp_path / "poems" / "one.txt").write_text(text)
+    (tmp_path / "plain").write_text(text)
+    for name in ("poems", "plain"):
+        for arguments in (
+            ("train", name, "--steps", "5", *SMALL),
+            ("sample", name, "--length", "5"),
+            ("eval", name, name),
+        ):
+            result = charrnn(*arguments, cwd=tmp_path)
+            assert result.returncode == 0, explain(result)
+
+
+def test_an_empty_pipe_is_called_what_it_is(tmp_path: Path) -> None:
+    result = charrnn("train", "-", cwd=tmp_path, stdin=b"")
+    assert result.returncode == 3
+    assert b"standard input: 0 characters" in result.stderr
 
 
 def test_the_bundled_tales_train_from_anywhere(tmp_path: Path) -> None:
