@@ -50,7 +50,7 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks $(TEXT)
 
 picture: $(READY)
-	$(BIN)/python -m tests.picture .assets/session.svg
+	$(BIN)/python -m tests.benchmarks.picture .assets/session.svg
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info runs/demo

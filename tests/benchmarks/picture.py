@@ -1,6 +1,6 @@
 """The README's picture: a real session in a real terminal, drawn as SVG.
 
-``python -m tests.picture FILE.svg`` trains for about a minute.
+``python -m tests.benchmarks.picture FILE.svg`` trains for about a minute.
 """
 
 from __future__ import annotations
