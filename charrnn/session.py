@@ -26,6 +26,7 @@ from charrnn.config import LENGTHS, ComputeConfig, ModelConfig, SourceConfig, Tr
 from charrnn.corpus import Corpus
 from charrnn.device import Compute, choose_device, choose_precision, prepare
 from charrnn.errors import CheckpointError, CorpusError, DivergedError, UsageError
+from charrnn.events import Evaluation, Progress
 from charrnn.model import build_model
 from charrnn.modelfile import (
     CorpusFacts,
@@ -40,7 +41,7 @@ from charrnn.optimizer import build_optimizer
 from charrnn.recipe import default_steps
 from charrnn.schedule import Schedule
 from charrnn.streams import Streams, fit_shape
-from charrnn.train import MOST_HELD_OUT, Evaluation, Progress, Trainer
+from charrnn.train import MOST_HELD_OUT, Trainer
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,18 @@ BANNED_CALLS = {"eval", "exec", "compile", "__import__"}
 ORDER = (
     *("__init__", "errors", "plain", "config", "alphabet", "sources", "corpus", "streams"),
     *("catalogue", "storage", "checkpoint", "schedule", "recipe", "device", "cells", "model"),
-    *("averaging", "optimizer", "evaluate", "train", "sample", "modelfile", "session", "run"),
-    *("cli", "__main__"),
+    *(
+        "averaging",
+        "optimizer",
+        "evaluate",
+        "events",
+        "train",
+        "sample",
+        "modelfile",
+        "session",
+        "run",
+    ),
+    *("session", "run", "cli", "__main__"),
 )
 
 

@@ -14,10 +14,11 @@ from charrnn.checkpoint import Arrays, read_checkpoint, write_checkpoint
 from charrnn.config import CELLS, ComputeConfig, ModelConfig, SourceConfig, TrainConfig
 from charrnn.corpus import Corpus, fit_corpus
 from charrnn.errors import CharrnnError, CheckpointError, CorpusError, UsageError
+from charrnn.events import Checkpoint, Evaluating, Evaluation, Event, Progress, Step
 from charrnn.modelfile import read_model
 from charrnn.recipe import default_steps
 from charrnn.session import Request, Session, begin, read_request, resume
-from charrnn.train import Checkpoint, Evaluating, Evaluation, Event, Progress, Step, Trainer
+from charrnn.train import Trainer
 
 TEXT = "the heron stood in the ford and counted; " * 20
 STEPS, EVALUATIONS = 30, 3

@@ -14,11 +14,12 @@ from charrnn.config import CELLS, ModelConfig
 from charrnn.device import Compute
 from charrnn.errors import DivergedError
 from charrnn.evaluate import evaluate
+from charrnn.events import Checkpoint, Evaluating, Evaluation, Event, Step
 from charrnn.model import build_model
 from charrnn.optimizer import build_optimizer
 from charrnn.schedule import Schedule
 from charrnn.streams import Shape, Streams
-from charrnn.train import Checkpoint, Evaluating, Evaluation, Event, Step, Trainer
+from charrnn.train import Trainer
 
 
 def make(

@@ -9,7 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from charrnn.cli import terminal
-from charrnn.train import Evaluating, Evaluation, Step
+from charrnn.events import Evaluating, Evaluation, Step
 
 _SECONDS_BETWEEN_LINES = 5.0
 # What tells most comes first: a narrow terminal cuts the rest off.

@@ -18,13 +18,13 @@ from charrnn.cli.progress import TrainingView
 from charrnn.config import ComputeConfig, ModelConfig, SampleConfig, SourceConfig, TrainConfig
 from charrnn.corpus import fit_corpus
 from charrnn.errors import CheckpointError, DivergedError
+from charrnn.events import Checkpoint, Evaluating, Evaluation, Step
 from charrnn.model import count_parameters
 from charrnn.run import RUNS, RunDirectory, find_run, mark_latest
 from charrnn.sample import opening, sample
 from charrnn.session import Request, Session, begin, read_request, resume
 from charrnn.sources import exists
 from charrnn.storage import copy_atomically, is_file, is_folder
-from charrnn.train import Checkpoint, Evaluating, Evaluation, Step
 
 _SHOWN_SAMPLE = SampleConfig(temp=0.8, length=300)
 
