@@ -35,7 +35,7 @@ demo: $(READY)
 	$(BIN)/charrnn eval runs/demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff check .
