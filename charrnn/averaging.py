@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from itertools import chain
 
 import torch
+from torch import Tensor
 
 from charrnn.model import CharModel
 
@@ -28,5 +31,10 @@ class WeightAverage:
     def update(self, model: CharModel, step: int) -> None:
         """Move towards the model's weights after the step of that number."""
         share = 1 - min(self.decay, (step + 1) / (step + 10))
-        for average, weight in zip(self.model.parameters(), model.parameters(), strict=True):
-            average.lerp_(weight, share)
+        for average, current in zip(_numbers(self.model), _numbers(model), strict=True):
+            average.lerp_(current, share)
+
+
+def _numbers(model: CharModel) -> Iterator[Tensor]:
+    """Weights, and the running statistics that belong to them."""
+    return chain(model.parameters(), model.buffers())

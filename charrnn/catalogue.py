@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from charrnn.errors import CorpusError
+from charrnn.languages import find_language, generate
 from charrnn.plain import Plain
 from charrnn.sources import exists
 
@@ -17,11 +18,11 @@ _LISTING = "catalogue.toml"
 
 
 @dataclass(frozen=True)
-class Entry(Plain):
-    """A corpus of the catalogue.
+class Bundled(Plain):
+    """A text that comes with charrnn.
 
     Attributes:
-        file: the text's file, beside the catalogue.
+        file: its file, beside the catalogue.
         licence: under which it may be used.
         description: one sentence.
     """
@@ -30,18 +31,56 @@ class Entry(Plain):
     licence: str
     description: str
 
+    @property
+    def path(self) -> Path:
+        """Where it can be read."""
+        return Path(str(resources.files(_PACKAGE).joinpath(self.file)))
+
+
+@dataclass(frozen=True)
+class Generated(Plain):
+    """A text that is made when it is wanted, the same every time.
+
+    Attributes:
+        language: the formal language it is written in.
+        characters: its least length; the last sequence is whole.
+        licence: under which it may be used.
+        description: one sentence.
+    """
+
+    language: str
+    characters: int
+    licence: str
+    description: str
+
+    def text(self) -> str:
+        """The whole text, in ASCII."""
+        return generate(find_language(self.language), self.characters)
+
+
+Entry = Bundled | Generated
+"""A corpus of the catalogue."""
+
 
 def entries() -> dict[str, Entry]:
     """All named corpora, by name."""
     text = resources.files(_PACKAGE).joinpath(_LISTING).read_text(encoding="utf-8")
-    return {name: Entry.from_dict(table) for name, table in tomllib.loads(text).items()}
+    return {name: _entry(table) for name, table in tomllib.loads(text).items()}
 
 
-def locate(source: str) -> Path:
-    """The path that a user's word for a corpus stands for: a path as it is, or a corpus by name.
+def _entry(table: dict[str, object]) -> Entry:
+    return Generated.from_dict(table) if "language" in table else Bundled.from_dict(table)
+
+
+def locate(source: str) -> Path | Generated:
+    """What a user's word for a corpus stands for.
+
+    Returns:
+        Where the text is: a path as it is, or that of a bundled text by its name. A text that is
+        nowhere until it is made is returned as its entry.
 
     Raises:
-        CorpusError: neither; names the nearest of either kind.
+        CorpusError: there is no such path or name; names the nearest of either kind.
     """
     if not source:
         raise CorpusError("the name of a text is empty; name a file, a folder or a corpus")
@@ -50,7 +89,8 @@ def locate(source: str) -> Path:
         return path
     known = entries()
     if source in known:
-        return Path(str(resources.files(_PACKAGE).joinpath(known[source].file)))
+        entry = known[source]
+        return entry.path if isinstance(entry, Bundled) else entry
     near = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
     names = {*known, *(str(path.parent / name) for name in near)} - {source}
     close = difflib.get_close_matches(source, names, n=1)

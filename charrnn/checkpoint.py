@@ -22,10 +22,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from charrnn.errors import CheckpointError
+from charrnn.formats import FORMAT, upgrade
 from charrnn.storage import is_file, write_atomically
-
-FORMAT = 1
-"""Version of the header written here. Readers refuse a later one by its number."""
 
 MODEL = "model"
 """Kind of a checkpoint that holds what using a model takes."""
@@ -144,7 +142,9 @@ def _parse_envelope(path: Path, metadata: Mapping[str, str] | None) -> dict[str,
 
 
 def _header_of(envelope: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in envelope.items() if name not in _ENVELOPE}
+    """The header proper, as the present format has it."""
+    header = {name: value for name, value in envelope.items() if name not in _ENVELOPE}
+    return upgrade(envelope["format"], header)
 
 
 def _to_json(value: Mapping[str, Any]) -> str:

@@ -2,88 +2,169 @@
 
 A setting is a field of a frozen dataclass declared with :func:`setting`, so that the default, the
 bounds and the description stand together once; the command line, the README and the checkpoint
-reader all take them from here.
+reader all take them from here. The defaults of a cell's own settings stand in the registry.
 """
 
 from __future__ import annotations
 
-from dataclasses import Field, dataclass, field, fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
 from charrnn.errors import UsageError
-from charrnn.plain import Plain, has_declared_type
+from charrnn.registry import CELLS, takers
+from charrnn.settings import Config, option_name, setting
 
-CELLS = ("lstm", "gru", "rnn")
-NORMS = ("layer", "none")
+ACTIVATIONS = ("tanh", "relu", "sigmoid")
+INITS = ("uniform", "orthogonal", "identity")
+GRU_RESETS = ("after", "before")
+LSTM_GATES = ("separate", "coupled", "capped")
+NORMS = ("layer", "batch", "none")
+CONNECTIONS = ("stack", "residual", "sum")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
 UNKNOWN_CHOICES = ("error", "skip", "replace")
 LENGTHS = ("epochs", "steps", "minutes")
 
 
-def setting(
-    default: Any,
-    description: str,
-    *,
-    least: float | None = None,
-    most: float | None = None,
-    choices: tuple[str, ...] = (),
-) -> Any:
-    """Declare a dataclass field with its default, bounds (inclusive) and description."""
-    metadata = {"description": description, "least": least, "most": most, "choices": choices}
-    return field(default=default, metadata=metadata)
+class OptimizerDefaults(NamedTuple):
+    """What an optimiser takes where nothing is said."""
+
+    learning_rate: float
+    weight_decay: float
 
 
-@dataclass(frozen=True)
-class Config(Plain):
-    """Base of all configurations: checks every field against its declaration.
-
-    Raises:
-        UsageError: a value of the wrong type, outside its bounds or not among its choices. The
-            message names the option, the value and what is allowed.
-    """
-
-    def __post_init__(self) -> None:
-        for declared in fields(self):
-            _check(declared, getattr(self, declared.name))
+OPTIMIZERS = {
+    "adamw": OptimizerDefaults(6e-3, 0.01),
+    "adam": OptimizerDefaults(6e-3, 0.0),
+    "rmsprop": OptimizerDefaults(2e-3, 0.0),
+    "sgd": OptimizerDefaults(1.0, 0.0),
+    "adagrad": OptimizerDefaults(3e-2, 0.0),
+    "muon": OptimizerDefaults(6e-3, 0.01),
+}
 
 
-def option_name(field_name: str) -> str:
-    """The command-line option that sets a field."""
-    return "--" + field_name.replace("_", "-")
+def _listed(defaults: Mapping[str, Any]) -> str:
+    """What each of several things takes where nothing is said, for the user."""
+    takers_of: dict[str, list[str]] = {}
+    for name, default in defaults.items():
+        shown = "off" if default is False else str(default)
+        takers_of.setdefault(shown, []).append(name)
+    return "; ".join(f"{shown} for {', '.join(names)}" for shown, names in takers_of.items())
 
 
-def _check(declared: Field[Any], value: Any) -> None:
-    option = option_name(declared.name)
-    if not has_declared_type(declared, value):
-        raise UsageError(f"{option} is {value!r:.60}; it must be of type {declared.type}")
-    if value is None:
-        return
-    choices = declared.metadata.get("choices", ())
-    if choices and value not in choices:
-        raise UsageError(f"{option} is {value!r:.60}; it must be one of {', '.join(choices)}")
-    least, most = declared.metadata.get("least"), declared.metadata.get("most")
-    too_small = least is not None and not value >= least
-    too_large = most is not None and not value <= most
-    if too_small or too_large:
-        span = f"from {least} to {most}"
-        if most is None or least is None:
-            span = f"at least {least}" if most is None else f"at most {most}"
-        raise UsageError(f"{option} is {value:,}; it must be {span}")
+def _of_cell(name: str, description: str, **bounds: Any) -> Any:
+    """A setting that only some cells take, each with a default of its own."""
+    return setting(None, description, otherwise=_listed(takers(name)), **bounds)
+
+
+def _of_optimizer(name: str, description: str, **bounds: Any) -> Any:
+    """A setting for which each optimiser has a default of its own."""
+    defaults = {opt: getattr(entry, name) for opt, entry in OPTIMIZERS.items()}
+    return setting(None, description, otherwise=_listed(defaults), **bounds)
 
 
 @dataclass(frozen=True)
 class ModelConfig(Config):
-    """The shape of the network."""
+    """The shape of the network.
 
-    cell: str = setting("lstm", "Recurrent cell.", choices=CELLS)
+    What is None for a cell that takes it becomes that cell's default; what is not None for one that
+    does not is refused.
+    """
+
+    cell: str = setting("lstm", "Recurrent cell.", choices=tuple(CELLS))
     layers: int = setting(2, "Recurrent layers, one on top of another.", least=1, most=64)
     hidden: int = setting(128, "Hidden units in each layer.", least=1, most=16384)
     embedding: int = setting(128, "Length of a character's vector.", least=1, most=16384)
     dropout: float = setting(
         0.0, "Share of units dropped, one mask for each window.", least=0.0, most=0.95
     )
-    norm: str = setting("layer", "Normalisation of each layer's output.", choices=NORMS)
+    norm: str = setting(
+        "layer",
+        "Normalisation: of each layer's output, of what each cell makes of its input, or none.",
+        choices=NORMS,
+    )
+    pyramid: int = setting(
+        0, "Upper layers that each run at half the rate of the one below.", least=0, most=16
+    )
+    connect: str = setting(
+        None,
+        "What the head reads: the top layer, the same with each layer's input added to its output, "
+        "or the sum of all layers' outputs.",
+        choices=CONNECTIONS,
+        otherwise="stack; sum for a pyramid",
+    )
+    init: str = setting("uniform", "How recurrent matrices start.", choices=INITS)
+    init_gain: float = setting(
+        None,
+        "Factor on the recurrent matrices' start.",
+        least=0.0,
+        most=100.0,
+        otherwise="1; 0.5 for identity",
+    )
+    activation: str | None = _of_cell(
+        "activation", "What the hidden units apply.", choices=ACTIVATIONS
+    )
+    gru_reset: str | None = _of_cell(
+        "gru_reset",
+        "Whether the reset gate comes before or after the recurrent product.",
+        choices=GRU_RESETS,
+    )
+    lstm_gates: str | None = _of_cell(
+        "lstm_gates",
+        "Input gate: its own, 1 - forget, or at most 1 - forget.",
+        choices=LSTM_GATES,
+    )
+    forget_bias: float | None = _of_cell(
+        "forget_bias", "Start of the forget gate's bias.", least=-20.0, most=20.0
+    )
+    stacks: int | None = _of_cell("stacks", "Stacks side by side.", least=1, most=1024)
+    stack_depth: int | None = _of_cell(
+        "stack_depth", "Cells of each stack; what is pushed further is lost.", least=2, most=65536
+    )
+    stack_noop: bool | None = _of_cell(
+        "stack_noop", "Let a stack stay as it is, besides push and pop."
+    )
+    stack_round: bool | None = _of_cell(
+        "stack_round", "Take only the likeliest action of each stack when not training."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._refuse_settings_of_other_cells()
+        if self.init == "identity" and self.activation is None:
+            raise UsageError(
+                f"--init identity sets the one recurrent matrix of a plain network; {self.cell} "
+                "has one for each gate. Give --cell rnn, or --init orthogonal"
+            )
+        if self.pyramid >= self.layers:
+            raise UsageError(
+                f"--pyramid {self.pyramid} needs a layer below its own that runs at the full rate: "
+                f"--layers must be at least {self.pyramid + 1}"
+            )
+        if self.pyramid and self.connect != "sum":
+            raise UsageError(
+                f"--connect {self.connect} does not go with --pyramid: its slow layers lag behind, "
+                "so the head must read the sum of all layers"
+            )
+        if self.connect != "stack" and self.layers == 1:
+            raise UsageError(f"--connect {self.connect} joins layers, and --layers is 1")
+
+    def _left_open(self, name: str) -> Any:
+        if name == "connect":
+            return "sum" if self.pyramid else "stack"
+        if name == "init_gain":
+            return 0.5 if self.init == "identity" else 1.0
+        return takers(name).get(self.cell)
+
+    def _refuse_settings_of_other_cells(self) -> None:
+        for declared in fields(self):
+            cells = takers(declared.name)
+            if cells and self.cell not in cells and getattr(self, declared.name) is not None:
+                raise UsageError(
+                    f"{option_name(declared.name)} belongs to --cell {' or '.join(cells)}; "
+                    f"{self.cell} has no such thing"
+                )
 
 
 @dataclass(frozen=True)
@@ -99,13 +180,28 @@ class TrainConfig(Config):
     minutes: float | None = setting(
         None, "Minutes of training, evaluations and saves not counted.", least=0.001, most=10**5
     )
-    learning_rate: float = setting(6e-3, "Peak learning rate.", least=1e-8, most=10.0)
+    optimizer: str = setting("adamw", "Optimiser.", choices=tuple(OPTIMIZERS))
+    learning_rate: float = _of_optimizer(
+        "learning_rate", "Peak learning rate.", least=1e-8, most=10.0
+    )
     warmup: int = setting(
         100, "Steps of rising learning rate, a tenth of the run at most.", least=0, most=10**6
     )
-    weight_decay: float = setting(0.01, "AdamW's decoupled weight decay.", least=0.0, most=10.0)
+    weight_decay: float = _of_optimizer(
+        "weight_decay",
+        "Decay of matrices: decoupled for adamw and muon, else added to the gradient.",
+        least=0.0,
+        most=10.0,
+    )
+    clip_value: float = setting(
+        0.0, "Largest value of each part of the gradient; 0 is no limit.", least=0.0, most=1e6
+    )
     clip: float = setting(
-        1.0, "Largest norm of the gradient; 0 turns clipping off.", least=0.0, most=1e6
+        None,
+        "Largest norm of the gradient; 0 turns this clipping off.",
+        least=0.0,
+        most=1e6,
+        otherwise="1; 0 with --clip-value",
     )
     average: float = setting(
         0.995, "Decay of the weights' exponential average, for each step.", least=0.0, most=0.99999
@@ -123,6 +219,15 @@ class TrainConfig(Config):
         given = [name for name in LENGTHS if getattr(self, name) is not None]
         if len(given) > 1:
             raise UsageError(f"--{given[0]} and --{given[1]} both set the length; give one of them")
+        if self.clip and self.clip_value:
+            raise UsageError("--clip and --clip-value both bound the gradient; give one of them")
+
+    def _left_open(self, name: str) -> Any:
+        if name == "clip":
+            return 0.0 if self.clip_value else 1.0
+        return (
+            getattr(OPTIMIZERS[self.optimizer], name) if name in OptimizerDefaults._fields else None
+        )
 
 
 @dataclass(frozen=True)

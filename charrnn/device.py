@@ -10,8 +10,6 @@ import torch
 from charrnn.config import DEVICES, PRECISIONS
 from charrnn.errors import UsageError
 
-_FUSED_IN_BF16 = ("lstm",)
-
 
 @dataclass(frozen=True)
 class Compute:
@@ -50,17 +48,25 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def choose_precision(name: str, device: torch.device, cell: str) -> str:
+def choose_precision(name: str, device: torch.device, *, fused: bool) -> str:
     """fp32 or bf16; "auto" takes bf16 where the processor multiplies it fast and the cell gains.
 
-    That is an LSTM on a CPU that has AVX-512 with bfloat16 or AMX, since torch fuses no other cell
-    there. On CUDA torch would run the recurrence in float16, whose gradients need scaling.
+    That is a CPU that has AVX-512 with bfloat16 or AMX. On CUDA torch would run the recurrence in
+    float16, whose gradients need scaling.
+
+    Args:
+        name: what the user asked for.
+        device: where training computes.
+        fused: whether torch runs the cell's whole window as one layer in bfloat16 there.
+
+    Raises:
+        UsageError: no such precision.
     """
     if name not in PRECISIONS:
         raise UsageError(f"--precision is {name!r:.40}; it must be one of {', '.join(PRECISIONS)}")
     if name != "auto":
         return name
-    if device.type == "cpu" and cell in _FUSED_IN_BF16 and _cpu_multiplies_bfloat16():
+    if device.type == "cpu" and fused and _cpu_multiplies_bfloat16():
         return "bf16"
     return "fp32"
 

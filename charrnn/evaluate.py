@@ -24,6 +24,10 @@ from charrnn.model import CharModel, States
 CONTEXT = 512
 """Characters that a side-by-side stream reads, unscored, before the ones it scores."""
 
+ALIGNMENT = 64
+"""Side-by-side streams begin at multiples of it, so that a pyramid's slow layers keep step with a
+single stream's, up to the rate of one in 64."""
+
 NOT_FINITE = "the model predicts values that are not finite: its weights are of no use"
 
 _IDS_AT_ONCE = 1 << 20
@@ -128,6 +132,8 @@ def score(model: CharModel, ids: Ids, streams: int = 1) -> Iterator[Tensor]:
     device = model.head.weight.device
     targets = len(ids) - 1
     length = targets // streams
+    if streams > 1 and length > ALIGNMENT:
+        length -= length % ALIGNMENT
     starts = np.arange(streams) * length
     states = _read_context(model, ids, starts, device)
     rows = min(_MOST_CHARACTERS_AT_ONCE, max(_LOGITS_AT_ONCE // model.head.out_features, 64))

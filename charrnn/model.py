@@ -1,4 +1,10 @@
-"""Embedding -> layers of cells -> logits. The caller owns the state."""
+"""Embedding -> layers of cells -> logits. The caller owns the state.
+
+y_0 = embedding
+y_l = norm(cell_l(y_{l-1}))                 stack: the head reads y_L
+y_l = norm(cell_l(y_{l-1})) + y_{l-1}       residual, for l > 1 (He et al. 2016)
+y_l = norm(cell_l(y_{l-1}))                 sum: the head reads y_1 + ... + y_L (Graves 2013)
+"""
 
 from __future__ import annotations
 
@@ -7,9 +13,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from charrnn.cells import REGISTRY
+from charrnn.cells import cell_class
 from charrnn.cells.contract import Cell, State
+from charrnn.cells.pyramid import SlowLayer
 from charrnn.config import ModelConfig
+from charrnn.registry import CELLS
 
 States = Sequence[State]
 """One state for each layer, the lowest first."""
@@ -26,12 +34,20 @@ class CharModel(nn.Module):
         embedding: length of a character's vector (E).
         cells: recurrent layers, the lowest first; the first takes E inputs.
         normalise: whether each layer's output is normalised (Ba, Kiros & Hinton 2016).
+        connect: "stack", "residual" or "sum"; see the equations that head this file.
     """
 
     def __init__(
-        self, alphabet_size: int, embedding: int, cells: Sequence[Cell], normalise: bool
+        self,
+        alphabet_size: int,
+        embedding: int,
+        cells: Sequence[Cell],
+        *,
+        normalise: bool,
+        connect: str,
     ) -> None:
         super().__init__()
+        self.connect = connect
         self.embedding = nn.Embedding(alphabet_size, embedding)
         self.cells = nn.ModuleList(cells)
         self.norms = nn.ModuleList(
@@ -41,7 +57,7 @@ class CharModel(nn.Module):
 
     def initial_states(self, batch: int) -> tuple[State, ...]:
         """The states before any text."""
-        return tuple(cell.initial_state(batch) for cell in self._layers())
+        return tuple(cell.initial_state(batch) for cell in self.layers())
 
     def forward(
         self, ids: Tensor, states: States, masks: Masks | None = None
@@ -59,14 +75,19 @@ class CharModel(nn.Module):
         y = self.embedding(ids)
         if masks is not None:
             y = y * masks[0]
-        after = []
+        outputs, after = [], []
         for layer, (cell, norm) in enumerate(zip(self.cells, self.norms, strict=True)):
-            y, state = cell(y, states[layer])
+            below = y
+            y, state = cell(below, states[layer])
             y = norm(y)
             if masks is not None:
                 y = y * masks[layer + 1]
+            if self.connect == "residual" and layer:
+                y = y + below
+            outputs.append(y)
             after.append(state)
-        return self.head(y), tuple(after)
+        read = sum(outputs[1:], outputs[0]) if self.connect == "sum" else y
+        return self.head(read), tuple(after)
 
     def draw_masks(self, batch: int, dropout: float, generator: torch.Generator) -> Masks | None:
         """Masks for one window of locked dropout: a unit is dropped for the whole window or not.
@@ -79,14 +100,15 @@ class CharModel(nn.Module):
         """
         if not dropout:
             return None
-        sizes = [self.embedding.embedding_dim] + [cell.hidden for cell in self._layers()]
+        sizes = [self.embedding.embedding_dim] + [cell.hidden for cell in self.layers()]
         weight = self.head.weight
         return [
             (torch.rand(1, batch, size, generator=generator) >= dropout).to(weight) / (1 - dropout)
             for size in sizes
         ]
 
-    def _layers(self) -> list[Cell]:
+    def layers(self) -> list[Cell]:
+        """The recurrent layers, the lowest first."""
         return [cell for cell in self.cells if isinstance(cell, Cell)]
 
 
@@ -94,10 +116,35 @@ def build_model(config: ModelConfig, alphabet_size: int, seed: int = 0) -> CharM
     """The network that a configuration describes, its weights drawn from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        cell = REGISTRY[config.cell]
-        sizes = [config.embedding] + [config.hidden] * (config.layers - 1)
-        cells = [cell(size, config.hidden) for size in sizes]
-        return CharModel(alphabet_size, config.embedding, cells, config.norm == "layer")
+        return CharModel(
+            alphabet_size,
+            config.embedding,
+            [build_layer(config, layer) for layer in range(config.layers)],
+            normalise=config.norm == "layer",
+            connect=config.connect,
+        )
+
+
+def build_layer(config: ModelConfig, layer: int) -> Cell:
+    """One layer, counted from 0; the topmost ``config.pyramid`` of them are slow."""
+    size = config.hidden if layer else config.embedding
+    level = layer - (config.layers - 1 - config.pyramid)
+    if level <= 0:
+        return build_cell(config, size)
+    return SlowLayer(build_cell(config, 2 * size), stride=2**level)
+
+
+def build_cell(config: ModelConfig, input_size: int) -> Cell:
+    """A single cell, its weights drawn from torch's own generator."""
+    own = {name: getattr(config, name) for name in CELLS[config.cell].settings}
+    return cell_class(config.cell)(
+        input_size,
+        config.hidden,
+        init=config.init,
+        init_gain=config.init_gain,
+        batch_norm=config.norm == "batch",
+        **own,
+    )
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,16 @@ class ModelFile:
             "scores": self.scores.to_dict() if self.scores else None,
         }
         return Checkpoint(MODEL, header, self.weights)
+
+    def rounding(self, wanted: bool | None) -> ModelFile:
+        """The same model with its stacks' actions rounded or not; None leaves it as it is.
+
+        Raises:
+            UsageError: a model without stacks.
+        """
+        if wanted is None:
+            return self
+        return replace(self, model=replace(self.model, stack_round=wanted))
 
     def network(self, device: torch.device | str = "cpu") -> CharModel:
         """The network with its weights, on a device and ready to predict."""

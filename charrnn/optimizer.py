@@ -1,62 +1,148 @@
-"""The optimiser, and its state as named tensors."""
+"""The optimisers, and their state as named tensors.
+
+adamw      Loshchilov & Hutter 2019, "Decoupled weight decay regularization"
+adam       Kingma & Ba 2015, "Adam: a method for stochastic optimization"
+rmsprop    Tieleman & Hinton 2012, lecture 6.5
+sgd        with Nesterov's momentum (Sutskever, Martens, Dahl & Hinton 2013)
+adagrad    Duchi, Hazan & Singer 2011
+muon       Jordan et al. 2024, for the matrices of the cells; the rest is left to adamw
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, nn, optim
+
+from charrnn.errors import UsageError
 
 BETAS = (0.9, 0.99)
+MOMENTUM = 0.9
+RMSPROP_ALPHA = 0.95
 
-_STATE = {"step": False, "exp_avg": True, "exp_avg_sq": True}
-"""What AdamW keeps for each parameter, and whether it has the parameter's shape (else none)."""
+Optimizers = Sequence[optim.Optimizer]
+"""One for each kind of parameter; together they hold every parameter once."""
+
+_ADAM_STATE = {"step": False, "exp_avg": True, "exp_avg_sq": True}
+_STATE = {
+    "AdamW": _ADAM_STATE,
+    "Adam": _ADAM_STATE,
+    "RMSprop": {"step": False, "square_avg": True},
+    "SGD": {"momentum_buffer": True},
+    "Adagrad": {"step": False, "sum": True},
+    "Muon": {"momentum_buffer": True},
+}
+"""What an optimiser keeps for each parameter, and whether in its shape (else one number)."""
 
 
-def build_optimizer(model: nn.Module, weight_decay: float) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019); matrices decay, biases and normalisation do not."""
+def build_optimizers(model: nn.Module, name: str, weight_decay: float) -> Optimizers:
+    """The optimisers of that name; matrices decay, biases and normalisation do not.
+
+    Their learning rate is set before each step.
+
+    Raises:
+        UsageError: this build of torch has no such optimiser.
+    """
+    if name == "muon":
+        return _build_muon(model, weight_decay)
     parameters = list(model.parameters())
-    groups = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, betas=BETAS, fused=parameters[0].device.type != "mps")
+    return [_build(name, parameters, weight_decay)]
 
 
-def name_optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimiser's tensors, named quantity.parameter; none before the first step."""
+def name_optimizer_tensors(model: nn.Module, optimizers: Optimizers) -> dict[str, Tensor]:
+    """The optimisers' tensors, named quantity.parameter; most have none before the first step."""
     return {
         f"{quantity}.{name}": tensor
         for name, parameter in model.named_parameters()
+        for optimizer in optimizers
         for quantity, tensor in optimizer.state.get(parameter, {}).items()
     }
 
 
-def load_optimizer(
-    model: nn.Module, optimizer: torch.optim.Optimizer, named: Mapping[str, Tensor]
+def load_optimizers(
+    model: nn.Module, optimizers: Optimizers, named: Mapping[str, Tensor], *, begun: bool
 ) -> None:
-    """Put back what :func:`name_optimizer_tensors` named: all of it, or nothing before any step.
+    """Put back what :func:`name_optimizer_tensors` named.
 
-    The fused optimiser trusts its tensors and writes past the end of one that is too small, so each
+    A fused optimiser trusts its tensors and writes past the end of one that is too small, so each
     is held against its parameter first.
+
+    Args:
+        model: whose parameters the optimisers hold.
+        optimizers: fresh ones.
+        named: the tensors.
+        begun: whether a step had been taken.
 
     Raises:
         ValueError: a tensor is missing, unknown, or of another shape or type.
     """
-    expected = {
-        f"{quantity}.{name}": (parameter, quantity)
-        for name, parameter in model.named_parameters()
-        for quantity in _STATE
-    }
-    odd = sorted(set(named) ^ set(expected)) if named else []
+    places = _places(model, optimizers)
+    expected = set(places) if begun else set(name_optimizer_tensors(model, optimizers))
+    odd = sorted(set(named) ^ expected)
     if odd:
         raise ValueError(f"the optimiser has missing or unknown tensors: {', '.join(odd)[:200]}")
-    optimizer.state.clear()
     for full_name, tensor in named.items():
-        parameter, quantity = expected[full_name]
-        shape = parameter.shape if _STATE[quantity] else torch.Size()
+        optimizer, parameter, quantity = places[full_name]
+        is_shaped = _kept_by(optimizer)[quantity]
+        shape = parameter.shape if is_shaped else torch.Size()
         if tensor.shape != shape or tensor.dtype != torch.float32:
             raise ValueError(f"the optimiser's {full_name} is not float32 of {tuple(shape)}")
-        # Only the fused optimiser counts its steps on the device.
-        device = parameter.device if _STATE[quantity] or optimizer.defaults["fused"] else "cpu"
+        # Only a fused optimiser counts its steps on the device.
+        on_device = is_shaped or optimizer.defaults.get("fused")
+        device = parameter.device if on_device else "cpu"
         optimizer.state[parameter][quantity] = tensor.to(device, copy=True)
+
+
+def _build(name: str, parameters: Sequence[Tensor], weight_decay: float) -> optim.Optimizer:
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    fused = parameters[0].device.type != "mps"
+    match name:
+        case "adamw":
+            return optim.AdamW(groups, betas=BETAS, fused=fused)
+        case "adam":
+            return optim.Adam(groups, betas=BETAS, fused=fused)
+        case "rmsprop":
+            return optim.RMSprop(groups, alpha=RMSPROP_ALPHA)
+        case "sgd":
+            return optim.SGD(groups, momentum=MOMENTUM, nesterov=True)
+        case "adagrad":
+            return optim.Adagrad(groups)
+        case _:
+            raise ValueError(f"no optimiser is called {name!r}")
+
+
+def _build_muon(model: nn.Module, weight_decay: float) -> Optimizers:
+    if not hasattr(optim, "Muon"):
+        raise UsageError(
+            f"--optimizer muon needs a newer torch than {torch.__version__}; it came with 2.9"
+        )
+    matrices: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        is_inner = name.startswith("cells.") and parameter.ndim == 2
+        (matrices if is_inner else rest).append(parameter)
+    # With updates of AdamW's size one learning rate serves both.
+    muon = optim.Muon(matrices, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+    return [muon, _build("adamw", rest, weight_decay)]
+
+
+def _kept_by(optimizer: optim.Optimizer) -> Mapping[str, bool]:
+    return _STATE[type(optimizer).__name__]
+
+
+def _places(
+    model: nn.Module, optimizers: Optimizers
+) -> dict[str, tuple[optim.Optimizer, nn.Parameter, str]]:
+    """Where each named tensor of optimisers that have begun belongs."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return {
+        f"{quantity}.{names[parameter]}": (optimizer, parameter, quantity)
+        for optimizer in optimizers
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+        for quantity in _kept_by(optimizer)
+    }

@@ -4,7 +4,7 @@ runs/.latest                  name of the run that was begun or resumed last
 runs/NAME/last.safetensors    everything needed to go on
 runs/NAME/best.safetensors    the best model so far: what is used and shared
 runs/NAME/log.jsonl           one JSON object for each line
-runs/NAME/corpus-*.txt        text from a pipe, which could not be read again
+runs/NAME/corpus-*.txt        text from a pipe, or a generated one, as it was read
 runs/NAME/.lock               held while a process trains here; dies with it
 """
 
@@ -39,7 +39,7 @@ MODEL_SUFFIX = ".safetensors"
 """What the names of model files end with."""
 
 COPIES = "corpus-*.txt"
-"""Pattern of the names of texts that came from a pipe."""
+"""Pattern of the names of texts that came from a pipe or were generated."""
 
 _LATEST = ".latest"
 

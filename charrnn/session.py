@@ -37,10 +37,10 @@ from charrnn.modelfile import (
     describe,
     read_description,
 )
-from charrnn.optimizer import build_optimizer
+from charrnn.optimizer import build_optimizers
 from charrnn.recipe import default_steps
 from charrnn.schedule import Schedule
-from charrnn.streams import Streams, fit_shape
+from charrnn.streams import Shape, Streams, fit_shape
 from charrnn.train import MOST_HELD_OUT, Trainer
 
 
@@ -117,11 +117,12 @@ def begin(request: Request, corpus: Corpus, name: str) -> Session:
             f"{len(train_ids):,} characters to train on fill {shape.batch} streams of windows of "
             f"{shape.window}, not {request.train.batch} of {request.train.window}"
         )
+    _refuse_idle_layers(request.model, shape)
     train = replace(request.train, batch=shape.batch, window=shape.window)
     streams = Streams(train_ids, shape, train.seed)
     if all(getattr(train, length) is None for length in LENGTHS):
         train = replace(train, steps=default_steps(streams.windows_per_epoch))
-    compute = settle_compute(request.compute, request.model.cell)
+    compute = settle_compute(request.compute, request.model)
     request = replace(request, train=train, compute=compute)
     if len(held_out) > MOST_HELD_OUT:
         notes.append(
@@ -133,7 +134,16 @@ def begin(request: Request, corpus: Corpus, name: str) -> Session:
     return Session(request, corpus.alphabet, facts, trainer, tuple(notes))
 
 
-def settle_compute(wished: ComputeConfig, cell: str) -> ComputeConfig:
+def _refuse_idle_layers(model: ModelConfig, shape: Shape) -> None:
+    """Raise UsageError if a slow layer would not run once in a window, and so never learn."""
+    if 2**model.pyramid > shape.window:
+        raise UsageError(
+            f"--pyramid {model.pyramid} has a layer that runs once every {2**model.pyramid:,} "
+            f"characters, and a window is {shape.window:,} long: give a longer --window"
+        )
+
+
+def settle_compute(wished: ComputeConfig, model: ModelConfig) -> ComputeConfig:
     """Turn what a user left open into the device, precision and threads that will be used.
 
     Raises:
@@ -142,7 +152,7 @@ def settle_compute(wished: ComputeConfig, cell: str) -> ComputeConfig:
     device = choose_device(wished.device)
     return ComputeConfig(
         device=device.type,
-        precision=choose_precision(wished.precision, device, cell),
+        precision=choose_precision(wished.precision, device, fused=model.lstm_gates == "separate"),
         threads=prepare(wished.threads),
     )
 
@@ -159,13 +169,14 @@ def _build_trainer(
     return Trainer(
         model,
         WeightAverage(model, train.average),
-        build_optimizer(model, train.weight_decay),
+        build_optimizers(model, train.optimizer, train.weight_decay),
         streams,
         held_out,
         Schedule(train.learning_rate, train.warmup, steps),
         compute,
         seconds=None if train.minutes is None else train.minutes * 60,
         clip=train.clip,
+        clip_value=train.clip_value,
         dropout=request.model.dropout,
         evaluations=train.evaluations,
         # Another stream than the one the weights are drawn from.
@@ -205,7 +216,7 @@ def resume(path: Path, corpus: Corpus, request: Request) -> Session:
         raise CheckpointError(f"{path}: its alphabet is not that of the corpus it names")
     train = request.train
     train_ids, held_out = corpus.split(train.valid)
-    request = replace(request, compute=settle_compute(request.compute, model.cell))
+    request = replace(request, compute=settle_compute(request.compute, model))
     notes = []
     if request.compute != saved.compute or checkpoint.header.get("torch") != torch.__version__:
         notes.append(

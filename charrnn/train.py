@@ -22,7 +22,7 @@ from charrnn.errors import DivergedError
 from charrnn.evaluate import Tally, score, streams_for
 from charrnn.events import Checkpoint, Evaluating, Evaluation, Event, Progress, Step
 from charrnn.model import CharModel
-from charrnn.optimizer import load_optimizer, name_optimizer_tensors
+from charrnn.optimizer import Optimizers, load_optimizers, name_optimizer_tensors
 from charrnn.schedule import Schedule
 from charrnn.streams import Position, Streams
 
@@ -46,12 +46,13 @@ class Trainer:
     Args:
         model: trained in place, on ``compute``'s device.
         average: the average of the model's weights: what is evaluated and kept.
-        optimizer: over the model's parameters.
+        optimizers: over the model's parameters.
         streams: the text to train on.
         held_out: ids to evaluate on, shape (N,); empty for none.
         schedule: its total is None when ``seconds`` sets the length.
         seconds: of training, turned into a number of steps once the speed is known.
-        clip: largest norm of the gradient; 0 turns clipping off.
+        clip: largest norm of the gradient; 0 is no limit.
+        clip_value: largest value of each part of the gradient; 0 is no limit.
         dropout: share of units dropped.
         evaluations: how many over the run.
         seed: of the dropout masks.
@@ -61,7 +62,7 @@ class Trainer:
         self,
         model: CharModel,
         average: WeightAverage,
-        optimizer: torch.optim.Optimizer,
+        optimizers: Optimizers,
         streams: Streams,
         held_out: Ids,
         schedule: Schedule,
@@ -69,19 +70,21 @@ class Trainer:
         *,
         seconds: float | None,
         clip: float,
+        clip_value: float,
         dropout: float,
         evaluations: int,
         seed: int,
     ) -> None:
         self.model = model
         self.average = average
-        self.optimizer = optimizer
+        self.optimizers = optimizers
         self.streams = streams
         self.held_out = held_out[:MOST_HELD_OUT]
         self.schedule = schedule
         self.compute = compute
         self.seconds = seconds
         self.clip = clip
+        self.clip_value = clip_value
         self.dropout = dropout
         self.evaluations = evaluations
         self.generator = torch.Generator().manual_seed(seed)
@@ -119,7 +122,7 @@ class Trainer:
             **{f"average.{name}": t for name, t in self.average.model.state_dict().items()},
             **{
                 f"optimizer.{name}": tensor
-                for name, tensor in name_optimizer_tensors(self.model, self.optimizer).items()
+                for name, tensor in name_optimizer_tensors(self.model, self.optimizers).items()
             },
             **{f"state.{name}": tensor for name, tensor in name_states(self.states).items()},
             "random.masks": self.generator.get_state(),
@@ -138,8 +141,6 @@ class Trainer:
             if part not in parts:
                 raise ValueError(f"tensor {full_name:.80} belongs to no part of a run")
             parts[part][name] = tensor
-        if bool(parts["optimizer"]) != (progress.step > 0):
-            raise ValueError(f"the optimiser's tensors do not go with step {progress.step}")
         masks = parts["random"].pop("masks", None)
         if masks is None or parts["random"] or masks.dtype != torch.uint8:
             raise ValueError("the random state is missing or not one")
@@ -149,7 +150,8 @@ class Trainer:
             self.generator.set_state(masks)
         except RuntimeError as problem:
             raise ValueError(str(problem)) from problem
-        load_optimizer(self.model, self.optimizer, parts["optimizer"])
+        begun = progress.step > 0
+        load_optimizers(self.model, self.optimizers, parts["optimizer"], begun=begun)
         self.states = restore_states(self.states, parts["state"])
         self.progress = progress
         if progress.total is not None:
@@ -194,7 +196,7 @@ class Trainer:
         with self.compute.autocast():
             logits, states = self.model(inputs, states, masks)
         loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
-        self.optimizer.zero_grad()
+        self.model.zero_grad()
         torch.autograd.backward(loss)
         nats = loss.item()
         norm = self._clip()
@@ -205,9 +207,10 @@ class Trainer:
                 "Try a smaller --learning-rate or a smaller --clip."
             )
         rate = self.schedule.learning_rate(p.step)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
         self.average.update(self.model, p.step)
         self.states = tuple(
             tuple(tensor.float() for tensor in state) for state in detach_states(states)
@@ -253,11 +256,13 @@ class Trainer:
         return p.step * self.streams.characters_per_window / max(p.seconds, 1e-9)
 
     def _clip(self) -> float:
-        """Scale the gradients down to the norm ``clip``; returns their norm before."""
+        """Bound the gradients by their norm or by value; returns their norm before."""
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         if self.clip:
             nn.utils.clip_grads_with_norm_(self.model.parameters(), self.clip, norm)
+        if self.clip_value:
+            nn.utils.clip_grad_value_(self.model.parameters(), self.clip_value)
         return norm.item()
 
     def _fix_length(self) -> bool:

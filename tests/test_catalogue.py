@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from charrnn.catalogue import entries, locate
+from charrnn.catalogue import Bundled, Generated, entries, locate
 from charrnn.errors import CorpusError
+from charrnn.languages import LANGUAGES
 
 
 @pytest.fixture(autouse=True)
@@ -17,16 +19,37 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def path_of(source: str) -> Path:
+    found = locate(source)
+    assert isinstance(found, Path)
+    return found
+
+
 def test_tales_is_found_by_name_and_is_a_hundred_thousand_characters_of_ascii() -> None:
-    text = locate("tales").read_text(encoding="ascii")
+    text = path_of("tales").read_text(encoding="ascii")
     assert len(text) >= 100_000
 
 
-@pytest.mark.parametrize("name", entries())
-def test_every_named_corpus_is_there_with_its_licence(name: str) -> None:
-    assert locate(name).stat().st_size > 0
-    assert entries()[name].licence
-    assert entries()[name].description.endswith(".")
+@pytest.mark.parametrize(("name", "entry"), entries().items(), ids=entries())
+def test_every_named_corpus_is_there_with_its_licence(
+    name: str, entry: Bundled | Generated
+) -> None:
+    if isinstance(entry, Bundled):
+        assert path_of(name) == entry.path
+        assert entry.path.stat().st_size > 0
+    else:
+        assert locate(name) == entry
+        assert entry.characters <= len(entry.text()) < entry.characters + 200
+        assert entry.text().isascii()
+    assert entry.licence
+    assert entry.description.endswith(".")
+    # A run's copy of a generated text is recognised in messages by such a name.
+    assert re.fullmatch(r"\w+", name)
+
+
+def test_every_formal_language_is_a_corpus_of_its_own_name() -> None:
+    generated = {name: e.language for name, e in entries().items() if isinstance(e, Generated)}
+    assert generated == {name: name for name in LANGUAGES}
 
 
 @pytest.mark.parametrize("name", ["tale", "tails", "talse", "tales.txt"])
@@ -68,12 +91,17 @@ def test_a_link_to_nowhere_does_not_suggest_itself(empty_folder: Path) -> None:
 
 def test_a_file_wins_over_a_corpus_of_its_name(empty_folder: Path) -> None:
     (empty_folder / "tales").write_text("mine")
-    assert locate("tales").read_text() == "mine"
+    assert path_of("tales").read_text() == "mine"
 
 
 def test_a_folder_wins_over_a_corpus_of_its_name(empty_folder: Path) -> None:
     (empty_folder / "tales").mkdir()
-    assert locate("tales").is_dir()
+    assert path_of("tales").is_dir()
+
+
+def test_a_file_wins_over_a_generated_corpus_of_its_name(empty_folder: Path) -> None:
+    (empty_folder / "anbn").write_text("mine")
+    assert path_of("anbn").read_text() == "mine"
 
 
 def test_the_empty_word_is_not_the_current_folder() -> None:

@@ -15,7 +15,6 @@ from safetensors.numpy import save
 
 from charrnn import checkpoint
 from charrnn.checkpoint import (
-    FORMAT,
     MODEL,
     TRAINING,
     Arrays,
@@ -25,6 +24,7 @@ from charrnn.checkpoint import (
     write_checkpoint,
 )
 from charrnn.errors import CheckpointError
+from charrnn.formats import FORMAT
 
 HEADER: dict[str, Any] = {
     "text": 'heron, Füchse, 狐, 🦊, "quoted"\n\0',

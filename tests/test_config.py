@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from charrnn.config import (
+    OPTIMIZERS,
     ComputeConfig,
-    Config,
     ModelConfig,
     SampleConfig,
     SourceConfig,
     TrainConfig,
-    option_name,
-    setting,
 )
 from charrnn.errors import UsageError
+from charrnn.registry import CELLS, takers
+from charrnn.settings import Config, option_name, setting
 
 CONFIGS: tuple[type[Config], ...] = (
     ModelConfig,
@@ -65,10 +65,20 @@ def test_a_config_cannot_be_changed() -> None:
         ModelConfig().hidden = 3  # type: ignore[misc]
 
 
+BESIDE: dict[str, dict[str, Any]] = {
+    "stacks": {"cell": "stack"},
+    "stack_depth": {"cell": "stack"},
+    "pyramid": {"layers": 64},
+    "clip": {"clip_value": 0.0},
+}
+"""What a setting needs beside it to make sense."""
+
+
 @pytest.mark.parametrize(("config", "field"), named(NUMBERS))
 def test_the_bounds_themselves_are_allowed(config: type[Config], field: Any) -> None:
     for value in (field.metadata["least"], field.metadata["most"]):
-        assert getattr(config(**{field.name: value}), field.name) == value
+        beside = BESIDE.get(field.name, {})
+        assert getattr(config(**beside, **{field.name: value}), field.name) == value
 
 
 @pytest.mark.parametrize(("config", "field"), named(NUMBERS))
@@ -161,3 +171,55 @@ def test_a_bound_on_one_side_only_is_told(name: str, value: float, bound: str) -
 
 def test_an_option_is_its_field_with_dashes() -> None:
     assert option_name("learning_rate") == "--learning-rate"
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"cell": "lstm", "activation": "relu"}, ["--activation", "rnn", "stack", "lstm"]),
+        ({"cell": "gru", "forget_bias": 2.0}, ["--forget-bias", "lstm", "gru"]),
+        ({"cell": "rnn", "lstm_gates": "capped"}, ["--lstm-gates", "lstm", "rnn"]),
+        ({"cell": "lstm", "gru_reset": "before"}, ["--gru-reset", "gru", "lstm"]),
+        ({"cell": "rnn", "stacks": 3}, ["--stacks", "stack", "rnn"]),
+        ({"cell": "lstm", "stack_round": True}, ["--stack-round", "stack", "lstm"]),
+        ({"cell": "gru", "init": "identity"}, ["--init identity", "gru", "each gate"]),
+        ({"layers": 2, "pyramid": 2}, ["--pyramid 2", "--layers must be at least 3"]),
+        ({"layers": 2, "pyramid": 1, "connect": "stack"}, ["--connect stack", "--pyramid"]),
+        ({"layers": 2, "pyramid": 1, "connect": "residual"}, ["--connect residual", "--pyramid"]),
+        ({"layers": 1, "connect": "sum"}, ["--connect sum", "--layers is 1"]),
+        ({"layers": 1, "connect": "residual"}, ["--connect residual", "--layers is 1"]),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused_with_the_reason(
+    settings: dict[str, Any], named: list[str]
+) -> None:
+    with pytest.raises(UsageError) as raised:
+        ModelConfig(**settings)
+    assert all(part in str(raised.value) for part in named), raised.value
+
+
+def test_two_bounds_on_the_gradient_are_refused() -> None:
+    with pytest.raises(UsageError, match="--clip and --clip-value"):
+        TrainConfig(clip=1.0, clip_value=5.0)
+    assert TrainConfig(clip_value=5.0).clip == 0.0
+    assert TrainConfig().clip == 1.0
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_cell_gets_the_defaults_of_its_own_settings_and_no_others(cell: str) -> None:
+    config = ModelConfig(cell=cell)
+    for field in fields(ModelConfig):
+        if takers(field.name):
+            assert getattr(config, field.name) == CELLS[cell].settings.get(field.name)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimiser_has_defaults_of_its_own(name: str) -> None:
+    config = TrainConfig(optimizer=name)
+    assert (config.learning_rate, config.weight_decay) == OPTIMIZERS[name]
+    assert TrainConfig(optimizer=name, learning_rate=0.5).learning_rate == 0.5
+
+
+def test_what_each_cell_takes_where_nothing_is_said_is_told() -> None:
+    (activation,) = [field for field in fields(ModelConfig) if field.name == "activation"]
+    assert activation.metadata["otherwise"] == "tanh for rnn; sigmoid for stack"

@@ -38,22 +38,22 @@ def test_a_missing_device_is_refused_with_those_that_are_there(
 
 
 @pytest.mark.parametrize("fast", [True, False])
-@pytest.mark.parametrize(("cell", "gains"), [("lstm", True), ("gru", False), ("rnn", False)])
+@pytest.mark.parametrize("fused", [True, False])
 def test_auto_precision_asks_the_processor_and_the_cell(
-    monkeypatch: pytest.MonkeyPatch, fast: bool, cell: str, gains: bool
+    monkeypatch: pytest.MonkeyPatch, fast: bool, fused: bool
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    assert choose_precision("auto", CPU, cell) == ("bf16" if fast and gains else "fp32")
-    assert choose_precision("bf16", CPU, cell) == "bf16"
-    assert choose_precision("fp32", CPU, cell) == "fp32"
+    assert choose_precision("auto", CPU, fused=fused) == ("bf16" if fast and fused else "fp32")
+    assert choose_precision("bf16", CPU, fused=fused) == "bf16"
+    assert choose_precision("fp32", CPU, fused=fused) == "fp32"
     for accelerator in ("mps", "cuda"):
-        assert choose_precision("auto", torch.device(accelerator), cell) == "fp32"
+        assert choose_precision("auto", torch.device(accelerator), fused=fused) == "fp32"
 
 
 def test_an_unknown_precision_is_refused() -> None:
     with pytest.raises(UsageError, match="must be one of"):
-        choose_precision("fp8", CPU, "lstm")
+        choose_precision("fp8", CPU, fused=True)
 
 
 def test_bf16_multiplies_in_bfloat16_and_fp32_does_not() -> None:

@@ -7,15 +7,17 @@ import pytest
 import torch
 
 from charrnn.alphabet import Alphabet, Ids
-from charrnn.config import CELLS, ModelConfig
+from charrnn.config import ModelConfig
 from charrnn.evaluate import CONTEXT, Score, Tally, evaluate, score, streams_for
 from charrnn.model import CharModel, build_model
+from tests.arrangements import ARRANGEMENTS, configure
 
 ALPHABET = Alphabet.of("abcdefg\n")
 
 
-def make(cell: str = "lstm") -> CharModel:
-    return build_model(ModelConfig(cell=cell, hidden=12, embedding=6), len(ALPHABET), seed=2)
+def make(arrangement: str = "lstm") -> CharModel:
+    config = configure(arrangement, hidden=12, embedding=6)
+    return build_model(config, len(ALPHABET), seed=2).eval()
 
 
 def ignorant() -> CharModel:
@@ -38,9 +40,9 @@ def test_a_model_that_knows_nothing_scores_log2_of_the_alphabet(characters: int)
     assert result.characters == characters
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_the_score_is_the_sum_over_one_long_pass(cell: str) -> None:
-    model, ids = make(cell).double(), random_ids(5000)
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+def test_the_score_is_the_sum_over_one_long_pass(arrangement: str) -> None:
+    model, ids = make(arrangement).double(), random_ids(5000)
     text = torch.from_numpy(ids.astype(np.int64))[:, None]
     with torch.no_grad():
         logits, _ = model(text[:-1], model.initial_states(1))
@@ -65,9 +67,14 @@ def test_one_stream_yields_the_characters_in_order() -> None:
     torch.testing.assert_close(in_order[:2999], shorter, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_streams_side_by_side_agree_with_one_stream(cell: str) -> None:
-    model, ids = make(cell), random_ids(20 * CONTEXT)
+# A stack, and rectifiers that start from the identity, may remember what lies further back than
+# what the streams read before their own part.
+FADING = [name for name in ARRANGEMENTS if "stack" not in name and name != "rnn, relu"]
+
+
+@pytest.mark.parametrize("arrangement", FADING)
+def test_streams_side_by_side_agree_with_one_stream(arrangement: str) -> None:
+    model, ids = make(arrangement), random_ids(20 * CONTEXT)
     one = evaluate(model, ids, ALPHABET)
     many = evaluate(model, ids, ALPHABET, streams=4)
     assert many.characters == one.characters

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from charrnn.config import CELLS, NORMS, ModelConfig
+from charrnn.config import ModelConfig
 from charrnn.model import CharModel, build_model, count_parameters
+from tests.arrangements import ARRANGEMENTS, configure
 
 ALPHABET = 11
 
@@ -14,10 +15,19 @@ def make(cell: str = "lstm", norm: str = "layer", layers: int = 2) -> CharModel:
     return build_model(config, ALPHABET, seed=5).double()
 
 
-@pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("cell", CELLS)
-def test_one_pass_equals_chunks_with_the_states_carried(cell: str, norm: str) -> None:
-    model = make(cell, norm, layers=3)
+def arrange(arrangement: str) -> CharModel:
+    config = configure(arrangement, hidden=8, embedding=6)
+    model = build_model(config, ALPHABET, seed=5).double()
+    model(torch.randint(ALPHABET, (9, 4)), model.initial_states(4))
+    return model.eval()
+
+
+every_arrangement = pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+
+
+@every_arrangement
+def test_one_pass_equals_chunks_with_the_states_carried(arrangement: str) -> None:
+    model = arrange(arrangement)
     ids = torch.randint(ALPHABET, (23, 4))
     whole, _ = model(ids, model.initial_states(4))
     states, chunks = model.initial_states(4), []
@@ -25,6 +35,33 @@ def test_one_pass_equals_chunks_with_the_states_carried(cell: str, norm: str) ->
         logits, states = model(chunk, states)
         chunks.append(logits)
     torch.testing.assert_close(torch.cat(chunks), whole, rtol=0, atol=1e-12)
+
+
+@every_arrangement
+def test_one_pass_equals_step_by_step(arrangement: str) -> None:
+    model = arrange(arrangement)
+    ids = torch.randint(ALPHABET, (23, 4))
+    whole, after_whole = model(ids, model.initial_states(4))
+    states, steps = model.initial_states(4), []
+    for step in ids:
+        logits, states = model(step[None], states)
+        steps.append(logits)
+    torch.testing.assert_close(torch.cat(steps), whole, rtol=0, atol=1e-12)
+    torch.testing.assert_close(states, after_whole, rtol=0, atol=1e-12)
+
+
+@every_arrangement
+@pytest.mark.parametrize("changed", [0, 3, 10, 21])
+def test_a_later_character_leaves_every_earlier_prediction_as_it_was(
+    arrangement: str, changed: int
+) -> None:
+    model = arrange(arrangement)
+    ids = torch.randint(ALPHABET, (23, 2))
+    before, _ = model(ids, model.initial_states(2))
+    ids[changed] = (ids[changed] + 1) % ALPHABET
+    after, _ = model(ids, model.initial_states(2))
+    assert torch.equal(before[:changed], after[:changed])
+    assert not torch.equal(before[changed], after[changed])
 
 
 def test_logits_have_a_score_for_every_character() -> None:

@@ -21,10 +21,11 @@ from charrnn.checkpoint import (
     read_header,
     write_checkpoint,
 )
-from charrnn.config import CELLS, NORMS, ModelConfig
+from charrnn.config import ModelConfig
 from charrnn.errors import CheckpointError
 from charrnn.model import build_model
 from charrnn.modelfile import CorpusFacts, ModelFile, Scores, read_model
+from tests.arrangements import ARRANGEMENTS, configure
 
 CONFIG = ModelConfig(cell="gru", layers=2, hidden=16, embedding=8)
 ALPHABET = Alphabet.of("\n abcdefgüß狐🦊")
@@ -66,10 +67,9 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("cell", CELLS)
-def test_a_model_comes_back_as_it_was(tmp_path: Path, cell: str, norm: str) -> None:
-    saved = model_file(replace(CONFIG, cell=cell, norm=norm))
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+def test_a_model_comes_back_as_it_was(tmp_path: Path, arrangement: str) -> None:
+    saved = model_file(configure(arrangement, hidden=16, embedding=8))
     write_checkpoint(tmp_path / "m", saved.to_checkpoint())
     found = read_model(tmp_path / "m")
     assert replace(found, weights={}) == replace(saved, weights={})

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from charrnn.checkpoint import Arrays, read_checkpoint, write_checkpoint
-from charrnn.config import CELLS, ComputeConfig, ModelConfig, SourceConfig, TrainConfig
+from charrnn.config import ComputeConfig, SourceConfig, TrainConfig
 from charrnn.corpus import Corpus, fit_corpus
 from charrnn.errors import CharrnnError, CheckpointError, CorpusError, UsageError
 from charrnn.events import Checkpoint, Evaluating, Evaluation, Event, Progress, Step
@@ -19,6 +19,7 @@ from charrnn.modelfile import read_model
 from charrnn.recipe import default_steps
 from charrnn.session import Request, Session, begin, read_request, resume
 from charrnn.train import Trainer
+from tests.arrangements import ARRANGEMENTS, configure
 
 TEXT = "the heron stood in the ford and counted; " * 20
 STEPS, EVALUATIONS = 30, 3
@@ -42,7 +43,7 @@ def read_text(folder: Path, text: str) -> Corpus:
 
 def request(
     *,
-    cell: str = "gru",
+    arrangement: str = "gru",
     dropout: float = 0.0,
     device: str = "cpu",
     precision: str = "fp32",
@@ -54,7 +55,7 @@ def request(
         settings["steps"] = STEPS
     return Request(
         SourceConfig(paths=("herons.txt",)),
-        ModelConfig(cell=cell, layers=2, hidden=16, embedding=8, dropout=dropout),
+        configure(arrangement, hidden=16, embedding=8, dropout=dropout),
         TrainConfig(**settings),
         ComputeConfig(device=device, precision=precision, threads=threads),
     )
@@ -119,13 +120,24 @@ MOMENTS: dict[str, Callable[[Trainer, Event], bool]] = {
 }
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
-@pytest.mark.parametrize("cell", CELLS)
+EVERY_MOMENT = [
+    (arrangement, dropout, moment)
+    for arrangement in ("lstm", "gru", "rnn")
+    for dropout in (0.0, 0.3)
+    for moment in MOMENTS
+]
+EVERY_ARRANGEMENT = [
+    (arrangement, 0.3, "in the middle of an epoch") for arrangement in ARRANGEMENTS
+]
+
+
+@pytest.mark.parametrize(
+    ("arrangement", "dropout", "moment"), sorted({*EVERY_MOMENT, *EVERY_ARRANGEMENT})
+)
 def test_interrupted_training_resumes_to_identical_weights(
-    corpus: Corpus, last: Path, cell: str, dropout: float, moment: str
+    corpus: Corpus, last: Path, arrangement: str, dropout: float, moment: str
 ) -> None:
-    asked = request(cell=cell, dropout=dropout)
+    asked = request(arrangement=arrangement, dropout=dropout)
     whole = begin(asked, corpus, "herons")
     expected = losses(list(whole.trainer.fit()))
 
@@ -143,7 +155,7 @@ def test_interrupted_training_resumes_to_identical_weights(
 @pytest.mark.parametrize(
     "settings",
     [
-        {"precision": "bf16", "cell": "lstm"},
+        {"precision": "bf16", "arrangement": "lstm"},
         {"window": 1},
         {"valid": 0.0, "clip": 0.0},
         {"batch": 1000},
@@ -253,7 +265,7 @@ def test_what_the_request_leaves_open_is_written_down(corpus: Corpus, last: Path
 
 
 def test_what_the_request_settles_is_kept(corpus: Corpus) -> None:
-    asked = request(cell="lstm", precision="bf16", threads=1, seed=7, steps=9)
+    asked = request(arrangement="lstm", precision="bf16", threads=1, seed=7, steps=9)
     assert begin(asked, corpus, "herons").request == asked
 
 

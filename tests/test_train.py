@@ -10,42 +10,47 @@ import torch
 
 from charrnn.alphabet import Alphabet
 from charrnn.averaging import WeightAverage
-from charrnn.config import CELLS, ModelConfig
+from charrnn.config import ModelConfig
 from charrnn.device import Compute
 from charrnn.errors import DivergedError
 from charrnn.evaluate import evaluate
 from charrnn.events import Checkpoint, Evaluating, Evaluation, Event, Step
 from charrnn.model import build_model
-from charrnn.optimizer import build_optimizer
+from charrnn.optimizer import build_optimizers
 from charrnn.schedule import Schedule
 from charrnn.streams import Shape, Streams
 from charrnn.train import Trainer
+from tests.arrangements import ARRANGEMENTS, configure
 
 
 def make(
     text: str,
     *,
-    cell: str = "lstm",
+    arrangement: str = "lstm",
     total: int | None = 20,
     seconds: float | None = None,
     held_out: str = "",
     rate: float = 1e-2,
     clip: float = 1.0,
+    clip_value: float = 0.0,
+    optimizer: str = "adamw",
     dropout: float = 0.0,
     evaluations: int = 4,
 ) -> Trainer:
     alphabet = Alphabet.of(text + held_out)
-    model = build_model(ModelConfig(cell=cell, hidden=16, embedding=8), len(alphabet), seed=1)
+    config = configure(arrangement, hidden=16, embedding=8)
+    model = build_model(config, len(alphabet), seed=1)
     return Trainer(
         model,
         WeightAverage(model, 0.9),
-        build_optimizer(model, 0.01),
+        build_optimizers(model, optimizer, 0.01),
         Streams(alphabet.encode(text), Shape(4, 16), seed=1),
         alphabet.encode(held_out),
         Schedule(rate, 5, total),
         Compute(torch.device("cpu"), "fp32"),
         seconds=seconds,
         clip=clip,
+        clip_value=clip_value,
         dropout=dropout,
         evaluations=evaluations,
         seed=1,
@@ -71,10 +76,10 @@ def test_a_run_takes_its_steps_and_ends_with_an_evaluation(text: str) -> None:
     assert list(trainer.fit()) == []
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_a_tiny_text_is_memorised(cell: str) -> None:
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+def test_a_tiny_text_is_memorised(arrangement: str) -> None:
     sentence = "the heron stood in the ford and counted what went by; "
-    trainer = make(sentence * 20, cell=cell, total=300, rate=2e-2)
+    trainer = make(sentence * 20, arrangement=arrangement, total=300, rate=2e-2)
     assert list(trainer.fit())
     alphabet = Alphabet.of(sentence)
     learnt = evaluate(trainer.average.model, alphabet.encode(sentence * 4), alphabet)
@@ -235,7 +240,8 @@ def test_an_average_moves_by_its_share() -> None:
 
 def test_matrices_decay_and_biases_do_not() -> None:
     model = build_model(ModelConfig(hidden=4, embedding=4), 3)
-    decayed, spared = build_optimizer(model, 0.1).param_groups
+    (optimizer,) = build_optimizers(model, "adamw", 0.1)
+    decayed, spared = optimizer.param_groups
     assert all(p.ndim >= 2 for p in decayed["params"])
     assert all(p.ndim == 1 for p in spared["params"])
     assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)

@@ -1,8 +1,16 @@
-"""Recurrent cells, one file each, and the registry that names them."""
+"""Recurrent cells, one file each; the registry (``charrnn/registry.py``) names them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
 
 from charrnn.cells.contract import Cell
-from charrnn.cells.gru import GRU
-from charrnn.cells.lstm import LSTM
-from charrnn.cells.rnn import RNN
+from charrnn.registry import CELLS
 
-REGISTRY: dict[str, type[Cell]] = {"lstm": LSTM, "gru": GRU, "rnn": RNN}
+
+def cell_class(name: str) -> Callable[..., Cell]:
+    """The class of the registry's cell of that name."""
+    module, _, attribute = CELLS[name].path.partition(".")
+    found: Callable[..., Cell] = getattr(import_module(f"{__name__}.{module}"), attribute)
+    return found

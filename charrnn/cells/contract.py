@@ -4,16 +4,21 @@
     cell(x (T, B, D), state) -> (y (T, B, H), state)
 
 A cell stores nothing between calls, so one long pass equals the same text in chunks with the state
-handed over, and one set of functions detaches, selects, saves and restores every cell's state.
+handed over, and one set of functions detaches, selects, saves and restores every cell's state. The
+first part of a state is the output that led to it: after a call, ``y[-1]`` is ``state[0]``.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
+
+from charrnn.cells.initialisation import initialise
+from charrnn.cells.input_norm import InputNorm
 
 State = tuple[Tensor, ...]
 """One layer's state; every tensor has the batch (B) as its first dimension."""
@@ -32,6 +37,16 @@ class Cell(nn.Module, ABC):
         self.input_size = input_size
         self.hidden = hidden
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the state's parts that carry a gradient, in their order."""
+        return ("h",)
+
+    @property
+    def core(self) -> Cell:
+        """The cell that does the work: this one, unless it runs another at a pace of its own."""
+        return self
+
     @abstractmethod
     def initial_state(self, batch: int) -> State:
         """The state before any text, on the cell's own device and in its own type."""
@@ -40,15 +55,71 @@ class Cell(nn.Module, ABC):
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Run over x (T, B, D) from a state; the outputs (T, B, H) and the state after the last."""
 
+    def gates(self, x: Tensor, outputs: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+        """How far each gate is open at each step, from 0 (shut) to 1; empty if there are none.
+
+        Args:
+            x: inputs (T, B, D).
+            outputs: (T + 1, B, H), the one before the first step at index 0.
+
+        Returns:
+            By the gate's name, (T, B, number of such gates).
+        """
+        return {}
+
     def _zeros(self, batch: int, size: int) -> Tensor:
         return next(self.parameters()).new_zeros(batch, size)
 
 
-def uniform_(weights: Sequence[Tensor], hidden: int) -> None:
-    """Fill with uniform draws from +-1/sqrt(hidden), the usual start of recurrent weights."""
-    bound = hidden**-0.5
-    for weight in weights:
-        nn.init.uniform_(weight, -bound, bound)
+class GateSettings(TypedDict):
+    """What every :class:`GatedCell` takes.
+
+    Attributes:
+        init: how recurrent matrices start; see :func:`charrnn.cells.initialisation.initialise`.
+        init_gain: factor on that start.
+        batch_norm: whether U x is batch-normalised; see :class:`InputNorm`.
+    """
+
+    init: str
+    init_gain: float
+    batch_norm: bool
+
+
+class GatedCell(Cell):
+    """A cell made of gates: products with the input and with the hidden state, stacked by rows.
+
+    Parameters: input_weight U (G * H, D), recurrent_weight W (G * H, H), bias b (G * H).
+
+    Args:
+        input_size: length D of an input vector.
+        hidden: length H of an output vector.
+        gates: number of gates G.
+        common: see :class:`GateSettings`.
+    """
+
+    def __init__(
+        self, input_size: int, hidden: int, gates: int, **common: Unpack[GateSettings]
+    ) -> None:
+        super().__init__(input_size, hidden)
+        self.input_weight = nn.Parameter(torch.empty(gates * hidden, input_size))
+        self.recurrent_weight = nn.Parameter(torch.empty(gates * hidden, hidden))
+        self.bias = nn.Parameter(torch.zeros(gates * hidden))
+        self.input_norm = InputNorm(gates * hidden) if common["batch_norm"] else None
+        initialise(self.input_weight, self.recurrent_weight, common["init"], common["init_gain"])
+
+    def initial_state(self, batch: int) -> State:
+        return (self._zeros(batch, self.hidden),)
+
+    def input_map(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight (G * H, D) and bias (G * H) that take the inputs into the gates."""
+        if self.input_norm is None:
+            return self.input_weight, self.bias
+        scale, shift = self.input_norm(x, self.input_weight)
+        return scale[:, None] * self.input_weight, self.bias + shift
+
+    def project(self, x: Tensor) -> Tensor:
+        """The inputs' part in the gates for all steps at once: (T, B, D) -> (T, B, G * H)."""
+        return nn.functional.linear(x, *self.input_map(x))
 
 
 def detach_states(states: Sequence[State]) -> tuple[State, ...]:

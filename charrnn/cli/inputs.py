@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from charrnn.catalogue import locate
+from charrnn.catalogue import Generated, locate
 from charrnn.config import SourceConfig
 from charrnn.corpus import Corpus, fit_corpus
 from charrnn.errors import CorpusError, StorageError, UsageError
@@ -20,7 +23,9 @@ STDIN = "-"
 
 
 def gather(sources: Sequence[str], folder: Path) -> list[Path]:
-    """The files and folders that sources stand for; pipes are copied into ``folder`` first.
+    """The files and folders that sources stand for; what no file holds yet is put into ``folder``.
+
+    That is text from a pipe, which cannot be read twice, and text that is generated.
 
     Raises:
         CorpusError: a source that is not there, or a pipe that cannot be read.
@@ -28,42 +33,55 @@ def gather(sources: Sequence[str], folder: Path) -> list[Path]:
     """
     if list(sources).count(STDIN) > 1:
         raise UsageError("- (standard input) can be given once only")
-    return [_copy_if_pipe(source, folder / str(n)) for n, source in enumerate(sources)]
+    return [_take(source, folder, number) for number, source in enumerate(sources)]
 
 
 @contextmanager
-def naming_pipes(folder: str, sources: Sequence[str]) -> Iterator[None]:
-    """Let errors name a source that came through a pipe as the user did, not by its copy."""
+def naming_copies(folder: str, sources: Sequence[str]) -> Iterator[None]:
+    """Let errors name a source that :func:`gather` put into ``folder`` as the user did."""
+
+    def word(copy: re.Match[str]) -> str:
+        source = sources[int(copy["number"])]
+        return "standard input" if source == STDIN else source
+
     try:
         yield
     except CorpusError as problem:
-        message = str(problem)
-        for number, source in enumerate(sources):
-            name = "standard input" if source == STDIN else source
-            message = message.replace(str(Path(folder, str(number))), name)
-        raise type(problem)(message) from None
+        copies = re.escape(folder + os.sep) + r"(?P<number>\d+)(-\w+)?"
+        raise type(problem)(re.sub(copies, word, str(problem))) from None
 
 
-def _copy_if_pipe(source: str, copy: Path) -> Path:
-    if source == STDIN:
-        _copy(source, sys.stdin.buffer, copy)
-        return copy
-    path = locate(source)
-    if is_file(path) or is_folder(path):
-        return path
-    try:
-        stream = path.open("rb")
-    except OSError as problem:
-        raise CorpusError(f"{source}: cannot be read: {problem.strerror}") from problem
-    with stream:
-        _copy(source, stream, copy)
+def _take(source: str, folder: Path, number: int) -> Path:
+    if source != STDIN:
+        return _find(source, folder, number)
+    copy = folder / str(number)
+    _write(_read(source, sys.stdin.buffer), copy)
     return copy
 
 
-def _copy(source: str, stream: BinaryIO, copy: Path) -> None:
+def _find(source: str, folder: Path, number: int) -> Path:
+    """Where a source can be read: as it is, or in a copy whose name begins with its number."""
+    found = locate(source)
+    if isinstance(found, Generated):
+        copy = folder / f"{number}-{found.language}"
+        _write([found.text().encode("ascii")], copy)
+        return copy
+    if is_file(found) or is_folder(found):
+        return found
+    try:
+        stream = found.open("rb")
+    except OSError as problem:
+        raise CorpusError(f"{source}: cannot be read: {problem.strerror}") from problem
+    copy = folder / str(number)
+    with stream:
+        _write(_read(source, stream), copy)
+    return copy
+
+
+def _write(chunks: Iterable[bytes], copy: Path) -> None:
     try:
         with copy.open("wb") as target:
-            for data in _read(source, stream):
+            for data in chunks:
                 target.write(data)
     except OSError as problem:
         raise StorageError(f"{copy}: could not be written: {problem.strerror}") from problem
@@ -77,12 +95,17 @@ def _read(source: str, stream: BinaryIO) -> Iterator[bytes]:
         raise CorpusError(f"{source}: cannot be read: {problem.strerror}") from problem
 
 
-def remember(source: str, path: Path) -> str:
-    """How a run remembers a source: the user's own file by its absolute path, others by name."""
-    return str(path.resolve()) if exists(Path(source)) else source
+def remember(source: str) -> str:
+    """How a run remembers a source: the user's own file by its absolute path, others by name.
+
+    Raises:
+        CorpusError: a source that is not there.
+    """
+    locate(source)
+    return str(Path(source).resolve()) if exists(Path(source)) else source
 
 
-def _find_again(run: RunDirectory, name: str) -> Path:
+def _find_again(run: RunDirectory, name: str, folder: Path, number: int) -> Path:
     own, path = run.path / name, Path(name)
     if is_file(own):
         return own
@@ -91,7 +114,7 @@ def _find_again(run: RunDirectory, name: str) -> Path:
             f"{path}: the text that {run.path} was trained on is no longer there. Put it back, "
             f"or say where it is now: charrnn train --resume {run.path} TEXT"
         )
-    return path if path.is_absolute() else locate(name)
+    return path if path.is_absolute() else _find(name, folder, number)
 
 
 def read_again(run: RunDirectory, source: SourceConfig) -> Corpus:
@@ -100,5 +123,8 @@ def read_again(run: RunDirectory, source: SourceConfig) -> Corpus:
     Raises:
         CorpusError: it is gone or unreadable.
     """
-    paths = [_find_again(run, name) for name in source.paths]
-    return fit_corpus(paths, source.encoding)
+    with tempfile.TemporaryDirectory() as folder, naming_copies(folder, source.paths):
+        paths = [
+            _find_again(run, name, Path(folder), number) for number, name in enumerate(source.paths)
+        ]
+        return fit_corpus(paths, source.encoding)

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from charrnn import __version__
-from charrnn.cli import evaluate, interrupts, sample, terminal, train
+from charrnn.cli import evaluate, inspect, interrupts, sample, terminal, train
 from charrnn.cli.options import Debugging
 from charrnn.errors import CharrnnError, UsageError
 
@@ -63,6 +63,7 @@ app = typer.Typer(
 app.command("train")(train.train)
 app.command("sample")(sample.sample)
 app.command("eval")(evaluate.evaluate)
+app.add_typer(inspect.app, name="inspect")
 
 
 def _show_version(wanted: bool) -> None:
@@ -93,6 +94,8 @@ def main() -> None:
         # Typer's own errors, of a command that cannot be parsed, have no public class in common.
         if not hasattr(problem, "format_message"):
             raise
-        terminal.error(f"{problem.format_message()} (charrnn --help, charrnn COMMAND --help)")
+        message = problem.format_message()
+        if message:
+            terminal.error(f"{message} (charrnn --help, charrnn COMMAND --help)")
         code = getattr(problem, "exit_code", UsageError.exit_code)
     sys.exit(code if isinstance(code, int) else 0)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import fields
-from typing import Annotated, Any, TypeVar
+from inspect import Parameter
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from charrnn.config import UNKNOWN_CHOICES, Config, option_name
+from charrnn.config import UNKNOWN_CHOICES
+from charrnn.registry import takers
+from charrnn.settings import Config, option_name
 
 ConfigType = TypeVar("ConfigType", bound=Config)
+Command = TypeVar("Command", bound=Callable[..., None])
+
+_MORE_NAMES = {"learning_rate": ("--lr",)}
+_CELL_PANEL = "Settings of some cells"
 
 
 class Debugging:
@@ -29,7 +37,48 @@ def option(config: type[Config], name: str, *more_names: str, panel: str | None 
         help=declared.metadata["description"],
         metavar="|".join(choices) or None,
         rich_help_panel=panel,
+        show_default=declared.metadata["otherwise"] or declared.default is not None,
     )
+
+
+def with_settings(panels: Mapping[type[Config], str]) -> Callable[[Command], Command]:
+    """Give a command an option for every setting of some configurations.
+
+    They stand after the command's positional parameters, each under its configuration's panel; the
+    command takes them as ``**settings``.
+    """
+
+    def decorate(command: Command) -> Command:
+        signature = inspect.signature(command, eval_str=True)
+        own = [p for p in signature.parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
+        first = [p for p in own if p.kind is not Parameter.KEYWORD_ONLY]
+        last = [p for p in own if p.kind is Parameter.KEYWORD_ONLY]
+        settings = [p for config, panel in panels.items() for p in _parameters(config, panel)]
+        vars(command)["__signature__"] = signature.replace(parameters=[*first, *settings, *last])
+        return command
+
+    return decorate
+
+
+def _parameters(config: type[Config], panel: str) -> list[Parameter]:
+    types = get_type_hints(config)
+    return [
+        Parameter(
+            declared.name,
+            Parameter.KEYWORD_ONLY,
+            default=declared.default,
+            annotation=Annotated[
+                types[declared.name] | None if declared.default is None else types[declared.name],
+                option(
+                    config,
+                    declared.name,
+                    *_MORE_NAMES.get(declared.name, ()),
+                    panel=_CELL_PANEL if takers(declared.name) else panel,
+                ),
+            ],
+        )
+        for declared in fields(config)
+    ]
 
 
 def pick(config: type[ConfigType], values: Mapping[str, Any], **more: Any) -> ConfigType:
@@ -70,6 +119,24 @@ Unknown = Annotated[
         metavar="|".join(UNKNOWN_CHOICES),
         help="What to do with a character the model does not know.",
         callback=_check_unknown,
+    ),
+]
+Subject = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="RUN|FILE|TEXT",
+        help="A run or model file (left out: the latest run), then the texts to read, as one "
+        "(left out: what the run held out). - is standard input.",
+        show_default=False,
+    ),
+]
+StackRound = Annotated[
+    bool | None,
+    typer.Option(
+        "--stack-round/--no-stack-round",
+        help="Take only the likeliest action of each stack, or all in proportion. Left out: as the "
+        "model was trained to be used.",
+        show_default=False,
     ),
 ]
 Encoding = Annotated[str, typer.Option("--encoding", help="How the text's bytes spell characters.")]

@@ -11,9 +11,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from charrnn.catalogue import locate
 from charrnn.cli import interrupts, terminal
-from charrnn.cli.inputs import STDIN, gather, naming_pipes, read_again, remember
+from charrnn.cli.inputs import STDIN, gather, naming_copies, read_again, remember
 from charrnn.cli.progress import TrainingView
 from charrnn.config import ComputeConfig, ModelConfig, SampleConfig, SourceConfig, TrainConfig
 from charrnn.corpus import fit_corpus
@@ -63,7 +62,7 @@ def begin_training(
     with ExitStack() as stack:
         stack.enter_context(_saying_that_nothing_began())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        stack.enter_context(naming_pipes(str(folder), sources))
+        stack.enter_context(naming_copies(str(folder), sources))
         paths = gather(sources, folder)
         corpus = fit_corpus(paths, encoding)
         for message in corpus.notes:
@@ -74,7 +73,7 @@ def begin_training(
             if path.parent == folder
         }
         remembered = tuple(
-            copies[path].name if path in copies else remember(source, path)
+            copies[path].name if path in copies else remember(source)
             for source, path in zip(sources, paths, strict=True)
         )
         source = SourceConfig(paths=remembered, encoding=encoding)
@@ -114,8 +113,7 @@ def resume_training(
             compute = replace(compute, threads=threads)
         source = request.source
         if sources:
-            paths = tuple(remember(name, locate(name)) for name in sources)
-            source = replace(source, paths=paths)
+            source = replace(source, paths=tuple(map(remember, sources)))
         corpus = read_again(run, source)
         stop.check()
         session = resume(run.last, corpus, replace(request, source=source, compute=compute))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charrnn.cli import terminal
-from charrnn.cli.options import Debug, Json, Model, Unknown, option, pick
+from charrnn.cli.options import Debug, Json, Model, StackRound, Unknown, option, pick
 from charrnn.config import ComputeConfig, SampleConfig
 from charrnn.errors import CorpusError, UsageError
 
@@ -43,6 +43,7 @@ def sample(
         ),
     ] = None,
     unknown: Unknown = "error",
+    stack_round: StackRound = None,
     device: Annotated[str, option(ComputeConfig, "device")] = "cpu",
     threads: Annotated[int | None, option(ComputeConfig, "threads")] = 1,
     raw: Annotated[
@@ -67,7 +68,7 @@ def sample(
     from charrnn.sample import sample as draw_samples
 
     prepare(threads)
-    loaded = read_model(find_model(model))
+    loaded = read_model(find_model(model)).rounding(stack_round)
     alphabet = loaded.alphabet
     symbols = _read_prime(alphabet) if prime == "-" else alphabet.symbols(prime)
     ids = alphabet.encode(symbols, unknown)

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
@@ -64,6 +64,21 @@ def print_facts(facts: Mapping[str, str]) -> None:
     width = max(map(len, facts))
     lines = [f"{name:<{width}}  {visible(value)}" for name, value in facts.items()]
     sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
+    """Print a table on stdout under its title, its first column flush left, the others right."""
+    columns = list(zip(header, *rows, strict=True))
+    widths = [max(map(len, column)) for column in columns]
+    lines = [
+        "  ".join(
+            f"{cell:>{width}}" if place else f"{cell:<{width}}"
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in (header, *rows)
+    ]
+    sys.stdout.write("\n".join(["", title, "", *lines]) + "\n")
     sys.stdout.flush()
 
 

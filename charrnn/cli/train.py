@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from charrnn.cli.options import Debug, Encoding, Json, option, pick
+from charrnn.cli.options import Debug, Encoding, Json, pick, with_settings
 from charrnn.config import ComputeConfig, ModelConfig, TrainConfig
 from charrnn.errors import UsageError
 
-_MODEL = "Model"
-_TRAINING = "Training"
 _RUN = "Run"
 _FREE_ON_RESUME = frozenset(
     {"sources", "run", "resume", "save_every", "show_samples", "device", "threads"}
@@ -20,6 +18,7 @@ _FREE_ON_RESUME = frozenset(
 )
 
 
+@with_settings({ModelConfig: "Model", TrainConfig: "Training", ComputeConfig: "Run"})
 def train(
     ctx: typer.Context,
     sources: Annotated[
@@ -32,35 +31,7 @@ def train(
             show_default=False,
         ),
     ] = None,
-    cell: Annotated[str, option(ModelConfig, "cell", panel=_MODEL)] = ModelConfig.cell,
-    layers: Annotated[int, option(ModelConfig, "layers", panel=_MODEL)] = ModelConfig.layers,
-    hidden: Annotated[int, option(ModelConfig, "hidden", panel=_MODEL)] = ModelConfig.hidden,
-    embedding: Annotated[
-        int, option(ModelConfig, "embedding", panel=_MODEL)
-    ] = ModelConfig.embedding,
-    dropout: Annotated[float, option(ModelConfig, "dropout", panel=_MODEL)] = ModelConfig.dropout,
-    norm: Annotated[str, option(ModelConfig, "norm", panel=_MODEL)] = ModelConfig.norm,
-    epochs: Annotated[int | None, option(TrainConfig, "epochs", panel=_TRAINING)] = None,
-    steps: Annotated[int | None, option(TrainConfig, "steps", panel=_TRAINING)] = None,
-    minutes: Annotated[float | None, option(TrainConfig, "minutes", panel=_TRAINING)] = None,
-    window: Annotated[int, option(TrainConfig, "window", panel=_TRAINING)] = TrainConfig.window,
-    batch: Annotated[int, option(TrainConfig, "batch", panel=_TRAINING)] = TrainConfig.batch,
-    learning_rate: Annotated[
-        float, option(TrainConfig, "learning_rate", "--lr", panel=_TRAINING)
-    ] = TrainConfig.learning_rate,
-    warmup: Annotated[int, option(TrainConfig, "warmup", panel=_TRAINING)] = TrainConfig.warmup,
-    weight_decay: Annotated[
-        float, option(TrainConfig, "weight_decay", panel=_TRAINING)
-    ] = TrainConfig.weight_decay,
-    clip: Annotated[float, option(TrainConfig, "clip", panel=_TRAINING)] = TrainConfig.clip,
-    average: Annotated[
-        float, option(TrainConfig, "average", panel=_TRAINING)
-    ] = TrainConfig.average,
-    valid: Annotated[float, option(TrainConfig, "valid", panel=_TRAINING)] = TrainConfig.valid,
-    evaluations: Annotated[
-        int, option(TrainConfig, "evaluations", panel=_TRAINING)
-    ] = TrainConfig.evaluations,
-    seed: Annotated[int, option(TrainConfig, "seed", panel=_TRAINING)] = TrainConfig.seed,
+    *,
     encoding: Encoding = "utf-8",
     as_bytes: Annotated[
         bool, typer.Option("--bytes", help="Take every byte as a symbol; any file will do.")
@@ -87,15 +58,9 @@ def train(
             "--show-samples", help="Show some drawn text at each evaluation.", rich_help_panel=_RUN
         ),
     ] = False,
-    device: Annotated[str, option(ComputeConfig, "device", panel=_RUN)] = ComputeConfig.device,
-    precision: Annotated[
-        str, option(ComputeConfig, "precision", panel=_RUN)
-    ] = ComputeConfig.precision,
-    threads: Annotated[
-        int | None, option(ComputeConfig, "threads", panel=_RUN)
-    ] = ComputeConfig.threads,
     as_json: Json = False,
     debug: Debug = False,
+    **settings: Any,
 ) -> None:
     """Train a model on your own text.
 
@@ -107,25 +72,22 @@ def train(
         _refuse_new_settings(ctx, overwrite)
         from charrnn.cli.runner import RunnerOptions, resume_training
 
-        chosen_device = device if _is_given(ctx, "device") else None
+        chosen_device = settings["device"] if _is_given(ctx, "device") else None
         options = RunnerOptions(save_every, show_samples, as_json)
-        resume_training(sources or [], run, chosen_device, threads, options)
+        resume_training(sources or [], run, chosen_device, settings["threads"], options)
         return
     if not sources:
         raise UsageError(
             "name a text to train on: charrnn train FILE (or try: charrnn train tales)"
         )
-    model_config = pick(ModelConfig, ctx.params)
-    train_config = pick(TrainConfig, ctx.params)
-    compute_config = pick(ComputeConfig, ctx.params)
     from charrnn.cli.runner import RunnerOptions, begin_training
 
     begin_training(
         sources,
         run,
-        model_config,
-        train_config,
-        compute_config,
+        pick(ModelConfig, settings),
+        pick(TrainConfig, settings),
+        pick(ComputeConfig, settings),
         RunnerOptions(save_every, show_samples, as_json),
         encoding=None if as_bytes else encoding,
         overwrite=overwrite,

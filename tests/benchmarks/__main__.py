@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from charrnn.catalogue import locate
+from charrnn.cli.inputs import gather
 from charrnn.streams import Shape
 from tests.benchmarks.losses import EPOCHS, train_and_score
 from tests.benchmarks.measure import ROUNDS, Rate, describe_machine
@@ -45,4 +46,5 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    main(locate(sys.argv[1] if len(sys.argv) > 1 else "tales"))
+    with TemporaryDirectory() as folder:
+        main(*gather(sys.argv[1:2] or ["tales"], Path(folder)))

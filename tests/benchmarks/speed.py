@@ -13,7 +13,7 @@ from charrnn.averaging import WeightAverage
 from charrnn.config import ModelConfig, SampleConfig, TrainConfig
 from charrnn.device import Compute, choose_precision
 from charrnn.model import build_model
-from charrnn.optimizer import build_optimizer
+from charrnn.optimizer import build_optimizers
 from charrnn.sample import TILE, opening, sample
 from charrnn.schedule import Schedule
 from charrnn.streams import Shape, Streams
@@ -40,17 +40,19 @@ def _charrnn_steps(
 ) -> Callable[[], int]:
     ids = np.random.default_rng(0).integers(CHARACTERS, size=1_000_000).astype(np.uint8)
     config = ModelConfig(cell=cell, layers=layers, hidden=hidden, embedding=hidden)
+    train = TrainConfig()
     model = build_model(config, CHARACTERS)
     trainer = Trainer(
         model,
-        WeightAverage(model, TrainConfig.average),
-        build_optimizer(model, TrainConfig.weight_decay),
+        WeightAverage(model, train.average),
+        build_optimizers(model, train.optimizer, train.weight_decay),
         Streams(ids, shape, seed=1),
         ids[:0],
-        Schedule(TrainConfig.learning_rate, TrainConfig.warmup, None),
-        Compute(CPU, choose_precision("auto", CPU, cell)),
+        Schedule(train.learning_rate, train.warmup, None),
+        Compute(CPU, choose_precision("auto", CPU, fused=config.lstm_gates == "separate")),
         seconds=None,
-        clip=TrainConfig.clip,
+        clip=train.clip,
+        clip_value=train.clip_value,
         dropout=0.0,
         evaluations=1,
         seed=1,

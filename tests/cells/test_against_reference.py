@@ -9,41 +9,51 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from charrnn.cells import REGISTRY
 from charrnn.cells.contract import Cell
-from tests.reference import gru, lstm, rnn
+from tests.arrangements import make_cell
+from tests.reference import gru, gru_before, lstm, lstm_capped, lstm_coupled, rnn, stack
 
 TOLERANCE = 1e-9
 BATCH, INPUTS, HIDDEN = 3, 5, 4
 
 Arrays = dict[str, NDArray[np.float64]]
+Reference = Callable[[Any, Any, Arrays, Any], tuple[Any, Any, Arrays]]
 
 
-def reference_lstm(x: Any, state: Any, weights: Arrays, grads: Any) -> tuple[Any, Any, Arrays]:
-    y, c_last, trace = lstm.forward(x, *state, **weights)
-    return y, (y[-1], c_last), lstm.backward(trace, grads[0], grads[1], grads[2])
+def with_h(module: Any, **options: Any) -> Reference:
+    def run(x: Any, state: Any, weights: Arrays, grads: Any) -> tuple[Any, Any, Arrays]:
+        y, trace = module.forward(x, *state, **weights, **options)
+        return y, (y[-1],), module.backward(trace, grads[0], grads[1])
+
+    return run
 
 
-def reference_gru(x: Any, state: Any, weights: Arrays, grads: Any) -> tuple[Any, Any, Arrays]:
-    y, trace = gru.forward(x, *state, **weights)
-    return y, (y[-1],), gru.backward(trace, grads[0], grads[1])
+def with_h_and_more(module: Any, **options: Any) -> Reference:
+    def run(x: Any, state: Any, weights: Arrays, grads: Any) -> tuple[Any, Any, Arrays]:
+        y, last, trace = module.forward(x, *state, **weights, **options)
+        return y, (y[-1], last), module.backward(trace, *grads)
+
+    return run
 
 
-def reference_rnn(x: Any, state: Any, weights: Arrays, grads: Any) -> tuple[Any, Any, Arrays]:
-    y, trace = rnn.forward(x, *state, **weights)
-    return y, (y[-1],), rnn.backward(trace, grads[0], grads[1])
-
-
-REFERENCES: dict[str, Callable[..., tuple[Any, Any, Arrays]]] = {
-    "lstm": reference_lstm,
-    "gru": reference_gru,
-    "rnn": reference_rnn,
+REFERENCES: dict[str, Reference] = {
+    "lstm": with_h_and_more(lstm),
+    "lstm, coupled": with_h_and_more(lstm_coupled),
+    "lstm, capped": with_h_and_more(lstm_capped),
+    "gru": with_h(gru),
+    "gru, reset before": with_h(gru_before),
+    "rnn": with_h(rnn, activation="tanh"),
+    "rnn, relu": with_h(rnn, activation="relu"),
+    "rnn, sigmoid": with_h(rnn, activation="sigmoid"),
+    "stack": with_h_and_more(stack, activation="sigmoid"),
+    "stack, no-op": with_h_and_more(stack, activation="sigmoid"),
 }
+
+every_reference = pytest.mark.parametrize("name", REFERENCES)
 
 
 def random_case(name: str, steps: int) -> tuple[Cell, Tensor, list[Tensor]]:
-    torch.manual_seed(7)
-    cell = REGISTRY[name](INPUTS, HIDDEN).double()
+    cell = make_cell(name, INPUTS, HIDDEN, seed=7)
     for parameter in cell.parameters():
         torch.nn.init.normal_(parameter)
     x = torch.randn(steps, BATCH, INPUTS, dtype=torch.float64, requires_grad=True)
@@ -52,7 +62,7 @@ def random_case(name: str, steps: int) -> tuple[Cell, Tensor, list[Tensor]]:
 
 
 @pytest.mark.parametrize("steps", [1, 2, 9])
-@pytest.mark.parametrize("name", sorted(REGISTRY))
+@every_reference
 def test_cell_and_its_gradients_equal_the_recurrence_derived_by_hand(name: str, steps: int) -> None:
     cell, x, state = random_case(name, steps)
     y, after = cell(x, tuple(state))
@@ -75,13 +85,13 @@ def test_cell_and_its_gradients_equal_the_recurrence_derived_by_hand(name: str, 
     for part, expected in zip(after, expected_after, strict=True):
         close(part, expected)
     close(x.grad, expected_grads["x"])
-    for part, key in zip(state, ("h0", "c0"), strict=False):
+    for part, key in zip(state, ("h0", "stacks0" if "stack" in name else "c0"), strict=False):
         close(part.grad, expected_grads[key])
     for key, parameter in cell.named_parameters():
         close(parameter.grad, expected_grads[key])
 
 
-@pytest.mark.parametrize("name", sorted(REGISTRY))
+@every_reference
 def test_gradients_equal_central_differences(name: str) -> None:
     cell, x, state = random_case(name, 3)
 

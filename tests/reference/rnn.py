@@ -1,4 +1,4 @@
-"""Plain tanh recurrent cell, one time step after another, with its gradients derived by hand.
+"""Plain recurrent cell, one time step after another, with its gradients derived by hand.
 
 Letters: T time steps, B batch rows, D input size, H hidden units. Time comes first.
 
@@ -15,11 +15,16 @@ Products are written for batch rows: x_t has one row per batch entry, so the tex
     U    (H, D)    input_weight
     W    (H, H)    recurrent_weight
     b    (H)       bias
+    act            activation, element by element: one of
+
+        tanh       tanh(a)
+        relu       max(a, 0)
+        sigmoid    1 / (1 + exp(-a))
 
 Forward, for t = 1 .. T:
 
     a_t = x_t @ U^T + h_{t-1} @ W^T + b          (B, H)
-    h_t = tanh(a_t)                              (B, H)
+    h_t = act(a_t)                               (B, H)
     y_t = h_t                                    (B, H)
 
 Backward. L is the scalar being differentiated and d_v stands for dL/dv, in the shape of v.
@@ -28,10 +33,18 @@ the last state outside. The last two are what step t is "handed", k_t:
 
     k_T = grad_h_last                            (B, H)
 
-for t = T .. 1, using tanh'(a) = 1 - tanh(a)^2 ("*" is element by element):
+Each derivative act'(a_t) can be told from the value h_t = act(a_t) alone; call it e_t:
+
+    tanh       e_t = 1 - h_t^2                   (B, H)
+    relu       e_t = 1 where h_t > 0, else 0     (B, H)
+    sigmoid    e_t = h_t * (1 - h_t)             (B, H)
+
+(relu has a kink at a = 0, with slope 0 to its left and 1 to its right; 0 is taken there.)
+
+for t = T .. 1 ("*" is element by element):
 
     d_h_t   = grad_y_t + k_t                     (B, H)
-    d_a_t   = d_h_t * (1 - h_t^2)                (B, H)
+    d_a_t   = d_h_t * e_t                        (B, H)
     d_x_t   = d_a_t @ U                          (B, D)
     k_{t-1} = d_a_t @ W                          (B, H)
 
@@ -63,12 +76,14 @@ class Trace:
         h: States, the initial one first, (T + 1, B, H).
         input_weight: U, (H, D).
         recurrent_weight: W, (H, H).
+        activation: act, "tanh", "relu" or "sigmoid".
     """
 
     x: _Array
     h: _Array
     input_weight: _Array
     recurrent_weight: _Array
+    activation: str
 
 
 def forward(
@@ -77,6 +92,7 @@ def forward(
     input_weight: _Array,
     recurrent_weight: _Array,
     bias: _Array,
+    activation: str = "tanh",
 ) -> tuple[_Array, Trace]:
     """Run the cell over all time steps.
 
@@ -86,13 +102,14 @@ def forward(
         input_weight: U, (H, D).
         recurrent_weight: W, (H, H).
         bias: b, (H).
+        activation: act, "tanh", "relu" or "sigmoid".
 
     Returns:
         The outputs y, (T, B, H), and the trace for `backward`.
 
     Raises:
         TypeError: If an array is not float64.
-        ValueError: If the shapes do not fit together.
+        ValueError: If the shapes do not fit together or the activation is none of the three.
     """
     steps, batch, inputs = x.shape
     hidden = h0.shape[-1]
@@ -107,7 +124,7 @@ def forward(
     for t in range(1, steps + 1):
         x_t = x[t - 1]  # (B, D)
         a_t = x_t @ input_weight.T + h[t - 1] @ recurrent_weight.T + bias  # (B, H)
-        h[t] = np.tanh(a_t)
+        h[t] = _activate(activation, a_t)
 
     # Copies, so that a caller who later changes an array in place cannot spoil the gradients.
     trace = Trace(
@@ -115,6 +132,7 @@ def forward(
         h=h,
         input_weight=input_weight.copy(),
         recurrent_weight=recurrent_weight.copy(),
+        activation=activation,
     )
     return h[1:].copy(), trace
 
@@ -152,7 +170,7 @@ def backward(trace: Trace, grad_y: _Array, grad_h_last: _Array) -> dict[str, _Ar
         h_before = trace.h[t - 1]  # (B, H)
 
         d_h = grad_y[t - 1] + handed_h  # (B, H)
-        d_a = d_h * (1.0 - h_t * h_t)  # (B, H)
+        d_a = d_h * _slope(trace.activation, h_t)  # (B, H)
 
         d_x[t - 1] = d_a @ trace.input_weight
         handed_h = d_a @ trace.recurrent_weight  # (B, H), k_{t-1}
@@ -168,6 +186,74 @@ def backward(trace: Trace, grad_y: _Array, grad_h_last: _Array) -> dict[str, _Ar
         "recurrent_weight": d_recurrent_weight,
         "bias": d_bias,
     }
+
+
+def _activate(activation: str, a: _Array) -> _Array:
+    """Compute act(a) element by element.
+
+    Args:
+        activation: act, "tanh", "relu" or "sigmoid".
+        a: Any array.
+
+    Returns:
+        The values, in the shape of a.
+
+    Raises:
+        ValueError: If the activation is none of the three.
+    """
+    value: _Array
+    match activation:
+        case "tanh":
+            value = np.tanh(a)
+        case "relu":
+            value = np.maximum(a, 0.0)
+        case "sigmoid":
+            value = _sigmoid(a)
+        case _:
+            raise ValueError(f"activation must be tanh, relu or sigmoid, not {activation!r}")
+    return value
+
+
+def _slope(activation: str, h: _Array) -> _Array:
+    """Compute act'(a) element by element from h = act(a).
+
+    Args:
+        activation: act, "tanh", "relu" or "sigmoid".
+        h: Values of act.
+
+    Returns:
+        The derivatives, in the shape of h.
+
+    Raises:
+        ValueError: If the activation is none of the three.
+    """
+    value: _Array
+    match activation:
+        case "tanh":
+            value = 1.0 - h * h
+        case "relu":
+            value = np.where(h > 0.0, 1.0, 0.0)
+        case "sigmoid":
+            value = h * (1.0 - h)
+        case _:
+            raise ValueError(f"activation must be tanh, relu or sigmoid, not {activation!r}")
+    return value
+
+
+def _sigmoid(a: _Array) -> _Array:
+    """Compute 1 / (1 + exp(-a)) element by element.
+
+    Args:
+        a: Any array.
+
+    Returns:
+        The values, in the shape of a.
+    """
+    # exp(-a) overflows for very negative a; exp(-|a|) never does, and both branches are the
+    # same function: 1 / (1 + exp(-a)) = exp(a) / (1 + exp(a)).
+    e = np.exp(-np.abs(a))
+    value: _Array = np.where(a >= 0.0, 1.0 / (1.0 + e), e / (1.0 + e))
+    return value
 
 
 def _check(name: str, array: _Array, shape: tuple[int, ...]) -> None:

@@ -1,0 +1,68 @@
+"""Batch normalisation of what a cell makes of its input.
+
+    a = U x            the input's part in the gates
+    a' = gain * (a - mean(a)) / sqrt(var(a) + eps)
+
+Laurent, Pereyra, Brakel, Zhang & Bengio 2015, "Batch normalized recurrent neural networks": the
+input-to-hidden path alone is normalised (the hidden-to-hidden path hurts), by the mean and variance
+of each gate over all steps and streams of a window; the gate's bias serves as the shift. Running
+averages of both stand in outside training, where one long pass therefore equals the same in chunks.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+MOMENTUM = 0.1
+"""Share of a new window in the running averages."""
+
+EPSILON = 1e-5
+
+
+class InputNorm(nn.Module):
+    """The normalisation as a scale and a shift of U x, which fold into the weights.
+
+    Parameters: gain (rows). Buffers: running_mean and running_var (rows).
+
+    Args:
+        rows: of the input weight U (rows, D).
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, rows: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(rows))
+        self.register_buffer("running_mean", torch.zeros(rows))
+        self.register_buffer("running_var", torch.ones(rows))
+
+    def forward(self, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale and shift (rows) such that scale * (U x) + shift is normalised.
+
+        Args:
+            x: inputs (T, B, D).
+            weight: U (rows, D).
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            if self.training:
+                mean, var = _moments(x.to(weight.dtype).flatten(0, -2), weight)
+                self._remember(mean, var)
+            else:
+                mean, var = self.running_mean, self.running_var
+            scale = self.gain * torch.rsqrt(var + EPSILON)
+            return scale, -scale * mean
+
+    @torch.no_grad()
+    def _remember(self, mean: Tensor, var: Tensor) -> None:
+        self.running_mean.lerp_(mean, MOMENTUM)
+        self.running_var.lerp_(var, MOMENTUM)
+
+
+def _moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of U x over the rows of x (N, D), without forming U x (N, rows)."""
+    mean = x.mean(0)
+    centred = x - mean
+    covariance = centred.T @ centred / len(x)
+    return weight @ mean, ((weight @ covariance) * weight).sum(1)

@@ -1,0 +1,116 @@
+"""Stack-augmented recurrent network.
+
+    q  = the k = 2 topmost elements of every stack, before the step
+    h' = f(U x + W h + P q + b)
+    a  = softmax(A h')                       for each stack: push, pop and, optionally, no-op
+    v  = sigmoid(D h')                       for each stack: what a push puts on top
+
+    s'[0] = a_push * v        + a_pop * s[1]     + a_noop * s[0]
+    s'[i] = a_push * s[i - 1] + a_pop * s[i + 1] + a_noop * s[i]
+
+Joulin & Mikolov 2015, "Inferring algorithmic patterns with stack-augmented recurrent nets". Every
+action is taken in proportion, so that the whole can be differentiated; outside training the
+likeliest one may be taken alone. An empty cell holds -1, and -1 comes in from below as a stack is
+popped; what is pushed beyond the last cell is lost.
+"""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+import torch
+from torch import Tensor, nn
+
+from charrnn.cells.activation import ACTIVATIONS
+from charrnn.cells.contract import GatedCell, GateSettings, State
+from charrnn.cells.initialisation import uniform_
+
+EMPTY = -1.0
+READ = 2
+"""Topmost elements of each stack that the hidden units read (k)."""
+
+
+class StackRNN(GatedCell):
+    """Stack-augmented network; the equations head this file.
+
+    Its state is (h, s): h (B, H), and S stacks of N cells, the top first, s (B, S, N).
+
+    Shapes: input_weight U (H, D), recurrent_weight W (H, H), bias b (H); stack_weight P (H, 2S), a
+    stack's two elements side by side; action_weight A (KS, H), a stack's K actions side by side in
+    the order push, pop, no-op; push_weight D (S, H).
+
+    Args:
+        input_size: length D of an input vector.
+        hidden: length H of an output vector.
+        activation: f, "tanh", "relu" or "sigmoid".
+        stacks: S.
+        stack_depth: N, at least 2.
+        stack_noop: whether no-op is an action.
+        stack_round: whether the likeliest action alone is taken outside training.
+        common: see :class:`GateSettings`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden: int,
+        *,
+        activation: str,
+        stacks: int,
+        stack_depth: int,
+        stack_noop: bool,
+        stack_round: bool,
+        **common: Unpack[GateSettings],
+    ) -> None:
+        super().__init__(input_size, hidden, 1, **common)
+        self.activation = activation
+        self.stacks = stacks
+        self.stack_depth = stack_depth
+        self.stack_round = stack_round
+        self.actions = ("push", "pop", "no-op") if stack_noop else ("push", "pop")
+        self.stack_weight = nn.Parameter(torch.empty(hidden, READ * stacks))
+        self.action_weight = nn.Parameter(torch.empty(len(self.actions) * stacks, hidden))
+        self.push_weight = nn.Parameter(torch.empty(stacks, hidden))
+        for weight in (self.stack_weight, self.action_weight, self.push_weight):
+            uniform_(weight, hidden)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return ("h", "stacks")
+
+    def initial_state(self, batch: int) -> State:
+        h = self._zeros(batch, self.hidden)
+        return (h, h.new_full((batch, self.stacks, self.stack_depth), EMPTY))
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        h, stacks = state
+        activate = ACTIVATIONS[self.activation]
+        outputs = []
+        for projected in self.project(x):
+            recurrent = nn.functional.linear(h, self.recurrent_weight)
+            read = nn.functional.linear(stacks[:, :, :READ].flatten(1), self.stack_weight)
+            h = activate(projected + recurrent + read)
+            stacks = self._act(h, stacks)
+            outputs.append(h)
+        return torch.stack(outputs), (h, stacks)
+
+    def gates(self, x: Tensor, outputs: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+        return dict(zip(self.actions, self._choose(outputs[1:]).unbind(-1), strict=True))
+
+    def _choose(self, h: Tensor) -> Tensor:
+        """The share of each action: (..., H) -> (..., S, K)."""
+        scores = nn.functional.linear(h, self.action_weight)
+        scores = scores.view(*scores.shape[:-1], self.stacks, len(self.actions))
+        if self.stack_round and not self.training:
+            likeliest = scores.argmax(-1)
+            return torch.nn.functional.one_hot(likeliest, len(self.actions)).to(scores)
+        return scores.softmax(-1)
+
+    def _act(self, h: Tensor, stacks: Tensor) -> Tensor:
+        """The stacks (B, S, N) after the actions that h (B, H) calls for."""
+        push, pop, *noop = self._choose(h)[..., None].unbind(-2)
+        top = nn.functional.linear(h, self.push_weight).sigmoid()[..., None]
+        pushed = torch.cat((top.to(stacks.dtype), stacks[..., :-1]), dim=-1)
+        popped = nn.functional.pad(stacks[..., 1:], (0, 1), value=EMPTY)
+        moved = push * pushed + pop * popped
+        return moved + noop[0] * stacks if noop else moved

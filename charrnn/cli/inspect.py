@@ -1,0 +1,144 @@
+"""charrnn inspect: look inside a model while it reads a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from charrnn.cli import terminal
+from charrnn.cli.options import Debug, Encoding, Json, StackRound, Subject, Unknown, option
+from charrnn.config import ComputeConfig
+
+if TYPE_CHECKING:
+    from charrnn.gates import Saturation
+    from charrnn.gradients import Reach
+
+_SHOWN_STEPS = (0, 1, 2, 5, 10, 20, 30, 50, 70, 100)
+_MOSTLY = 0.9
+
+app = typer.Typer(no_args_is_help=True, help="Look inside a model while it reads a text.")
+
+
+@app.command("gradients")
+def gradients(
+    arguments: Subject = None,
+    steps: Annotated[
+        int, typer.Option(help="How many characters to look back.", min=1, max=10_000)
+    ] = 100,
+    unknown: Unknown = "error",
+    encoding: Encoding = "utf-8",
+    stack_round: StackRound = None,
+    threads: Annotated[int | None, option(ComputeConfig, "threads")] = ComputeConfig.threads,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """How far back the gradient of a loss reaches, layer by layer, averaged over a text.
+
+    charrnn inspect gradients
+    charrnn inspect gradients runs/tales another.txt --steps 200
+    """
+    from charrnn.cli.subject import load_and_read
+    from charrnn.gradients import PLACES, measure_reach
+
+    subject = load_and_read(
+        arguments or [],
+        encoding=encoding,
+        unknown=unknown,
+        stack_round=stack_round,
+        threads=threads,
+    )
+    reaches = measure_reach(subject.network, subject.ids, steps)
+    if as_json:
+        terminal.print_json(
+            {
+                "model": str(subject.path),
+                "text": subject.text,
+                "steps": steps,
+                "places": PLACES,
+                "gradients": [
+                    {"layer": reach.layer, "part": reach.part, "norms": reach.norms}
+                    for reach in reaches
+                ],
+            }
+        )
+        return
+    terminal.print_facts({"model": str(subject.path), "text": subject.text})
+    _print_reaches(reaches, steps)
+
+
+@app.command("gates")
+def gates(
+    arguments: Subject = None,
+    unknown: Unknown = "error",
+    encoding: Encoding = "utf-8",
+    stack_round: StackRound = None,
+    threads: Annotated[int | None, option(ComputeConfig, "threads")] = ComputeConfig.threads,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """How often each gate is saturated: all but shut (below 0.1) or all but open (above 0.9).
+
+    charrnn inspect gates
+    charrnn inspect gates runs/tales another.txt --json
+    """
+    from charrnn.cli.subject import load_and_read
+    from charrnn.gates import measure_saturation
+
+    subject = load_and_read(
+        arguments or [],
+        encoding=encoding,
+        unknown=unknown,
+        stack_round=stack_round,
+        threads=threads,
+    )
+    found = measure_saturation(subject.network, subject.ids)
+    if as_json:
+        terminal.print_json(
+            {
+                "model": str(subject.path),
+                "text": subject.text,
+                "gates": [
+                    {"layer": one.layer, "gate": one.gate, "shut": one.shut, "open": one.open}
+                    for one in found
+                ],
+            }
+        )
+        return
+    terminal.print_facts({"model": str(subject.path), "text": subject.text})
+    _print_saturations(found)
+
+
+def _print_reaches(reaches: Sequence[Reach], steps: int) -> None:
+    """The norms against k, a column for each part of each layer's state."""
+    shown = [k for k in _SHOWN_STEPS if k < steps] + [steps]
+    terminal.print_table(
+        ["k", *(f"layer {reach.layer} {reach.part}" for reach in reaches)],
+        [[str(k), *(f"{reach.norms[k]:.2e}" for reach in reaches)] for k in shown],
+        title="norm of dL(t) / ds(t - k), the mean over the text",
+    )
+
+
+def _print_saturations(found: Sequence[Saturation]) -> None:
+    def share(values: Sequence[float]) -> str:
+        return f"{sum(values) / len(values):.1%}"
+
+    def mostly(values: Sequence[float]) -> str:
+        return f"{sum(value > _MOSTLY for value in values)} of {len(values)}"
+
+    terminal.print_table(
+        ["gate", "shut", "open", "mostly shut", "mostly open"],
+        [
+            [
+                f"layer {one.layer} {one.gate}",
+                share(one.shut),
+                share(one.open),
+                mostly(one.shut),
+                mostly(one.open),
+            ]
+            for one in found
+        ],
+        title="share of the time that gates are below 0.1 (shut) and above 0.9 (open), "
+        "and gates that are so nine tenths of it",
+    )

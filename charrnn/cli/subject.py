@@ -1,0 +1,120 @@
+"""What a command looks at: a model, and a text that it reads."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from charrnn.alphabet import Alphabet, Ids
+from charrnn.cli import terminal
+from charrnn.cli.inputs import STDIN, gather, naming_copies, read_again
+from charrnn.corpus import encode_corpus
+from charrnn.device import prepare
+from charrnn.errors import CheckpointError, CorpusError
+from charrnn.model import CharModel
+from charrnn.modelfile import ModelFile, read_model
+from charrnn.run import MODEL_SUFFIX, RunDirectory, find_model, is_run
+from charrnn.session import check_unchanged, read_request
+from charrnn.storage import is_file, is_folder
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The model's argument, if the first one is a model's, and the texts'."""
+    if not arguments:
+        return None, []
+    first, *rest = arguments
+    path = Path(first)
+    is_model = first.endswith(MODEL_SUFFIX) or is_run(first)
+    is_text = first == STDIN or is_file(path) or is_folder(path) or path.is_fifo()
+    if is_model or (rest and not is_text):
+        return first, rest
+    return (None, list(arguments)) if is_text else (first, rest)
+
+
+def read_text(
+    texts: Sequence[str], path: Path, model: ModelFile, *, encoding: str, unknown: str
+) -> tuple[str, Ids]:
+    """The texts as one, or, if there are none, what the run of the model at ``path`` held out.
+
+    Returns:
+        What to call it, and its ids, shape (N,).
+
+    Raises:
+        CorpusError: it cannot be read or is not known.
+    """
+    if not texts:
+        return _read_held_out(path, model)
+    return _read_texts(texts, model.alphabet, encoding, unknown)
+
+
+def _read_texts(
+    texts: Sequence[str], alphabet: Alphabet, encoding: str, unknown: str
+) -> tuple[str, Ids]:
+
+    with tempfile.TemporaryDirectory() as folder, naming_copies(folder, texts):
+        paths = gather(texts, Path(folder))
+        corpus = encode_corpus(paths, alphabet, encoding=encoding, unknown=unknown)
+    for message in corpus.notes:
+        terminal.note(message)
+    if corpus.unknown:
+        did = {"skip": "skipped", "replace": f"replaced by {alphabet.replacement!r}"}[unknown]
+        terminal.note(f"{corpus.unknown:,} characters the model does not know were {did}")
+    return ", ".join(texts), corpus.ids
+
+
+def _read_held_out(path: Path, model: ModelFile) -> tuple[str, Ids]:
+    """The text that the model's run held out, read again from where the run read it."""
+    run = RunDirectory(path.parent)
+    request, facts = read_request(run.last) if is_file(run.last) else (None, None)
+    if request is None or facts != model.corpus:
+        raise CorpusError(
+            f"{path}: is not beside the run that made it, so what was held out is not known "
+            "here.\nName the text to score: charrnn eval MODEL TEXT"
+        )
+    if not request.train.valid:
+        raise CorpusError(
+            f"{run.path}: held nothing out (--valid 0). Name the text to score: charrnn eval "
+            f"{run.path} TEXT"
+        )
+    corpus = read_again(run, request.source)
+    check_unchanged(corpus, model.corpus)
+    if corpus.alphabet != model.alphabet:
+        raise CheckpointError(f"{path}: its alphabet is not that of the text it was trained on")
+    _, held_out = corpus.split(request.train.valid)
+    return f"{model.corpus.name}, the last {request.train.valid:.0%}, held out", held_out
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model that is ready to read a text.
+
+    Attributes:
+        path: the model's file.
+        network: the model, on the CPU.
+        text: what to call the text.
+        ids: the text, shape (N,).
+    """
+
+    path: Path
+    network: CharModel
+    text: str
+    ids: Ids
+
+
+def load_and_read(
+    arguments: Sequence[str],
+    *,
+    encoding: str,
+    unknown: str,
+    stack_round: bool | None,
+    threads: int | None,
+) -> Subject:
+    """The model and the text that a command's arguments stand for; see :func:`read_text`."""
+    name, texts = split_arguments(arguments)
+    path = find_model(name)
+    prepare(threads)
+    model = read_model(path).rounding(stack_round)
+    text, ids = read_text(texts, path, model, encoding=encoding, unknown=unknown)
+    return Subject(path, model.network(), text, ids)

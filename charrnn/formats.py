@@ -1,0 +1,44 @@
+"""What the headers of older checkpoints lack, so that old files keep loading.
+
+format 1    the first.
+format 2    settings for every form of cell, arrangement of layers and optimiser. What a file of
+            format 1 holds is what these settings say below, whatever the defaults have become.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+FORMAT = 2
+"""Version of the headers written now. Readers refuse a later one by its number."""
+
+_MODEL_OF_1 = {"pyramid": 0, "connect": "stack", "init": "uniform", "init_gain": 1.0}
+_CELL_OF_1: dict[str, dict[str, Any]] = {
+    "activation": {"rnn": "tanh"},
+    "gru_reset": {"gru": "after"},
+    "lstm_gates": {"lstm": "separate"},
+    "forget_bias": {"lstm": 1.0},
+    "stacks": {},
+    "stack_depth": {},
+    "stack_noop": {},
+    "stack_round": {},
+}
+_TRAIN_OF_1 = {"optimizer": "adamw", "clip_value": 0.0}
+
+
+def upgrade(version: int, header: dict[str, Any]) -> dict[str, Any]:
+    """The header of a checkpoint of that format as the present one would have it.
+
+    What is not a header at all stays as it is; whoever reads it will refuse it.
+    """
+    if version > 1:
+        return header
+    upgraded = dict(header)
+    model, train = header.get("model"), header.get("train")
+    if isinstance(model, dict):
+        cell = str(model.get("cell"))
+        own = {name: values.get(cell) for name, values in _CELL_OF_1.items()}
+        upgraded["model"] = {**model, **_MODEL_OF_1, **own}
+    if isinstance(train, dict):
+        upgraded["train"] = {**train, **_TRAIN_OF_1}
+    return upgraded

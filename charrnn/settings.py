@@ -1,0 +1,82 @@
+"""How a setting is declared and checked: its default, bounds and description, stated once."""
+
+from __future__ import annotations
+
+from dataclasses import Field, dataclass, field, fields
+from typing import Any
+
+from charrnn.errors import UsageError
+from charrnn.plain import Plain, has_declared_type
+
+
+def setting(
+    default: Any,
+    description: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    choices: tuple[str, ...] = (),
+    otherwise: str = "",
+) -> Any:
+    """Declare a dataclass field with its default, bounds (inclusive) and description.
+
+    Args:
+        default: None leaves the value to what the fields declared before call for.
+        description: a sentence for the user.
+        least: smallest value.
+        most: largest value.
+        choices: all values, where they are words.
+        otherwise: what None comes to, for the user.
+    """
+    metadata = {
+        "description": description,
+        "least": least,
+        "most": most,
+        "choices": choices,
+        "otherwise": otherwise,
+    }
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Config(Plain):
+    """Base of all configurations: checks every field against its declaration.
+
+    Raises:
+        UsageError: a value of the wrong type, outside its bounds or not among its choices. The
+            message names the option, the value and what is allowed.
+    """
+
+    def __post_init__(self) -> None:
+        for declared in fields(self):
+            if getattr(self, declared.name) is None:
+                object.__setattr__(self, declared.name, self._left_open(declared.name))
+            _check(declared, getattr(self, declared.name))
+
+    def _left_open(self, name: str) -> Any:  # noqa: ARG002
+        """What a field that is None comes to; the fields declared before it are checked by then."""
+        return None
+
+
+def option_name(field_name: str) -> str:
+    """The command-line option that sets a field."""
+    return "--" + field_name.replace("_", "-")
+
+
+def _check(declared: Field[Any], value: Any) -> None:
+    option = option_name(declared.name)
+    if not has_declared_type(declared, value):
+        raise UsageError(f"{option} is {value!r:.60}; it must be of type {declared.type}")
+    if value is None:
+        return
+    choices = declared.metadata.get("choices", ())
+    if choices and value not in choices:
+        raise UsageError(f"{option} is {value!r:.60}; it must be one of {', '.join(choices)}")
+    least, most = declared.metadata.get("least"), declared.metadata.get("most")
+    too_small = least is not None and not value >= least
+    too_large = most is not None and not value <= most
+    if too_small or too_large:
+        span = f"from {least} to {most}"
+        if most is None or least is None:
+            span = f"at least {least}" if most is None else f"at most {most}"
+        raise UsageError(f"{option} is {value:,}; it must be {span}")
