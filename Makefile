@@ -1,5 +1,5 @@
 # Each target sets up .venv by itself; PYTHON names the interpreter it is made with, TEXT the text
-# that make bench learns.
+# that make bench, arrangements and reach learn.
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
@@ -7,17 +7,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check fix bench picture clean
+.PHONY: help demo test check fix bench arrangements formal reach picture clean
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo    train on the bundled tales for about a minute and print samples"
-	@echo "make test    run every test"
-	@echo "make check   lint, format and types"
-	@echo "make fix     mend what lint and format can mend"
-	@echo "make bench   measure losses and speeds"
-	@echo "make picture draw the picture of the README anew"
-	@echo "make clean   remove what these commands made"
+	@echo "make demo          train on the bundled tales for about a minute and print samples"
+	@echo "make test          run every test"
+	@echo "make check         lint, format and types"
+	@echo "make fix           mend what lint and format can mend"
+	@echo "make bench         measure losses and speeds"
+	@echo "make arrangements  every cell and arrangement at the same size"
+	@echo "make formal        every cell on the formal languages"
+	@echo "make reach         how far gradients reach back"
+	@echo "make picture       draw the picture of the README anew"
+	@echo "make clean         remove what these commands made"
 
 # torch comes first and by itself: its version is pinned here, while the project declares a range.
 $(READY): pyproject.toml
@@ -48,6 +51,15 @@ fix: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks $(TEXT)
+
+arrangements: $(READY)
+	$(BIN)/python -m tests.benchmarks.arrangements $(TEXT)
+
+formal: $(READY)
+	$(BIN)/python -m tests.benchmarks.formal
+
+reach: $(READY)
+	$(BIN)/python -m tests.benchmarks.reach $(TEXT)
 
 picture: $(READY)
 	$(BIN)/python -m tests.benchmarks.picture .assets/session.svg

@@ -8,11 +8,12 @@ from tempfile import TemporaryDirectory
 
 from charrnn.cli.inputs import gather
 from charrnn.streams import Shape
-from tests.benchmarks.losses import EPOCHS, train_and_score
-from tests.benchmarks.measure import ROUNDS, Rate, describe_machine
+from tests.benchmarks.measure import ROUNDS, Rate, describe_machine, say
 from tests.benchmarks.speed import sampling, training
+from tests.benchmarks.train_and_score import train_and_score
 
 CELLS = ("lstm", "gru", "rnn")
+EPOCHS = 5
 
 
 def main(text: Path) -> None:
@@ -37,12 +38,6 @@ def say_rates(rates: dict[str, Rate], against: str) -> None:
     for name, rate in rates.items():
         say(f"  {name:<16} {rate}  {rate.median / rates[against].median:.2f} x {against}")
     say("")
-
-
-def say(line: str) -> None:
-    """Print a line at once."""
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

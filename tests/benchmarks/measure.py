@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -62,3 +63,9 @@ def describe_machine() -> str:
     ]
     processor = names[0] if names else platform.processor() or platform.machine()
     return f"{processor}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

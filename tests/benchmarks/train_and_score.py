@@ -1,4 +1,4 @@
-"""Held-out loss of each cell at the default size, through the program itself."""
+"""Training and scoring through the program itself."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-EPOCHS = 5
-
 
 def train_and_score(text: Path, *options: str) -> dict[str, Any]:
     """Train on a text and score its held-out end exactly; the summary and the score in one."""
     with tempfile.TemporaryDirectory() as folder:
         run = str(Path(folder, "run"))
-        train = ["train", str(text), "--run", run, "--json", *options]
-        return {**_charrnn(*train), **_charrnn("eval", run, "--json")}
+        return {**charrnn("train", str(text), "--run", run, *options), **charrnn("eval", run)}
 
 
-def _charrnn(*arguments: str) -> dict[str, Any]:
-    command = [sys.executable, "-m", "charrnn", *arguments]
+def charrnn(*arguments: str) -> dict[str, Any]:
+    """Run a command of the program; the JSON that it prints.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
+    command = [sys.executable, "-m", "charrnn", *arguments, "--json"]
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
     found: dict[str, Any] = json.loads(result.stdout)
     return found
