@@ -13,7 +13,7 @@ from charrnn.model import CharModel
 
 
 class WeightAverage:
-    """A second model whose weights follow those of the first.
+    """A second model whose weights follow those of the first; ready to predict, never trained.
 
     After step t (from 0) the average moves towards the weights by 1 - decay of the way, or by
     9 / (t + 10) while that is more, so that the random start is soon forgotten.
@@ -24,7 +24,7 @@ class WeightAverage:
     """
 
     def __init__(self, model: CharModel, decay: float) -> None:
-        self.model = copy.deepcopy(model).requires_grad_(False)
+        self.model = copy.deepcopy(model).requires_grad_(False).eval()
         self.decay = decay
 
     @torch.no_grad()

@@ -26,6 +26,9 @@ PRECISIONS = ("auto", "fp32", "bf16")
 UNKNOWN_CHOICES = ("error", "skip", "replace")
 LENGTHS = ("epochs", "steps", "minutes")
 
+MOST_STACK_CELLS = 2**21
+"""Cells of all stacks of a network, whose values are held for every text that it reads at once."""
+
 
 class OptimizerDefaults(NamedTuple):
     """What an optimiser takes where nothing is said."""
@@ -120,7 +123,7 @@ class ModelConfig(Config):
     )
     stacks: int | None = _of_cell("stacks", "Stacks side by side.", least=1, most=1024)
     stack_depth: int | None = _of_cell(
-        "stack_depth", "Cells of each stack; what is pushed further is lost.", least=2, most=65536
+        "stack_depth", "Cells of each stack; what is pushed further is lost.", least=3, most=65536
     )
     stack_noop: bool | None = _of_cell(
         "stack_noop", "Let a stack stay as it is, besides push and pop."
@@ -146,6 +149,13 @@ class ModelConfig(Config):
             raise UsageError(
                 f"--connect {self.connect} does not go with --pyramid: its slow layers lag behind, "
                 "so the head must read the sum of all layers"
+            )
+        cells = self.layers * (self.stacks or 0) * (self.stack_depth or 0)
+        if cells > MOST_STACK_CELLS:
+            raise UsageError(
+                f"--stacks {self.stacks} of --stack-depth {self.stack_depth} in each layer make "
+                f"{cells:,} cells to hold for every text that is read; at most "
+                f"{MOST_STACK_CELLS:,} are allowed"
             )
         if self.connect != "stack" and self.layers == 1:
             raise UsageError(f"--connect {self.connect} joins layers, and --layers is 1")

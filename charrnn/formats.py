@@ -38,7 +38,12 @@ def upgrade(version: int, header: dict[str, Any]) -> dict[str, Any]:
     if isinstance(model, dict):
         cell = str(model.get("cell"))
         own = {name: values.get(cell) for name, values in _CELL_OF_1.items()}
-        upgraded["model"] = {**model, **_MODEL_OF_1, **own}
+        upgraded["model"] = _extend(model, {**_MODEL_OF_1, **own})
     if isinstance(train, dict):
-        upgraded["train"] = {**train, **_TRAIN_OF_1}
+        upgraded["train"] = _extend(train, _TRAIN_OF_1)
     return upgraded
+
+
+def _extend(part: dict[str, Any], more: dict[str, Any]) -> dict[str, Any] | None:
+    """A part with what it lacks; nothing, if it claims to have some of that already."""
+    return None if part.keys() & more.keys() else {**part, **more}

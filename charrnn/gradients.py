@@ -2,23 +2,29 @@
 
 L_t is the cost, in nats, of the character after character t, and s_{t-k} a part of a layer's state
 (h, c ...) after character t - k. The derivative is the whole one: it counts every way from that
-state to the loss, through the layer's own recurrence and through the layers above. Norms that fall
-towards 0 as k grows are the vanishing gradient of Bengio, Simard & Frasconi 1994, norms that rise
-without end the exploding one; Pascanu, Mikolov & Bengio 2013 draw the same curves.
+state to the loss, through the layer's own recurrence, through the layers above and through what the
+same step makes of it, such as h = o * tanh(c). A state that a step leaves as it is, as a pyramid's
+slow layer does between its own steps, counts anew from that step on.
+
+Norms that fall towards 0 as k grows are the vanishing gradient of Bengio, Simard & Frasconi 1994,
+norms that rise without end the exploding one; Pascanu, Mikolov & Bengio 2013 draw the same curves.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from charrnn.alphabet import Ids
 from charrnn.cells.contract import State, detach_states
-from charrnn.errors import CorpusError
+from charrnn.errors import CheckpointError, CorpusError
+from charrnn.evaluate import NOT_FINITE
 from charrnn.model import CharModel
 
 STEPS = 100
@@ -29,6 +35,9 @@ PLACES = 64
 
 CONTEXT = 100
 """Characters read before those that are looked at, so that the state is one the model comes to."""
+
+_MOST_STATES = 6_400
+"""Steps times places whose states are held at once; the graph of so many fits into memory."""
 
 
 @dataclass(frozen=True)
@@ -59,24 +68,53 @@ def measure_reach(
 
     Raises:
         CorpusError: the text is not long enough to look back that far once.
+        CheckpointError: the model's predictions are not finite.
     """
-    span = CONTEXT + steps + 2
+    span = _span(steps)
     if len(ids) < span:
         raise CorpusError(
             f"a text of {len(ids):,} characters is too short to look {steps} back: it takes "
             f"{span}. Give a longer text or fewer --steps."
         )
-    starts = np.linspace(0, len(ids) - span, min(places, len(ids) - span + 1)).astype(np.int64)
-    window = torch.from_numpy(ids[np.arange(span)[:, None] + starts].astype(np.int64))
-    window = window.to(model.head.weight.device)
-    with torch.no_grad():
-        _, states = model(window[:CONTEXT], model.initial_states(len(starts)))
-    seen = _backpropagate(model, window[CONTEXT:], detach_states(states))
+    starts = np.linspace(0, len(ids) - span, count_places(len(ids), steps, places)).astype(np.int64)
+    groups = np.array_split(starts, math.ceil(len(starts) * steps / _MOST_STATES))
+    sums = [_sum_norms(model, _windows(ids, some, span)) for some in groups]
+    norms = np.sum(sums, axis=0) / len(starts)
+    names = [(layer, part) for layer, cell in enumerate(model.layers(), 1) for part in cell.parts]
     return [
-        Reach(layer + 1, part, tuple(_mean_norm(state[index]) for state in reversed(past)))
-        for layer, (cell, past) in enumerate(zip(model.layers(), seen, strict=True))
-        for index, part in enumerate(cell.parts)
+        Reach(layer, part, tuple(row.tolist()))
+        for (layer, part), row in zip(names, norms, strict=True)
     ]
+
+
+def count_places(characters: int, steps: int, places: int = PLACES) -> int:
+    """How many of ``places`` are averaged over in a text of so many characters."""
+    return min(places, characters - _span(steps) + 1)
+
+
+def _span(steps: int) -> int:
+    """Characters that one place takes: the context, those looked at, and the one they predict."""
+    return CONTEXT + steps + 2
+
+
+def _windows(ids: Ids, starts: NDArray[np.int64], span: int) -> Tensor:
+    """The text from each start on, int64, (span, B)."""
+    return torch.from_numpy(ids[np.arange(span)[:, None] + starts].astype(np.int64))
+
+
+def _sum_norms(model: CharModel, windows: Tensor) -> NDArray[np.float64]:
+    """The norms for each part of each layer's state and each k, summed over windows (span, B)."""
+    windows = windows.to(model.head.weight.device)
+    with torch.no_grad():
+        _, states = model(windows[:CONTEXT], model.initial_states(windows.shape[1]))
+    seen = _backpropagate(model, windows[CONTEXT:], detach_states(states))
+    return np.array(
+        [
+            [_sum_norm(state[part]) for state in reversed(past)]
+            for cell, past in zip(model.layers(), seen, strict=True)
+            for part in range(len(cell.parts))
+        ]
+    )
 
 
 def _backpropagate(
@@ -88,8 +126,10 @@ def _backpropagate(
     seen: list[list[State]] = [[] for _ in states]
 
     def tap(past: list[State]) -> Any:
-        def hook(_: nn.Module, __: Any, output: tuple[Tensor, State]) -> tuple[Tensor, State]:
-            state = tuple(_differentiable(part) for part in output[1])
+        def hook(
+            _: nn.Module, inputs: tuple[Tensor, State], output: tuple[Tensor, State]
+        ) -> tuple[Tensor, State]:
+            state = tuple(_separate(part, inputs[1]) for part in output[1])
             past.append(state)
             return state[0][None], state
 
@@ -99,6 +139,8 @@ def _backpropagate(
         cell.register_forward_hook(tap(past))
         for cell, past in zip(model.layers(), seen, strict=True)
     ]
+    # With these every step has a graph, that of a model whose weights want no gradient too.
+    states = tuple(tuple(part.requires_grad_() for part in state) for state in states)
     try:
         for characters in window[:-1]:
             logits, states = model(characters[None], states)
@@ -106,19 +148,24 @@ def _backpropagate(
         for handle in taps:
             handle.remove()
     loss = nn.functional.cross_entropy(logits[0], window[-1], reduction="sum")
-    torch.autograd.backward(loss, inputs=[part for past in seen for s in past for part in s])
+    if not loss.isfinite():
+        raise CheckpointError(NOT_FINITE)
+    kept = [part for past in seen for state in past for part in state if part.requires_grad]
+    torch.autograd.backward(loss, inputs=kept)
     return seen
 
 
-def _differentiable(part: Tensor) -> Tensor:
-    if not part.requires_grad:
-        return part.detach().requires_grad_()
-    part.retain_grad()
+def _separate(part: Tensor, before: State) -> Tensor:
+    """A part of a state that keeps a gradient of its own, even if it is the one before."""
+    if any(part is old for old in before):
+        part = part.view_as(part)
+    if part.requires_grad:
+        part.retain_grad()
     return part
 
 
-def _mean_norm(part: Tensor) -> float:
-    """The mean over rows (B, ...) of the norm of a part's gradient."""
+def _sum_norm(part: Tensor) -> float:
+    """The sum over rows (B, ...) of the norm of a part's gradient."""
     if part.grad is None:
         return 0.0
-    return float(part.grad.flatten(1).norm(dim=1).mean())
+    return float(part.grad.flatten(1).norm(dim=1).sum())

@@ -48,7 +48,7 @@ class CharModel(nn.Module):
     ) -> None:
         super().__init__()
         self.connect = connect
-        self.embedding = nn.Embedding(alphabet_size, embedding)
+        self.embedding = _Vectors(alphabet_size, embedding)
         self.cells = nn.ModuleList(cells)
         self.norms = nn.ModuleList(
             nn.LayerNorm(cell.hidden) if normalise else nn.Identity() for cell in cells
@@ -110,6 +110,17 @@ class CharModel(nn.Module):
     def layers(self) -> list[Cell]:
         """The recurrent layers, the lowest first."""
         return [cell for cell in self.cells if isinstance(cell, Cell)]
+
+
+class _Vectors(nn.Embedding):
+    """An embedding that draws no numbers where there are none to fill.
+
+    For a shape alone torch would import its compiler first, which takes more than a second.
+    """
+
+    def reset_parameters(self) -> None:
+        if not self.weight.is_meta:
+            super().reset_parameters()
 
 
 def build_model(config: ModelConfig, alphabet_size: int, seed: int = 0) -> CharModel:

@@ -78,8 +78,10 @@ class ModelFile:
 
     def network(self, device: torch.device | str = "cpu") -> CharModel:
         """The network with its weights, on a device and ready to predict."""
-        network = build_model(self.model, len(self.alphabet))
-        network.load_state_dict({name: torch.from_numpy(a) for name, a in self.weights.items()})
+        with torch.device("meta"):
+            network = build_model(self.model, len(self.alphabet))
+        weights = {name: torch.from_numpy(array) for name, array in self.weights.items()}
+        network.load_state_dict(weights, assign=True)
         return network.to(device).eval().requires_grad_(False)
 
 

@@ -51,13 +51,23 @@ def build_optimizers(model: nn.Module, name: str, weight_decay: float) -> Optimi
 
 
 def name_optimizer_tensors(model: nn.Module, optimizers: Optimizers) -> dict[str, Tensor]:
-    """The optimisers' tensors, named quantity.parameter; most have none before the first step."""
-    return {
+    """The optimisers' tensors, named quantity.parameter; most have none before the first step.
+
+    After it, a parameter that has had no gradient yet, as if a window is too short to reach it, is
+    named with the zeros that its optimiser will begin with.
+    """
+    kept = {
         f"{quantity}.{name}": tensor
         for name, parameter in model.named_parameters()
         for optimizer in optimizers
         for quantity, tensor in optimizer.state.get(parameter, {}).items()
     }
+    zeros = {
+        full_name: torch.zeros(_shape(optimizer, parameter, quantity), dtype=torch.float32)
+        for full_name, (optimizer, parameter, quantity) in _places(model, optimizers).items()
+        if optimizer.state and full_name not in kept
+    }
+    return {**kept, **zeros}
 
 
 def load_optimizers(
@@ -84,12 +94,11 @@ def load_optimizers(
         raise ValueError(f"the optimiser has missing or unknown tensors: {', '.join(odd)[:200]}")
     for full_name, tensor in named.items():
         optimizer, parameter, quantity = places[full_name]
-        is_shaped = _kept_by(optimizer)[quantity]
-        shape = parameter.shape if is_shaped else torch.Size()
+        shape = _shape(optimizer, parameter, quantity)
         if tensor.shape != shape or tensor.dtype != torch.float32:
             raise ValueError(f"the optimiser's {full_name} is not float32 of {tuple(shape)}")
         # Only a fused optimiser counts its steps on the device.
-        on_device = is_shaped or optimizer.defaults.get("fused")
+        on_device = _kept_by(optimizer)[quantity] or optimizer.defaults.get("fused")
         device = parameter.device if on_device else "cpu"
         optimizer.state[parameter][quantity] = tensor.to(device, copy=True)
 
@@ -132,6 +141,10 @@ def _build_muon(model: nn.Module, weight_decay: float) -> Optimizers:
 
 def _kept_by(optimizer: optim.Optimizer) -> Mapping[str, bool]:
     return _STATE[type(optimizer).__name__]
+
+
+def _shape(optimizer: optim.Optimizer, parameter: Tensor, quantity: str) -> torch.Size:
+    return parameter.shape if _kept_by(optimizer)[quantity] else torch.Size()
 
 
 def _places(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import Field, dataclass, field, fields
-from typing import Any
+from typing import Any, Self
 
 from charrnn.errors import UsageError
 from charrnn.plain import Plain, has_declared_type
@@ -53,6 +53,20 @@ class Config(Plain):
                 object.__setattr__(self, declared.name, self._left_open(declared.name))
             _check(declared, getattr(self, declared.name))
 
+    @classmethod
+    def from_dict(cls, data: Any) -> Self:
+        """Rebuild from :meth:`to_dict`'s output, in which nothing is left open any more.
+
+        Raises:
+            UsageError: a value outside its bounds, or at odds with another.
+            ValueError: an entry is missing, unknown or of the wrong type.
+        """
+        config = super().from_dict(data)
+        for name, settled in config.to_dict().items():
+            if data[name] is None and settled is not None:
+                raise ValueError(f"{name} is None; it must be settled")
+        return config
+
     def _left_open(self, name: str) -> Any:  # noqa: ARG002
         """What a field that is None comes to; the fields declared before it are checked by then."""
         return None
@@ -79,4 +93,4 @@ def _check(declared: Field[Any], value: Any) -> None:
         span = f"from {least} to {most}"
         if most is None or least is None:
             span = f"at least {least}" if most is None else f"at most {most}"
-        raise UsageError(f"{option} is {value:,}; it must be {span}")
+        raise UsageError(f"{option} is {f'{value:,}':.60}; it must be {span}")

@@ -8,17 +8,16 @@ from charrnn.cells.contract import Cell
 from charrnn.cells.pyramid import SlowLayer
 from charrnn.config import ModelConfig
 from charrnn.model import build_cell
+from charrnn.registry import CELLS
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "lstm": {},
+    **{cell: {} for cell in CELLS},
     "lstm, coupled": {"cell": "lstm", "lstm_gates": "coupled"},
     "lstm, capped": {"cell": "lstm", "lstm_gates": "capped"},
-    "gru": {},
     "gru, reset before": {"cell": "gru", "gru_reset": "before"},
-    "rnn": {},
     "rnn, relu": {"cell": "rnn", "activation": "relu", "init": "identity"},
     "rnn, sigmoid": {"cell": "rnn", "activation": "sigmoid", "init": "orthogonal"},
-    "stack": {"stack_depth": 5, "stacks": 3},
+    "stack, shallow": {"cell": "stack", "stack_depth": 5, "stacks": 3},
     "stack, no-op": {"cell": "stack", "stack_depth": 4, "stacks": 2, "stack_noop": True},
     "stack, rounded": {"cell": "stack", "stack_depth": 4, "stacks": 2, "stack_round": True},
 }

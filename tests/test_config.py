@@ -135,9 +135,12 @@ def test_a_whole_number_passes_for_a_float() -> None:
     assert SampleConfig(temp=1).temp == 1
 
 
-def test_a_very_long_value_is_cut_short_in_the_message() -> None:
+@pytest.mark.parametrize(
+    "given", [{"cell": "x" * 10_000}, {"hidden": 10**4000}, {"layers": "9" * 999}]
+)
+def test_a_very_long_value_is_cut_short_in_the_message(given: dict[str, Any]) -> None:
     with pytest.raises(UsageError) as raised:
-        ModelConfig(cell="x" * 10_000)
+        ModelConfig(**given)
     assert len(str(raised.value)) < 200
 
 
@@ -158,6 +161,37 @@ def test_one_length_of_a_run_is_enough(given: dict[str, Any]) -> None:
 def test_out_of_bounds_is_a_user_mistake_even_in_a_file() -> None:
     with pytest.raises(UsageError, match="--layers"):
         ModelConfig.from_dict({**ModelConfig().to_dict(), "layers": 65})
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_cells_settings_come_back_from_json(cell: str) -> None:
+    config = ModelConfig(cell=cell)
+    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+SETTLED = [
+    pytest.param(config, name, id=f"{name} of {what}")
+    for what, config in {
+        **{cell: ModelConfig(cell=cell) for cell in CELLS},
+        "training": TrainConfig(),
+        "computing": ComputeConfig(),
+    }.items()
+    for name, value in config.to_dict().items()
+    if value is not None
+]
+
+
+@pytest.mark.parametrize(("config", "name"), SETTLED)
+def test_what_was_settled_cannot_come_back_open(config: Config, name: str) -> None:
+    # A default may have become another since the file was written.
+    with pytest.raises(ValueError, match=f"^{name} is None; it must be"):
+        type(config).from_dict({**config.to_dict(), name: None})
+
+
+@pytest.mark.parametrize("name", ["epochs", "steps", "minutes"])
+def test_what_is_open_comes_back_open(name: str) -> None:
+    assert TrainConfig().to_dict()[name] is None
+    assert TrainConfig.from_dict(TrainConfig().to_dict()) == TrainConfig()
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,23 @@ def test_a_later_character_leaves_every_earlier_prediction_as_it_was(
     assert not torch.equal(before[changed], after[changed])
 
 
+@every_arrangement
+def test_mixed_precision_stays_close_to_float32(arrangement: str) -> None:
+    # In training, where alone it is used. Logits were seen to differ by 1.3 per cent at the most.
+    config = configure(arrangement, hidden=32, embedding=16)
+    model = build_model(config, ALPHABET, seed=5).train()
+    ids = torch.randint(ALPHABET, (24, 4), generator=torch.Generator().manual_seed(5))
+    expected, _ = model(ids, model.initial_states(4))
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, states = model(ids, model.initial_states(4))
+    assert all(part.isfinite().all() for state in states for part in state)
+    assert (logits.float() - expected).norm() < 0.03 * expected.norm()
+    torch.autograd.backward(logits.float().square().mean())
+    for name, weight in model.named_parameters():
+        assert weight.grad is not None, name
+        assert weight.grad.isfinite().all(), name
+
+
 def test_logits_have_a_score_for_every_character() -> None:
     model = make()
     logits, states = model(torch.zeros(5, 3, dtype=torch.long), model.initial_states(3))

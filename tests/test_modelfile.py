@@ -1,5 +1,6 @@
 """The model file: a model that comes back as it was, and every reason not to trust one."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save
 from torch import Tensor
 
 from charrnn import __version__
 from charrnn.alphabet import Alphabet
+from charrnn.cells.contract import State
+from charrnn.cells.stack import StackRNN
 from charrnn.checkpoint import (
     MODEL,
     TRAINING,
@@ -21,10 +25,13 @@ from charrnn.checkpoint import (
     read_header,
     write_checkpoint,
 )
-from charrnn.config import ModelConfig
-from charrnn.errors import CheckpointError
+from charrnn.config import ModelConfig, SampleConfig
+from charrnn.errors import CheckpointError, UsageError
+from charrnn.evaluate import evaluate
+from charrnn.formats import FORMAT
 from charrnn.model import build_model
 from charrnn.modelfile import CorpusFacts, ModelFile, Scores, read_model
+from charrnn.sample import sample
 from tests.arrangements import ARRANGEMENTS, configure
 
 CONFIG = ModelConfig(cell="gru", layers=2, hidden=16, embedding=8)
@@ -195,6 +202,18 @@ ODD_SETTINGS: dict[str, list[object]] = {
     "norm": ["none", "batch", None],
     "dropout": [1.0, -0.1, 10**400, "0"],
     "heads": [8],
+    "pyramid": [1, 2, 16, 17, -1, 10**9, 1.0, True, "1", None],
+    "connect": ["sideways", "", 1, ["stack"], None],
+    "init": ["identity", "ones", "torch.nn.init.eye_", 0, None],
+    "init_gain": [-0.5, 101.0, 10**400, "1", None],
+    "activation": ["tanh", "os.system", "__import__", 1, ["tanh"]],
+    "gru_reset": ["before", "during", 0, None],
+    "lstm_gates": ["separate", "open"],
+    "forget_bias": [1.0, 10**400],
+    "stacks": [1, 10, 10**9],
+    "stack_depth": [200, 10**9],
+    "stack_noop": [False, True],
+    "stack_round": [False, True],
 }
 
 
@@ -206,6 +225,107 @@ def test_a_configuration_that_is_not_the_models_is_refused(
 ) -> None:
     rewrite(path, lambda header, _: header["model"].update({name: value}))
     refusal(path)
+
+
+ODD_OWN_SETTINGS: dict[str, dict[str, list[object]]] = {
+    "stack": {
+        "stacks": [2, 1024, 1025, 0, -1, 10**9, 10**400, 3.0, True, "3", None],
+        "stack_depth": [1, 0, 65537, 10**9, 10**400, 5.0, "5", None],
+        "stack_noop": [True, 0, "no", None],
+        "stack_round": [1, "yes", None],
+        "activation": ["os.system", "softmax", "", 0, ["tanh"], None],
+        "pyramid": [1, 16],
+    },
+    "lstm": {
+        "lstm_gates": ["coupled", "open", 0, ["separate"], None],
+        "forget_bias": [21.0, -21.0, 10**400, True, "1", None],
+        "activation": ["tanh"],
+    },
+    "rnn": {
+        "activation": ["os.system", "Tanh", "tanh\n", 1, ["tanh"], {"tanh": 1}, None],
+        "init_gain": [None],
+    },
+    "batch norm": {"norm": ["layer", "none", "group", None]},
+    "pyramid of gru": {"pyramid": [0, 2, 16, None], "connect": ["stack", "residual", None]},
+    "residual": {"pyramid": [1], "connect": [None], "layers": [1]},
+}
+
+
+@pytest.mark.parametrize(
+    ("arrangement", "name", "value"),
+    [
+        (arrangement, name, value)
+        for arrangement, settings in ODD_OWN_SETTINGS.items()
+        for name, values in settings.items()
+        for value in values
+    ],
+)
+def test_a_setting_that_is_not_the_arrangements_is_refused(
+    path: Path, arrangement: str, name: str, value: object
+) -> None:
+    config = configure(arrangement, hidden=16, embedding=8)
+    write_checkpoint(path, model_file(config).to_checkpoint())
+    rewrite(path, lambda header, _: header["model"].update({name: value}))
+    refusal(path)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+@pytest.mark.parametrize(
+    ("arrangement", "name"), [("lstm", "forget_bias"), ("gru", "init_gain"), ("gru", "dropout")]
+)
+def test_a_setting_that_is_not_finite_is_refused(
+    path: Path, arrangement: str, name: str, number: str
+) -> None:
+    saved = model_file(configure(arrangement, hidden=16, embedding=8)).to_checkpoint()
+    saved.header["model"][name] = float(number)
+    envelope = {"format": FORMAT, "kind": MODEL, **saved.header, "sha256": "0" * 64}
+    text = json.dumps(envelope, separators=(",", ":"))
+    assert f'"{name}":{number}' in text
+    path.write_bytes(save(saved.arrays, metadata={"charrnn": text}))
+    refusal(path)
+
+
+def test_stacks_take_no_room_until_the_model_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Their size stands in the header alone; no tensor of the file vouches for it.
+    write_checkpoint(tmp_path / "m", model_file(ModelConfig(cell="stack")).to_checkpoint())
+
+    def refuse(cell: StackRNN, batch: int) -> State:
+        raise AssertionError("the stacks were made")
+
+    monkeypatch.setattr(StackRNN, "initial_state", refuse)
+    network = read_model(tmp_path / "m").network()
+    with pytest.raises(AssertionError, match="the stacks were made"):
+        network.initial_states(1)
+
+
+def test_a_variance_below_zero_is_found_out_when_the_model_is_used(tmp_path: Path) -> None:
+    saved = model_file(configure("batch norm", hidden=16, embedding=8))
+    write_checkpoint(tmp_path / "m", saved.to_checkpoint())
+    name = "cells.0.input_norm.running_var"
+    rewrite(tmp_path / "m", lambda _, arrays: arrays.update({name: -arrays[name]}))
+    network = read_model(tmp_path / "m").network()
+    ids = np.zeros(20, dtype=np.uint8)
+    with pytest.raises(CheckpointError, match="not finite"):
+        evaluate(network, ids, ALPHABET)
+    with pytest.raises(CheckpointError, match="not finite"):
+        list(sample(network, ALPHABET, SampleConfig(length=3), ids, seed=1))
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_stack_models_rounding_can_be_chosen_anew(wanted: bool) -> None:
+    saved = model_file(configure("stack", hidden=16, embedding=8))
+    assert saved.rounding(wanted).model.stack_round is wanted
+    assert saved.rounding(wanted).weights is saved.weights
+    assert saved.rounding(None) is saved
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_model_without_stacks_has_nothing_to_round(wanted: bool) -> None:
+    assert model_file().rounding(None).model == CONFIG
+    with pytest.raises(UsageError, match="--stack-round belongs to --cell stack; gru"):
+        model_file().rounding(wanted)
 
 
 def test_a_configuration_within_bounds_is_held_against_the_file_before_anything_is_allocated(

@@ -20,6 +20,7 @@ from charrnn.recipe import default_steps
 from charrnn.session import Request, Session, begin, read_request, resume
 from charrnn.train import Trainer
 from tests.arrangements import ARRANGEMENTS, configure
+from tests.optimizers import OPTIMIZERS_HERE
 
 TEXT = "the heron stood in the ford and counted; " * 20
 STEPS, EVALUATIONS = 30, 3
@@ -160,6 +161,13 @@ def test_interrupted_training_resumes_to_identical_weights(
         {"valid": 0.0, "clip": 0.0},
         {"batch": 1000},
         {"epochs": 2},
+        {"clip_value": 1e-3},
+        {"arrangement": "batch norm", "valid": 0.0},
+        {"arrangement": "stack", "window": 1},
+        {"arrangement": "stack", "precision": "bf16"},
+        {"arrangement": "pyramid of lstm", "precision": "bf16", "window": 5},
+        *({"optimizer": name} for name in OPTIMIZERS_HERE),
+        *({"optimizer": name, "arrangement": "batch norm"} for name in OPTIMIZERS_HERE[-2:]),
     ],
     ids=str,
 )
@@ -189,11 +197,18 @@ def test_training_put_down_after_every_step_ends_with_identical_weights(
     assert_identical(tensors_of(session), tensors_of(whole))
 
 
-@pytest.mark.parametrize("steps", [0, 1, 7, STEPS])
+EVERY_BEGINNING = [
+    *(("adamw", "gru", steps) for steps in (0, 1, 7, STEPS)),
+    *((name, "batch norm", steps) for name in OPTIMIZERS_HERE for steps in (0, 1)),
+]
+
+
+@pytest.mark.parametrize(("optimizer", "arrangement", "steps"), EVERY_BEGINNING)
 def test_a_run_comes_back_with_equal_tensors_progress_and_request(
-    corpus: Corpus, last: Path, steps: int
+    corpus: Corpus, last: Path, optimizer: str, arrangement: str, steps: int
 ) -> None:
-    session = begin(request(dropout=0.3), corpus, "herons")
+    asked = request(dropout=0.3, optimizer=optimizer, arrangement=arrangement)
+    session = begin(asked, corpus, "herons")
     if steps:
         train_until(session.trainer, after_steps(steps))
     write_checkpoint(last, session.checkpoint())
@@ -463,6 +478,19 @@ def test_progress_that_no_run_can_have_made_is_refused_before_training(
         ("train", "window", 0),
         ("train", "epochs", 3),
         ("train", "learning_rate", "fast"),
+        ("train", "learning_rate", None),
+        ("train", "weight_decay", None),
+        ("train", "optimizer", None),
+        ("train", "optimizer", "lion"),
+        ("train", "optimizer", "sgd"),
+        ("train", "optimizer", "adagrad"),
+        ("train", "clip", None),
+        ("train", "clip_value", 1.0),
+        ("train", "clip_value", -1.0),
+        ("model", "gru_reset", None),
+        ("model", "gru_reset", "before"),
+        ("model", "pyramid", 1),
+        ("model", "norm", "batch"),
         ("compute", "device", "tpu"),
         ("compute", "threads", 10**9),
         ("source", "paths", [1]),
@@ -476,6 +504,51 @@ def test_settings_that_are_not_the_runs_are_refused(
 ) -> None:
     rewrite(saved, lambda header, _: header[part].update({name: value}))
     assert_refused(saved, corpus)
+
+
+@pytest.mark.parametrize("part", ["model", "average"])
+@pytest.mark.parametrize("name", ["running_mean", "running_var"])
+def test_running_statistics_are_part_of_a_run(
+    corpus: Corpus, last: Path, part: str, name: str
+) -> None:
+    session = begin(request(arrangement="batch norm"), corpus, "herons")
+    train_until(session.trainer, after_steps(3))
+    write_checkpoint(last, session.checkpoint())
+    rewrite(last, lambda _, arrays: dropping(f"{part}.cells.1.input_norm.{name}")(arrays))
+    assert_refused(last, corpus)
+
+
+@pytest.mark.parametrize("phase", [0.5, -1, 2, 7, 1e9, 1e30, -1e30])
+def test_a_phase_that_no_pyramid_can_be_in_does_no_harm(
+    corpus: Corpus, last: Path, phase: float
+) -> None:
+    session = begin(request(arrangement="pyramid of gru"), corpus, "herons")
+    train_until(session.trainer, after_steps(3))
+    write_checkpoint(last, session.checkpoint())
+    shape = session.trainer.states[1][-1].shape
+    odd = np.full(shape, phase, dtype=np.float32)
+    rewrite(last, lambda _, arrays: arrays.update({"state.1.2": odd}))
+    try:
+        assert list(resume(last, corpus, read_request(last)[0]).trainer.fit())
+    except CheckpointError:
+        return
+
+
+@pytest.mark.parametrize(
+    ("arrangement", "window", "said"),
+    [("pyramid of lstm", 3, "--pyramid 2 .* every 4 .* 3 long"), ("pyramid of gru", 1, "every 2")],
+)
+def test_a_slow_layer_that_would_never_run_is_refused(
+    corpus: Corpus, arrangement: str, window: int, said: str
+) -> None:
+    with pytest.raises(UsageError, match=f"{said}.*--window"):
+        begin(request(arrangement=arrangement, window=window), corpus, "herons")
+    assert begin(request(arrangement=arrangement, window=window + 1), corpus, "herons")
+
+
+def test_a_text_too_short_for_a_slow_layer_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--pyramid 2"):
+        begin(request(arrangement="pyramid of lstm"), read_text(tmp_path, "heron"), "herons")
 
 
 @pytest.mark.parametrize(

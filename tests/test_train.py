@@ -1,5 +1,6 @@
 """The trainer: events, schedule, averages, divergence, exactness."""
 
+import copy
 import itertools
 import math
 import time
@@ -15,12 +16,13 @@ from charrnn.device import Compute
 from charrnn.errors import DivergedError
 from charrnn.evaluate import evaluate
 from charrnn.events import Checkpoint, Evaluating, Evaluation, Event, Step
-from charrnn.model import build_model
+from charrnn.model import CharModel, build_model
 from charrnn.optimizer import build_optimizers
 from charrnn.schedule import Schedule
 from charrnn.streams import Shape, Streams
 from charrnn.train import Trainer
 from tests.arrangements import ARRANGEMENTS, configure
+from tests.optimizers import OPTIMIZERS_HERE
 
 
 def make(
@@ -148,6 +150,42 @@ def test_gradients_are_clipped_by_their_norm(text: str) -> None:
     assert float(torch.nn.utils.get_total_norm(gradients)) == pytest.approx(0.01, rel=1e-3)
 
 
+def gradients_of(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {
+        name: parameter.grad.clone()
+        for name, parameter in trainer.model.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+def test_gradients_are_clipped_by_value_element_for_element(text: str) -> None:
+    free, bound = make(text, clip=0.0), make(text, clip=0.0, clip_value=1e-3)
+    next(iter(free.fit()))
+    step = next(iter(bound.fit()))
+    assert isinstance(step, Step)
+    assert step.gradient_norm > 1e-2
+    expected = gradients_of(free)
+    assert any(gradient.abs().max() > 2e-3 for gradient in expected.values())
+    for name, gradient in gradients_of(bound).items():
+        assert torch.equal(gradient, expected[name].clamp(-1e-3, 1e-3)), name
+
+
+def test_a_bound_that_nothing_reaches_changes_nothing(text: str) -> None:
+    free, bound = make(text, clip=0.0), make(text, clip=0.0, clip_value=1e6)
+    assert steps_of(list(free.fit())) != []
+    assert steps_of(list(bound.fit())) != []
+    assert all(torch.equal(t, bound.tensors()[n]) for n, t in free.tensors().items())
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS_HERE)
+def test_the_schedules_rate_reaches_every_group_of_every_optimiser(text: str, name: str) -> None:
+    trainer = make(text, optimizer=name, total=20)
+    seen = [step.learning_rate for step in steps_of(list(trainer.fit()))]
+    rates = {group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups}
+    assert rates == {seen[-1]}
+    assert seen == [trainer.schedule.learning_rate(number) for number in range(20)]
+
+
 def test_clipping_can_be_turned_off(text: str) -> None:
     trainer = make(text, clip=0.0)
     step = next(iter(trainer.fit()))
@@ -238,14 +276,53 @@ def test_an_average_moves_by_its_share() -> None:
     torch.testing.assert_close(average.model.head.weight, before + 0.1)
 
 
-def test_matrices_decay_and_biases_do_not() -> None:
-    model = build_model(ModelConfig(hidden=4, embedding=4), 3)
-    (optimizer,) = build_optimizers(model, "adamw", 0.1)
-    decayed, spared = optimizer.param_groups
-    assert all(p.ndim >= 2 for p in decayed["params"])
-    assert all(p.ndim == 1 for p in spared["params"])
-    assert (decayed["weight_decay"], spared["weight_decay"]) == (0.1, 0.0)
-    assert len(decayed["params"]) + len(spared["params"]) == len(list(model.parameters()))
+def running_statistics(model: CharModel) -> dict[str, torch.Tensor]:
+    return {name: buffer.clone() for name, buffer in model.named_buffers()}
+
+
+@pytest.mark.parametrize("arrangement", ["batch norm", "batch norm in a pyramid"])
+def test_running_statistics_follow_the_average_as_the_weights_do(arrangement: str) -> None:
+    model = build_model(configure(arrangement, hidden=4, embedding=4), 3)
+    average = WeightAverage(model, 0.9)
+    before = running_statistics(average.model)
+    assert {name.rpartition(".")[2] for name in before} == {"running_mean", "running_var"}
+    with torch.no_grad():
+        for buffer in model.buffers():
+            buffer.add_(1.0)
+    average.update(model, step=10_000)
+    for name, buffer in average.model.named_buffers():
+        torch.testing.assert_close(buffer, before[name] + 0.1, msg=name)
+
+
+def test_training_moves_the_running_statistics_and_evaluating_does_not(text: str) -> None:
+    trainer = make(text, arrangement="batch norm", total=6, evaluations=1, held_out=text[:300])
+    fresh = running_statistics(trainer.model)
+    for event in trainer.fit():
+        if isinstance(event, Step) and event.step == 6:
+            break
+    trained = running_statistics(trainer.model), running_statistics(trainer.average.model)
+    assert not any(torch.equal(trained[0][name], fresh[name]) for name in fresh)
+    assert len(evaluations_of(list(trainer.fit()))) == 1
+    for model, expected in zip((trainer.model, trainer.average.model), trained, strict=True):
+        for name, buffer in model.named_buffers():
+            assert torch.equal(buffer, expected[name]), name
+
+
+@pytest.mark.parametrize("arrangement", ["batch norm", "stack, rounded"])
+def test_the_average_predicts_as_it_will_once_saved_even_if_nothing_is_held_out(
+    text: str, arrangement: str
+) -> None:
+    trainer = make(text, arrangement=arrangement, total=6, evaluations=3)
+    ids = torch.zeros(4, 2, dtype=torch.long)
+    for event in trainer.fit():
+        if isinstance(event, Evaluation):
+            average = trainer.average.model
+            before = running_statistics(average)
+            shown, _ = average(ids, average.initial_states(2))
+            saved = copy.deepcopy(average).eval()
+            expected, _ = saved(ids, saved.initial_states(2))
+            assert torch.equal(shown, expected)
+            assert all(torch.equal(b, before[n]) for n, b in average.named_buffers())
 
 
 def test_the_window_that_is_read_is_the_one_the_position_names(text: str) -> None:

@@ -20,7 +20,7 @@ IDENTITY_INPUT_DEVIATION = 1e-3
 
 @torch.no_grad()
 def initialise(input_weight: Tensor, recurrent_weight: Tensor, init: str, gain: float) -> None:
-    """Draw the weights of a recurrence in place.
+    """Draw the weights of a recurrence in place; where only shapes are wanted, do nothing.
 
     Args:
         input_weight: (G * H, D), one block of H rows for each of G gates.
@@ -28,6 +28,8 @@ def initialise(input_weight: Tensor, recurrent_weight: Tensor, init: str, gain: 
         init: "uniform", "orthogonal" or "identity".
         gain: the recurrent weights are multiplied by it.
     """
+    if recurrent_weight.is_meta:
+        return
     hidden = recurrent_weight.shape[1]
     uniform_(input_weight, hidden)
     match init:

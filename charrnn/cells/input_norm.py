@@ -6,7 +6,8 @@
 Laurent, Pereyra, Brakel, Zhang & Bengio 2015, "Batch normalized recurrent neural networks": the
 input-to-hidden path alone is normalised (the hidden-to-hidden path hurts), by the mean and variance
 of each gate over all steps and streams of a window; the gate's bias serves as the shift. Running
-averages of both stand in outside training, where one long pass therefore equals the same in chunks.
+averages of the mean and of the unbiased variance stand in outside training, where one long pass
+therefore equals the same in chunks.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class InputNorm(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             if self.training:
                 mean, var = _moments(x.to(weight.dtype).flatten(0, -2), weight)
-                self._remember(mean, var)
+                steps = x.shape[:-1].numel()
+                self._remember(mean, var * (steps / max(steps - 1, 1)))
             else:
                 mean, var = self.running_mean, self.running_var
             scale = self.gain * torch.rsqrt(var + EPSILON)
@@ -65,4 +67,6 @@ def _moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     mean = x.mean(0)
     centred = x - mean
     covariance = centred.T @ centred / len(x)
-    return weight @ mean, ((weight @ covariance) * weight).sum(1)
+    var = ((weight @ covariance) * weight).sum(1)
+    # Rounding may take the variance of a gate that the inputs hardly move below 0.
+    return weight @ mean, var.clamp_min(0)

@@ -26,8 +26,6 @@ from charrnn.cells.contract import GatedCell, GateSettings, State
 from charrnn.cells.initialisation import uniform_
 
 EMPTY = -1.0
-READ = 2
-"""Topmost elements of each stack that the hidden units read (k)."""
 
 
 class StackRNN(GatedCell):
@@ -35,8 +33,8 @@ class StackRNN(GatedCell):
 
     Its state is (h, s): h (B, H), and S stacks of N cells, the top first, s (B, S, N).
 
-    Shapes: input_weight U (H, D), recurrent_weight W (H, H), bias b (H); stack_weight P (H, 2S), a
-    stack's two elements side by side; action_weight A (KS, H), a stack's K actions side by side in
+    Shapes: input_weight U (H, D), recurrent_weight W (H, H), bias b (H); stack_weight P (H, kS), a
+    stack's k elements side by side; action_weight A (KS, H), a stack's K actions side by side in
     the order push, pop, no-op; push_weight D (S, H).
 
     Args:
@@ -44,11 +42,15 @@ class StackRNN(GatedCell):
         hidden: length H of an output vector.
         activation: f, "tanh", "relu" or "sigmoid".
         stacks: S.
-        stack_depth: N, at least 2.
+        stack_depth: N, at least k.
         stack_noop: whether no-op is an action.
         stack_round: whether the likeliest action alone is taken outside training.
         common: see :class:`GateSettings`.
     """
+
+    actions: tuple[str, ...] = ("push", "pop")
+    read: int = 2
+    """Elements of each stack that the hidden units read (k)."""
 
     def __init__(
         self,
@@ -67,8 +69,9 @@ class StackRNN(GatedCell):
         self.stacks = stacks
         self.stack_depth = stack_depth
         self.stack_round = stack_round
-        self.actions = ("push", "pop", "no-op") if stack_noop else ("push", "pop")
-        self.stack_weight = nn.Parameter(torch.empty(hidden, READ * stacks))
+        if stack_noop:
+            self.actions = (*self.actions, "no-op")
+        self.stack_weight = nn.Parameter(torch.empty(hidden, self.read * stacks))
         self.action_weight = nn.Parameter(torch.empty(len(self.actions) * stacks, hidden))
         self.push_weight = nn.Parameter(torch.empty(stacks, hidden))
         for weight in (self.stack_weight, self.action_weight, self.push_weight):
@@ -88,14 +91,27 @@ class StackRNN(GatedCell):
         outputs = []
         for projected in self.project(x):
             recurrent = nn.functional.linear(h, self.recurrent_weight)
-            read = nn.functional.linear(stacks[:, :, :READ].flatten(1), self.stack_weight)
+            read = nn.functional.linear(self._look(stacks).flatten(1), self.stack_weight)
             h = activate(projected + recurrent + read)
-            stacks = self._act(h, stacks)
+            value = nn.functional.linear(h, self.push_weight).sigmoid()[..., None]
+            shares = self._choose(h)[..., None].unbind(-2)
+            moved = zip(shares, self._moves(stacks, value.to(stacks.dtype)), strict=False)
+            stacks = sum((share * after for share, after in moved), torch.zeros_like(stacks))
             outputs.append(h)
         return torch.stack(outputs), (h, stacks)
 
     def gates(self, x: Tensor, outputs: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
         return dict(zip(self.actions, self._choose(outputs[1:]).unbind(-1), strict=True))
+
+    def _look(self, stacks: Tensor) -> Tensor:
+        """The elements that are read: (B, S, N) -> (B, S, k)."""
+        return stacks[..., : self.read]
+
+    def _moves(self, stacks: Tensor, value: Tensor) -> tuple[Tensor, ...]:
+        """The stacks (B, S, N) after each action in turn, with a value (B, S, 1) to push."""
+        pushed = torch.cat((value, stacks[..., :-1]), dim=-1)
+        popped = nn.functional.pad(stacks[..., 1:], (0, 1), value=EMPTY)
+        return pushed, popped, stacks
 
     def _choose(self, h: Tensor) -> Tensor:
         """The share of each action: (..., H) -> (..., S, K)."""
@@ -103,14 +119,5 @@ class StackRNN(GatedCell):
         scores = scores.view(*scores.shape[:-1], self.stacks, len(self.actions))
         if self.stack_round and not self.training:
             likeliest = scores.argmax(-1)
-            return torch.nn.functional.one_hot(likeliest, len(self.actions)).to(scores)
+            return nn.functional.one_hot(likeliest, len(self.actions)).to(scores)
         return scores.softmax(-1)
-
-    def _act(self, h: Tensor, stacks: Tensor) -> Tensor:
-        """The stacks (B, S, N) after the actions that h (B, H) calls for."""
-        push, pop, *noop = self._choose(h)[..., None].unbind(-2)
-        top = nn.functional.linear(h, self.push_weight).sigmoid()[..., None]
-        pushed = torch.cat((top.to(stacks.dtype), stacks[..., :-1]), dim=-1)
-        popped = nn.functional.pad(stacks[..., 1:], (0, 1), value=EMPTY)
-        moved = push * pushed + pop * popped
-        return moved + noop[0] * stacks if noop else moved

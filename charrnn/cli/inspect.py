@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,7 +41,7 @@ def gradients(
     charrnn inspect gradients runs/tales another.txt --steps 200
     """
     from charrnn.cli.subject import load_and_read
-    from charrnn.gradients import PLACES, measure_reach
+    from charrnn.gradients import count_places, measure_reach
 
     subject = load_and_read(
         arguments or [],
@@ -56,15 +57,18 @@ def gradients(
                 "model": str(subject.path),
                 "text": subject.text,
                 "steps": steps,
-                "places": PLACES,
+                "places": count_places(len(subject.ids), steps),
                 "gradients": [
-                    {"layer": reach.layer, "part": reach.part, "norms": reach.norms}
+                    {"layer": reach.layer, "part": reach.part, "norms": _finite(reach.norms)}
                     for reach in reaches
                 ],
             }
         )
         return
-    terminal.print_facts({"model": str(subject.path), "text": subject.text})
+    places = count_places(len(subject.ids), steps)
+    terminal.print_facts(
+        {"model": str(subject.path), "text": subject.text, "places": f"{places}, evenly spread"}
+    )
     _print_reaches(reaches, steps)
 
 
@@ -84,7 +88,7 @@ def gates(
     charrnn inspect gates runs/tales another.txt --json
     """
     from charrnn.cli.subject import load_and_read
-    from charrnn.gates import measure_saturation
+    from charrnn.gates import MOST_CHARACTERS, measure_saturation
 
     subject = load_and_read(
         arguments or [],
@@ -99,6 +103,7 @@ def gates(
             {
                 "model": str(subject.path),
                 "text": subject.text,
+                "characters": min(len(subject.ids), MOST_CHARACTERS),
                 "gates": [
                     {"layer": one.layer, "gate": one.gate, "shut": one.shut, "open": one.open}
                     for one in found
@@ -106,8 +111,19 @@ def gates(
             }
         )
         return
-    terminal.print_facts({"model": str(subject.path), "text": subject.text})
+    terminal.print_facts(
+        {
+            "model": str(subject.path),
+            "text": subject.text,
+            "characters": f"{min(len(subject.ids), MOST_CHARACTERS):,}, from the beginning",
+        }
+    )
     _print_saturations(found)
+
+
+def _finite(norms: Sequence[float]) -> list[float | None]:
+    """The norms as JSON can have them: null for one that grew beyond all numbers."""
+    return [norm if math.isfinite(norm) else None for norm in norms]
 
 
 def _print_reaches(reaches: Sequence[Reach], steps: int) -> None:

@@ -52,7 +52,6 @@ def read_text(
 def _read_texts(
     texts: Sequence[str], alphabet: Alphabet, encoding: str, unknown: str
 ) -> tuple[str, Ids]:
-
     with tempfile.TemporaryDirectory() as folder, naming_copies(folder, texts):
         paths = gather(texts, Path(folder))
         corpus = encode_corpus(paths, alphabet, encoding=encoding, unknown=unknown)
@@ -71,12 +70,11 @@ def _read_held_out(path: Path, model: ModelFile) -> tuple[str, Ids]:
     if request is None or facts != model.corpus:
         raise CorpusError(
             f"{path}: is not beside the run that made it, so what was held out is not known "
-            "here.\nName the text to score: charrnn eval MODEL TEXT"
+            "here.\nName the text after the model."
         )
     if not request.train.valid:
         raise CorpusError(
-            f"{run.path}: held nothing out (--valid 0). Name the text to score: charrnn eval "
-            f"{run.path} TEXT"
+            f"{run.path}: held nothing out (--valid 0).\nName the text after the run."
         )
     corpus = read_again(run, request.source)
     check_unchanged(corpus, model.corpus)

@@ -80,14 +80,17 @@ def train(
         raise UsageError(
             "name a text to train on: charrnn train FILE (or try: charrnn train tales)"
         )
+    # Settings that make no sense are refused before torch is imported.
+    model, train = pick(ModelConfig, settings), pick(TrainConfig, settings)
+    compute = pick(ComputeConfig, settings)
     from charrnn.cli.runner import RunnerOptions, begin_training
 
     begin_training(
         sources,
         run,
-        pick(ModelConfig, settings),
-        pick(TrainConfig, settings),
-        pick(ComputeConfig, settings),
+        model,
+        train,
+        compute,
         RunnerOptions(save_every, show_samples, as_json),
         encoding=None if as_bytes else encoding,
         overwrite=overwrite,

@@ -45,7 +45,7 @@ REFERENCES: dict[str, Reference] = {
     "rnn": with_h(rnn, activation="tanh"),
     "rnn, relu": with_h(rnn, activation="relu"),
     "rnn, sigmoid": with_h(rnn, activation="sigmoid"),
-    "stack": with_h_and_more(stack, activation="sigmoid"),
+    "stack, shallow": with_h_and_more(stack, activation="sigmoid"),
     "stack, no-op": with_h_and_more(stack, activation="sigmoid"),
 }
 
