@@ -125,6 +125,9 @@ class ModelConfig(Config):
     stack_depth: int | None = _of_cell(
         "stack_depth", "Cells of each stack; what is pushed further is lost.", least=3, most=65536
     )
+    stack_only: bool | None = _of_cell(
+        "stack_only", "No recurrence but through the stacks, as in the published experiments."
+    )
     stack_noop: bool | None = _of_cell(
         "stack_noop", "Let a stack stay as it is, besides push and pop."
     )

@@ -20,6 +20,7 @@ _CELL_OF_1: dict[str, dict[str, Any]] = {
     "forget_bias": {"lstm": 1.0},
     "stacks": {},
     "stack_depth": {},
+    "stack_only": {},
     "stack_noop": {},
     "stack_round": {},
 }

@@ -10,7 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-_STACKS = {"stacks": 10, "stack_depth": 200, "stack_noop": False, "stack_round": False}
+_STACKS = {
+    "stacks": 10,
+    "stack_depth": 200,
+    "stack_only": False,
+    "stack_noop": False,
+    "stack_round": False,
+}
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "rnn, relu": {"cell": "rnn", "activation": "relu", "init": "identity"},
     "rnn, sigmoid": {"cell": "rnn", "activation": "sigmoid", "init": "orthogonal"},
     "stack, shallow": {"cell": "stack", "stack_depth": 5, "stacks": 3},
+    "stack, nothing else": {
+        "cell": "stack",
+        "stack_depth": 4,
+        "stacks": 2,
+        "stack_only": True,
+    },
     "stack, no-op": {"cell": "stack", "stack_depth": 4, "stacks": 2, "stack_noop": True},
     "stack, rounded": {"cell": "stack", "stack_depth": 4, "stacks": 2, "stack_round": True},
 }

@@ -212,6 +212,7 @@ ODD_SETTINGS: dict[str, list[object]] = {
     "forget_bias": [1.0, 10**400],
     "stacks": [1, 10, 10**9],
     "stack_depth": [200, 10**9],
+    "stack_only": [False, True],
     "stack_noop": [False, True],
     "stack_round": [False, True],
 }
@@ -231,6 +232,7 @@ ODD_OWN_SETTINGS: dict[str, dict[str, list[object]]] = {
     "stack": {
         "stacks": [2, 1024, 1025, 0, -1, 10**9, 10**400, 3.0, True, "3", None],
         "stack_depth": [1, 0, 65537, 10**9, 10**400, 5.0, "5", None],
+        "stack_only": [True, 0, "no", None],
         "stack_noop": [True, 0, "no", None],
         "stack_round": [1, "yes", None],
         "activation": ["os.system", "softmax", "", 0, ["tanh"], None],

@@ -11,7 +11,8 @@
 Joulin & Mikolov 2015, "Inferring algorithmic patterns with stack-augmented recurrent nets". Every
 action is taken in proportion, so that the whole can be differentiated; outside training the
 likeliest one may be taken alone. An empty cell holds -1, and -1 comes in from below as a stack is
-popped; what is pushed beyond the last cell is lost.
+popped; what is pushed beyond the last cell is lost. In the experiments of the paper's own program
+W is left out, so that nothing but the stacks carries anything on.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class StackRNN(GatedCell):
         activation: f, "tanh", "relu" or "sigmoid".
         stacks: S.
         stack_depth: N, at least k.
+        stack_only: whether W is left out, so that the stacks alone carry anything on.
         stack_noop: whether no-op is an action.
         stack_round: whether the likeliest action alone is taken outside training.
         common: see :class:`GateSettings`.
@@ -60,12 +62,16 @@ class StackRNN(GatedCell):
         activation: str,
         stacks: int,
         stack_depth: int,
+        stack_only: bool,
         stack_noop: bool,
         stack_round: bool,
         **common: Unpack[GateSettings],
     ) -> None:
         super().__init__(input_size, hidden, 1, **common)
+        if stack_only:
+            self.register_parameter("recurrent_weight", None)
         self.activation = activation
+        self.stack_only = stack_only
         self.stacks = stacks
         self.stack_depth = stack_depth
         self.stack_round = stack_round
@@ -90,9 +96,12 @@ class StackRNN(GatedCell):
         activate = ACTIVATIONS[self.activation]
         outputs = []
         for projected in self.project(x):
-            recurrent = nn.functional.linear(h, self.recurrent_weight)
-            read = nn.functional.linear(self._look(stacks).flatten(1), self.stack_weight)
-            h = activate(projected + recurrent + read)
+            inward = projected + nn.functional.linear(
+                self._look(stacks).flatten(1), self.stack_weight
+            )
+            if not self.stack_only:
+                inward = inward + nn.functional.linear(h, self.recurrent_weight)
+            h = activate(inward)
             value = nn.functional.linear(h, self.push_weight).sigmoid()[..., None]
             shares = self._choose(h)[..., None].unbind(-2)
             moved = zip(shares, self._moves(stacks, value.to(stacks.dtype)), strict=False)

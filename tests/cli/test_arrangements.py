@@ -54,6 +54,7 @@ CASES: dict[str, dict[str, Any]] = {
         "activation": "tanh",
         "stacks": 3,
         "stack_depth": 8,
+        "stack_only": True,
         "stack_noop": True,
         "stack_round": True,
         "connect": "sum",
