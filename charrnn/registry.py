@@ -37,6 +37,7 @@ CELLS = {
     "gru": CellEntry("gru.GRU", {"gru_reset": "after"}),
     "rnn": CellEntry("rnn.RNN", {"activation": "tanh"}),
     "stack": CellEntry("stack.StackRNN", {"activation": "sigmoid", **_STACKS}),
+    "list": CellEntry("lists.ListRNN", {"activation": "sigmoid", **_STACKS}),
 }
 
 
