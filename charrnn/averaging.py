@@ -36,5 +36,9 @@ class WeightAverage:
 
 
 def _numbers(model: CharModel) -> Iterator[Tensor]:
-    """Weights, and the running statistics that belong to them."""
+    """Weights, and the running statistics that go with them.
+
+    The statistics of averaged weights are not quite the average of their statistics; once the
+    learning rate has come down the two agree.
+    """
     return chain(model.parameters(), model.buffers())

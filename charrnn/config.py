@@ -41,7 +41,7 @@ OPTIMIZERS = {
     "adamw": OptimizerDefaults(6e-3, 0.01),
     "adam": OptimizerDefaults(6e-3, 0.0),
     "rmsprop": OptimizerDefaults(2e-3, 0.0),
-    "sgd": OptimizerDefaults(1.0, 0.0),
+    "sgd": OptimizerDefaults(0.3, 0.0),
     "adagrad": OptimizerDefaults(3e-2, 0.0),
     "muon": OptimizerDefaults(6e-3, 0.01),
 }
@@ -84,16 +84,19 @@ class ModelConfig(Config):
     )
     norm: str = setting(
         "layer",
-        "Normalisation: of each layer's output, of what each cell makes of its input, or none.",
+        "layer normalises each layer's output, batch what each cell makes of its input.",
         choices=NORMS,
     )
     pyramid: int = setting(
-        0, "Upper layers that each run at half the rate of the one below.", least=0, most=16
+        0,
+        "Upper layers that each run at half the rate of the one below; fewer than --layers.",
+        least=0,
+        most=6,
     )
     connect: str = setting(
         None,
-        "What the head reads: the top layer, the same with each layer's input added to its output, "
-        "or the sum of all layers' outputs.",
+        "stack: the top layer is read; residual: each layer adds its input to its output; sum: all "
+        "layers' outputs are added and read.",
         choices=CONNECTIONS,
         otherwise="stack; sum for a pyramid",
     )
@@ -115,15 +118,18 @@ class ModelConfig(Config):
     )
     lstm_gates: str | None = _of_cell(
         "lstm_gates",
-        "Input gate: its own, 1 - forget, or at most 1 - forget.",
+        "Input gate: separate, its own; coupled, 1 - forget; capped, its own up to 1 - forget.",
         choices=LSTM_GATES,
     )
     forget_bias: float | None = _of_cell(
         "forget_bias", "Start of the forget gate's bias.", least=-20.0, most=20.0
     )
-    stacks: int | None = _of_cell("stacks", "Stacks side by side.", least=1, most=1024)
+    stacks: int | None = _of_cell("stacks", "Stacks, or lists, side by side.", least=1, most=1024)
     stack_depth: int | None = _of_cell(
-        "stack_depth", "Cells of each stack; what is pushed further is lost.", least=3, most=65536
+        "stack_depth",
+        "Cells of each stack or list; what moves further is lost.",
+        least=3,
+        most=65536,
     )
     stack_only: bool | None = _of_cell(
         "stack_only", "No recurrence but through the stacks, as in the published experiments."
@@ -139,9 +145,15 @@ class ModelConfig(Config):
         super().__post_init__()
         self._refuse_settings_of_other_cells()
         if self.init == "identity" and self.activation is None:
+            plain = " or ".join(takers("activation"))
             raise UsageError(
                 f"--init identity sets the one recurrent matrix of a plain network; {self.cell} "
-                "has one for each gate. Give --cell rnn, or --init orthogonal"
+                f"has one for each gate. Give --cell {plain}, or --init orthogonal"
+            )
+        if self.stack_only and (self.init, self.init_gain) != ("uniform", 1.0):
+            raise UsageError(
+                "--init and --init-gain start the recurrent matrix, which --stack-only leaves out; "
+                "give one or the other"
             )
         if self.pyramid >= self.layers:
             raise UsageError(

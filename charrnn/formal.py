@@ -28,12 +28,13 @@ from charrnn.model import CharModel
 MOST_SIZE = 60
 """The largest size that a model is tried with, as in the paper."""
 
-DRAWS = 10
-"""Sequences drawn for a size; those that come twice are tried once."""
+DRAWS = 200
+"""Sequences drawn for a size, as many as the paper's own program does; each is tried once."""
 
 _LEAD_IN_CHARACTERS = 50
 _LEAD_IN_SIZE = 5
 _LOGITS_AT_ONCE = 1 << 22
+_STATES_AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,15 @@ def _prepare(alphabet: Alphabet, language: Language, most_size: int) -> _Trials:
 
 
 def _predict(model: CharModel, ids: Tensor, lead_in: Tensor) -> tuple[Tensor, Tensor]:
+    """What :func:`_predict_rows` finds, for as many texts at once as memory is meant for."""
+    size = sum(part.numel() for state in model.initial_states(1) for part in state)
+    rows = max(_STATES_AT_ONCE // max(size, 1), 1)
+    parts = [_predict_rows(model, some, lead_in) for some in torch.split(ids, rows, dim=1)]
+    likeliest, nats = zip(*parts, strict=True)
+    return torch.cat(likeliest, dim=1), torch.cat(nats, dim=1)
+
+
+def _predict_rows(model: CharModel, ids: Tensor, lead_in: Tensor) -> tuple[Tensor, Tensor]:
     """What a model thinks of texts that each follow the same lead-in.
 
     Args:

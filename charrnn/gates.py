@@ -34,7 +34,7 @@ class Saturation:
     Attributes:
         layer: counted from 1, the lowest.
         gate: its name.
-        shut: for each gate of that kind, the share of characters at which it is below SHUT.
+        shut: for each gate of that kind, the share of the layer's steps at which it is below SHUT.
         open: the same for above OPEN.
     """
 
@@ -77,7 +77,7 @@ def measure_saturation(model: CharModel, ids: Ids) -> list[Saturation]:
         for handle in watches:
             handle.remove()
     if not counts:
-        raise UsageError("the model's cells have no gates; those of lstm, gru and stack have")
+        raise UsageError("the model's cells have no gates; those of every --cell but rnn have")
     return [
         Saturation(layer, gate, count.share(count.shut), count.share(count.open))
         for (layer, gate), count in counts.items()

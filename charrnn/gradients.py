@@ -7,11 +7,13 @@ same step makes of it, such as h = o * tanh(c). A state that a step leaves as it
 slow layer does between its own steps, counts anew from that step on.
 
 Norms that fall towards 0 as k grows are the vanishing gradient of Bengio, Simard & Frasconi 1994,
-norms that rise without end the exploding one; Pascanu, Mikolov & Bengio 2013 draw the same curves.
+norms that rise without end the exploding one; both come of the product of Jacobians in Pascanu,
+Mikolov & Bengio 2013, "On the difficulty of training recurrent neural networks".
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -36,8 +38,8 @@ PLACES = 64
 CONTEXT = 100
 """Characters read before those that are looked at, so that the state is one the model comes to."""
 
-_MOST_STATES = 6_400
-"""Steps times places whose states are held at once; the graph of so many fits into memory."""
+_MOST = 1 << 24
+"""Numbers in the states that are held at once; the graph of so many fits into memory."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ def measure_reach(
     """How the gradient reaches back in a text.
 
     Args:
-        model: on any device; its weights stay as they are.
+        model: on the CPU, not training; its weights stay as they are. The gradients are those of
+            a copy in float64, since float32 loses what is smaller than 1e-38.
         ids: the text, shape (N,).
         steps: how far to look back; norms are given for k = 0 to ``steps``.
         places: how many places, evenly spread, to average over; fewer if the text is short.
@@ -77,7 +80,9 @@ def measure_reach(
             f"{span}. Give a longer text or fewer --steps."
         )
     starts = np.linspace(0, len(ids) - span, count_places(len(ids), steps, places)).astype(np.int64)
-    groups = np.array_split(starts, math.ceil(len(starts) * steps / _MOST_STATES))
+    model = copy.deepcopy(model).double()
+    size = sum(part.numel() for state in model.initial_states(1) for part in state)
+    groups = np.array_split(starts, min(len(starts), math.ceil(len(starts) * steps * size / _MOST)))
     sums = [_sum_norms(model, _windows(ids, some, span)) for some in groups]
     norms = np.sum(sums, axis=0) / len(starts)
     names = [(layer, part) for layer, cell in enumerate(model.layers(), 1) for part in cell.parts]

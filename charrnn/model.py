@@ -3,7 +3,7 @@
 y_0 = embedding
 y_l = norm(cell_l(y_{l-1}))                 stack: the head reads y_L
 y_l = norm(cell_l(y_{l-1})) + y_{l-1}       residual, for l > 1 (He et al. 2016)
-y_l = norm(cell_l(y_{l-1}))                 sum: the head reads y_1 + ... + y_L (Graves 2013)
+y_l = norm(cell_l(y_{l-1}))                 sum: the head reads y_1 + ... + y_L
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ class CharModel(nn.Module):
         alphabet_size: number of characters (V).
         embedding: length of a character's vector (E).
         cells: recurrent layers, the lowest first; the first takes E inputs.
-        normalise: whether each layer's output is normalised (Ba, Kiros & Hinton 2016).
+        normalise: whether each layer's output is normalised, after the recurrence and as Ba, Kiros
+            & Hinton 2016 normalise the sums within it.
         connect: "stack", "residual" or "sum"; see the equations that head this file.
     """
 

@@ -80,7 +80,7 @@ class ModelFile:
         """The network with its weights, on a device and ready to predict."""
         with torch.device("meta"):
             network = build_model(self.model, len(self.alphabet))
-        weights = {name: torch.from_numpy(array) for name, array in self.weights.items()}
+        weights = {name: torch.from_numpy(array.copy()) for name, array in self.weights.items()}
         network.load_state_dict(weights, assign=True)
         return network.to(device).eval().requires_grad_(False)
 

@@ -5,7 +5,8 @@ adam       Kingma & Ba 2015, "Adam: a method for stochastic optimization"
 rmsprop    Tieleman & Hinton 2012, lecture 6.5
 sgd        with Nesterov's momentum (Sutskever, Martens, Dahl & Hinton 2013)
 adagrad    Duchi, Hazan & Singer 2011
-muon       Jordan et al. 2024, for the matrices of the cells; the rest is left to adamw
+muon       Jordan et al. 2024, for the matrices of the cells, a cell's stacked gates as one; the
+           rest is left to adamw
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ def _build_muon(model: nn.Module, weight_decay: float) -> Optimizers:
     for name, parameter in model.named_parameters():
         is_inner = name.startswith("cells.") and parameter.ndim == 2
         (matrices if is_inner else rest).append(parameter)
-    # With updates of AdamW's size one learning rate serves both.
+    # With updates of AdamW's size (Liu et al. 2025) one learning rate serves both.
     muon = optim.Muon(matrices, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
     return [muon, _build("adamw", rest, weight_decay)]
 

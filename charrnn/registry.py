@@ -1,7 +1,8 @@
 """The recurrent cells by name: where each is defined, and the settings that are its own.
 
-Adding a cell takes its file in ``charrnn/cells/`` and its line here. Knows nothing of torch, so
-that settings can be checked, and help shown, without it.
+Adding a cell takes its file in ``charrnn/cells/`` and its line here; a setting that no cell had
+before also takes its field in ``config.py``. Knows nothing of torch, so that settings can be
+checked, and help shown, without it; ``charrnn.cells`` imports a cell's module when first asked.
 """
 
 from __future__ import annotations

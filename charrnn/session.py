@@ -135,11 +135,18 @@ def begin(request: Request, corpus: Corpus, name: str) -> Session:
 
 
 def _refuse_idle_layers(model: ModelConfig, shape: Shape) -> None:
-    """Raise UsageError if a slow layer would not run once in a window, and so never learn."""
-    if 2**model.pyramid > shape.window:
+    """Raise UsageError if a layer would not run often enough in a window to learn."""
+    runs = shape.window // 2**model.pyramid
+    what = f"windows of {shape.window:,} characters in {shape.batch:,} streams"
+    if not runs:
         raise UsageError(
             f"--pyramid {model.pyramid} has a layer that runs once every {2**model.pyramid:,} "
-            f"characters, and a window is {shape.window:,} long: give a longer --window"
+            f"characters, too seldom for {what}: give a longer --window, and a text that fills it"
+        )
+    if model.norm == "batch" and runs * shape.batch < 2:
+        raise UsageError(
+            f"--norm batch takes the mean of several characters, and {what} have one for a layer: "
+            "give a longer --window or a larger --batch, and a text that fills them"
         )
 
 
@@ -241,7 +248,7 @@ def _finite_arrays(tensors: Mapping[str, Tensor]) -> Arrays:
         if not is_finite(array):
             raise DivergedError(
                 f"{name} holds values that are not finite: training has diverged. "
-                "Try a smaller --learning-rate or a smaller --clip."
+                f"{DivergedError.remedy}"
             )
     return arrays
 

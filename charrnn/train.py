@@ -204,7 +204,7 @@ class Trainer:
             raise DivergedError(
                 f"at step {p.step + 1:,} the loss is {nats:.4g}, its gradient's norm {norm:.4g}: "
                 "training has diverged.\nThe weights were not touched by it. "
-                "Try a smaller --learning-rate or a smaller --clip."
+                f"{DivergedError.remedy}"
             )
         rate = self.schedule.learning_rate(p.step)
         for optimizer in self.optimizers:

@@ -536,7 +536,7 @@ def test_a_phase_that_no_pyramid_can_be_in_does_no_harm(
 
 @pytest.mark.parametrize(
     ("arrangement", "window", "said"),
-    [("pyramid of lstm", 3, "--pyramid 2 .* every 4 .* 3 long"), ("pyramid of gru", 1, "every 2")],
+    [("pyramid of lstm", 3, "--pyramid 2 .* every 4 .* windows of 3 "), ("pyramid of gru", 1, "every 2")],
 )
 def test_a_slow_layer_that_would_never_run_is_refused(
     corpus: Corpus, arrangement: str, window: int, said: str

@@ -5,7 +5,8 @@
 
 A cell stores nothing between calls, so one long pass equals the same text in chunks with the state
 handed over, and one set of functions detaches, selects, saves and restores every cell's state. The
-first part of a state is the output that led to it: after a call, ``y[-1]`` is ``state[0]``.
+first part of a state is the output that led to it: after a call, ``y[-1]`` is ``state[0]``. Batch
+normalisation is the one exception, and in training only; see ``input_norm.py``.
 """
 
 from __future__ import annotations

@@ -4,10 +4,11 @@
     a' = gain * (a - mean(a)) / sqrt(var(a) + eps)
 
 Laurent, Pereyra, Brakel, Zhang & Bengio 2015, "Batch normalized recurrent neural networks": the
-input-to-hidden path alone is normalised (the hidden-to-hidden path hurts), by the mean and variance
-of each gate over all steps and streams of a window; the gate's bias serves as the shift. Running
-averages of the mean and of the unbiased variance stand in outside training, where one long pass
-therefore equals the same in chunks.
+input-to-hidden path alone is normalised, by the mean and variance of each gate over all steps and
+streams of a window; the gate's bias serves as the shift. Running averages of the mean and of the
+unbiased variance stand in outside training, where one long pass therefore equals the same in
+chunks. In training it does not: what is predicted depends on the whole window through its mean and
+variance, and a call moves the averages.
 """
 
 from __future__ import annotations

@@ -82,4 +82,4 @@ class SlowLayer(Cell):
             y, after = self.cell(both, tuple(inner))
             outputs, inner = torch.cat((outputs, y)), list(after)
         ahead = torch.full_like(phases, (phase + len(x)) % self.stride)
-        return outputs[read // self.stride], (*inner, firsts[-1], ahead)
+        return outputs.index_select(0, read // self.stride), (*inner, firsts[-1], ahead)

@@ -3,8 +3,8 @@
     h' = f(U x + W h + b)
 
 with f the hyperbolic tangent, the rectifier max(0, .) or the logistic sigmoid. Elman 1990,
-"Finding structure in time", has the sigmoid; with the rectifier and W starting as the identity it
-is the IRNN of Le, Jaitly & Hinton 2015.
+"Finding structure in time", has the sigmoid; with the rectifier and W starting as the identity
+(``init_gain`` 1) it is the IRNN of Le, Jaitly & Hinton 2015.
 """
 
 from __future__ import annotations

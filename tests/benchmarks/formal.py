@@ -14,7 +14,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.benchmarks.measure import describe_machine, say
@@ -68,18 +67,17 @@ def best_trials(cell: str, language: str) -> dict[str, Trial]:
     trials: dict[str, list[Trial]] = {row: [] for row in rows}
     for seed in range(1, RESTARTS + 1):
         with TemporaryDirectory() as folder:
-            run = str(Path(folder, "run"))
             options = ["--cell", cell, *SETTINGS, *OWN_SETTINGS[cell], "--seed", str(seed)]
-            charrnn("train", language, "--run", run, *options)
+            charrnn(folder, "train", language, "--run", "run", *options)
             for row, rounding in rows.items():
-                trials[row].append(try_run(run, language, seed, rounding))
+                trials[row].append(try_run(folder, language, seed, rounding))
     return {row: min(tried, key=lambda t: (-t.learnt, t.loss)) for row, tried in trials.items()}
 
 
-def try_run(run: str, language: str, seed: int, rounding: Sequence[str]) -> Trial:
-    """Count what a run solves, and score what it held out."""
-    found = charrnn("eval", run, "--formal", language, *rounding)
-    loss = charrnn("eval", run, *rounding)["nats_per_char"]
+def try_run(folder: str, language: str, seed: int, rounding: Sequence[str]) -> Trial:
+    """Count what the run in a folder solves, and score what it held out."""
+    found = charrnn(folder, "eval", "run", "--formal", language, *rounding)
+    loss = charrnn(folder, "eval", "run", *rounding)["nats_per_char"]
     learnt = sum(size < LEARNT for size in found["solved"])
     return Trial(seed, learnt, loss, found["per_cent_solved"])
 

@@ -31,9 +31,9 @@ NETWORKS = {
 def measure(text: Path, options: tuple[str, ...]) -> list[dict[str, Any]]:
     """Train a network and ask how its gradients reach back."""
     with TemporaryDirectory() as folder:
-        run = str(Path(folder, "run"))
-        charrnn("train", str(text), "--run", run, *options)
-        found: list[dict[str, Any]] = charrnn("inspect", "gradients", run)["gradients"]
+        charrnn(folder, "train", str(text.resolve()), "--run", "run", *options)
+        command = (folder, "inspect", "gradients", "run")
+        found: list[dict[str, Any]] = charrnn(*command)["gradients"]
         return found
 
 

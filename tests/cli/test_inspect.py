@@ -152,7 +152,7 @@ def test_gates_of_a_cell_without_any_are_refused(plain: Path) -> None:
     result = forked("inspect", "gates", "model.safetensors", "-", cwd=plain, stdin=b"abba" * 9)
     assert (result.returncode, result.stdout) == (2, b""), explain(result)
     assert result.stderr.decode().splitlines() == [
-        "charrnn: the model's cells have no gates; those of lstm, gru and stack have"
+        "charrnn: the model's cells have no gates; those of every --cell but rnn have"
     ]
 
 

@@ -150,4 +150,4 @@ def test_a_model_without_stacks_has_nothing_to_round(command: str, option: str) 
     model = str(GOLDEN / "gru-best.safetensors")
     code, said = run(command, model, option)
     assert (code, said.count("\n")) == (2, 1), said
-    assert "--stack-round belongs to --cell stack; gru has no such thing" in said
+    assert "--stack-round belongs to --cell stack or list; gru has no such thing" in said
