@@ -168,9 +168,16 @@ def test_every_arrangement_with_gates_is_measured(arrangement: str) -> None:
     model = arrange(arrangement)
     measured = measure_saturation(model, random_ids(30))
     assert {one.layer for one in measured} == set(range(1, len(model.cells) + 1))
-    for one in measured:
-        both = zip(one.shut, one.open, strict=True)
-        assert all(shut >= 0 and opened >= 0 and shut + opened <= 1 for shut, opened in both)
+    core = model.layers()[0].core
+    with torch.no_grad():
+        x = model.embedding(torch.from_numpy(random_ids(30).astype(np.int64)))[:, None]
+        y, _ = core(x, core.initial_state(1))
+        gates = core.gates(x, torch.cat((core.initial_state(1)[0][None], y)))
+    lowest = [one for one in measured if one.layer == 1]
+    assert [one.gate for one in lowest] == list(gates)
+    for one, gate in zip(lowest, gates.values(), strict=True):
+        assert one.shut == tuple((gate[:, 0] < SHUT).double().mean(0).tolist())
+        assert one.open == tuple((gate[:, 0] > OPEN).double().mean(0).tolist())
 
 
 def test_windows_do_not_show_in_the_shares(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -536,7 +536,10 @@ def test_a_phase_that_no_pyramid_can_be_in_does_no_harm(
 
 @pytest.mark.parametrize(
     ("arrangement", "window", "said"),
-    [("pyramid of lstm", 3, "--pyramid 2 .* every 4 .* windows of 3 "), ("pyramid of gru", 1, "every 2")],
+    [
+        ("pyramid of lstm", 3, "--pyramid 2 .* every 4 .* of 3 "),
+        ("pyramid of gru", 1, "every 2"),
+    ],
 )
 def test_a_slow_layer_that_would_never_run_is_refused(
     corpus: Corpus, arrangement: str, window: int, said: str
@@ -583,3 +586,9 @@ def test_a_session_needs_two_characters_to_train_on(tmp_path: Path) -> None:
     with pytest.raises(CharrnnError, match="at least 2") as caught:
         begin(request(valid=0.5), read_text(tmp_path, "ab"), "ab")
     assert caught.value.exit_code == 3
+
+
+def test_batch_normalisation_of_single_characters_is_refused(corpus: Corpus) -> None:
+    asked = request(arrangement="batch norm", window=1, batch=1)
+    with pytest.raises(UsageError, match="--norm batch takes the mean of several"):
+        begin(asked, corpus, "herons")

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from charrnn.cli.main import app
 from charrnn.config import ModelConfig
+from charrnn.registry import CELLS
 from charrnn.session import read_request
 from charrnn.settings import option_name
 from tests.optimizers import OPTIMIZERS_HERE
@@ -61,6 +62,7 @@ CASES: dict[str, dict[str, Any]] = {
         "optimizer": "adam",
     },
     "lstm, coupled": {"cell": "lstm", "lstm_gates": "coupled", "optimizer": OPTIMIZERS_HERE[-1]},
+    "list": {"cell": "list", "layers": 1, "stacks": 2, "stack_depth": 6},
 }
 ALWAYS = {"hidden", "embedding"}
 
@@ -90,6 +92,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_setting_of_a_model_is_among_those_tried() -> None:
     tried = {name for settings in CASES.values() for name in settings}
     assert {field.name for field in fields(ModelConfig)} <= tried | ALWAYS
+    assert {settings.get("cell", ModelConfig.cell) for settings in CASES.values()} == set(CELLS)
 
 
 @pytest.mark.parametrize("case", CASES)
