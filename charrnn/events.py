@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from charrnn.plain import Plain
+
+LONGEST_RUN_STEPS = 10**12
+"""No run is longer; one whose speed was mismeasured so badly had better end."""
 
 
 @dataclass(frozen=True)
@@ -78,3 +82,23 @@ class Progress(Plain):
     evaluated_step: int = 0
     best_step: int = 0
     best_nats_per_char: float | None = None
+
+    def is_possible(self, windows_per_epoch: int, planned: int | None) -> bool:
+        """Whether a run can have come to stand here.
+
+        Args:
+            windows_per_epoch: of the streams it reads.
+            planned: the steps it was meant to take; None if its seconds decide.
+        """
+        return (
+            self.window in range(windows_per_epoch)
+            and self.epoch >= 0
+            and self.step == self.epoch * windows_per_epoch + self.window
+            and (self.total is None or self.step <= self.total <= LONGEST_RUN_STEPS)
+            and (planned is None or self.total == planned)
+            and 0 <= self.best_step <= self.evaluated_step <= self.step
+            and 0 <= self.windows <= self.step
+            and 0 <= self.timed_steps <= self.step
+            and all(0 <= seconds < math.inf for seconds in (self.seconds, self.timed_seconds))
+            and math.isfinite(self.nats)
+        )

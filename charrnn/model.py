@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from charrnn.cells import cell_class
 from charrnn.cells.contract import Cell, State
 from charrnn.cells.pyramid import SlowLayer
-from charrnn.config import ModelConfig
+from charrnn.modelconfig import ModelConfig
 from charrnn.registry import CELLS
 
 States = Sequence[State]

@@ -11,9 +11,9 @@ import torch
 from charrnn import __version__
 from charrnn.alphabet import Alphabet
 from charrnn.checkpoint import MODEL, Arrays, Checkpoint, read_checkpoint
-from charrnn.config import ModelConfig
 from charrnn.errors import CheckpointError, UsageError
 from charrnn.model import CharModel, build_model
+from charrnn.modelconfig import ModelConfig
 from charrnn.plain import Plain
 
 _AVERAGE = "average."

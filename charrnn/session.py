@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,14 +19,14 @@ from charrnn.checkpoint import (
     Checkpoint,
     is_finite,
     read_checkpoint,
-    read_header,
 )
-from charrnn.config import LENGTHS, ComputeConfig, ModelConfig, SourceConfig, TrainConfig
+from charrnn.config import LENGTHS, ComputeConfig
 from charrnn.corpus import Corpus
 from charrnn.device import Compute, choose_device, choose_precision, prepare
 from charrnn.errors import CheckpointError, CorpusError, DivergedError, UsageError
 from charrnn.events import Evaluation, Progress
 from charrnn.model import build_model
+from charrnn.modelconfig import ModelConfig
 from charrnn.modelfile import (
     CorpusFacts,
     ModelFile,
@@ -39,19 +38,10 @@ from charrnn.modelfile import (
 )
 from charrnn.optimizer import build_optimizers
 from charrnn.recipe import default_steps
+from charrnn.request import Request, parse_request
 from charrnn.schedule import Schedule
 from charrnn.streams import Shape, Streams, fit_shape
 from charrnn.train import MOST_HELD_OUT, Trainer
-
-
-@dataclass(frozen=True)
-class Request:
-    """Everything a run was asked to do; with the corpus it determines the result."""
-
-    source: SourceConfig
-    model: ModelConfig
-    train: TrainConfig
-    compute: ComputeConfig
 
 
 @dataclass(frozen=True)
@@ -191,16 +181,6 @@ def _build_trainer(
     )
 
 
-def read_request(path: Path) -> tuple[Request, CorpusFacts]:
-    """What the run saved at ``path`` was asked to do, without reading its tensors.
-
-    Raises:
-        CheckpointError: not a sound training checkpoint.
-    """
-    kind, header = read_header(path)
-    return _parse_request(path, kind, header)
-
-
 def resume(path: Path, corpus: Corpus, request: Request) -> Session:
     """Take up a run where its checkpoint left it.
 
@@ -214,7 +194,7 @@ def resume(path: Path, corpus: Corpus, request: Request) -> Session:
         CorpusError: the corpus is not the one that was trained on.
     """
     checkpoint = read_checkpoint(path)
-    saved, facts = _parse_request(path, checkpoint.kind, checkpoint.header)
+    saved, facts = parse_request(path, checkpoint.kind, checkpoint.header)
     model, alphabet, _ = read_description(path, checkpoint.header)
     for part in ("model.", "average."):
         check_weights(path, model, len(alphabet), arrays_under(part, checkpoint.arrays))
@@ -261,22 +241,3 @@ def check_unchanged(corpus: Corpus, facts: CorpusFacts) -> None:
             f"characters, SHA-256 {facts.digest[:12]}; now {len(corpus):,} and "
             f"{corpus.digest[:12]}).\nBring the old text back, or begin a new run: --run DIR."
         )
-
-
-def _parse_request(path: Path, kind: str, header: dict[str, Any]) -> tuple[Request, CorpusFacts]:
-    if kind != TRAINING:
-        raise CheckpointError(
-            f"{path}: holds a model to use, not a run to go on with; "
-            "resume from the run directory's last.safetensors"
-        )
-    model, _, facts = read_description(path, header)
-    try:
-        request = Request(
-            source=SourceConfig.from_dict(header.get("source")),
-            model=model,
-            train=TrainConfig.from_dict(header.get("train")),
-            compute=ComputeConfig.from_dict(header.get("compute")),
-        )
-    except (UsageError, ValueError) as problem:
-        raise CheckpointError(f"{path}: its settings are not sound: {problem}") from problem
-    return request, facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, Self
 
@@ -70,6 +71,15 @@ class Config(Plain):
     def _left_open(self, name: str) -> Any:  # noqa: ARG002
         """What a field that is None comes to; the fields declared before it are checked by then."""
         return None
+
+
+def list_defaults(defaults: Mapping[str, Any]) -> str:
+    """What each of several things takes where nothing is said, for the user."""
+    takers_of: dict[str, list[str]] = {}
+    for name, default in defaults.items():
+        shown = "off" if default is False else str(default)
+        takers_of.setdefault(shown, []).append(name)
+    return "; ".join(f"{shown} for {', '.join(names)}" for shown, names in takers_of.items())
 
 
 def option_name(field_name: str) -> str:

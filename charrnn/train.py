@@ -20,7 +20,15 @@ from charrnn.cells.contract import detach_states, name_states, restore_states
 from charrnn.device import Compute
 from charrnn.errors import DivergedError
 from charrnn.evaluate import Tally, score, streams_for
-from charrnn.events import Checkpoint, Evaluating, Evaluation, Event, Progress, Step
+from charrnn.events import (
+    LONGEST_RUN_STEPS,
+    Checkpoint,
+    Evaluating,
+    Evaluation,
+    Event,
+    Progress,
+    Step,
+)
 from charrnn.model import CharModel
 from charrnn.optimizer import Optimizers, load_optimizers, name_optimizer_tensors
 from charrnn.schedule import Schedule
@@ -28,9 +36,6 @@ from charrnn.streams import Position, Streams
 
 MOST_HELD_OUT = 1_000_000
 """Held-out characters, from their beginning, that an evaluation during training scores."""
-
-LONGEST_RUN_STEPS = 10**12
-"""No run is longer; one whose speed was mismeasured so badly had better end."""
 
 PARTS = ("model", "average", "optimizer", "state", "random")
 """What the names of a run's tensors begin with."""
@@ -134,7 +139,8 @@ class Trainer:
         Raises:
             ValueError: the tensors or the progress are not those of such a run.
         """
-        self._check_progress(progress)
+        if not progress.is_possible(self.streams.windows_per_epoch, self.schedule.total):
+            raise ValueError(f"no run can stand at {progress}")
         parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
         for full_name, tensor in tensors.items():
             part, _, name = full_name.partition(".")
@@ -156,25 +162,6 @@ class Trainer:
         self.progress = progress
         if progress.total is not None:
             self.schedule = self.schedule.lasting(progress.total)
-
-    def _check_progress(self, p: Progress) -> None:
-        """Raise ValueError unless a run over these streams can have come to stand there."""
-        per_epoch = self.streams.windows_per_epoch
-        planned = self.schedule.total
-        sound = (
-            p.window in range(per_epoch)
-            and p.epoch >= 0
-            and p.step == p.epoch * per_epoch + p.window
-            and (p.total is None or p.step <= p.total <= LONGEST_RUN_STEPS)
-            and (planned is None or p.total == planned)
-            and 0 <= p.best_step <= p.evaluated_step <= p.step
-            and 0 <= p.windows <= p.step
-            and 0 <= p.timed_steps <= p.step
-            and all(0 <= seconds < math.inf for seconds in (p.seconds, p.timed_seconds))
-            and math.isfinite(p.nats)
-        )
-        if not sound:
-            raise ValueError(f"no run can stand at {p}")
 
     def _evaluation_due(self) -> bool:
         p = self.progress

@@ -6,8 +6,8 @@ import torch
 
 from charrnn.cells.contract import Cell
 from charrnn.cells.pyramid import SlowLayer
-from charrnn.config import ModelConfig
 from charrnn.model import build_cell
+from charrnn.modelconfig import ModelConfig
 from charrnn.registry import CELLS
 
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -9,15 +9,9 @@ from typing import Any
 
 import pytest
 
-from charrnn.config import (
-    OPTIMIZERS,
-    ComputeConfig,
-    ModelConfig,
-    SampleConfig,
-    SourceConfig,
-    TrainConfig,
-)
+from charrnn.config import OPTIMIZERS, ComputeConfig, SampleConfig, SourceConfig, TrainConfig
 from charrnn.errors import UsageError
+from charrnn.modelconfig import ModelConfig
 from charrnn.registry import CELLS, takers
 from charrnn.settings import Config, option_name, setting
 

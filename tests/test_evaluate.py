@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from charrnn.alphabet import Alphabet, Ids
-from charrnn.config import ModelConfig
 from charrnn.evaluate import CONTEXT, Score, Tally, evaluate, score, streams_for
 from charrnn.model import CharModel, build_model
+from charrnn.modelconfig import ModelConfig
 from tests.arrangements import ARRANGEMENTS, configure
 
 ALPHABET = Alphabet.of("abcdefg\n")

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from charrnn.alphabet import Alphabet
 from charrnn.cells.contract import State
-from charrnn.config import ModelConfig
 from charrnn.errors import CheckpointError, UnknownCharacterError
 from charrnn.formal import DRAWS, FormalScore, cases, solve
 from charrnn.languages import LANGUAGES, Language
 from charrnn.model import CharModel, Masks, States, build_model
+from charrnn.modelconfig import ModelConfig
 
 SURE = 60.0
 """A logit that leaves next to nothing to the other characters."""

@@ -13,14 +13,16 @@ from safetensors.numpy import save
 
 from charrnn import checkpoint
 from charrnn.checkpoint import MODEL, TRAINING, read_checkpoint, read_header, write_checkpoint
-from charrnn.config import ComputeConfig, ModelConfig, SourceConfig, TrainConfig
+from charrnn.config import ComputeConfig, SourceConfig, TrainConfig
 from charrnn.corpus import fit_corpus
 from charrnn.errors import CheckpointError
 from charrnn.evaluate import evaluate
 from charrnn.formats import FORMAT, upgrade
+from charrnn.modelconfig import ModelConfig
 from charrnn.modelfile import read_model
 from charrnn.registry import CELLS, CellEntry, takers
-from charrnn.session import read_request, resume
+from charrnn.request import read_request
+from charrnn.session import resume
 
 GOLDEN = Path(__file__).parent / "data" / "format-1"
 TEXT = GOLDEN / "reeds.txt"

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from charrnn.alphabet import Ids
 from charrnn.cells.contract import GatedCell
 from charrnn.cells.stack import StackRNN
-from charrnn.config import ModelConfig
 from charrnn.errors import UsageError
 from charrnn.gates import MOST_CHARACTERS, OPEN, SHUT, Saturation, measure_saturation
 from charrnn.model import CharModel, build_model
+from charrnn.modelconfig import ModelConfig
 from tests.arrangements import ARRANGEMENTS, configure
 
 ALPHABET, HIDDEN = 7, 5

@@ -11,10 +11,10 @@ from charrnn.alphabet import Ids
 from charrnn.cells.contract import Cell, State
 from charrnn.cells.pyramid import SlowLayer
 from charrnn.cells.stack import EMPTY, StackRNN
-from charrnn.config import ModelConfig
 from charrnn.errors import CheckpointError, CorpusError
 from charrnn.gradients import CONTEXT, count_places, measure_reach
 from charrnn.model import CharModel, build_model
+from charrnn.modelconfig import ModelConfig
 from tests.arrangements import configure
 
 ALPHABET, STEPS = 7, 6

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from charrnn.config import ModelConfig
 from charrnn.model import CharModel, build_model, count_parameters
+from charrnn.modelconfig import ModelConfig
 from tests.arrangements import ARRANGEMENTS, configure
 
 ALPHABET = 11

@@ -25,11 +25,12 @@ from charrnn.checkpoint import (
     read_header,
     write_checkpoint,
 )
-from charrnn.config import ModelConfig, SampleConfig
+from charrnn.config import SampleConfig
 from charrnn.errors import CheckpointError, UsageError
 from charrnn.evaluate import evaluate
 from charrnn.formats import FORMAT
 from charrnn.model import build_model
+from charrnn.modelconfig import ModelConfig
 from charrnn.modelfile import CorpusFacts, ModelFile, Scores, read_model
 from charrnn.sample import sample
 from tests.arrangements import ARRANGEMENTS, configure

@@ -17,7 +17,8 @@ from charrnn.errors import CharrnnError, CheckpointError, CorpusError, UsageErro
 from charrnn.events import Checkpoint, Evaluating, Evaluation, Event, Progress, Step
 from charrnn.modelfile import read_model
 from charrnn.recipe import default_steps
-from charrnn.session import Request, Session, begin, read_request, resume
+from charrnn.request import Request, read_request
+from charrnn.session import Session, begin, resume
 from charrnn.train import Trainer
 from tests.arrangements import ARRANGEMENTS, configure
 from tests.optimizers import OPTIMIZERS_HERE

@@ -11,12 +11,12 @@ import torch
 
 from charrnn.alphabet import Alphabet
 from charrnn.averaging import WeightAverage
-from charrnn.config import ModelConfig
 from charrnn.device import Compute
 from charrnn.errors import DivergedError
 from charrnn.evaluate import evaluate
 from charrnn.events import Checkpoint, Evaluating, Evaluation, Event, Step
 from charrnn.model import CharModel, build_model
+from charrnn.modelconfig import ModelConfig
 from charrnn.optimizer import build_optimizers
 from charrnn.schedule import Schedule
 from charrnn.streams import Shape, Streams

@@ -14,14 +14,16 @@ from pathlib import Path
 from charrnn.cli import interrupts, terminal
 from charrnn.cli.inputs import STDIN, gather, naming_copies, read_again, remember
 from charrnn.cli.progress import TrainingView
-from charrnn.config import ComputeConfig, ModelConfig, SampleConfig, SourceConfig, TrainConfig
+from charrnn.config import ComputeConfig, SampleConfig, SourceConfig, TrainConfig
 from charrnn.corpus import fit_corpus
 from charrnn.errors import CheckpointError, DivergedError
 from charrnn.events import Checkpoint, Evaluating, Evaluation, Step
 from charrnn.model import count_parameters
+from charrnn.modelconfig import ModelConfig
+from charrnn.request import Request, read_request
 from charrnn.run import RUNS, RunDirectory, find_run, mark_latest
 from charrnn.sample import opening, sample
-from charrnn.session import Request, Session, begin, read_request, resume
+from charrnn.session import Session, begin, resume
 from charrnn.sources import exists
 from charrnn.storage import copy_atomically, is_file, is_folder
 

@@ -15,8 +15,9 @@ from charrnn.device import prepare
 from charrnn.errors import CheckpointError, CorpusError
 from charrnn.model import CharModel
 from charrnn.modelfile import ModelFile, read_model
+from charrnn.request import read_request
 from charrnn.run import MODEL_SUFFIX, RunDirectory, find_model, is_run
-from charrnn.session import check_unchanged, read_request
+from charrnn.session import check_unchanged
 from charrnn.storage import is_file, is_folder
 
 

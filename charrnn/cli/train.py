@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from charrnn.cli.options import Debug, Encoding, Json, pick, with_settings
-from charrnn.config import ComputeConfig, ModelConfig, TrainConfig
+from charrnn.config import ComputeConfig, TrainConfig
 from charrnn.errors import UsageError
+from charrnn.modelconfig import ModelConfig
 
 _RUN = "Run"
 _FREE_ON_RESUME = frozenset(

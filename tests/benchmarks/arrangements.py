@@ -16,9 +16,9 @@ from typing import Any
 import torch
 
 from charrnn.cli.inputs import gather
-from charrnn.config import ModelConfig
 from charrnn.corpus import fit_corpus
 from charrnn.model import build_model, count_parameters
+from charrnn.modelconfig import ModelConfig
 from charrnn.settings import option_name
 from tests.benchmarks.measure import describe_machine, say
 from tests.benchmarks.train_and_score import train_and_score

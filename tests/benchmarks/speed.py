@@ -10,9 +10,10 @@ from torch import nn
 
 from charrnn.alphabet import Alphabet
 from charrnn.averaging import WeightAverage
-from charrnn.config import ModelConfig, SampleConfig, TrainConfig
+from charrnn.config import SampleConfig, TrainConfig
 from charrnn.device import Compute, choose_precision
 from charrnn.model import build_model
+from charrnn.modelconfig import ModelConfig
 from charrnn.optimizer import build_optimizers
 from charrnn.sample import TILE, opening, sample
 from charrnn.schedule import Schedule

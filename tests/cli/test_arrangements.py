@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from charrnn.cli.main import app
-from charrnn.config import ModelConfig
+from charrnn.modelconfig import ModelConfig
 from charrnn.registry import CELLS
-from charrnn.session import read_request
+from charrnn.request import read_request
 from charrnn.settings import option_name
 from tests.optimizers import OPTIMIZERS_HERE
 

@@ -8,10 +8,10 @@ import torch
 
 from charrnn.alphabet import Alphabet
 from charrnn.checkpoint import write_checkpoint
-from charrnn.config import ModelConfig
 from charrnn.formal import FormalScore, solve
 from charrnn.languages import LANGUAGES
 from charrnn.model import CharModel, build_model
+from charrnn.modelconfig import ModelConfig
 from charrnn.modelfile import CorpusFacts, ModelFile
 from tests.cli.program import charrnn, explain
 

@@ -12,10 +12,10 @@ from torch import nn
 
 from charrnn.alphabet import Alphabet
 from charrnn.checkpoint import write_checkpoint
-from charrnn.config import ModelConfig
 from charrnn.gates import Saturation, measure_saturation
 from charrnn.gradients import CONTEXT, Reach, measure_reach
 from charrnn.model import build_model
+from charrnn.modelconfig import ModelConfig
 from charrnn.modelfile import CorpusFacts, ModelFile, read_model
 from tests.cli.forked import forked
 from tests.cli.program import charrnn, explain

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from charrnn.cli.main import app
-from charrnn.config import ComputeConfig, ModelConfig, TrainConfig
+from charrnn.config import ComputeConfig, TrainConfig
+from charrnn.modelconfig import ModelConfig
 from charrnn.settings import Config, option_name
 from tests.cli.program import charrnn, explain
 
@@ -107,17 +108,17 @@ def test_all_settings_that_a_resumed_run_refuses_are_named_at_once(
 
 CONTRADICTIONS = [
     ("--cell gru --forget-bias 1", "--forget-bias belongs to --cell lstm; gru has no such thing"),
-    ("--activation relu", "--activation belongs to --cell rnn or stack; lstm"),
-    ("--cell rnn --stack-noop", "--stack-noop belongs to --cell stack; rnn"),
+    ("--activation relu", "--activation belongs to --cell rnn or stack or list; lstm"),
+    ("--cell rnn --stack-noop", "--stack-noop belongs to --cell stack or list; rnn"),
     ("--init identity", "--init identity sets the one recurrent matrix of a plain network; lstm"),
     ("--pyramid 2", "--layers must be at least 3"),
     ("--pyramid 1 --connect residual", "so the head must read the sum of all layers"),
     ("--layers 1 --connect sum", "--connect sum joins layers, and --layers is 1"),
     ("--clip 1 --clip-value 1", "--clip and --clip-value both bound the gradient"),
     ("--steps 5 --minutes 1", "--steps and --minutes both set the length"),
-    ("--pyramid 1 --window 1", "a window is 1 long: give a longer --window"),
+    ("--pyramid 1 --window 1", "windows of 1 characters"),
     ("--optimizer lion", "it must be one of adamw, adam, rmsprop, sgd, adagrad, muon"),
-    ("--cell stack --stack-depth 1", "--stack-depth is 1; it must be from 2 to"),
+    ("--cell stack --stack-depth 1", "--stack-depth is 1; it must be from 3 to"),
 ]
 
 

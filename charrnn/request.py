@@ -1,0 +1,57 @@
+"""What a training run is asked to do, and how its checkpoint tells of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charrnn.checkpoint import TRAINING, read_header
+from charrnn.config import ComputeConfig, SourceConfig, TrainConfig
+from charrnn.errors import CheckpointError, UsageError
+from charrnn.modelconfig import ModelConfig
+from charrnn.modelfile import CorpusFacts, read_description
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything a run was asked to do; with the corpus it determines the result."""
+
+    source: SourceConfig
+    model: ModelConfig
+    train: TrainConfig
+    compute: ComputeConfig
+
+
+def read_request(path: Path) -> tuple[Request, CorpusFacts]:
+    """What the run saved at ``path`` was asked to do, without reading its tensors.
+
+    Raises:
+        CheckpointError: not a sound training checkpoint.
+    """
+    kind, header = read_header(path)
+    return parse_request(path, kind, header)
+
+
+def parse_request(path: Path, kind: str, header: dict[str, Any]) -> tuple[Request, CorpusFacts]:
+    """What the run with that kind of checkpoint and that header was asked to do.
+
+    Raises:
+        CheckpointError: not a sound training checkpoint; names ``path``.
+    """
+    if kind != TRAINING:
+        raise CheckpointError(
+            f"{path}: holds a model to use, not a run to go on with; "
+            "resume from the run directory's last.safetensors"
+        )
+    model, _, facts = read_description(path, header)
+    try:
+        request = Request(
+            source=SourceConfig.from_dict(header.get("source")),
+            model=model,
+            train=TrainConfig.from_dict(header.get("train")),
+            compute=ComputeConfig.from_dict(header.get("compute")),
+        )
+    except (UsageError, ValueError) as problem:
+        raise CheckpointError(f"{path}: its settings are not sound: {problem}") from problem
+    return request, facts
