@@ -38,7 +38,7 @@ PLACES = 64
 CONTEXT = 100
 """Characters read before those that are looked at, so that the state is one the model comes to."""
 
-_MOST = 1 << 24
+_MOST = 1 << 22
 """Numbers in the states that are held at once; the graph of so many fits into memory."""
 
 

@@ -1,9 +1,10 @@
 """Every cell and arrangement at the same size, after reading the same number of characters.
 
-``python -m tests.benchmarks.arrangements TEXT`` trains each through the program itself, one after
-another, and prints a table: held-out nats per character (scored exactly, in one stream), characters
-per second of training, parameters. The hidden size is what comes nearest to PARAMETERS; all
-compute in float32, since torch has a bfloat16 layer for the plain LSTM alone.
+``python -m tests.benchmarks.arrangements TEXT`` trains each through the program itself, and then
+times training steps of all of them, interleaved. It prints a table: held-out nats per character at
+the end of the training, characters per second of training (the median of ROUNDS), parameters. The
+hidden size is what comes nearest to PARAMETERS. All compute in float32, since torch has a bfloat16
+layer for the plain LSTM alone.
 """
 
 from __future__ import annotations
@@ -16,33 +17,34 @@ from typing import Any
 import torch
 
 from charrnn.cli.inputs import gather
+from charrnn.config import TrainConfig
 from charrnn.corpus import fit_corpus
 from charrnn.model import build_model, count_parameters
 from charrnn.modelconfig import ModelConfig
 from charrnn.settings import option_name
-from tests.benchmarks.measure import describe_machine, say
-from tests.benchmarks.train_and_score import train_and_score
+from charrnn.streams import Shape
+from tests.benchmarks.measure import describe_machine, interleave, say
+from tests.benchmarks.speed import training_steps
+from tests.benchmarks.train_and_score import charrnn
 
 PARAMETERS = 500_000
 EPOCHS = 1
 EMBEDDING = 64
-COMMON = ("--epochs", str(EPOCHS), "--precision", "fp32")
+COMMON = ("--epochs", str(EPOCHS), "--precision", "fp32", "--evaluations", "1", "--threads", "1")
+SHAPE = Shape(TrainConfig.batch, TrainConfig.window)
 _HIDDEN_STEP = 4
+_MOST_HIDDEN = 1024
 
 LSTM, GRU, RNN, STACK, LIST = ({"cell": cell} for cell in ("lstm", "gru", "rnn", "stack", "list"))
 ROWS: dict[str, dict[str, Any]] = {
     "rnn, tanh": RNN,
-    "rnn, relu": {**RNN, "activation": "relu"},
     "rnn, relu, half the identity": {**RNN, "activation": "relu", "init": "identity"},
-    "rnn, tanh, orthogonal": {**RNN, "init": "orthogonal"},
     "rnn, sigmoid": {**RNN, "activation": "sigmoid"},
     "gru, reset after": GRU,
     "gru, reset before": {**GRU, "gru_reset": "before"},
     "lstm": LSTM,
     "lstm, coupled": {**LSTM, "lstm_gates": "coupled"},
     "lstm, capped": {**LSTM, "lstm_gates": "capped"},
-    "lstm, forget bias 0": {**LSTM, "forget_bias": 0.0},
-    "lstm, orthogonal": {**LSTM, "init": "orthogonal"},
     "lstm, no norm": {**LSTM, "norm": "none"},
     "lstm, batch norm": {**LSTM, "norm": "batch"},
     "lstm, 1 layer": {**LSTM, "layers": 1},
@@ -56,21 +58,26 @@ ROWS: dict[str, dict[str, Any]] = {
     "rnn, 3 layers": {**RNN, "layers": 3},
     "rnn, 3 layers, pyramid 2": {**RNN, "layers": 3, "pyramid": 2},
     "stack, 1 layer": {**STACK, "layers": 1},
-    "stack, 1 layer, no-op": {**STACK, "layers": 1, "stack_noop": True},
     "stack, 1 layer, nothing else": {**STACK, "layers": 1, "stack_only": True},
     "list, 1 layer": {**LIST, "layers": 1},
 }
 
 
-def fit_hidden(settings: dict[str, Any], alphabet_size: int) -> int:
-    """The hidden size whose network comes nearest to PARAMETERS."""
+def fit_size(settings: dict[str, Any], alphabet_size: int) -> ModelConfig:
+    """The network with these settings whose hidden size brings it nearest to PARAMETERS."""
+    return min(
+        (
+            ModelConfig(**settings, hidden=hidden, embedding=EMBEDDING)
+            for hidden in range(_HIDDEN_STEP, _MOST_HIDDEN, _HIDDEN_STEP)
+        ),
+        key=lambda config: abs(count(config, alphabet_size) - PARAMETERS),
+    )
 
-    def distance(hidden: int) -> int:
-        config = ModelConfig(**settings, hidden=hidden, embedding=EMBEDDING)
-        with torch.device("meta"):
-            return abs(count_parameters(build_model(config, alphabet_size)) - PARAMETERS)
 
-    return min(range(_HIDDEN_STEP, 1024, _HIDDEN_STEP), key=distance)
+def count(config: ModelConfig, alphabet_size: int) -> int:
+    """The network's parameters."""
+    with torch.device("meta"):
+        return count_parameters(build_model(config, alphabet_size))
 
 
 def as_options(settings: dict[str, Any]) -> list[str]:
@@ -82,21 +89,32 @@ def as_options(settings: dict[str, Any]) -> list[str]:
     ]
 
 
+def train(text: Path, config: ModelConfig, settings: dict[str, Any]) -> float:
+    """Train a network; its held-out nats per character."""
+    size = {"hidden": config.hidden, "embedding": config.embedding}
+    with TemporaryDirectory() as folder:
+        options = [*as_options({**settings, **size}), *COMMON]
+        found = charrnn(folder, "train", str(text.resolve()), "--run", "run", *options)
+        loss: float = found["valid_nats_per_char"]
+        return loss
+
+
 def main(text: Path, chosen: list[str]) -> None:
     """Print the table, or the rows whose name is among those chosen."""
+    rows = {name: settings for name, settings in ROWS.items() if not chosen or name in chosen}
     alphabet_size = len(fit_corpus([text]).alphabet)
+    configs = {name: fit_size(settings, alphabet_size) for name, settings in rows.items()}
+    losses = {name: train(text, configs[name], settings) for name, settings in rows.items()}
+    rates = interleave(
+        {name: training_steps(config, SHAPE, 1, "fp32") for name, config in configs.items()}
+    )
     say(f"{text.name}, {EPOCHS} epochs, about {PARAMETERS:,} parameters; {describe_machine()}\n")
     say("| | layers x hidden | parameters | held out, nats per character | characters/s |")
     say("|---|---|---|---|---|")
-    for name, settings in ROWS.items():
-        if chosen and name not in chosen:
-            continue
-        hidden = fit_hidden(settings, alphabet_size)
-        size = {"layers": ModelConfig.layers, **settings, "hidden": hidden, "embedding": EMBEDDING}
-        found = train_and_score(text, *as_options(size), *COMMON)
+    for name, config in configs.items():
         say(
-            f"| {name} | {size['layers']} x {hidden} | {found['parameters']:,} "
-            f"| {found['nats_per_char']:.4f} | {found['chars_per_second']:,.0f} |"
+            f"| {name} | {config.layers} x {config.hidden} | {count(config, alphabet_size):,} "
+            f"| {losses[name]:.4f} | {rates[name].median:,.0f} |"
         )
 
 

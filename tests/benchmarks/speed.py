@@ -36,11 +36,11 @@ class PlainLSTM(nn.Module):
         self.head = nn.Linear(hidden, CHARACTERS)
 
 
-def _charrnn_steps(
-    cell: str, layers: int, hidden: int, shape: Shape, steps: int
+def training_steps(
+    config: ModelConfig, shape: Shape, steps: int, precision: str = "auto"
 ) -> Callable[[], int]:
+    """Some training steps of a network on random characters, to be run again and again."""
     ids = np.random.default_rng(0).integers(CHARACTERS, size=1_000_000).astype(np.uint8)
-    config = ModelConfig(cell=cell, layers=layers, hidden=hidden, embedding=hidden)
     train = TrainConfig()
     model = build_model(config, CHARACTERS)
     trainer = Trainer(
@@ -50,7 +50,7 @@ def _charrnn_steps(
         Streams(ids, shape, seed=1),
         ids[:0],
         Schedule(train.learning_rate, train.warmup, None),
-        Compute(CPU, choose_precision("auto", CPU, fused=config.lstm_gates == "separate")),
+        Compute(CPU, choose_precision(precision, CPU, fused=config.lstm_gates == "separate")),
         seconds=None,
         clip=train.clip,
         clip_value=train.clip_value,
@@ -89,7 +89,9 @@ def _plain_steps(layers: int, hidden: int, shape: Shape, steps: int) -> Callable
 def training(layers: int, hidden: int, shape: Shape, steps: int) -> dict[str, Rate]:
     """One training step all included, charrnn's cells beside torch.nn.LSTM in float32."""
     contenders = {
-        f"charrnn {cell}": _charrnn_steps(cell, layers, hidden, shape, steps)
+        f"charrnn {cell}": training_steps(
+            ModelConfig(cell=cell, layers=layers, hidden=hidden, embedding=hidden), shape, steps
+        )
         for cell in ("lstm", "gru", "rnn")
     }
     return interleave({**contenders, "torch.nn.LSTM": _plain_steps(layers, hidden, shape, steps)})
