@@ -46,6 +46,7 @@ class DivergedError(CharrnnError):
     """A loss or gradient that is not finite."""
 
     exit_code = 5
+    remedy_at_start = "Nothing was learnt before, so it began too large: try a smaller --init-gain."
     remedy = "Try a smaller --learning-rate, or a tighter bound on the gradient: --clip."
 
 

@@ -14,7 +14,6 @@ Mikolov & Bengio 2013, "On the difficulty of training recurrent neural networks"
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,14 +75,19 @@ def measure_reach(
     span = _span(steps)
     if len(ids) < span:
         raise CorpusError(
-            f"a text of {len(ids):,} characters is too short to look {steps} back: it takes "
-            f"{span}. Give a longer text or fewer --steps."
+            f"a text of {len(ids):,} characters is too short to look {steps:,} back: it takes "
+            f"{span:,}, {CONTEXT} to read before included. Give a longer text or fewer --steps."
         )
     starts = np.linspace(0, len(ids) - span, count_places(len(ids), steps, places)).astype(np.int64)
     model = copy.deepcopy(model).double()
     size = sum(part.numel() for state in model.initial_states(1) for part in state)
-    groups = np.array_split(starts, min(len(starts), math.ceil(len(starts) * steps * size / _MOST)))
-    sums = [_sum_norms(model, _windows(ids, some, span)) for some in groups]
+    rows = max(_MOST // (steps * size), 1)
+    period = min(max(cell.period for cell in model.layers()), len(starts))
+    sums = [
+        _sum_norms(model, _windows(ids, in_phase[begin : begin + rows], span), phase)
+        for phase, in_phase in enumerate(starts[first::period] for first in range(period))
+        for begin in range(0, len(in_phase), rows)
+    ]
     norms = np.sum(sums, axis=0) / len(starts)
     names = [(layer, part) for layer, cell in enumerate(model.layers(), 1) for part in cell.parts]
     return [
@@ -107,11 +111,13 @@ def _windows(ids: Ids, starts: NDArray[np.int64], span: int) -> Tensor:
     return torch.from_numpy(ids[np.arange(span)[:, None] + starts].astype(np.int64))
 
 
-def _sum_norms(model: CharModel, windows: Tensor) -> NDArray[np.float64]:
-    """The norms for each part of each layer's state and each k, summed over windows (span, B)."""
-    windows = windows.to(model.head.weight.device)
+def _sum_norms(model: CharModel, windows: Tensor, phase: int) -> NDArray[np.float64]:
+    """The norms for each part of each layer's state and each k, summed over windows (span, B).
+
+    The phase shortens what is read before, so that slow layers are met at every point of a step.
+    """
     with torch.no_grad():
-        _, states = model(windows[:CONTEXT], model.initial_states(windows.shape[1]))
+        _, states = model(windows[phase:CONTEXT], model.initial_states(windows.shape[1]))
     seen = _backpropagate(model, windows[CONTEXT:], detach_states(states))
     return np.array(
         [

@@ -191,7 +191,7 @@ class Trainer:
             raise DivergedError(
                 f"at step {p.step + 1:,} the loss is {nats:.4g}, its gradient's norm {norm:.4g}: "
                 "training has diverged.\nThe weights were not touched by it. "
-                f"{DivergedError.remedy}"
+                f"{DivergedError.remedy if p.step else DivergedError.remedy_at_start}"
             )
         rate = self.schedule.learning_rate(p.step)
         for optimizer in self.optimizers:

@@ -1,5 +1,6 @@
 """How far a gradient reaches back, against losses of states that are moved a little by hand."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -241,3 +242,23 @@ def test_norms_do_not_depend_on_whether_the_weights_want_a_gradient(arrangement:
     model.requires_grad_(True)
     for one, other in zip(without, measure_reach(model, ids, STEPS), strict=True):
         assert one.norms == pytest.approx(other.norms, rel=1e-12)
+
+
+def test_float32_weights_give_the_curve_of_float64_however_small_it_gets() -> None:
+    model, ids = arrange("rnn"), random_ids(CONTEXT + 90)
+    single = copy.deepcopy(model).float()
+    double = copy.deepcopy(single).double()
+    curves = zip(measure_reach(single, ids, 80), measure_reach(double, ids, 80), strict=True)
+    for one, other in curves:
+        assert one.norms == pytest.approx(other.norms, rel=1e-12, abs=0)
+        assert 0 < one.norms[-1] < 1e-10
+
+
+def test_a_pyramid_is_met_at_every_point_of_its_steps() -> None:
+    model, ids = arrange("pyramid of lstm"), random_ids(CONTEXT + 300)
+    first = [reach.norms[0] for reach in measure_reach(model, ids, 20, places=64)]
+    for steps in (21, 22, 23):
+        again = [reach.norms[0] for reach in measure_reach(model, ids, steps, places=64)]
+        assert again == pytest.approx(first, rel=0.3)
+    for reach in measure_reach(model, ids, 20, places=64):
+        assert min(reach.norms[1:8]) > 0

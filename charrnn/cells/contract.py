@@ -44,6 +44,11 @@ class Cell(nn.Module, ABC):
         return ("h",)
 
     @property
+    def period(self) -> int:
+        """Characters for one step of the cell: 1, unless it runs at a pace of its own."""
+        return 1
+
+    @property
     def core(self) -> Cell:
         """The cell that does the work: this one, unless it runs another at a pace of its own."""
         return self

@@ -38,6 +38,10 @@ class SlowLayer(Cell):
         self.stride = stride
 
     @property
+    def period(self) -> int:
+        return self.stride
+
+    @property
     def core(self) -> Cell:
         return self.cell
 

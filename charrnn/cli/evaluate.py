@@ -57,6 +57,10 @@ def evaluate(
             f"--formal makes up the sequences it tries, so {', '.join(texts)} cannot be scored "
             "with it.\nLeave out the text or --formal."
         )
+    if language and (encoding, unknown) != ("utf-8", "error"):
+        raise UsageError(
+            "--formal reads no text, so --encoding and --unknown have nothing to say there"
+        )
     path = find_model(model)
     prepare(threads)
     loaded = read_model(path).rounding(stack_round)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from charrnn.gates import Saturation
     from charrnn.gradients import Reach
 
-_SHOWN_STEPS = (0, 1, 2, 5, 10, 20, 30, 50, 70, 100)
+_SHOWN_STEPS = (0, 1, 2, 5, 10, 20, 30, 50, 70, 100, 200, 500, 1000, 2000, 5000)
 _MOSTLY = 0.9
 
 app = typer.Typer(no_args_is_help=True, help="Look inside a model while it reads a text.")

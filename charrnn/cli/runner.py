@@ -121,6 +121,8 @@ def resume_training(
         session = resume(run.last, corpus, replace(request, source=source, compute=compute))
         run.forget_after(session.trainer.progress.evaluated_step)
         if session.trainer.finished:
+            # Where the text is now is worth keeping even so.
+            run.save_last(session.checkpoint())
             terminal.note(f"{run.path}: the run is complete; there is nothing left to train")
         _train(session, run, stop, options)
 
@@ -168,6 +170,8 @@ def _train(
         with TrainingView(trainer.progress.step, trainer.progress.total) as view:
             _follow(session, run, view, stop, options)
     except DivergedError as problem:
+        if not trainer.progress.step:
+            raise
         raise DivergedError(f"{problem}\nThe last good checkpoint is {run.last}.") from None
     except interrupts.Interrupted as signal:
         signal.saved = True

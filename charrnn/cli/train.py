@@ -26,9 +26,9 @@ def train(
         list[str] | None,
         typer.Argument(
             metavar="TEXT",
-            help="Text files, folders, - for standard input, or a corpus by name (tales). "
-            "With --resume: the run to go on with (left out: the latest), then its texts if they "
-            "are elsewhere now.",
+            help="Text files, folders, - for standard input, or a corpus by name: tales, or a "
+            "formal language such as anbn. With --resume: the run to go on with (left out: the "
+            "latest), then its texts if they are elsewhere now.",
             show_default=False,
         ),
     ] = None,
@@ -38,7 +38,7 @@ def train(
         bool, typer.Option("--bytes", help="Take every byte as a symbol; any file will do.")
     ] = False,
     run: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="Run directory. Left out: runs/NAME of the corpus.", rich_help_panel=_RUN
         ),
@@ -69,13 +69,18 @@ def train(
     charrnn train poems/ --minutes 3 --hidden 256 --dropout 0.2
     charrnn train --resume
     """
+    if run == "":
+        raise UsageError("--run is empty; name a folder, or leave it out")
+    run_path = Path(run) if run else None
+    if as_bytes and _is_given(ctx, "encoding"):
+        raise UsageError("--bytes takes bytes as they are and --encoding reads them; give one")
     if resume:
         _refuse_new_settings(ctx, overwrite)
         from charrnn.cli.runner import RunnerOptions, resume_training
 
         chosen_device = settings["device"] if _is_given(ctx, "device") else None
         options = RunnerOptions(save_every, show_samples, as_json)
-        resume_training(sources or [], run, chosen_device, settings["threads"], options)
+        resume_training(sources or [], run_path, chosen_device, settings["threads"], options)
         return
     if not sources:
         raise UsageError(
@@ -88,7 +93,7 @@ def train(
 
     begin_training(
         sources,
-        run,
+        run_path,
         model,
         train,
         compute,

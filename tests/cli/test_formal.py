@@ -81,6 +81,7 @@ def test_figures_for_people_are_the_same(folder: Path, expected: FormalScore) ->
         (("--formal", "klingon"), 2, "anbn, anbncn, anbncndn, anb2n, anbmcnm, memory, addition"),
         (("text.txt", "--formal", "anbn"), 2, "text.txt cannot be scored with it"),
         (("anbn", "--formal", "anbn"), 2, "anbn cannot be scored with it"),
+        (("--formal", "anbn", "--unknown", "skip"), 2, "--formal reads no text"),
         (("--formal", "anbncn"), 3, "'c' (U+0063) belongs to anbncn"),
     ],
 )

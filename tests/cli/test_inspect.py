@@ -136,7 +136,7 @@ def plain(tmp_path: Path) -> Path:
 
 
 def test_norms_beyond_all_numbers_are_null_in_the_json(plain: Path) -> None:
-    steps = 200
+    steps = 1100
     (plain / "text.txt").write_text("a" + "b" * (CONTEXT + steps + 1))
     arguments = ("inspect", "gradients", "model.safetensors", "text.txt", "--steps", str(steps))
     result = forked(*arguments, "--json", cwd=plain)

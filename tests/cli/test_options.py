@@ -119,6 +119,11 @@ CONTRADICTIONS = [
     ("--pyramid 1 --window 1", "windows of 1 characters"),
     ("--optimizer lion", "it must be one of adamw, adam, rmsprop, sgd, adagrad, muon"),
     ("--cell stack --stack-depth 1", "--stack-depth is 1; it must be from 3 to"),
+    ("--cell list --stacks 1024 --stack-depth 65536", "at most 2,097,152 are allowed"),
+    ("--cell stack --stack-only --init orthogonal", "which --stack-only leaves out"),
+    ("--norm batch --window 1 --batch 1", "--norm batch takes the mean of several characters"),
+    ("--bytes --encoding latin-1", "--bytes takes bytes as they are"),
+    ("--run=", "--run is empty"),
 ]
 
 

@@ -355,3 +355,26 @@ def test_the_bundled_tales_train_from_anywhere(tmp_path: Path) -> None:
     assert result.returncode == 0, explain(result)
     assert (tmp_path / "runs/tales/best.safetensors").is_file()
     assert charrnn("eval", cwd=tmp_path).returncode == 0
+
+
+def test_where_the_text_of_a_complete_run_is_now_is_remembered(tmp_path: Path) -> None:
+    text = tmp_path / "herons.txt"
+    text.write_text("the heron stood in the ford and counted what went by; " * 30)
+    trained = charrnn("train", text, *SMALL, "--steps", "3", "--run", "r", cwd=tmp_path)
+    assert trained.returncode == 0, explain(trained)
+    text.rename(tmp_path / "moved.txt")
+    assert charrnn("eval", "r", cwd=tmp_path).returncode == 3
+    told = charrnn("train", "--resume", "r", "moved.txt", cwd=tmp_path)
+    assert told.returncode == 0, explain(told)
+    assert charrnn("eval", "r", cwd=tmp_path).returncode == 0
+
+
+def test_what_diverges_at_its_first_step_is_told_to_begin_smaller(tmp_path: Path) -> None:
+    text = tmp_path / "herons.txt"
+    text.write_text("the heron stood in the ford and counted what went by; " * 30)
+    settings = ("--cell", "rnn", "--activation", "relu", "--init", "identity", "--init-gain", "100")
+    result = charrnn("train", text, *SMALL, *settings, "--window", "64", cwd=tmp_path)
+    assert result.returncode == 5, explain(result)
+    said = result.stderr.decode()
+    assert "--init-gain" in said
+    assert "last good checkpoint" not in said
