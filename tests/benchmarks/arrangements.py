@@ -9,7 +9,9 @@ layer for the plain LSTM alone.
 
 from __future__ import annotations
 
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -104,7 +106,9 @@ def main(text: Path, chosen: list[str]) -> None:
     rows = {name: settings for name, settings in ROWS.items() if not chosen or name in chosen}
     alphabet_size = len(fit_corpus([text]).alphabet)
     configs = {name: fit_size(settings, alphabet_size) for name, settings in rows.items()}
-    losses = {name: train(text, configs[name], settings) for name, settings in rows.items()}
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        found = workers.map(lambda name: train(text, configs[name], rows[name]), rows)
+        losses = dict(zip(rows, found, strict=True))
     rates = interleave(
         {name: training_steps(config, SHAPE, 1, "fp32") for name, config in configs.items()}
     )
