@@ -29,10 +29,10 @@ class OptimizerDefaults(NamedTuple):
 OPTIMIZERS = {
     "adamw": OptimizerDefaults(6e-3, 0.01),
     "adam": OptimizerDefaults(6e-3, 0.0),
-    "rmsprop": OptimizerDefaults(2e-3, 0.0),
+    "rmsprop": OptimizerDefaults(4e-3, 0.0),
     "sgd": OptimizerDefaults(0.3, 0.0),
-    "adagrad": OptimizerDefaults(3e-2, 0.0),
-    "muon": OptimizerDefaults(6e-3, 0.01),
+    "adagrad": OptimizerDefaults(1e-1, 0.0),
+    "muon": OptimizerDefaults(1.2e-2, 0.01),
 }
 
 
