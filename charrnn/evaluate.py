@@ -124,7 +124,8 @@ def score(model: CharModel, ids: Ids, streams: int = 1) -> Iterator[Tensor]:
         ids: the text, shape (N,), N >= 1.
         streams: 1 carries one state from the first character to the last, and yields the
             characters in order. More run side by side, each after reading the CONTEXT characters
-            before its own: faster on short layers, and the same to about five digits.
+            before its own: faster on short layers, and the same to about five digits where what
+            was read fades; a stack, a list or rectifiers may remember more.
 
     Yields:
         Nats, float64, (T, streams).
