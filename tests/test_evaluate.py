@@ -67,8 +67,8 @@ def test_one_stream_yields_the_characters_in_order() -> None:
     torch.testing.assert_close(in_order[:2999], shorter, rtol=0, atol=1e-6)
 
 
-# A stack, a list, and rectifiers that start from the identity, may remember what lies further back than
-# what the streams read before their own part.
+# A stack, a list, and rectifiers that start from the identity, may remember what lies further back
+# than what the streams read before their own part.
 LASTING = ("stack", "list", "rnn, relu")
 FADING = [name for name in ARRANGEMENTS if not name.startswith(LASTING)]
 
