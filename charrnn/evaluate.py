@@ -163,8 +163,8 @@ def streams_for(characters: int) -> int:
     return max(1, min(_MOST_STREAMS, characters // (4 * CONTEXT)))
 
 
-def _take(ids: Ids, positions: NDArray[np.int64]) -> Tensor:
-    """The ids at some positions, int64, in the positions' shape."""
+def take(ids: Ids, positions: NDArray[np.int64]) -> Tensor:
+    """The ids (N,) at some positions, as an int64 tensor of the positions' shape."""
     return torch.from_numpy(ids[positions].astype(np.int64))
 
 
@@ -178,7 +178,7 @@ def _read_context(
     context = min(CONTEXT, int(starts[1]))
     before = np.arange(-context, 0)[:, None] + starts[1:]
     with torch.inference_mode():
-        _, warmed = model(_take(ids, before).to(device), model.initial_states(len(starts) - 1))
+        _, warmed = model(take(ids, before).to(device), model.initial_states(len(starts) - 1))
     return tuple(
         tuple(torch.cat((fresh[:1], warm)) for fresh, warm in zip(new, old, strict=True))
         for new, old in zip(states, warmed, strict=True)
@@ -191,7 +191,7 @@ def _score_block(
     """Nats of what follows each position (T, B), in float64, and the states after them."""
     device = model.head.weight.device
     with torch.inference_mode():
-        logits, states_after = model(_take(ids, positions).to(device), states)
-        targets = _take(ids, positions + 1)
+        logits, states_after = model(take(ids, positions).to(device), states)
+        targets = take(ids, positions + 1)
         likelihoods = logits.cpu().double().log_softmax(-1)
         return -likelihoods.gather(-1, targets[..., None])[..., 0], states_after

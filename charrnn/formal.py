@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from charrnn.alphabet import Alphabet, name_of
-from charrnn.cells.contract import select_states
+from charrnn.cells.contract import count_numbers, select_states
 from charrnn.errors import CheckpointError, UnknownCharacterError
 from charrnn.evaluate import NOT_FINITE
 from charrnn.languages import Language, generate
@@ -176,7 +176,7 @@ def _prepare(alphabet: Alphabet, language: Language, most_size: int) -> _Trials:
 
 def _predict(model: CharModel, ids: Tensor, lead_in: Tensor) -> tuple[Tensor, Tensor]:
     """What :func:`_predict_rows` finds, for as many texts at once as memory is meant for."""
-    size = sum(part.numel() for state in model.initial_states(1) for part in state)
+    size = count_numbers(model.initial_states(1))
     rows = max(_STATES_AT_ONCE // max(size, 1), 1)
     parts = [_predict_rows(model, some, lead_in) for some in torch.split(ids, rows, dim=1)]
     likeliest, nats = zip(*parts, strict=True)

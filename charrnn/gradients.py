@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from charrnn.alphabet import Ids
-from charrnn.cells.contract import State, detach_states
+from charrnn.cells.contract import State, count_numbers, detach_states
 from charrnn.errors import CheckpointError, CorpusError
-from charrnn.evaluate import NOT_FINITE
+from charrnn.evaluate import NOT_FINITE, take
 from charrnn.model import CharModel
 
 STEPS = 100
@@ -80,7 +80,7 @@ def measure_reach(
         )
     starts = np.linspace(0, len(ids) - span, count_places(len(ids), steps, places)).astype(np.int64)
     model = copy.deepcopy(model).double()
-    size = sum(part.numel() for state in model.initial_states(1) for part in state)
+    size = count_numbers(model.initial_states(1))
     rows = max(_MOST // (steps * size), 1)
     period = min(max(cell.period for cell in model.layers()), len(starts))
     sums = [
@@ -108,7 +108,7 @@ def _span(steps: int) -> int:
 
 def _windows(ids: Ids, starts: NDArray[np.int64], span: int) -> Tensor:
     """The text from each start on, int64, (span, B)."""
-    return torch.from_numpy(ids[np.arange(span)[:, None] + starts].astype(np.int64))
+    return take(ids, np.arange(span)[:, None] + starts)
 
 
 def _sum_norms(model: CharModel, windows: Tensor, phase: int) -> NDArray[np.float64]:

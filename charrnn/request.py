@@ -8,7 +8,8 @@ from typing import Any
 
 from charrnn.checkpoint import TRAINING, read_header
 from charrnn.config import ComputeConfig, SourceConfig, TrainConfig
-from charrnn.errors import CheckpointError, UsageError
+from charrnn.corpus import Corpus
+from charrnn.errors import CheckpointError, CorpusError, UsageError
 from charrnn.modelconfig import ModelConfig
 from charrnn.modelfile import CorpusFacts, read_description
 
@@ -55,3 +56,13 @@ def parse_request(path: Path, kind: str, header: dict[str, Any]) -> tuple[Reques
     except (UsageError, ValueError) as problem:
         raise CheckpointError(f"{path}: its settings are not sound: {problem}") from problem
     return request, facts
+
+
+def check_unchanged(corpus: Corpus, facts: CorpusFacts) -> None:
+    """Raise CorpusError unless the corpus is, byte for byte, the one that the facts describe."""
+    if corpus.digest != facts.digest:
+        raise CorpusError(
+            f"{facts.name}: the text has changed since the run began (then {facts.characters:,} "
+            f"characters, SHA-256 {facts.digest[:12]}; now {len(corpus):,} and "
+            f"{corpus.digest[:12]}).\nBring the old text back, or begin a new run: --run DIR."
+        )

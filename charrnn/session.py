@@ -23,7 +23,7 @@ from charrnn.checkpoint import (
 from charrnn.config import LENGTHS, ComputeConfig
 from charrnn.corpus import Corpus
 from charrnn.device import Compute, choose_device, choose_precision, prepare
-from charrnn.errors import CheckpointError, CorpusError, DivergedError, UsageError
+from charrnn.errors import CheckpointError, DivergedError, UsageError
 from charrnn.events import Evaluation, Progress
 from charrnn.model import build_model
 from charrnn.modelconfig import ModelConfig
@@ -38,7 +38,7 @@ from charrnn.modelfile import (
 )
 from charrnn.optimizer import build_optimizers
 from charrnn.recipe import default_steps
-from charrnn.request import Request, parse_request
+from charrnn.request import Request, check_unchanged, parse_request
 from charrnn.schedule import Schedule
 from charrnn.streams import Shape, Streams, fit_shape
 from charrnn.train import MOST_HELD_OUT, Trainer
@@ -231,13 +231,3 @@ def _finite_arrays(tensors: Mapping[str, Tensor]) -> Arrays:
                 f"{DivergedError.remedy}"
             )
     return arrays
-
-
-def check_unchanged(corpus: Corpus, facts: CorpusFacts) -> None:
-    """Raise CorpusError unless the corpus is, byte for byte, the one that the facts describe."""
-    if corpus.digest != facts.digest:
-        raise CorpusError(
-            f"{facts.name}: the text has changed since the run began (then {facts.characters:,} "
-            f"characters, SHA-256 {facts.digest[:12]}; now {len(corpus):,} and "
-            f"{corpus.digest[:12]}).\nBring the old text back, or begin a new run: --run DIR."
-        )

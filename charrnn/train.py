@@ -271,7 +271,6 @@ class Trainer:
         if len(self.held_out):
             characters = len(self.held_out)
             tally = Tally(self.held_out, self.model.head.out_features)
-            self.average.model.eval()
             for nats in score(self.average.model, self.held_out, streams_for(characters)):
                 tally.add(nats)
                 yield Evaluating(tally.characters, characters)

@@ -9,6 +9,7 @@ from charrnn.cells.pyramid import SlowLayer
 from charrnn.model import build_cell
 from charrnn.modelconfig import ModelConfig
 from charrnn.registry import CELLS
+from charrnn.settings import option_name
 
 VARIANTS: dict[str, dict[str, Any]] = {
     **{cell: {} for cell in CELLS},
@@ -49,6 +50,15 @@ ARRANGEMENTS: dict[str, dict[str, Any]] = {
 def configure(arrangement: str, **settings: Any) -> ModelConfig:
     """The arrangement's configuration; its own settings come before those given."""
     return ModelConfig(**{**settings, **ARRANGEMENTS[arrangement]})
+
+
+def as_options(settings: dict[str, Any]) -> list[str]:
+    """Settings as the command line takes them."""
+    return [
+        word
+        for name, value in settings.items()
+        for word in ((option_name(name),) if value is True else (option_name(name), str(value)))
+    ]
 
 
 def make_cell(variant: str, input_size: int, hidden: int, seed: int = 3, **settings: Any) -> Cell:

@@ -133,6 +133,11 @@ def detach_states(states: Sequence[State]) -> tuple[State, ...]:
     return tuple(tuple(tensor.detach() for tensor in state) for state in states)
 
 
+def count_numbers(states: Sequence[State]) -> int:
+    """Numbers in the states, of all layers and rows together."""
+    return sum(part.numel() for state in states for part in state)
+
+
 def select_states(states: Sequence[State], rows: Tensor) -> tuple[State, ...]:
     """The states of some streams: rows (R,) of indices, repeats allowed -> batch R."""
     return tuple(tuple(tensor.index_select(0, rows) for tensor in state) for state in states)

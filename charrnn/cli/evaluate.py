@@ -45,11 +45,8 @@ def evaluate(
     """
     language = find_language(formal) if formal is not None else None
     from charrnn.cli.formal import report
-    from charrnn.cli.subject import read_text, split_arguments
-    from charrnn.device import choose_device, prepare
+    from charrnn.cli.subject import load, read_text, split_arguments
     from charrnn.formal import solve
-    from charrnn.modelfile import read_model
-    from charrnn.run import find_model
 
     model, texts = split_arguments(arguments or [])
     if language and texts:
@@ -61,10 +58,7 @@ def evaluate(
         raise UsageError(
             "--formal reads no text, so --encoding and --unknown have nothing to say there"
         )
-    path = find_model(model)
-    prepare(threads)
-    loaded = read_model(path).rounding(stack_round)
-    network = loaded.network(choose_device(device))
+    path, loaded, network = load(model, device=device, threads=threads, stack_round=stack_round)
     if language:
         report(path, language, solve(network, loaded.alphabet, language), as_json=as_json)
         return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,21 +50,21 @@ def gradients(
         threads=threads,
     )
     reaches = measure_reach(subject.network, subject.ids, steps)
+    places = count_places(len(subject.ids), steps)
     if as_json:
         terminal.print_json(
             {
                 "model": str(subject.path),
                 "text": subject.text,
                 "steps": steps,
-                "places": count_places(len(subject.ids), steps),
+                "places": places,
                 "gradients": [
-                    {"layer": reach.layer, "part": reach.part, "norms": _finite(reach.norms)}
+                    {"layer": reach.layer, "part": reach.part, "norms": reach.norms}
                     for reach in reaches
                 ],
             }
         )
         return
-    places = count_places(len(subject.ids), steps)
     terminal.print_facts(
         {"model": str(subject.path), "text": subject.text, "places": f"{places}, evenly spread"}
     )
@@ -98,12 +97,13 @@ def gates(
         threads=threads,
     )
     found = measure_saturation(subject.network, subject.ids)
+    characters = min(len(subject.ids), MOST_CHARACTERS)
     if as_json:
         terminal.print_json(
             {
                 "model": str(subject.path),
                 "text": subject.text,
-                "characters": min(len(subject.ids), MOST_CHARACTERS),
+                "characters": characters,
                 "gates": [
                     {"layer": one.layer, "gate": one.gate, "shut": one.shut, "open": one.open}
                     for one in found
@@ -115,15 +115,10 @@ def gates(
         {
             "model": str(subject.path),
             "text": subject.text,
-            "characters": f"{min(len(subject.ids), MOST_CHARACTERS):,}, from the beginning",
+            "characters": f"{characters:,}, from the beginning",
         }
     )
     _print_saturations(found)
-
-
-def _finite(norms: Sequence[float]) -> list[float | None]:
-    """The norms as JSON can have them: null for one that grew beyond all numbers."""
-    return [norm if math.isfinite(norm) else None for norm in norms]
 
 
 def _print_reaches(reaches: Sequence[Reach], steps: int) -> None:

@@ -11,13 +11,12 @@ from charrnn.alphabet import Alphabet, Ids
 from charrnn.cli import terminal
 from charrnn.cli.inputs import STDIN, gather, naming_copies, read_again
 from charrnn.corpus import encode_corpus
-from charrnn.device import prepare
+from charrnn.device import choose_device, prepare
 from charrnn.errors import CheckpointError, CorpusError
 from charrnn.model import CharModel
 from charrnn.modelfile import ModelFile, read_model
-from charrnn.request import read_request
+from charrnn.request import check_unchanged, read_request
 from charrnn.run import MODEL_SUFFIX, RunDirectory, find_model, is_run
-from charrnn.session import check_unchanged
 from charrnn.storage import is_file, is_folder
 
 
@@ -32,6 +31,16 @@ def split_arguments(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     if is_model or (rest and not is_text):
         return first, rest
     return (None, list(arguments)) if is_text else (first, rest)
+
+
+def load(
+    name: str | None, *, device: str, threads: int | None, stack_round: bool | None
+) -> tuple[Path, ModelFile, CharModel]:
+    """The file of the model that ``name`` stands for, what it holds, and the network to use."""
+    path = find_model(name)
+    prepare(threads)
+    model = read_model(path).rounding(stack_round)
+    return path, model, model.network(choose_device(device))
 
 
 def read_text(
@@ -112,8 +121,6 @@ def load_and_read(
 ) -> Subject:
     """The model and the text that a command's arguments stand for; see :func:`read_text`."""
     name, texts = split_arguments(arguments)
-    path = find_model(name)
-    prepare(threads)
-    model = read_model(path).rounding(stack_round)
+    path, model, network = load(name, device="cpu", threads=threads, stack_round=stack_round)
     text, ids = read_text(texts, path, model, encoding=encoding, unknown=unknown)
-    return Subject(path, model.network(), text, ids)
+    return Subject(path, network, text, ids)

@@ -84,13 +84,21 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print an object on one line of stdout; a number that is not finite is null."""
-    finite = {name: None if _is_endless(item) else item for name, item in value.items()}
-    sys.stdout.write(json.dumps(finite, ensure_ascii=True, allow_nan=False) + "\n")
+    sys.stdout.write(json.dumps(_finite(value), ensure_ascii=True, allow_nan=False) + "\n")
     sys.stdout.flush()
 
 
-def _is_endless(value: Any) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
+def _finite(value: Any) -> Any:
+    """The same plain data with None for every number that is not finite."""
+    match value:
+        case Mapping():
+            return {name: _finite(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_finite(item) for item in value]
+        case float() if not math.isfinite(value):
+            return None
+        case _:
+            return value
 
 
 class TextOutput:

@@ -23,8 +23,8 @@ from charrnn.config import TrainConfig
 from charrnn.corpus import fit_corpus
 from charrnn.model import build_model, count_parameters
 from charrnn.modelconfig import ModelConfig
-from charrnn.settings import option_name
 from charrnn.streams import Shape
+from tests.arrangements import as_options
 from tests.benchmarks.measure import describe_machine, interleave, say
 from tests.benchmarks.speed import training_steps
 from tests.benchmarks.train_and_score import charrnn
@@ -80,15 +80,6 @@ def count(config: ModelConfig, alphabet_size: int) -> int:
     """The network's parameters."""
     with torch.device("meta"):
         return count_parameters(build_model(config, alphabet_size))
-
-
-def as_options(settings: dict[str, Any]) -> list[str]:
-    """Settings as the command line takes them."""
-    return [
-        word
-        for name, value in settings.items()
-        for word in ((option_name(name),) if value is True else (option_name(name), str(value)))
-    ]
 
 
 def train(text: Path, config: ModelConfig, settings: dict[str, Any]) -> float:

@@ -13,7 +13,7 @@ from charrnn.cli.main import app
 from charrnn.modelconfig import ModelConfig
 from charrnn.registry import CELLS
 from charrnn.request import read_request
-from charrnn.settings import option_name
+from tests.arrangements import as_options
 from tests.optimizers import OPTIMIZERS_HERE
 
 TEXT = Path(__file__).parents[1] / "data" / "format-1" / "reeds.txt"
@@ -74,15 +74,6 @@ def run(*arguments: str) -> str:
     return result.output
 
 
-def options(settings: dict[str, Any]) -> list[str]:
-    """The settings as the command line has them."""
-    return [
-        word
-        for name, value in settings.items()
-        for word in ([option_name(name)] if value is True else [option_name(name), str(value)])
-    ]
-
-
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -98,7 +89,7 @@ def test_every_setting_of_a_model_is_among_those_tried() -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_a_network_is_trained_read_back_sampled_and_evaluated(here: Path, case: str) -> None:
     settings = {"hidden": 8, **CASES[case]}
-    run("train", str(TEXT), *SMALL, *options(settings))
+    run("train", str(TEXT), *SMALL, *as_options(settings))
     request, _ = read_request(here / "runs" / "reeds" / "last.safetensors")
     kept = {**request.model.to_dict(), **request.train.to_dict()}
     assert {name: kept[name] for name in settings} == settings
@@ -115,7 +106,7 @@ def test_a_network_is_trained_read_back_sampled_and_evaluated(here: Path, case: 
 
 def test_rounding_is_as_trained_unless_chosen_anew(here: Path) -> None:
     settings = {"hidden": 8, "cell": "stack", "stacks": 3, "stack_depth": 8, "stack_round": True}
-    run("train", str(TEXT), *SMALL, *options(settings))
+    run("train", str(TEXT), *SMALL, *as_options(settings))
     evaluated = [
         json.loads(run("eval", str(TEXT), "--json", *chosen))["nats_per_char"]
         for chosen in ((), ("--stack-round",), ("--no-stack-round",))

@@ -74,11 +74,10 @@ and, as the same weights serve every step and every row, sums over t = 1 .. T:
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tests.reference.numerics import Array, check, sigmoid
 
 __all__ = ["Trace", "backward", "forward"]
-
-_Array = NDArray[np.float64]
 
 
 # No generated equality: comparing arrays with == gives an array, so it could only raise.
@@ -96,22 +95,22 @@ class Trace:
         recurrent_weight: W, (3H, H).
     """
 
-    x: _Array
-    h: _Array
-    r: _Array
-    z: _Array
-    n: _Array
-    input_weight: _Array
-    recurrent_weight: _Array
+    x: Array
+    h: Array
+    r: Array
+    z: Array
+    n: Array
+    input_weight: Array
+    recurrent_weight: Array
 
 
 def forward(
-    x: _Array,
-    h0: _Array,
-    input_weight: _Array,
-    recurrent_weight: _Array,
-    bias: _Array,
-) -> tuple[_Array, Trace]:
+    x: Array,
+    h0: Array,
+    input_weight: Array,
+    recurrent_weight: Array,
+    bias: Array,
+) -> tuple[Array, Trace]:
     """Run the cell over all time steps.
 
     Args:
@@ -130,11 +129,11 @@ def forward(
     """
     steps, batch, inputs = x.shape
     hidden = h0.shape[-1]
-    _check("x", x, (steps, batch, inputs))
-    _check("h0", h0, (batch, hidden))
-    _check("input_weight", input_weight, (3 * hidden, inputs))
-    _check("recurrent_weight", recurrent_weight, (3 * hidden, hidden))
-    _check("bias", bias, (3 * hidden,))
+    check("x", x, (steps, batch, inputs))
+    check("h0", h0, (batch, hidden))
+    check("input_weight", input_weight, (3 * hidden, inputs))
+    check("recurrent_weight", recurrent_weight, (3 * hidden, hidden))
+    check("bias", bias, (3 * hidden,))
     w_r, w_z, w_n = np.split(recurrent_weight, 3, axis=0)  # (H, H) each
 
     h = np.empty((steps + 1, batch, hidden), dtype=np.float64)  # (T + 1, B, H)
@@ -147,8 +146,8 @@ def forward(
         s_t = x_t @ input_weight.T + bias  # (B, 3H)
         s_r, s_z, s_n = np.split(s_t, 3, axis=1)  # (B, H) each
 
-        r_t = _sigmoid(s_r + h[t - 1] @ w_r.T)  # (B, H)
-        z_t = _sigmoid(s_z + h[t - 1] @ w_z.T)  # (B, H)
+        r_t = sigmoid(s_r + h[t - 1] @ w_r.T)  # (B, H)
+        z_t = sigmoid(s_z + h[t - 1] @ w_z.T)  # (B, H)
         g_t = r_t * h[t - 1]  # (B, H)
         n_t = np.tanh(s_n + g_t @ w_n.T)  # (B, H)
 
@@ -171,7 +170,7 @@ def forward(
     return h[1:].copy(), trace
 
 
-def backward(trace: Trace, grad_y: _Array, grad_h_last: _Array) -> dict[str, _Array]:
+def backward(trace: Trace, grad_y: Array, grad_h_last: Array) -> dict[str, Array]:
     """Carry gradients back through all time steps.
 
     Args:
@@ -189,8 +188,8 @@ def backward(trace: Trace, grad_y: _Array, grad_h_last: _Array) -> dict[str, _Ar
     """
     steps, batch, _ = trace.x.shape
     hidden = trace.h.shape[-1]
-    _check("grad_y", grad_y, (steps, batch, hidden))
-    _check("grad_h_last", grad_h_last, (batch, hidden))
+    check("grad_y", grad_y, (steps, batch, hidden))
+    check("grad_h_last", grad_h_last, (batch, hidden))
     w_r, w_z, w_n = np.split(trace.recurrent_weight, 3, axis=0)  # (H, H) each
 
     d_x = np.empty_like(trace.x)  # (T, B, D)
@@ -235,39 +234,3 @@ def backward(trace: Trace, grad_y: _Array, grad_h_last: _Array) -> dict[str, _Ar
         "recurrent_weight": np.concatenate([d_w_r, d_w_z, d_w_n], axis=0),
         "bias": d_bias,
     }
-
-
-def _sigmoid(a: _Array) -> _Array:
-    """Compute 1 / (1 + exp(-a)) element by element.
-
-    Args:
-        a: Any array.
-
-    Returns:
-        The values, in the shape of a.
-    """
-    # exp(-a) overflows for very negative a; exp(-|a|) never does, and both branches are the
-    # same function: 1 / (1 + exp(-a)) = exp(a) / (1 + exp(a)).
-    e = np.exp(-np.abs(a))
-    value: _Array = np.where(a >= 0.0, 1.0 / (1.0 + e), e / (1.0 + e))
-    return value
-
-
-def _check(name: str, array: _Array, shape: tuple[int, ...]) -> None:
-    """Refuse an array of another precision or shape.
-
-    Args:
-        name: What the message calls the array.
-        array: The array to look at.
-        shape: The shape it must have.
-
-    Raises:
-        TypeError: If the array is not float64.
-        ValueError: If the array has another shape.
-    """
-    # NumPy would quietly broadcast a wrong shape and quietly widen float32, and a reference
-    # that accepts either hides the very mistakes it is there to reveal.
-    if array.dtype != np.float64:
-        raise TypeError(f"{name} must be float64, not {array.dtype}")
-    if array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, not {array.shape}")

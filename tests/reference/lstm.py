@@ -71,11 +71,10 @@ and, as the same weights serve every step and every row, sums over t = 1 .. T:
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tests.reference.numerics import Array, check, sigmoid
 
 __all__ = ["Trace", "backward", "forward"]
-
-_Array = NDArray[np.float64]
 
 
 # No generated equality: comparing arrays with == gives an array, so it could only raise.
@@ -95,25 +94,25 @@ class Trace:
         recurrent_weight: W, (4H, H).
     """
 
-    x: _Array
-    h: _Array
-    c: _Array
-    i: _Array
-    f: _Array
-    o: _Array
-    g: _Array
-    input_weight: _Array
-    recurrent_weight: _Array
+    x: Array
+    h: Array
+    c: Array
+    i: Array
+    f: Array
+    o: Array
+    g: Array
+    input_weight: Array
+    recurrent_weight: Array
 
 
 def forward(
-    x: _Array,
-    h0: _Array,
-    c0: _Array,
-    input_weight: _Array,
-    recurrent_weight: _Array,
-    bias: _Array,
-) -> tuple[_Array, _Array, Trace]:
+    x: Array,
+    h0: Array,
+    c0: Array,
+    input_weight: Array,
+    recurrent_weight: Array,
+    bias: Array,
+) -> tuple[Array, Array, Trace]:
     """Run the cell over all time steps.
 
     Args:
@@ -133,12 +132,12 @@ def forward(
     """
     steps, batch, inputs = x.shape
     hidden = h0.shape[-1]
-    _check("x", x, (steps, batch, inputs))
-    _check("h0", h0, (batch, hidden))
-    _check("c0", c0, (batch, hidden))
-    _check("input_weight", input_weight, (4 * hidden, inputs))
-    _check("recurrent_weight", recurrent_weight, (4 * hidden, hidden))
-    _check("bias", bias, (4 * hidden,))
+    check("x", x, (steps, batch, inputs))
+    check("h0", h0, (batch, hidden))
+    check("c0", c0, (batch, hidden))
+    check("input_weight", input_weight, (4 * hidden, inputs))
+    check("recurrent_weight", recurrent_weight, (4 * hidden, hidden))
+    check("bias", bias, (4 * hidden,))
 
     h = np.empty((steps + 1, batch, hidden), dtype=np.float64)  # (T + 1, B, H)
     c = np.empty((steps + 1, batch, hidden), dtype=np.float64)  # (T + 1, B, H)
@@ -153,9 +152,9 @@ def forward(
         a_t = x_t @ input_weight.T + h[t - 1] @ recurrent_weight.T + bias  # (B, 4H)
         a_i, a_f, a_o, a_g = np.split(a_t, 4, axis=1)  # (B, H) each
 
-        i_t = _sigmoid(a_i)  # (B, H)
-        f_t = _sigmoid(a_f)  # (B, H)
-        o_t = _sigmoid(a_o)  # (B, H)
+        i_t = sigmoid(a_i)  # (B, H)
+        f_t = sigmoid(a_f)  # (B, H)
+        o_t = sigmoid(a_o)  # (B, H)
         g_t = np.tanh(a_g)  # (B, H)
 
         c[t] = f_t * c[t - 1] + i_t * g_t
@@ -183,10 +182,10 @@ def forward(
 
 def backward(
     trace: Trace,
-    grad_y: _Array,
-    grad_h_last: _Array,
-    grad_c_last: _Array,
-) -> dict[str, _Array]:
+    grad_y: Array,
+    grad_h_last: Array,
+    grad_c_last: Array,
+) -> dict[str, Array]:
     """Carry gradients back through all time steps.
 
     Args:
@@ -205,9 +204,9 @@ def backward(
     """
     steps, batch, _ = trace.x.shape
     hidden = trace.h.shape[-1]
-    _check("grad_y", grad_y, (steps, batch, hidden))
-    _check("grad_h_last", grad_h_last, (batch, hidden))
-    _check("grad_c_last", grad_c_last, (batch, hidden))
+    check("grad_y", grad_y, (steps, batch, hidden))
+    check("grad_h_last", grad_h_last, (batch, hidden))
+    check("grad_c_last", grad_c_last, (batch, hidden))
 
     d_x = np.empty_like(trace.x)  # (T, B, D)
     d_input_weight = np.zeros_like(trace.input_weight)  # (4H, D)
@@ -255,39 +254,3 @@ def backward(
         "recurrent_weight": d_recurrent_weight,
         "bias": d_bias,
     }
-
-
-def _sigmoid(a: _Array) -> _Array:
-    """Compute 1 / (1 + exp(-a)) element by element.
-
-    Args:
-        a: Any array.
-
-    Returns:
-        The values, in the shape of a.
-    """
-    # exp(-a) overflows for very negative a; exp(-|a|) never does, and both branches are the
-    # same function: 1 / (1 + exp(-a)) = exp(a) / (1 + exp(a)).
-    e = np.exp(-np.abs(a))
-    value: _Array = np.where(a >= 0.0, 1.0 / (1.0 + e), e / (1.0 + e))
-    return value
-
-
-def _check(name: str, array: _Array, shape: tuple[int, ...]) -> None:
-    """Refuse an array of another precision or shape.
-
-    Args:
-        name: What the message calls the array.
-        array: The array to look at.
-        shape: The shape it must have.
-
-    Raises:
-        TypeError: If the array is not float64.
-        ValueError: If the array has another shape.
-    """
-    # NumPy would quietly broadcast a wrong shape and quietly widen float32, and a reference
-    # that accepts either hides the very mistakes it is there to reveal.
-    if array.dtype != np.float64:
-        raise TypeError(f"{name} must be float64, not {array.dtype}")
-    if array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, not {array.shape}")

@@ -59,11 +59,10 @@ and, as the same weights serve every step and every row, sums over t = 1 .. T:
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tests.reference.numerics import Array, activate, check, slope
 
 __all__ = ["Trace", "backward", "forward"]
-
-_Array = NDArray[np.float64]
 
 
 # No generated equality: comparing arrays with == gives an array, so it could only raise.
@@ -79,21 +78,21 @@ class Trace:
         activation: act, "tanh", "relu" or "sigmoid".
     """
 
-    x: _Array
-    h: _Array
-    input_weight: _Array
-    recurrent_weight: _Array
+    x: Array
+    h: Array
+    input_weight: Array
+    recurrent_weight: Array
     activation: str
 
 
 def forward(
-    x: _Array,
-    h0: _Array,
-    input_weight: _Array,
-    recurrent_weight: _Array,
-    bias: _Array,
+    x: Array,
+    h0: Array,
+    input_weight: Array,
+    recurrent_weight: Array,
+    bias: Array,
     activation: str = "tanh",
-) -> tuple[_Array, Trace]:
+) -> tuple[Array, Trace]:
     """Run the cell over all time steps.
 
     Args:
@@ -113,18 +112,18 @@ def forward(
     """
     steps, batch, inputs = x.shape
     hidden = h0.shape[-1]
-    _check("x", x, (steps, batch, inputs))
-    _check("h0", h0, (batch, hidden))
-    _check("input_weight", input_weight, (hidden, inputs))
-    _check("recurrent_weight", recurrent_weight, (hidden, hidden))
-    _check("bias", bias, (hidden,))
+    check("x", x, (steps, batch, inputs))
+    check("h0", h0, (batch, hidden))
+    check("input_weight", input_weight, (hidden, inputs))
+    check("recurrent_weight", recurrent_weight, (hidden, hidden))
+    check("bias", bias, (hidden,))
 
     h = np.empty((steps + 1, batch, hidden), dtype=np.float64)  # (T + 1, B, H)
     h[0] = h0
     for t in range(1, steps + 1):
         x_t = x[t - 1]  # (B, D)
         a_t = x_t @ input_weight.T + h[t - 1] @ recurrent_weight.T + bias  # (B, H)
-        h[t] = _activate(activation, a_t)
+        h[t] = activate(activation, a_t)
 
     # Copies, so that a caller who later changes an array in place cannot spoil the gradients.
     trace = Trace(
@@ -137,7 +136,7 @@ def forward(
     return h[1:].copy(), trace
 
 
-def backward(trace: Trace, grad_y: _Array, grad_h_last: _Array) -> dict[str, _Array]:
+def backward(trace: Trace, grad_y: Array, grad_h_last: Array) -> dict[str, Array]:
     """Carry gradients back through all time steps.
 
     Args:
@@ -155,8 +154,8 @@ def backward(trace: Trace, grad_y: _Array, grad_h_last: _Array) -> dict[str, _Ar
     """
     steps, batch, _ = trace.x.shape
     hidden = trace.h.shape[-1]
-    _check("grad_y", grad_y, (steps, batch, hidden))
-    _check("grad_h_last", grad_h_last, (batch, hidden))
+    check("grad_y", grad_y, (steps, batch, hidden))
+    check("grad_h_last", grad_h_last, (batch, hidden))
 
     d_x = np.empty_like(trace.x)  # (T, B, D)
     d_input_weight = np.zeros_like(trace.input_weight)  # (H, D)
@@ -170,7 +169,7 @@ def backward(trace: Trace, grad_y: _Array, grad_h_last: _Array) -> dict[str, _Ar
         h_before = trace.h[t - 1]  # (B, H)
 
         d_h = grad_y[t - 1] + handed_h  # (B, H)
-        d_a = d_h * _slope(trace.activation, h_t)  # (B, H)
+        d_a = d_h * slope(trace.activation, h_t)  # (B, H)
 
         d_x[t - 1] = d_a @ trace.input_weight
         handed_h = d_a @ trace.recurrent_weight  # (B, H), k_{t-1}
@@ -186,91 +185,3 @@ def backward(trace: Trace, grad_y: _Array, grad_h_last: _Array) -> dict[str, _Ar
         "recurrent_weight": d_recurrent_weight,
         "bias": d_bias,
     }
-
-
-def _activate(activation: str, a: _Array) -> _Array:
-    """Compute act(a) element by element.
-
-    Args:
-        activation: act, "tanh", "relu" or "sigmoid".
-        a: Any array.
-
-    Returns:
-        The values, in the shape of a.
-
-    Raises:
-        ValueError: If the activation is none of the three.
-    """
-    value: _Array
-    match activation:
-        case "tanh":
-            value = np.tanh(a)
-        case "relu":
-            value = np.maximum(a, 0.0)
-        case "sigmoid":
-            value = _sigmoid(a)
-        case _:
-            raise ValueError(f"activation must be tanh, relu or sigmoid, not {activation!r}")
-    return value
-
-
-def _slope(activation: str, h: _Array) -> _Array:
-    """Compute act'(a) element by element from h = act(a).
-
-    Args:
-        activation: act, "tanh", "relu" or "sigmoid".
-        h: Values of act.
-
-    Returns:
-        The derivatives, in the shape of h.
-
-    Raises:
-        ValueError: If the activation is none of the three.
-    """
-    value: _Array
-    match activation:
-        case "tanh":
-            value = 1.0 - h * h
-        case "relu":
-            value = np.where(h > 0.0, 1.0, 0.0)
-        case "sigmoid":
-            value = h * (1.0 - h)
-        case _:
-            raise ValueError(f"activation must be tanh, relu or sigmoid, not {activation!r}")
-    return value
-
-
-def _sigmoid(a: _Array) -> _Array:
-    """Compute 1 / (1 + exp(-a)) element by element.
-
-    Args:
-        a: Any array.
-
-    Returns:
-        The values, in the shape of a.
-    """
-    # exp(-a) overflows for very negative a; exp(-|a|) never does, and both branches are the
-    # same function: 1 / (1 + exp(-a)) = exp(a) / (1 + exp(a)).
-    e = np.exp(-np.abs(a))
-    value: _Array = np.where(a >= 0.0, 1.0 / (1.0 + e), e / (1.0 + e))
-    return value
-
-
-def _check(name: str, array: _Array, shape: tuple[int, ...]) -> None:
-    """Refuse an array of another precision or shape.
-
-    Args:
-        name: What the message calls the array.
-        array: The array to look at.
-        shape: The shape it must have.
-
-    Raises:
-        TypeError: If the array is not float64.
-        ValueError: If the array has another shape.
-    """
-    # NumPy would quietly broadcast a wrong shape and quietly widen float32, and a reference
-    # that accepts either hides the very mistakes it is there to reveal.
-    if array.dtype != np.float64:
-        raise TypeError(f"{name} must be float64, not {array.dtype}")
-    if array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, not {array.shape}")

@@ -117,11 +117,11 @@ and, as the same weights serve every step and every row, sums over t = 1 .. T:
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from tests.reference.numerics import Array, activate, check, sigmoid, slope
 
 __all__ = ["Trace", "backward", "forward"]
 
-_Array = NDArray[np.float64]
 
 _READ = 2  # cells read from the top of each stack
 _BELOW = -1.0  # what lies below the last cell
@@ -146,31 +146,31 @@ class Trace:
         activation: act, "tanh", "relu" or "sigmoid".
     """
 
-    x: _Array
-    h: _Array
-    s: _Array
-    p: _Array
-    v: _Array
-    input_weight: _Array
-    recurrent_weight: _Array | None
-    stack_weight: _Array
-    action_weight: _Array
-    push_weight: _Array
+    x: Array
+    h: Array
+    s: Array
+    p: Array
+    v: Array
+    input_weight: Array
+    recurrent_weight: Array | None
+    stack_weight: Array
+    action_weight: Array
+    push_weight: Array
     activation: str
 
 
 def forward(
-    x: _Array,
-    h0: _Array,
-    stacks0: _Array,
-    input_weight: _Array,
-    recurrent_weight: _Array | None,
-    stack_weight: _Array,
-    bias: _Array,
-    action_weight: _Array,
-    push_weight: _Array,
+    x: Array,
+    h0: Array,
+    stacks0: Array,
+    input_weight: Array,
+    recurrent_weight: Array | None,
+    stack_weight: Array,
+    bias: Array,
+    action_weight: Array,
+    push_weight: Array,
     activation: str,
-) -> tuple[_Array, _Array, Trace]:
+) -> tuple[Array, Array, Trace]:
     """Run the cell over all time steps.
 
     Args:
@@ -199,16 +199,16 @@ def forward(
     hidden = h0.shape[-1]
     _, stacks, depth = stacks0.shape
     actions = 3 if len(action_weight) == 3 * stacks else 2
-    _check("x", x, (steps, batch, inputs))
-    _check("h0", h0, (batch, hidden))
-    _check("stacks0", stacks0, (batch, stacks, depth))
-    _check("input_weight", input_weight, (hidden, inputs))
+    check("x", x, (steps, batch, inputs))
+    check("h0", h0, (batch, hidden))
+    check("stacks0", stacks0, (batch, stacks, depth))
+    check("input_weight", input_weight, (hidden, inputs))
     if recurrent_weight is not None:
-        _check("recurrent_weight", recurrent_weight, (hidden, hidden))
-    _check("stack_weight", stack_weight, (hidden, stacks * _READ))
-    _check("bias", bias, (hidden,))
-    _check("action_weight", action_weight, (stacks * actions, hidden))
-    _check("push_weight", push_weight, (stacks, hidden))
+        check("recurrent_weight", recurrent_weight, (hidden, hidden))
+    check("stack_weight", stack_weight, (hidden, stacks * _READ))
+    check("bias", bias, (hidden,))
+    check("action_weight", action_weight, (stacks * actions, hidden))
+    check("push_weight", push_weight, (stacks, hidden))
     if depth < _READ:
         raise ValueError(f"a stack must have at least {_READ} cells, not {depth}")
 
@@ -224,11 +224,11 @@ def forward(
         a_t = x_t @ input_weight.T + q_before @ stack_weight.T + bias  # (B, H)
         if recurrent_weight is not None:
             a_t = a_t + h[t - 1] @ recurrent_weight.T
-        h[t] = _activate(activation, a_t)
+        h[t] = activate(activation, a_t)
 
         l_t = (h[t] @ action_weight.T).reshape(batch, stacks, actions)  # (B, S, K)
         p_t = _softmax(l_t)  # (B, S, K)
-        v_t = _sigmoid(h[t] @ push_weight.T)  # (B, S)
+        v_t = sigmoid(h[t] @ push_weight.T)  # (B, S)
 
         o_t = _outcomes(s[t - 1], v_t, actions)  # (K, B, S, N)
         s[t] = 0.0
@@ -257,10 +257,10 @@ def forward(
 
 def backward(
     trace: Trace,
-    grad_y: _Array,
-    grad_h_last: _Array,
-    grad_stacks_last: _Array,
-) -> dict[str, _Array]:
+    grad_y: Array,
+    grad_h_last: Array,
+    grad_stacks_last: Array,
+) -> dict[str, Array]:
     """Carry gradients back through all time steps.
 
     Args:
@@ -281,9 +281,9 @@ def backward(
     steps, batch, stacks, actions = trace.p.shape
     hidden = trace.h.shape[-1]
     depth = trace.s.shape[-1]
-    _check("grad_y", grad_y, (steps, batch, hidden))
-    _check("grad_h_last", grad_h_last, (batch, hidden))
-    _check("grad_stacks_last", grad_stacks_last, (batch, stacks, depth))
+    check("grad_y", grad_y, (steps, batch, hidden))
+    check("grad_h_last", grad_h_last, (batch, hidden))
+    check("grad_stacks_last", grad_stacks_last, (batch, stacks, depth))
 
     d_x = np.empty_like(trace.x)  # (T, B, D)
     d_input_weight = np.zeros_like(trace.input_weight)  # (H, D)
@@ -312,7 +312,7 @@ def backward(
 
         d_h = grad_y[t - 1] + handed_h  # (B, H)
         d_h = d_h + d_l @ trace.action_weight + d_u @ trace.push_weight  # (B, H)
-        d_a = d_h * _slope(trace.activation, h_t)  # (B, H)
+        d_a = d_h * slope(trace.activation, h_t)  # (B, H)
 
         d_x[t - 1] = d_a @ trace.input_weight
         handed_h = np.zeros_like(d_h)  # (B, H), k_{t-1}
@@ -343,7 +343,7 @@ def backward(
     return gradients
 
 
-def _outcomes(s: _Array, v: _Array, actions: int) -> _Array:
+def _outcomes(s: Array, v: Array, actions: int) -> Array:
     """Give the stacks that each action would leave if it were taken for certain.
 
     Args:
@@ -365,8 +365,8 @@ def _outcomes(s: _Array, v: _Array, actions: int) -> _Array:
 
 
 def _backward_outcomes(
-    d_s: _Array, s_before: _Array, p: _Array, v: _Array
-) -> tuple[_Array, _Array, _Array]:
+    d_s: Array, s_before: Array, p: Array, v: Array
+) -> tuple[Array, Array, Array]:
     """Carry the gradient of the stacks back through the mean of the outcomes of one step.
 
     Args:
@@ -396,7 +396,7 @@ def _backward_outcomes(
     return d_p, d_v, d_s_before
 
 
-def _softmax(a: _Array) -> _Array:
+def _softmax(a: Array) -> Array:
     """Compute exp(a) divided by its sum over the last axis.
 
     Args:
@@ -408,93 +408,5 @@ def _softmax(a: _Array) -> _Array:
     # A number taken from all entries of a cancels out, and with the greatest one taken no exp
     # overflows.
     e = np.exp(a - a.max(axis=-1, keepdims=True))
-    value: _Array = e / e.sum(axis=-1, keepdims=True)
+    value: Array = e / e.sum(axis=-1, keepdims=True)
     return value
-
-
-def _activate(activation: str, a: _Array) -> _Array:
-    """Compute act(a) element by element.
-
-    Args:
-        activation: act, "tanh", "relu" or "sigmoid".
-        a: Any array.
-
-    Returns:
-        The values, in the shape of a.
-
-    Raises:
-        ValueError: If the activation is none of the three.
-    """
-    value: _Array
-    match activation:
-        case "tanh":
-            value = np.tanh(a)
-        case "relu":
-            value = np.maximum(a, 0.0)
-        case "sigmoid":
-            value = _sigmoid(a)
-        case _:
-            raise ValueError(f"activation must be tanh, relu or sigmoid, not {activation!r}")
-    return value
-
-
-def _slope(activation: str, h: _Array) -> _Array:
-    """Compute act'(a) element by element from h = act(a).
-
-    Args:
-        activation: act, "tanh", "relu" or "sigmoid".
-        h: Values of act.
-
-    Returns:
-        The derivatives, in the shape of h.
-
-    Raises:
-        ValueError: If the activation is none of the three.
-    """
-    value: _Array
-    match activation:
-        case "tanh":
-            value = 1.0 - h * h
-        case "relu":
-            value = np.where(h > 0.0, 1.0, 0.0)
-        case "sigmoid":
-            value = h * (1.0 - h)
-        case _:
-            raise ValueError(f"activation must be tanh, relu or sigmoid, not {activation!r}")
-    return value
-
-
-def _sigmoid(a: _Array) -> _Array:
-    """Compute 1 / (1 + exp(-a)) element by element.
-
-    Args:
-        a: Any array.
-
-    Returns:
-        The values, in the shape of a.
-    """
-    # exp(-a) overflows for very negative a; exp(-|a|) never does, and both branches are the
-    # same function: 1 / (1 + exp(-a)) = exp(a) / (1 + exp(a)).
-    e = np.exp(-np.abs(a))
-    value: _Array = np.where(a >= 0.0, 1.0 / (1.0 + e), e / (1.0 + e))
-    return value
-
-
-def _check(name: str, array: _Array, shape: tuple[int, ...]) -> None:
-    """Refuse an array of another precision or shape.
-
-    Args:
-        name: What the message calls the array.
-        array: The array to look at.
-        shape: The shape it must have.
-
-    Raises:
-        TypeError: If the array is not float64.
-        ValueError: If the array has another shape.
-    """
-    # NumPy would quietly broadcast a wrong shape and quietly widen float32, and a reference
-    # that accepts either hides the very mistakes it is there to reveal.
-    if array.dtype != np.float64:
-        raise TypeError(f"{name} must be float64, not {array.dtype}")
-    if array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, not {array.shape}")
