@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -9,6 +11,11 @@ import torch
 
 from charrnn.config import DEVICES, PRECISIONS
 from charrnn.errors import UsageError
+from charrnn.kernels.library import find
+from charrnn.modelconfig import ModelConfig
+from charrnn.registry import CELLS
+
+_M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1  # From glibc's malloc.h.
 
 
 @dataclass(frozen=True)
@@ -48,16 +55,15 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def choose_precision(name: str, device: torch.device, *, fused: bool) -> str:
-    """fp32 or bf16; "auto" takes bf16 where the processor multiplies it fast and the cell gains.
+def choose_precision(name: str, device: torch.device, model: ModelConfig) -> str:
+    """fp32 or bf16; "auto" takes bf16 on a CPU that trains the network faster with it.
 
-    That is a CPU that has AVX-512 with bfloat16 or AMX. On CUDA torch would run the recurrence in
-    float16, whose gradients need scaling.
+    On CUDA torch would run the recurrence in float16, whose gradients need scaling.
 
     Args:
         name: what the user asked for.
         device: where training computes.
-        fused: whether torch runs the cell's whole window as one layer in bfloat16 there.
+        model: what is trained.
 
     Raises:
         UsageError: no such precision.
@@ -66,9 +72,20 @@ def choose_precision(name: str, device: torch.device, *, fused: bool) -> str:
         raise UsageError(f"--precision is {name!r:.40}; it must be one of {', '.join(PRECISIONS)}")
     if name != "auto":
         return name
-    if device.type == "cpu" and fused and _cpu_multiplies_bfloat16():
-        return "bf16"
-    return "fp32"
+    return "bf16" if device.type == "cpu" and _gains_from_bfloat16(model) else "fp32"
+
+
+def _gains_from_bfloat16(model: ModelConfig) -> bool:
+    """Whether the processor multiplies bfloat16 fast and some path for the cell makes use of it.
+
+    Without the native library that is torch's fused LSTM alone.
+    """
+    if not CELLS[model.cell].compiled:
+        return False
+    kernels = find()
+    if kernels is not None:
+        return kernels.multiplies_bfloat16
+    return model.lstm_gates == "separate" and _cpu_multiplies_bfloat16()
 
 
 def _cpu_multiplies_bfloat16() -> bool:
@@ -78,7 +95,7 @@ def _cpu_multiplies_bfloat16() -> bool:
 
 
 def prepare(count: int | None) -> int:
-    """Settle how this process computes: how many threads, and denormals flushed to zero.
+    """Settle how this process computes: threads, memory, and denormals flushed to zero.
 
     Args:
         count: of threads; None leaves torch's own choice.
@@ -94,4 +111,16 @@ def prepare(count: int | None) -> int:
             raise UsageError(f"--threads is {count}; it must be from 1 to 1024")
         torch.set_num_threads(count)
     torch.set_flush_denormal(True)
+    _keep_freed_memory()
     return torch.get_num_threads()
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what is freed for the next window; other systems do as they do.
+
+    Large blocks would else go back to the system and be mapped, page by page, at every step.
+    """
+    libc = ctypes.CDLL(None) if os.name == "posix" else None
+    if libc is not None and hasattr(libc, "mallopt"):
+        for parameter, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1)):
+            libc.mallopt(parameter, value)

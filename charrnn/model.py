@@ -73,21 +73,23 @@ class CharModel(nn.Module):
         Returns:
             Logits (T, B, V) of the character after each one, and the states after the last.
         """
-        y = self.embedding(ids)
-        if masks is not None:
-            y = y * masks[0]
-        outputs, after = [], []
-        for layer, (cell, norm) in enumerate(zip(self.cells, self.norms, strict=True)):
-            below = y
-            y, state = cell(below, states[layer])
+        outputs: list[Tensor] = []
+        after = []
+        for layer, (cell, norm) in enumerate(zip(self.layers(), self.norms, strict=True)):
+            if outputs:
+                y, state = cell(outputs[-1], states[layer])
+            elif masks is None:
+                y, state = cell.read(self.embedding.weight, ids, states[layer])
+            else:
+                y, state = cell(self.embedding(ids) * masks[0], states[layer])
             y = norm(y)
             if masks is not None:
                 y = y * masks[layer + 1]
             if self.connect == "residual" and layer:
-                y = y + below
+                y = y + outputs[-1]
             outputs.append(y)
             after.append(state)
-        read = sum(outputs[1:], outputs[0]) if self.connect == "sum" else y
+        read = sum(outputs[1:], outputs[0]) if self.connect == "sum" else outputs[-1]
         return self.head(read), tuple(after)
 
     def draw_masks(self, batch: int, dropout: float, generator: torch.Generator) -> Masks | None:

@@ -26,19 +26,23 @@ class CellEntry:
 
     Attributes:
         path: module and class under ``charrnn.cells``.
+        compiled: whether the native library runs it.
         settings: fields of ModelConfig that this cell takes and others may not, with its defaults.
     """
 
     path: str
+    compiled: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 CELLS = {
-    "lstm": CellEntry("lstm.LSTM", {"lstm_gates": "separate", "forget_bias": 1.0}),
-    "gru": CellEntry("gru.GRU", {"gru_reset": "after"}),
-    "rnn": CellEntry("rnn.RNN", {"activation": "tanh"}),
-    "stack": CellEntry("stack.StackRNN", {"activation": "sigmoid", **_STACKS}),
-    "list": CellEntry("lists.ListRNN", {"activation": "sigmoid", **_STACKS}),
+    "lstm": CellEntry(
+        "lstm.LSTM", compiled=True, settings={"lstm_gates": "separate", "forget_bias": 1.0}
+    ),
+    "gru": CellEntry("gru.GRU", compiled=True, settings={"gru_reset": "after"}),
+    "rnn": CellEntry("rnn.RNN", settings={"activation": "tanh"}),
+    "stack": CellEntry("stack.StackRNN", settings={"activation": "sigmoid", **_STACKS}),
+    "list": CellEntry("lists.ListRNN", settings={"activation": "sigmoid", **_STACKS}),
 }
 
 

@@ -149,7 +149,7 @@ def settle_compute(wished: ComputeConfig, model: ModelConfig) -> ComputeConfig:
     device = choose_device(wished.device)
     return ComputeConfig(
         device=device.type,
-        precision=choose_precision(wished.precision, device, fused=model.lstm_gates == "separate"),
+        precision=choose_precision(wished.precision, device, model),
         threads=prepare(wished.threads),
     )
 

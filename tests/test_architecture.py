@@ -34,6 +34,7 @@ ORDER = (
         "checkpoint",
         "schedule",
         "recipe",
+        "kernels",
         "device",
         "cells",
         "model",

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from charrnn.evaluate import evaluate
 from charrnn.formats import FORMAT, upgrade
 from charrnn.modelconfig import ModelConfig
 from charrnn.modelfile import read_model
-from charrnn.registry import CELLS, CellEntry, takers
+from charrnn.registry import CELLS, takers
 from charrnn.request import read_request
 from charrnn.session import resume
 
@@ -184,7 +184,9 @@ def test_a_header_says_of_format_1_what_was_true_then_whatever_the_defaults_beco
 ) -> None:
     expected = read_header(golden(cell, "best"))[1]["model"]
     others = {"forget_bias": 3.0, "lstm_gates": "capped", "gru_reset": "before"}
-    entry = CellEntry(CELLS[cell].path, {**CELLS[cell].settings, **others, "activation": "relu"})
+    entry = replace(
+        CELLS[cell], settings={**CELLS[cell].settings, **others, "activation": "relu"}
+    )
     monkeypatch.setitem(CELLS, cell, entry)
     assert read_header(golden(cell, "best"))[1]["model"] == expected
     own = {name: value for name, value in expected.items() if takers(name) and value is not None}

@@ -22,10 +22,12 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 
-from charrnn.cells.contract import GatedCell, GateSettings, State
+from charrnn.cells.compiled import CompiledCell
+from charrnn.cells.contract import GateSettings, State
+from charrnn.kernels import recurrence
 
 
-class GRU(GatedCell):
+class GRU(CompiledCell):
     """Gated recurrent unit; the equations head this file. Its state is (h,), of shape (B, H).
 
     Shapes: input_weight U (3H, D), recurrent_weight W (3H, H) and bias b (3H), stacked by rows in
@@ -45,7 +47,11 @@ class GRU(GatedCell):
         super().__init__(input_size, hidden, 3, **common)
         self.candidate_bias = nn.Parameter(torch.zeros(hidden)) if gru_reset == "after" else None
 
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def run_compiled(self, inputs: recurrence.Inputs, state: State) -> tuple[Tensor, State]:
+        y, h = recurrence.gru(inputs, self.recurrent_weight, self.candidate_bias, *state)
+        return y, (h,)
+
+    def run_torch(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         if self.candidate_bias is None:
             return self._reset_before(x, *state)
         return self._reset_after(x, state[0], self.candidate_bias)

@@ -27,10 +27,12 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 
-from charrnn.cells.contract import GatedCell, GateSettings, State, zero_bias
+from charrnn.cells.compiled import CompiledCell
+from charrnn.cells.contract import GateSettings, State, zero_bias
+from charrnn.kernels import recurrence
 
 
-class LSTM(GatedCell):
+class LSTM(CompiledCell):
     """Long short-term memory; the equations head this file. Its state is (h, c), each (B, H).
 
     Shapes: input_weight U (4H, D), recurrent_weight W (4H, H) and bias b (4H), the gates stacked
@@ -65,7 +67,11 @@ class LSTM(GatedCell):
     def initial_state(self, batch: int) -> State:
         return (self._zeros(batch, self.hidden), self._zeros(batch, self.hidden))
 
-    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def run_compiled(self, inputs: recurrence.Inputs, state: State) -> tuple[Tensor, State]:
+        y, h, c = recurrence.lstm(inputs, self.recurrent_weight, *state, gates=self.lstm_gates)
+        return y, (h, c)
+
+    def run_torch(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         # Sampling would repack the fused layer's weights at each character, which costs far more
         # than the products.
         if self.lstm_gates == "separate" and len(x) > 1:

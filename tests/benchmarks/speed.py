@@ -50,7 +50,7 @@ def training_steps(
         Streams(ids, shape, seed=1),
         ids[:0],
         Schedule(train.learning_rate, train.warmup, None),
-        Compute(CPU, choose_precision(precision, CPU, fused=config.lstm_gates == "separate")),
+        Compute(CPU, choose_precision(precision, CPU, config)),
         seconds=None,
         clip=train.clip,
         clip_value=train.clip_value,

@@ -1,0 +1,33 @@
+"""A cell whose window the native library runs where it can, and torch elsewhere."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from torch import Tensor
+
+from charrnn.cells.contract import GatedCell, State
+from charrnn.kernels.recurrence import Inputs, can_run
+
+
+class CompiledCell(GatedCell):
+    """A gated cell with two ways of running, which agree up to rounding."""
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        if can_run(len(x), self.recurrent_weight):
+            return self.run_compiled(Inputs(self.project(x)), state)
+        return self.run_torch(x, state)
+
+    def read(self, vectors: Tensor, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        # Batch normalisation looks at the text, not at the table.
+        if self.input_norm is None and can_run(len(ids), self.recurrent_weight):
+            return self.run_compiled(Inputs(self.project(vectors), ids), state)
+        return super().read(vectors, ids, state)
+
+    @abstractmethod
+    def run_compiled(self, inputs: Inputs, state: State) -> tuple[Tensor, State]:
+        """What :meth:`forward` does, through the native library; the inputs are projected."""
+
+    @abstractmethod
+    def run_torch(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """What :meth:`forward` does, through torch."""

@@ -1,0 +1,107 @@
+"""The native library: which of its builds suits this processor, and the functions it has.
+
+The sources in ``native/`` are compiled once for each kind of processor when the package is
+installed; which build is loaded is decided here, by what the processor at hand can do. Knows
+nothing of torch.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from charrnn.errors import UsageError
+
+FOLDER = Path(__file__).parent
+
+BASELINE = "baseline"
+"""The build that every processor of this kind can run."""
+
+BUILDS = ("avx512bf16", "avx512", "avx2", BASELINE)
+"""All builds, the fastest first; other processors than x86 have the last one alone."""
+
+CHOICE = "CHARRNN_KERNELS"
+"""Environment variable that names the build to use, or NONE."""
+
+NONE = "none"
+
+_CODES = {"i": ctypes.c_int, "l": ctypes.c_int64, "f": ctypes.c_float, "p": ctypes.c_void_p}
+_SIGNATURES = {
+    "charrnn_use_openmp": "ppp",
+    "charrnn_lstm_forward": "iiiiii" "ppppp" "ip",
+    "charrnn_lstm_backward": "iiiiii" "ppppppp",
+    "charrnn_gru_after_forward": "iiiii" "pppppp" "ip",
+    "charrnn_gru_after_backward": "iiiii" "ppppppp",
+    "charrnn_gru_before_forward": "iiiii" "pppppp" "ip",
+    "charrnn_gru_before_backward": "iiiii" "pppppp",
+    "charrnn_add_to_rows": "iilil" "ppp",
+}
+"""What each function of ``native/interface.cpp`` takes."""
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """A build of the library that is loaded.
+
+    Attributes:
+        build: one of BUILDS.
+        functions: the library.
+    """
+
+    build: str
+    functions: ctypes.CDLL
+
+    @property
+    def multiplies_bfloat16(self) -> bool:
+        """Whether the processor multiplies bfloat16 faster than float32."""
+        return self.build == "avx512bf16"
+
+
+def path_of(build: str) -> Path:
+    """Where a build lies once the package is installed."""
+    return FOLDER / f"_{build}.so"
+
+
+@cache
+def find() -> Kernels | None:
+    """The build to use, loaded; None where there is none.
+
+    Raises:
+        UsageError: CHARRNN_KERNELS names a build that cannot be used here.
+    """
+    chosen = os.environ.get(CHOICE, "")
+    if chosen == NONE:
+        return None
+    if chosen:
+        reason = obstacle(chosen)
+        if reason:
+            raise UsageError(f"{CHOICE} is {chosen!r:.40}, which cannot be used: {reason}")
+        return load(chosen)
+    return next((load(build) for build in BUILDS if not obstacle(build)), None)
+
+
+def obstacle(build: str) -> str:
+    """Why a build cannot be used here; empty if it can."""
+    if build not in BUILDS:
+        return f"there is no such build; there are: {', '.join((*BUILDS, NONE))}"
+    if not path_of(build).exists():
+        return "it was not built when charrnn was installed"
+    try:
+        baseline = ctypes.CDLL(str(path_of(BASELINE)))
+        supports = baseline.charrnn_supports
+        supports.argtypes, supports.restype = [ctypes.c_char_p], ctypes.c_int
+        return "" if supports(build.encode()) else "the processor has no such instructions"
+    except (OSError, AttributeError) as problem:
+        return f"it cannot be loaded: {problem}"
+
+
+def load(build: str) -> Kernels:
+    """Load a build that nothing stands in the way of."""
+    functions = ctypes.CDLL(str(path_of(build)))
+    for name, arguments in _SIGNATURES.items():
+        function = getattr(functions, name)
+        function.argtypes, function.restype = [_CODES[code] for code in arguments], None
+    return Kernels(build, functions)

@@ -1,0 +1,236 @@
+// Gated recurrent unit over a whole window, forwards and backwards, in both of its forms.
+//
+//   r, z = sigmoid(a_r), sigmoid(a_z)                      a = inputs + W h
+//   after   n = tanh(inputs_n + r q),  q = W_n h + d
+//   before  n = tanh(inputs_n + W_n (r h))
+//   h' = n + z (h - n)
+//
+// Backwards, with dh the gradient that reaches h':
+//
+//   da_n = dh (1 - z) (1 - n^2)        da_z = dh (h - n) z (1 - z)       dh z goes on to h
+//   after   da_r = da_n q r (1 - r)    da_n r is the gradient of q; h gets W^T (da_r, da_z, da_n r)
+//   before  v = W_n^T da_n             da_r = v h r (1 - r); h gets v r + W^T (da_r, da_z)
+#pragma once
+
+#include "recurrence.h"
+
+namespace {
+
+// Values of one step of the form "after" for some lanes, as the backward pass needs them.
+struct GRUGates {
+    Vec r, z, n, q;
+};
+
+// q has no bounds, so that it is kept in the type of the products' elements.
+template <class P>
+typename P::Element* products_in(typename P::Saved* saved) {
+    static_assert(sizeof(typename P::Element) == sizeof(typename P::Saved));
+    return reinterpret_cast<typename P::Element*>(saved);
+}
+
+template <class P>
+void save(typename P::Saved* to, int units, const GRUGates& gates, int lanes) {
+    store(to, gates.r, lanes);
+    store(to + units, gates.z, lanes);
+    store(to + 2 * std::ptrdiff_t(units), gates.n, lanes);
+    store(products_in<P>(to) + 3 * std::ptrdiff_t(units), gates.q, lanes);
+}
+
+template <class P>
+GRUGates recall(const typename P::Saved* from, int units, int lanes) {
+    const auto* products = products_in<P>(const_cast<typename P::Saved*>(from));
+    return {load(from, lanes), load(from + units, lanes),
+            load(from + 2 * std::ptrdiff_t(units), lanes),
+            load(products + 3 * std::ptrdiff_t(units), lanes)};
+}
+
+// The reset after the product.
+template <class P>
+struct GRUAfter {
+    using Element = typename P::Element;
+    using Saved = typename P::Saved;
+
+    static void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs,
+                        const StatePanels<P>& weights, const float* candidate_bias, Element* outputs,
+                        float* memory, bool keeps_memory, Saved* saved) {
+        const int units = shape.units, width = even(units), blocks = blocks_of(units);
+        for (int t = 0; t < shape.steps; ++t) {
+            const Element* before = outputs + shape.row(t, 0) * width;
+            for (int block = place.begin(blocks); block < place.end(blocks); ++block) {
+                const int unit = block * LANES, lanes = lanes_of(block, units);
+                const Vec bias = load(candidate_bias + unit, lanes);
+                for_products<P, 3>(shape.rows, before, width, weights.panel(block), weights.steps(),
+                                   [&](int row, const Vec* sums) {
+                    const std::ptrdiff_t position = shape.row(t, row);
+                    const Element* input = inputs.at(position) + unit;
+                    GRUGates gates;
+                    gates.r = sigmoid(sums[0] + load(input, lanes));
+                    gates.z = sigmoid(sums[1] + load(input + units, lanes));
+                    gates.q = sums[2] + bias;
+                    gates.n = hyperbolic_tangent(
+                        load(input + 2 * std::ptrdiff_t(units), lanes) + gates.r * gates.q);
+                    float* h = memory + (keeps_memory ? position : row) * units + unit;
+                    const Vec now = gates.n + gates.z * (load(h, lanes) - gates.n);
+                    store(keeps_memory ? h + std::ptrdiff_t(shape.rows) * units : h, now, lanes);
+                    store(outputs + (position + shape.rows) * width + unit, now, lanes);
+                    if (saved) save<P>(saved + position * 4 * units + unit, units, gates, lanes);
+                });
+            }
+            place.meet();
+        }
+    }
+
+    // To the gradients of the inputs (da_r, da_z, da_n), and of the products (da_r, da_z, da_n r);
+    // h_gradient (B, H), of the state after the last step, becomes that of the one before the first.
+    static void backward(const Place& place, const Shape& shape, const GradientPanels<P>& weights,
+                         const float* memory, const Saved* saved, const Element* output_gradients,
+                         Element* gradients, Element* product_gradients, float* h_gradient) {
+        const int units = shape.units, width = even(3 * units), blocks = blocks_of(units);
+        // What goes on to h besides the product waits in h_gradient.
+        const auto step = [&](int t, int row, int block, Vec from_after) {
+            const int unit = block * LANES, lanes = lanes_of(block, units);
+            const std::ptrdiff_t position = shape.row(t, row);
+            const GRUGates gates = recall<P>(saved + position * 4 * units + unit, units, lanes);
+            const Vec before = load(memory + position * units + unit, lanes);
+            float* carried = h_gradient + std::ptrdiff_t(row) * units + unit;
+            const Vec dh = from_after + load(carried, lanes) +
+                           load(output_gradients + position * units + unit, lanes);
+            const Vec da_n = dh * (1.0f - gates.z) * (1.0f - gates.n * gates.n);
+            const Vec da_z = dh * (before - gates.n) * gates.z * (1.0f - gates.z);
+            const Vec da_r = da_n * gates.q * gates.r * (1.0f - gates.r);
+            const auto put = [&](Element* to, Vec third) {
+                store(to, da_r, lanes);
+                store(to + units, da_z, lanes);
+                store(to + 2 * std::ptrdiff_t(units), third, lanes);
+            };
+            put(gradients + position * width + unit, da_n);
+            put(product_gradients + position * width + unit, da_n * gates.r);
+            store(carried, dh * gates.z, lanes);
+        };
+        for (int row = 0; row < shape.rows; ++row)
+            for (int block = place.begin(blocks); block < place.end(blocks); ++block)
+                step(shape.steps - 1, row, block, Vec{});
+        place.meet();
+        for (int t = shape.steps - 2; t >= 0; --t) {
+            weights.multiply(place, shape.rows, product_gradients + shape.row(t + 1, 0) * width,
+                             width, [&](int row, int block, Vec sum) { step(t, row, block, sum); });
+            place.meet();
+        }
+        weights.multiply(place, shape.rows, product_gradients, width,
+                         [&](int row, int block, Vec sum) {
+            float* carried = h_gradient + std::ptrdiff_t(row) * units + block * LANES;
+            const int lanes = lanes_of(block, units);
+            store(carried, load(carried, lanes) + sum, lanes);
+        });
+    }
+};
+
+// The reset before the product: two products follow one another in every step.
+template <class P>
+struct GRUBefore {
+    using Element = typename P::Element;
+    using Saved = typename P::Saved;
+
+    // `reset` (T, B, H rounded up to even) receives r h; it is (B, ...) if `saved` is null.
+    static void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs,
+                        const StatePanels<P>& gate_weights,
+                        const StatePanels<P>& candidate_weights, Element* outputs, Element* reset,
+                        float* memory, bool keeps_memory, float* update, Saved* saved) {
+        const int units = shape.units, width = even(units), blocks = blocks_of(units);
+        for (int t = 0; t < shape.steps; ++t) {
+            const Element* before = outputs + shape.row(t, 0) * width;
+            Element* const reset_now = reset + (saved ? shape.row(t, 0) * width : 0);
+            for (int block = place.begin(blocks); block < place.end(blocks); ++block) {
+                const int unit = block * LANES, lanes = lanes_of(block, units);
+                for_products<P, 2>(shape.rows, before, width, gate_weights.panel(block),
+                                   gate_weights.steps(), [&](int row, const Vec* sums) {
+                    const std::ptrdiff_t position = shape.row(t, row);
+                    const Element* input = inputs.at(position) + unit;
+                    const Vec r = sigmoid(sums[0] + load(input, lanes));
+                    const Vec z = sigmoid(sums[1] + load(input + units, lanes));
+                    const float* h = memory + (keeps_memory ? position : row) * units + unit;
+                    store(reset_now + std::ptrdiff_t(row) * width + unit, r * load(h, lanes), lanes);
+                    store(update + std::ptrdiff_t(row) * units + unit, z, lanes);
+                    if (saved) store(saved + position * 3 * units + unit, r, lanes);
+                });
+            }
+            place.meet();
+            for (int block = place.begin(blocks); block < place.end(blocks); ++block) {
+                const int unit = block * LANES, lanes = lanes_of(block, units);
+                for_products<P, 1>(shape.rows, reset_now, width, candidate_weights.panel(block),
+                                   candidate_weights.steps(), [&](int row, const Vec* sums) {
+                    const std::ptrdiff_t position = shape.row(t, row);
+                    const Element* input = inputs.at(position) + unit;
+                    const Vec n = hyperbolic_tangent(
+                        sums[0] + load(input + 2 * std::ptrdiff_t(units), lanes));
+                    const Vec z = load(update + std::ptrdiff_t(row) * units + unit, lanes);
+                    float* h = memory + (keeps_memory ? position : row) * units + unit;
+                    const Vec now = n + z * (load(h, lanes) - n);
+                    store(keeps_memory ? h + std::ptrdiff_t(shape.rows) * units : h, now, lanes);
+                    store(outputs + (position + shape.rows) * width + unit, now, lanes);
+                    if (saved) {
+                        Saved* to = saved + position * 3 * units + unit;
+                        store(to + units, z, lanes);
+                        store(to + 2 * std::ptrdiff_t(units), n, lanes);
+                    }
+                });
+            }
+            place.meet();
+        }
+    }
+
+    // To `gradients`, each row (da_r, da_z, da_n); h_gradient as in the other form. The panels of
+    // the gates lead from (da_r, da_z), those of the candidate from da_n.
+    static void backward(const Place& place, const Shape& shape,
+                         const GradientPanels<P>& gate_weights,
+                         const GradientPanels<P>& candidate_weights, const float* memory,
+                         const Saved* saved, const Element* output_gradients,
+                         Element* gradients, Element* candidate_gradients, float* h_gradient) {
+        const int units = shape.units, width = even(3 * units), blocks = blocks_of(units);
+        const int narrow = even(units);
+        const auto candidate = [&](int t, int row, int block, Vec from_after) {
+            const int unit = block * LANES, lanes = lanes_of(block, units);
+            const std::ptrdiff_t position = shape.row(t, row);
+            const Saved* from = saved + position * 3 * units + unit;
+            const Vec z = load(from + units, lanes);
+            const Vec n = load(from + 2 * std::ptrdiff_t(units), lanes);
+            const Vec before = load(memory + position * units + unit, lanes);
+            float* carried = h_gradient + std::ptrdiff_t(row) * units + unit;
+            const Vec dh = from_after + load(carried, lanes) +
+                           load(output_gradients + position * units + unit, lanes);
+            const Vec da_n = dh * (1.0f - z) * (1.0f - n * n);
+            Element* to = gradients + position * width + unit;
+            store(to + units, dh * (before - n) * z * (1.0f - z), lanes);
+            store(to + 2 * std::ptrdiff_t(units), da_n, lanes);
+            store(candidate_gradients + std::ptrdiff_t(row) * narrow + unit, da_n, lanes);
+            store(carried, dh * z, lanes);
+        };
+        const auto reset = [&](int t, int row, int block, Vec v) {
+            const int unit = block * LANES, lanes = lanes_of(block, units);
+            const std::ptrdiff_t position = shape.row(t, row);
+            const Vec r = load(saved + position * 3 * units + unit, lanes);
+            const Vec before = load(memory + position * units + unit, lanes);
+            store(gradients + position * width + unit, v * before * r * (1.0f - r), lanes);
+            float* carried = h_gradient + std::ptrdiff_t(row) * units + unit;
+            store(carried, load(carried, lanes) + v * r, lanes);
+        };
+        for (int row = 0; row < shape.rows; ++row)
+            for (int block = place.begin(blocks); block < place.end(blocks); ++block)
+                candidate(shape.steps - 1, row, block, Vec{});
+        for (int t = shape.steps - 1; t >= 0; --t) {
+            place.meet();
+            candidate_weights.multiply(place, shape.rows, candidate_gradients, narrow,
+                                       [&](int row, int block, Vec sum) { reset(t, row, block, sum); });
+            place.meet();
+            gate_weights.multiply(place, shape.rows, gradients + shape.row(t, 0) * width, width,
+                                  [&](int row, int block, Vec sum) {
+                if (t) return candidate(t - 1, row, block, sum);
+                float* carried = h_gradient + std::ptrdiff_t(row) * units + block * LANES;
+                const int lanes = lanes_of(block, units);
+                store(carried, load(carried, lanes) + sum, lanes);
+            });
+        }
+    }
+};
+
+}  // namespace

@@ -1,0 +1,213 @@
+// What Python calls: plain functions over addresses. Nothing here allocates what a caller keeps.
+//
+// `precision` is 0 for float32 and 1 for bfloat16, of products and of the arrays that feed them;
+// shapes stand in recurrence.h. Every function fills what it is given to fill and returns nothing.
+
+#include "gru.h"
+#include "lstm.h"
+#include "rows.h"
+
+#if defined(_WIN32)
+#define EXPORTED extern "C" __declspec(dllexport)
+#else
+#define EXPORTED extern "C" __attribute__((visibility("default")))
+#endif
+
+namespace {
+
+template <class Work>
+void with_precision(int precision, const Work& work) {
+    precision ? work(Bfloat16{}) : work(Float32{});
+}
+
+template <class P>
+Inputs<P> inputs_of(const void* values, const std::int32_t* chosen, int width) {
+    return {static_cast<const typename P::Element*>(values), chosen, width};
+}
+
+template <class P, Gates GATES>
+void lstm_forward(int threads, const Shape& shape, const void* inputs, const std::int32_t* chosen,
+                  const float* weights, void* outputs, float* memory, int keeps_memory, void* saved) {
+    using Cell = LSTM<P, GATES>;
+    StatePanels<P> panels(weights, shape.units, Cell::G);
+    together(threads, [&](const Place& place) {
+        panels.fill(place);
+        Cell::forward(place, shape, inputs_of<P>(inputs, chosen, Cell::G * shape.units), panels,
+                      static_cast<typename P::Element*>(outputs), memory, keeps_memory,
+                      static_cast<typename P::Saved*>(saved));
+    });
+}
+
+template <class P, Gates GATES>
+void lstm_backward(int threads, const Shape& shape, const float* weights, const float* memory,
+                   const void* saved, const void* output_gradients, void* gradients,
+                   float* h_gradient, float* c_gradient) {
+    using Cell = LSTM<P, GATES>;
+    using Element = typename P::Element;
+    GradientPanels<P> panels(weights, Cell::G * shape.units, shape.units);
+    auto* to = static_cast<Element*>(gradients);
+    clear_padding(to, shape.row(shape.steps, 0), Cell::G * shape.units);
+    together(threads, [&](const Place& place) {
+        panels.fill(place);
+        Cell::backward(place, shape, panels, memory,
+                       static_cast<const typename P::Saved*>(saved),
+                       static_cast<const Element*>(output_gradients), to, h_gradient, c_gradient);
+    });
+}
+
+template <class Work>
+void with_gates(int gates, const Work& work) {
+    if (gates == 0) work(std::integral_constant<Gates, Gates::SEPARATE>{});
+    if (gates == 1) work(std::integral_constant<Gates, Gates::COUPLED>{});
+    if (gates == 2) work(std::integral_constant<Gates, Gates::CAPPED>{});
+}
+
+}  // namespace
+
+// Run on the threads of the OpenMP library whose functions these are; null is threads of our own.
+EXPORTED void charrnn_use_openmp(void* parallel, void* thread_number, void* thread_count) {
+    open_mp.parallel = reinterpret_cast<decltype(open_mp.parallel)>(parallel);
+    open_mp.thread_number = reinterpret_cast<decltype(open_mp.thread_number)>(thread_number);
+    open_mp.thread_count = reinterpret_cast<decltype(open_mp.thread_count)>(thread_count);
+}
+
+EXPORTED void charrnn_lstm_forward(int precision, int gates, int threads, int steps, int rows,
+                                   int units, const void* inputs, const std::int32_t* chosen,
+                                   const float* weights, void* outputs, float* memory,
+                                   int keeps_memory, void* saved) {
+    with_precision(precision, [&](auto p) {
+        with_gates(gates, [&](auto g) {
+            lstm_forward<decltype(p), g.value>(threads, {steps, rows, units}, inputs, chosen,
+                                               weights, outputs, memory, keeps_memory, saved);
+        });
+    });
+}
+
+EXPORTED void charrnn_lstm_backward(int precision, int gates, int threads, int steps, int rows,
+                                    int units, const float* weights, const float* memory,
+                                    const void* saved, const void* output_gradients,
+                                    void* gradients, float* h_gradient, float* c_gradient) {
+    with_precision(precision, [&](auto p) {
+        with_gates(gates, [&](auto g) {
+            lstm_backward<decltype(p), g.value>(threads, {steps, rows, units}, weights, memory,
+                                                saved, output_gradients, gradients, h_gradient,
+                                                c_gradient);
+        });
+    });
+}
+
+EXPORTED void charrnn_gru_after_forward(int precision, int threads, int steps, int rows, int units,
+                                        const void* inputs, const std::int32_t* chosen,
+                                        const float* weights, const float* candidate_bias,
+                                        void* outputs, float* memory, int keeps_memory,
+                                        void* saved) {
+    with_precision(precision, [&](auto p) {
+        using P = decltype(p);
+        StatePanels<P> panels(weights, units, 3);
+        together(threads, [&](const Place& place) {
+            panels.fill(place);
+            GRUAfter<P>::forward(place, {steps, rows, units},
+                                 inputs_of<P>(inputs, chosen, 3 * units), panels, candidate_bias,
+                                 static_cast<typename P::Element*>(outputs), memory, keeps_memory,
+                                 static_cast<typename P::Saved*>(saved));
+        });
+    });
+}
+
+EXPORTED void charrnn_gru_after_backward(int precision, int threads, int steps, int rows, int units,
+                                         const float* weights, const float* memory,
+                                         const void* saved, const void* output_gradients,
+                                         void* gradients, void* product_gradients,
+                                         float* h_gradient) {
+    with_precision(precision, [&](auto p) {
+        using P = decltype(p);
+        using Element = typename P::Element;
+        GradientPanels<P> panels(weights, 3 * units, units);
+        auto* inner = static_cast<Element*>(product_gradients);
+        const Shape shape{steps, rows, units};
+        clear_padding(inner, shape.row(steps, 0), 3 * units);
+        together(threads, [&](const Place& place) {
+            panels.fill(place);
+            GRUAfter<P>::backward(place, shape, panels, memory,
+                       static_cast<const typename P::Saved*>(saved),
+                                  static_cast<const Element*>(output_gradients),
+                                  static_cast<Element*>(gradients), inner, h_gradient);
+        });
+    });
+}
+
+EXPORTED void charrnn_gru_before_forward(int precision, int threads, int steps, int rows, int units,
+                                         const void* inputs, const std::int32_t* chosen,
+                                         const float* weights, void* outputs, void* reset,
+                                         float* memory, int keeps_memory, void* saved) {
+    with_precision(precision, [&](auto p) {
+        using P = decltype(p);
+        using Element = typename P::Element;
+        StatePanels<P> gates(weights, units, 2);
+        StatePanels<P> candidate(weights + 2 * std::ptrdiff_t(units) * units, units, 1);
+        const auto update = allocate<float>(std::size_t(rows) * units);
+        const Shape shape{steps, rows, units};
+        auto* after_reset = static_cast<Element*>(reset);
+        clear_padding(after_reset, saved ? shape.row(steps, 0) : rows, units);
+        together(threads, [&](const Place& place) {
+            gates.fill(place);
+            candidate.fill(place);
+            GRUBefore<P>::forward(place, shape, inputs_of<P>(inputs, chosen, 3 * units), gates,
+                                  candidate, static_cast<Element*>(outputs), after_reset, memory,
+                                  keeps_memory, update.get(),
+                                  static_cast<typename P::Saved*>(saved));
+        });
+    });
+}
+
+EXPORTED void charrnn_gru_before_backward(int precision, int threads, int steps, int rows, int units,
+                                          const float* weights, const float* memory,
+                                          const void* saved, const void* output_gradients,
+                                          void* gradients, float* h_gradient) {
+    with_precision(precision, [&](auto p) {
+        using P = decltype(p);
+        using Element = typename P::Element;
+        GradientPanels<P> gates(weights, 2 * units, units);
+        GradientPanels<P> candidate(weights + 2 * std::ptrdiff_t(units) * units, units, units);
+        const auto candidate_gradients = allocate<Element>(std::size_t(rows) * even(units));
+        clear_padding(candidate_gradients.get(), rows, units);
+        together(threads, [&](const Place& place) {
+            gates.fill(place);
+            candidate.fill(place);
+            GRUBefore<P>::backward(place, {steps, rows, units}, gates, candidate, memory,
+                                   static_cast<const typename P::Saved*>(saved),
+                                   static_cast<const Element*>(output_gradients),
+                                   static_cast<Element*>(gradients), candidate_gradients.get(),
+                                   h_gradient);
+        });
+    });
+}
+
+EXPORTED void charrnn_add_to_rows(int precision, int threads, std::int64_t count, int columns,
+                                  std::int64_t stride, const void* values,
+                                  const std::int32_t* chosen, float* sums) {
+    with_precision(precision, [&](auto p) {
+        using Element = typename decltype(p)::Element;
+        together(threads, [&](const Place& place) {
+            add_to_rows(place, count, columns, stride, static_cast<const Element*>(values), chosen,
+                        sums);
+        });
+    });
+}
+
+// Whether this processor can run the build of that name.
+EXPORTED int charrnn_supports(const char* build) {
+    const auto is = [build](const char* name) { return std::strcmp(build, name) == 0; };
+    if (is("baseline")) return 1;
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
+                        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                        __builtin_cpu_supports("avx512dq");
+    if (is("avx2")) return avx2;
+    if (is("avx512")) return avx512;
+    if (is("avx512bf16")) return avx512 && __builtin_cpu_supports("avx512bf16");
+#endif
+    return 0;
+}

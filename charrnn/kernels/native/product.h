@@ -1,0 +1,144 @@
+// Products of a few rows with a packed matrix, summed in registers.
+//
+// A matrix is packed into panels. A panel holds N blocks of LANES columns; for each step it has N
+// vectors of 32-bit words. In float32 a step is one row of the matrix and a word one number; in
+// bfloat16 a step is two rows and a word the pair of them, as the processor's dot product takes it.
+// Sums are float32 and run over the steps in their order, whatever the number of rows or threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdlib>
+#include <memory>
+
+#include "vectors.h"
+
+namespace {
+
+struct Float32 {
+    using Element = float;
+    using Saved = float;  // A gate, between the way forward and the way back.
+    static constexpr int PER_STEP = 1;
+
+    static std::uint32_t word(float first, float) {
+        std::uint32_t bits;
+        std::memcpy(&bits, &first, 4);
+        return bits;
+    }
+
+    static Vec add_product(Vec sum, Words rows, Words panel) {
+        return sum + (Vec)rows * (Vec)panel;
+    }
+};
+
+struct Bfloat16 {
+    using Element = bfloat16;
+    using Saved = Share;
+    static constexpr int PER_STEP = 2;
+
+    static std::uint32_t word(float first, float second) {
+        return round_to_bfloat16(first) | static_cast<std::uint32_t>(round_to_bfloat16(second)) << 16;
+    }
+
+    static Vec add_product(Vec sum, Words rows, Words panel) {
+#if defined(__AVX512BF16__)
+        return (Vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)rows, (__m512bh)panel);
+#else
+        // The same sum: products of two bfloat16 numbers are exact in float32.
+        const Words high = Words{} + 0xffff0000u;
+        sum += (Vec)(rows & high) * (Vec)(panel & high);
+        return sum + (Vec)(rows << 16) * (Vec)(panel << 16);
+#endif
+    }
+};
+
+// Steps that a number of matrix rows takes.
+template <class P>
+inline int steps_of(int rows) {
+    return (rows + P::PER_STEP - 1) / P::PER_STEP;
+}
+
+// Rows whose sums fit the processor's registers beside one step of a panel.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int SUMS = 24;
+#else
+constexpr int SUMS = 12;
+#endif
+constexpr int MOST_ROWS = 8;
+constexpr int most_rows(int blocks) {
+    return SUMS / blocks < MOST_ROWS ? SUMS / blocks : MOST_ROWS;
+}
+constexpr int MOST_BLOCKS = 4;
+
+struct Aligned {
+    void operator()(void* memory) const { std::free(memory); }
+};
+template <class T>
+using Buffer = std::unique_ptr<T[], Aligned>;
+
+// Memory for a number of values, aligned to a cache line; not set to anything.
+template <class T>
+Buffer<T> allocate(std::size_t count) {
+    const std::size_t bytes = (count * sizeof(T) + 63) / 64 * 64;
+    void* memory = std::aligned_alloc(64, bytes ? bytes : 64);
+    if (!memory) std::abort();
+    return Buffer<T>(static_cast<T*>(memory));
+}
+
+template <class P, int ROWS, int BLOCKS>
+__attribute__((noinline)) void multiply(const typename P::Element* rows, std::ptrdiff_t stride,
+                                        const Words* panel, int steps, Vec* result) {
+    Vec sums[ROWS][BLOCKS] = {};
+    for (int step = 0; step < steps; ++step) {
+        Words columns[BLOCKS];
+        for (int block = 0; block < BLOCKS; ++block) columns[block] = panel[step * BLOCKS + block];
+        for (int row = 0; row < ROWS; ++row) {
+            std::uint32_t word;
+            std::memcpy(&word, rows + row * stride + step * P::PER_STEP, sizeof word);
+            const Words words = Words{} + word;
+            for (int block = 0; block < BLOCKS; ++block)
+                sums[row][block] = P::add_product(sums[row][block], words, columns[block]);
+        }
+    }
+    for (int row = 0; row < ROWS; ++row)
+        for (int block = 0; block < BLOCKS; ++block) result[row * BLOCKS + block] = sums[row][block];
+}
+
+template <class P, int BLOCKS, int ROWS = most_rows(BLOCKS)>
+inline void multiply_rows(int count, const typename P::Element* rows, std::ptrdiff_t stride,
+                          const Words* panel, int steps, Vec* result) {
+    if constexpr (ROWS > 1)
+        if (count < ROWS)
+            return multiply_rows<P, BLOCKS, ROWS - 1>(count, rows, stride, panel, steps, result);
+    multiply<P, ROWS, BLOCKS>(rows, stride, panel, steps, result);
+}
+
+// Multiply all rows with a panel, a tile of them at a time, and hand each row's sums to `take`:
+// take(row, const Vec* sums of its BLOCKS blocks).
+template <class P, int BLOCKS, class Take>
+inline void for_products(int count, const typename P::Element* rows, std::ptrdiff_t stride,
+                         const Words* panel, int steps, const Take& take) {
+    constexpr int MOST = most_rows(BLOCKS);
+    const int tiles = (count + MOST - 1) / MOST;
+    Vec sums[MOST * BLOCKS];
+    for (int tile = 0; tile < tiles; ++tile) {
+        const int begin = static_cast<int>(1LL * count * tile / tiles);
+        const int end = static_cast<int>(1LL * count * (tile + 1) / tiles);
+        multiply_rows<P, BLOCKS>(end - begin, rows + begin * stride, stride, panel, steps, sums);
+        for (int row = begin; row < end; ++row) take(row, sums + (row - begin) * BLOCKS);
+    }
+}
+
+// Pack a panel: word (step, block, lane) from value(row, block * LANES + lane) of the matrix, which
+// must give 0 beyond it.
+template <class P, class Value>
+inline void pack(Words* panel, int rows, int blocks, const Value& value) {
+    auto* words = reinterpret_cast<std::uint32_t*>(panel);
+    for (int step = 0; step < steps_of<P>(rows); ++step)
+        for (int column = 0; column < blocks * LANES; ++column) {
+            const int row = step * P::PER_STEP;
+            const float second = row + 1 < rows && P::PER_STEP > 1 ? value(row + 1, column) : 0.0f;
+            *words++ = P::word(value(row, column), second);
+        }
+}
+
+}  // namespace

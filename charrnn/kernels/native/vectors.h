@@ -1,0 +1,141 @@
+// Vectors of floats as wide as the processor this file is compiled for, and what is done lane by lane.
+//
+// They are the compiler's own vector types (GCC, Clang), so that one source serves AVX-512, AVX2,
+// NEON and plain SSE; intrinsics stand only where the language has no word for an instruction.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int LANES = 16;
+#elif defined(__AVX__)
+constexpr int LANES = 8;
+#else
+constexpr int LANES = 4;
+#endif
+
+typedef float Vec __attribute__((vector_size(4 * LANES)));
+typedef std::int32_t Ints __attribute__((vector_size(4 * LANES)));
+typedef std::uint32_t Words __attribute__((vector_size(4 * LANES)));
+typedef std::uint16_t Halves __attribute__((vector_size(2 * LANES)));
+
+using bfloat16 = std::uint16_t;  // The upper half of a float's bits.
+
+inline Vec splat(float value) { return Vec{} + value; }
+
+inline int blocks_of(int units) { return (units + LANES - 1) / LANES; }
+
+// How many of a block's lanes hold one of `units`.
+inline int lanes_of(int block, int units) {
+    const int left = units - block * LANES;
+    return left < LANES ? left : LANES;
+}
+
+template <class V, class Element>
+inline V load_lanes(const Element* from, int lanes) {
+    V value{};
+    if (__builtin_expect(lanes == LANES, 1))
+        std::memcpy(&value, from, sizeof value);
+    else
+        std::memcpy(&value, from, sizeof(Element) * lanes);
+    return value;
+}
+
+template <class V, class Element>
+inline void store_lanes(Element* to, V value, int lanes) {
+    if (__builtin_expect(lanes == LANES, 1))
+        std::memcpy(to, &value, sizeof value);
+    else
+        std::memcpy(to, &value, sizeof(Element) * lanes);
+}
+
+inline bfloat16 round_to_bfloat16(float x) {
+    std::uint32_t bits;
+    std::memcpy(&bits, &x, sizeof bits);
+    return static_cast<bfloat16>((x == x ? bits + 0x7fff + (bits >> 16 & 1) : bits | 0x400000) >> 16);
+}
+
+inline Halves round_to_bfloat16(Vec x) {
+#if defined(__AVX512BF16__)
+    const __m256bh rounded = _mm512_cvtneps_pbh((__m512)x);
+    Halves halves;
+    std::memcpy(&halves, &rounded, sizeof halves);
+    return halves;
+#else
+    const Words bits = (Words)x;
+    const Words even = bits + 0x7fff + ((bits >> 16) & 1);
+    const Words quiet = bits | 0x400000;  // Not a number stays so.
+    return __builtin_convertvector((x == x ? even : quiet) >> 16, Halves);
+#endif
+}
+
+inline Vec widen(Halves halves) {
+    return (Vec)(__builtin_convertvector(halves, Words) << 16);
+}
+
+inline Vec load(const float* from, int lanes) { return load_lanes<Vec>(from, lanes); }
+inline Vec load(const bfloat16* from, int lanes) { return widen(load_lanes<Halves>(from, lanes)); }
+inline void store(float* to, Vec value, int lanes) { store_lanes(to, value, lanes); }
+inline void store(bfloat16* to, Vec value, int lanes) {
+    store_lanes(to, round_to_bfloat16(value), lanes);
+}
+
+// A number from -1 to 1 in 16 bits, to 1.5 / 100,000: what a gate let through, kept for the way back.
+using Share = std::int16_t;
+typedef Share Shares __attribute__((vector_size(2 * LANES)));
+
+inline Vec load(const Share* from, int lanes) {
+    const Shares shares = load_lanes<Shares>(from, lanes);
+    return __builtin_convertvector(__builtin_convertvector(shares, Ints), Vec) * (1.0f / 32767.0f);
+}
+inline void store(Share* to, Vec value, int lanes) {
+    // Adding 1.5 * 2^23 rounds, and leaves the whole number in the low bits.
+    const Vec shifted = value * 32767.0f + 12582912.0f;
+    store_lanes(to, __builtin_convertvector((Ints)shifted, Shares), lanes);
+}
+
+inline Vec smaller(Vec a, Vec b) { return a < b ? a : b; }
+inline Vec larger(Vec a, Vec b) { return a > b ? a : b; }
+
+// e to the x by the polynomial of Cephes' expf (Moshier); 2 units in the last place.
+inline Vec exponential(Vec x) {
+    x = smaller(larger(x, splat(-87.3f)), splat(88.0f));
+    const Vec magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number.
+    const Vec n = (x * 1.44269504f + magic) - magic;
+    const Vec r = x - n * 0.693359375f + n * 2.12194440e-4f;
+    Vec p = splat(1.9875691500e-4f);
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + r + 1.0f;
+    const Ints power = (__builtin_convertvector(n, Ints) + 127) << 23;
+    return p * (Vec)power;
+}
+
+inline Vec sigmoid(Vec x) { return 1.0f / (1.0f + exponential(-x)); }
+
+// Near 0 by the polynomial of Cephes' tanhf, where 1 - 2 / (e^2x + 1) would lose its digits.
+inline Vec hyperbolic_tangent(Vec x) {
+    const Vec size = (Vec)((Words)x & 0x7fffffff);
+    const Vec far = 1.0f - 2.0f / (exponential(size + size) + 1.0f);
+    const Vec z = x * x;
+    Vec p = splat(-5.70498872745e-3f);
+    p = p * z + 2.06390887954e-2f;
+    p = p * z - 5.37397155531e-2f;
+    p = p * z + 1.33314422036e-1f;
+    p = p * z - 3.33332819422e-1f;
+    const Vec near = p * z * x + x;
+    const Vec signed_far = (Vec)((Words)far | ((Words)x & 0x80000000));
+    return size < 0.625f ? near : signed_far;
+}
+
+}  // namespace
