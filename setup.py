@@ -1,9 +1,13 @@
-"""Compile the native library, once for each kind of processor; what cannot be compiled is left out.
+"""Compile the native library, once for each kind of processor.
 
-Everything else about the project stands in pyproject.toml.
+What cannot be compiled is left out with a warning, and torch does its work: without a compiler, or
+with one that does not have the vector types of GCC and Clang, such as Microsoft's. Everything else
+about the project stands in pyproject.toml.
 """
 
+import copy
 import platform
+import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -11,6 +15,8 @@ from setuptools.command.build_ext import build_ext
 
 SOURCES = Path("charrnn/kernels/native")
 FLAGS = ["-std=c++20", "-O3", "-g0", "-fvisibility=hidden", "-pthread"]
+# The first macOS whose C++ library lets threads wait for an atomic.
+PLATFORM = ["-mmacosx-version-min=11.0"] if sys.platform == "darwin" else []
 AVX2 = ["-mavx2", "-mfma"]
 AVX512 = [*AVX2, "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq"]
 BUILDS = {"baseline": []}
@@ -20,6 +26,18 @@ if platform.machine().lower() in {"x86_64", "amd64"}:
 
 class BuildKernels(build_ext):
     """Builds libraries that are loaded by their path, and are no Python modules."""
+
+    def finalize_options(self) -> None:
+        """Build side by side unless told how."""
+        super().finalize_options()
+        if self.parallel is None:
+            self.parallel = True
+
+    def build_extension(self, ext: Extension) -> None:
+        """Build in a folder of its own: all builds have the same source."""
+        own = copy.copy(self)
+        own.build_temp = str(Path(self.build_temp, ext.name))
+        super(BuildKernels, own).build_extension(ext)
 
     def get_ext_filename(self, fullname: str) -> str:
         """The same name with every version of Python."""
@@ -37,8 +55,8 @@ setup(
             f"charrnn.kernels._{build}",
             [str(SOURCES / "interface.cpp")],
             depends=sorted(str(path) for path in SOURCES.glob("*.h")),
-            extra_compile_args=[*FLAGS, *flags],
-            extra_link_args=["-pthread"],
+            extra_compile_args=[*FLAGS, *PLATFORM, *flags],
+            extra_link_args=["-pthread", *PLATFORM],
             language="c++",
             optional=True,
         )

@@ -7,7 +7,8 @@ from abc import abstractmethod
 from torch import Tensor
 
 from charrnn.cells.contract import GatedCell, State
-from charrnn.kernels.recurrence import Inputs, can_run
+from charrnn.kernels.recurrence import can_run
+from charrnn.kernels.window import Inputs
 
 
 class CompiledCell(GatedCell):

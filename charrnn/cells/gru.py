@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from charrnn.cells.compiled import CompiledCell
 from charrnn.cells.contract import GateSettings, State
 from charrnn.kernels import recurrence
+from charrnn.kernels.window import Inputs
 
 
 class GRU(CompiledCell):
@@ -47,7 +48,7 @@ class GRU(CompiledCell):
         super().__init__(input_size, hidden, 3, **common)
         self.candidate_bias = nn.Parameter(torch.zeros(hidden)) if gru_reset == "after" else None
 
-    def run_compiled(self, inputs: recurrence.Inputs, state: State) -> tuple[Tensor, State]:
+    def run_compiled(self, inputs: Inputs, state: State) -> tuple[Tensor, State]:
         y, h = recurrence.gru(inputs, self.recurrent_weight, self.candidate_bias, *state)
         return y, (h,)
 

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from charrnn.cells.compiled import CompiledCell
 from charrnn.cells.contract import GateSettings, State, zero_bias
 from charrnn.kernels import recurrence
+from charrnn.kernels.window import Inputs
 
 
 class LSTM(CompiledCell):
@@ -67,7 +68,7 @@ class LSTM(CompiledCell):
     def initial_state(self, batch: int) -> State:
         return (self._zeros(batch, self.hidden), self._zeros(batch, self.hidden))
 
-    def run_compiled(self, inputs: recurrence.Inputs, state: State) -> tuple[Tensor, State]:
+    def run_compiled(self, inputs: Inputs, state: State) -> tuple[Tensor, State]:
         y, h, c = recurrence.lstm(inputs, self.recurrent_weight, *state, gates=self.lstm_gates)
         return y, (h, c)
 

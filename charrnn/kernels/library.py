@@ -93,13 +93,23 @@ def obstacle(build: str) -> str:
         baseline = ctypes.CDLL(str(path_of(BASELINE)))
         supports = baseline.charrnn_supports
         supports.argtypes, supports.restype = [ctypes.c_char_p], ctypes.c_int
-        return "" if supports(build.encode()) else "the processor has no such instructions"
-    except (OSError, AttributeError) as problem:
+        if not supports(build.encode()):
+            return "the processor has no such instructions"
+        load(build)
+    except OSError as problem:
         return f"it cannot be loaded: {problem}"
+    except AttributeError as problem:
+        return f"it is of another version of charrnn, which must be installed anew: {problem}"
+    return ""
 
 
 def load(build: str) -> Kernels:
-    """Load a build that nothing stands in the way of."""
+    """Load a build.
+
+    Raises:
+        OSError: it is not there, or is no library.
+        AttributeError: it lacks a function.
+    """
     functions = ctypes.CDLL(str(path_of(build)))
     for name, arguments in _SIGNATURES.items():
         function = getattr(functions, name)

@@ -10,7 +10,7 @@
 //   da_g = dc i (1 - g^2)                   da_i = dc g i (1 - i)
 //   da_f = dc c f (1 - f)                   dc <- dc f, and dh of the step before gets W^T da
 //
-// Where i = 1 - f the gradient dc g reaches f instead, with the sign turned.
+// Where 1 - f is written in place of i the gradient dc g reaches f instead, with the sign turned.
 #pragma once
 
 #include "recurrence.h"
@@ -44,7 +44,7 @@ struct LSTM {
 
     // The input gate as it is applied.
     static Vec admitted(const LSTMGates& gates) {
-        return GATES == Gates::CAPPED ? smaller(gates.i, 1.0f - gates.f) : gates.i;
+        return GATES == Gates::CAPPED ? at_most(gates.i, 1.0f - gates.f) : gates.i;
     }
 
     // `memory` moves on by `memory_step` rows of B a step: B, or 0 where only the last is wanted.
@@ -102,9 +102,11 @@ struct LSTM {
             Vec da_i = di * gates.i * (1.0f - gates.i);
             if (GATES == Gates::COUPLED) df -= di;
             if (GATES == Gates::CAPPED) {
-                const Ints capped = gates.i > 1.0f - gates.f;
-                df = capped ? df - di : df;
-                da_i = capped ? Vec{} : da_i;
+                const Vec room = 1.0f - gates.f;
+                // At the corner, the mean of the derivatives on either side.
+                const Vec free = gates.i < room ? splat(1.0f) : gates.i > room ? Vec{} : splat(0.5f);
+                df -= di * (1.0f - free);
+                da_i *= free;
             }
             Element* to = gradients + position * width + unit;
             const auto put = [&](int n, Vec value) { store(to + std::ptrdiff_t(n) * units, value, lanes); };

@@ -88,6 +88,7 @@ inline void store(bfloat16* to, Vec value, int lanes) {
 }
 
 // A number from -1 to 1 in 16 bits, to 1.5 / 100,000: what a gate let through, kept for the way back.
+// What is not a number becomes one here, but the outputs of that step are not numbers, nor is the loss.
 using Share = std::int16_t;
 typedef Share Shares __attribute__((vector_size(2 * LANES)));
 
@@ -101,12 +102,13 @@ inline void store(Share* to, Vec value, int lanes) {
     store_lanes(to, __builtin_convertvector((Ints)shifted, Shares), lanes);
 }
 
-inline Vec smaller(Vec a, Vec b) { return a < b ? a : b; }
-inline Vec larger(Vec a, Vec b) { return a > b ? a : b; }
+// What is not a number stays so if it is `x`: a network that has diverged must not look sound.
+inline Vec at_most(Vec x, Vec bound) { return bound < x ? bound : x; }
+inline Vec at_least(Vec x, Vec bound) { return bound > x ? bound : x; }
 
 // e to the x by the polynomial of Cephes' expf (Moshier); 2 units in the last place.
 inline Vec exponential(Vec x) {
-    x = smaller(larger(x, splat(-87.3f)), splat(88.0f));
+    x = at_most(at_least(x, splat(-87.3f)), splat(88.0f));
     const Vec magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number.
     const Vec n = (x * 1.44269504f + magic) - magic;
     const Vec r = x - n * 0.693359375f + n * 2.12194440e-4f;

@@ -1,0 +1,224 @@
+"""The native recurrences: what they compute, whatever the sizes, the threads and the saving."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from charrnn.kernels import calls
+from charrnn.kernels.recurrence import lstm
+from charrnn.kernels.window import Inputs
+from tests.kernels.cases import (
+    FORMS,
+    PRECISIONS,
+    Case,
+    assert_identical,
+    assert_near,
+    changed,
+    every_form,
+    every_precision,
+    forward,
+    make_case,
+    name_results,
+    needs_library,
+    run,
+)
+from tests.kernels.plain import by_hand, in_bfloat16
+
+pytestmark = needs_library
+
+STEPS = (2, 3, 9)
+BATCHES = (1, 5, 7, 13)
+ODD_UNITS = (1, 2, 3, 16, 17, 33, 100)
+ROUNDING = 3e-6
+"""Of float32 sums of a hundred products over nine steps, as a share of the largest result."""
+
+
+@pytest.mark.parametrize("units", ODD_UNITS)
+@every_form
+def test_outputs_and_gradients_equal_the_recurrence_derived_by_hand(form: str, units: int) -> None:
+    for steps in STEPS:
+        for batch in BATCHES:
+            case = make_case(form, steps, batch, units)
+            assert_near(run(case), by_hand(case), ROUNDING)
+
+
+@pytest.mark.parametrize("units", ODD_UNITS)
+@every_form
+def test_rows_of_a_table_are_looked_up_and_their_gradients_summed(form: str, units: int) -> None:
+    for steps, batch in ((2, 7), (9, 13)):
+        case = make_case(form, steps, batch, units, table=5)
+        assert_near(run(case), by_hand(case), ROUNDING)
+
+
+@pytest.mark.parametrize("units", ODD_UNITS)
+@every_form
+def test_bfloat16_products_have_rounded_operands_and_nothing_else(form: str, units: int) -> None:
+    for steps, batch, table in ((2, 1, 0), (3, 13, 0), (9, 7, 0), (9, 5, 5)):
+        case = make_case(form, steps, batch, units, table=table)
+        got, expected = run(case, "bf16"), in_bfloat16(case)
+        # An operand at the middle between two bfloat16 numbers may be rounded to either, which is
+        # a step of 1 / 256; gates kept in 16 bits move some there on the way back.
+        assert_near(got, expected, 2**-6)
+        for name, tensor in expected.items():
+            off = (got[name].double() - tensor).abs().mean() / tensor.abs().mean()
+            assert off < (5e-4 if name in ("y", "h'", "c'") else 3e-3), name
+
+
+@every_precision
+@every_form
+def test_threads_change_no_bit(form: str, precision: str) -> None:
+    for steps, batch, units in ((2, 1, 1), (3, 5, 33), (9, 13, 100), (4, 7, 250)):
+        for table in (0, 4):
+            case = make_case(form, steps, batch, units, table=table)
+            alone = run(case, precision)
+            for threads in (1, 2, 3):
+                assert_identical(run(case, precision, threads), alone)
+
+
+@every_precision
+@every_form
+def test_threads_of_its_own_do_what_those_of_torch_do(form: str, precision: str) -> None:
+    case = make_case(form, 9, 7, 100, table=5)
+    expected = run(case, precision, threads=3)
+    library = calls.kernels()
+    assert library is not None
+    library.functions.charrnn_use_openmp(None, None, None)
+    try:
+        for threads in (1, 2, 3):
+            assert_identical(run(case, precision, threads), expected)
+    finally:
+        calls.kernels.cache_clear()
+        calls.kernels()
+
+
+@every_precision
+@every_form
+def test_one_window_equals_two_with_the_state_carried(form: str, precision: str) -> None:
+    case = make_case(form, 9, 5, 33)
+    y, *last = forward(case, case.tensors, precision)
+    tensors, outputs = dict(case.tensors), []
+    for part in case.tensors["inputs"].split([2, 7]):
+        chunk, *state = forward(case, {**tensors, "inputs": part}, precision)
+        tensors.update(zip(("h", "c"), state, strict=False))
+        outputs.append(chunk)
+    assert torch.equal(torch.cat(outputs), y)
+    for part, expected in zip(state, last, strict=True):
+        assert torch.equal(part, expected)
+
+
+@every_precision
+@every_form
+def test_rows_do_not_touch_one_another(form: str, precision: str) -> None:
+    case = make_case(form, 5, 13, 33)
+    rows = torch.tensor([4, 0, 12])
+
+    def chosen(name: str) -> torch.Tensor:
+        return case.tensors[name].index_select({"inputs": 1}.get(name, 0), rows)
+
+    fewer = {name: chosen(name) for name in case.tensors if name in ("inputs", "h", "c")}
+    gradients = tuple(g.index_select(g.dim() - 2, rows) for g in case.gradients)
+    got = run(replace(case, tensors={**case.tensors, **fewer}, gradients=gradients), precision)
+    whole = run(case, precision)
+    for name in ("y", "inputs"):
+        assert torch.equal(got[name], whole[name][:, rows])
+    for name in {"h'", "c'", "h", "c"} & set(got):
+        assert torch.equal(got[name], whole[name][rows])
+
+
+@every_precision
+@every_form
+def test_a_window_without_a_way_back_saves_nothing_and_differs_in_no_bit(
+    form: str, precision: str
+) -> None:
+    for table in (0, 5):
+        case = make_case(form, 9, 7, 33, table=table)
+        expected = name_results(forward(case, case.tensors, precision))
+        leaves = {name: tensor.clone().requires_grad_() for name, tensor in case.tensors.items()}
+        training = forward(case, leaves, precision)
+        assert training[0].grad_fn is not None
+        for mode in (torch.no_grad, torch.inference_mode):
+            with mode():
+                results = forward(case, leaves, precision)
+            assert results[0].grad_fn is None
+            assert_identical(name_results(results), expected)
+        assert_identical(name_results(training), expected)
+
+
+@every_form
+def test_gates_that_are_shut_or_open_for_good_give_what_they_should(form: str) -> None:
+    case = make_case(form, 9, 5, 600, scale=30.0)
+    results, expected = run(case), by_hand(case)
+    for name in {"y", "h'", "c'"} & set(results):
+        torch.testing.assert_close(results[name].double(), expected[name], rtol=0, atol=2e-3)
+    for value in (0.0, 1e4, -1e4, 3e38, -3e38):
+        extreme = run(changed(case, "inputs", torch.full_like(case.tensors["inputs"], value)))
+        assert all(tensor.isfinite().all() for tensor in extreme.values()), value
+
+
+def test_a_gate_at_its_cap_gets_half_the_gradient() -> None:
+    case = make_case("lstm, capped", 3, 5, 17)
+    nothing = {name: torch.zeros_like(case.tensors[name]) for name in ("inputs", "weight")}
+    inputs = nothing["inputs"].clone()
+    inputs[..., -17:] = case.tensors["inputs"][..., -17:]
+    # i = f = 1 / 2: the written share is at its cap.
+    at_the_corner = replace(case, tensors={**case.tensors, **nothing, "inputs": inputs})
+    assert_near(run(at_the_corner), by_hand(at_the_corner), ROUNDING)
+
+
+BREAKING = [(form, name) for form in FORMS for name in make_case(form, 2, 1, 1).tensors]
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize(("form", "name"), BREAKING)
+def test_a_number_that_is_not_finite_is_not_hidden(
+    form: str, name: str, value: float, precision: str
+) -> None:
+    case = make_case(form, 4, 5, 33)
+    for place in (0, 7, case.tensors[name].numel() - 1):
+        tensor = case.tensors[name].clone()
+        tensor.view(-1)[place] = value
+        results = run(changed(case, name, tensor), precision)
+        outputs = torch.cat([results["y"].flatten(), results.get("c'", results["h'"]).flatten()])
+        if value != value:
+            assert outputs.isnan().any(), (place, "outputs")
+        else:
+            # A gate may be open or shut for ever: the gradient tells.
+            assert not all(result.isfinite().all() for result in results.values()), place
+
+
+@every_form
+def test_sizes_that_do_not_belong_together_are_refused(form: str) -> None:
+    case = make_case(form, 3, 5, 17)
+    fewer = {"inputs": (..., slice(1, None)), "weight": slice(1, None), "h": slice(1)}
+    for name, part in fewer.items():
+        with pytest.raises(ValueError, match="do not belong together"):
+            run(changed(case, name, case.tensors[name][part]))
+
+
+@pytest.mark.parametrize("row", [-1, 5, 2**32])
+@every_form
+def test_a_row_that_the_table_lacks_is_refused(form: str, row: int) -> None:
+    case = make_case(form, 3, 5, 17, table=5)
+    assert case.chosen is not None
+    chosen = case.chosen.clone()
+    chosen[1, 2] = row
+    with pytest.raises(IndexError, match=f"{row} of a table of 5|{row} to .* of a table of 5"):
+        run(replace(case, chosen=chosen))
+
+
+def test_arrays_that_do_not_lie_side_by_side_are_read_as_they_are() -> None:
+    case = make_case("lstm", 4, 3, 17)
+    strided = {name: _strided(tensor) for name, tensor in case.tensors.items()}
+    gradients = tuple(_strided(gradient) for gradient in case.gradients)
+    odd = Case(case.form, strided, None, gradients)
+    y, h, c = lstm(Inputs(strided["inputs"]), *list(strided.values())[1:], gates="separate")
+    assert_identical(name_results((y, h, c)), name_results(forward(case, case.tensors, "fp32")))
+    assert_identical(run(odd), run(case))
+
+
+def _strided(tensor: torch.Tensor) -> torch.Tensor:
+    """The same numbers, every other of a larger array, its dimensions turned round."""
+    turned = torch.stack((tensor, tensor)).permute(*range(tensor.dim(), -1, -1)).contiguous()
+    return turned.permute(*range(tensor.dim(), -1, -1))[0]
