@@ -19,19 +19,20 @@ class WeightAverage:
     9 / (t + 10) while that is more, so that the random start is soon forgotten.
 
     Args:
-        model: copied as the start of the average.
+        model: followed; copied as the start of the average.
         decay: share of the average that stays at each step.
     """
 
     def __init__(self, model: CharModel, decay: float) -> None:
         self.model = copy.deepcopy(model).requires_grad_(False).eval()
         self.decay = decay
+        self._pairs = list(zip(_numbers(self.model), _numbers(model), strict=True))
 
     @torch.no_grad()
-    def update(self, model: CharModel, step: int) -> None:
+    def update(self, step: int) -> None:
         """Move towards the model's weights after the step of that number."""
         share = 1 - min(self.decay, (step + 1) / (step + 10))
-        for average, current in zip(_numbers(self.model), _numbers(model), strict=True):
+        for average, current in self._pairs:
             average.lerp_(current, share)
 
 

@@ -3,13 +3,14 @@
 format 1    the first.
 format 2    settings for every form of cell, arrangement of layers and optimiser. What a file of
             format 1 holds is what these settings say below, whatever the defaults have become.
+format 3    DropConnect on recurrent weights.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-FORMAT = 2
+FORMAT = 3
 """Version of the headers written now. Readers refuse a later one by its number."""
 
 _MODEL_OF_1 = {"pyramid": 0, "connect": "stack", "init": "uniform", "init_gain": 1.0}
@@ -26,25 +27,29 @@ _CELL_OF_1: dict[str, dict[str, Any]] = {
 }
 _TRAIN_OF_1 = {"optimizer": "adamw", "clip_value": 0.0}
 
+_MODEL_OF_2 = {"weight_drop": 0.0}
+
 
 def upgrade(version: int, header: dict[str, Any]) -> dict[str, Any]:
     """The header of a checkpoint of that format as the present one would have it.
 
     What is not a header at all stays as it is; whoever reads it will refuse it.
     """
-    if version > 1:
-        return header
     upgraded = dict(header)
-    model, train = header.get("model"), header.get("train")
-    if isinstance(model, dict):
-        cell = str(model.get("cell"))
+    if version < 2:
+        model = header.get("model")
+        cell = str(model.get("cell")) if isinstance(model, dict) else ""
         own = {name: values.get(cell) for name, values in _CELL_OF_1.items()}
-        upgraded["model"] = _extend(model, {**_MODEL_OF_1, **own})
-    if isinstance(train, dict):
-        upgraded["train"] = _extend(train, _TRAIN_OF_1)
+        upgraded |= _extended("model", upgraded, {**_MODEL_OF_1, **own})
+        upgraded |= _extended("train", upgraded, _TRAIN_OF_1)
+    if version < 3:
+        upgraded |= _extended("model", upgraded, _MODEL_OF_2)
     return upgraded
 
 
-def _extend(part: dict[str, Any], more: dict[str, Any]) -> dict[str, Any] | None:
-    """A part with what it lacks; nothing, if it claims to have some of that already."""
-    return None if part.keys() & more.keys() else {**part, **more}
+def _extended(name: str, header: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """A part of the header with what it lacks; nothing, if it claims to have some of that."""
+    part = header.get(name)
+    if not isinstance(part, dict):
+        return {}
+    return {name: None if part.keys() & more.keys() else {**part, **more}}

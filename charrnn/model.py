@@ -79,7 +79,7 @@ class CharModel(nn.Module):
             if outputs:
                 y, state = cell(outputs[-1], states[layer])
             elif masks is None:
-                y, state = cell.read(self.embedding.weight, ids, states[layer])
+                y, state = cell.run_characters(self.embedding.weight, ids, states[layer])
             else:
                 y, state = cell(self.embedding(ids) * masks[0], states[layer])
             y = norm(y)
@@ -109,6 +109,11 @@ class CharModel(nn.Module):
             (torch.rand(1, batch, size, generator=generator) >= dropout).to(weight) / (1 - dropout)
             for size in sizes
         ]
+
+    def recurrent_weights(self) -> list[nn.Parameter]:
+        """The matrices that lead from each layer's state back to it, where it has one."""
+        weights = (getattr(cell.core, "recurrent_weight", None) for cell in self.layers())
+        return [weight for weight in weights if weight is not None]
 
     def layers(self) -> list[Cell]:
         """The recurrent layers, the lowest first."""

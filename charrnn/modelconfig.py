@@ -43,6 +43,9 @@ class ModelConfig(Config):
     dropout: float = setting(
         0.0, "Share of units dropped, one mask for each window.", least=0.0, most=0.95
     )
+    weight_drop: float = setting(
+        0.0, "Share of recurrent weights dropped, one mask for each window.", least=0.0, most=0.95
+    )
     norm: str = setting(
         "layer",
         "layer normalises each layer's output, batch what each cell makes of its input.",

@@ -175,6 +175,7 @@ def _build_trainer(
         clip=train.clip,
         clip_value=train.clip_value,
         dropout=request.model.dropout,
+        weight_drop=request.model.weight_drop,
         evaluations=train.evaluations,
         # Another stream than the one the weights are drawn from.
         seed=int(np.random.SeedSequence([train.seed, 1]).generate_state(1)[0]),

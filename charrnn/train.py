@@ -18,6 +18,7 @@ from charrnn.alphabet import Ids
 from charrnn.averaging import WeightAverage
 from charrnn.cells.contract import detach_states, name_states, restore_states
 from charrnn.device import Compute
+from charrnn.dropconnect import dropped
 from charrnn.errors import DivergedError
 from charrnn.evaluate import Tally, score, streams_for
 from charrnn.events import (
@@ -59,6 +60,7 @@ class Trainer:
         clip: largest norm of the gradient; 0 is no limit.
         clip_value: largest value of each part of the gradient; 0 is no limit.
         dropout: share of units dropped.
+        weight_drop: share of recurrent weights dropped.
         evaluations: how many over the run.
         seed: of the dropout masks.
     """
@@ -77,10 +79,12 @@ class Trainer:
         clip: float,
         clip_value: float,
         dropout: float,
+        weight_drop: float,
         evaluations: int,
         seed: int,
     ) -> None:
         self.model = model
+        self.parameters = list(model.parameters())
         self.average = average
         self.optimizers = optimizers
         self.streams = streams
@@ -91,6 +95,7 @@ class Trainer:
         self.clip = clip
         self.clip_value = clip_value
         self.dropout = dropout
+        self.weight_drop = weight_drop
         self.evaluations = evaluations
         self.generator = torch.Generator().manual_seed(seed)
         self.states = model.initial_states(streams.shape.batch)
@@ -180,11 +185,13 @@ class Trainer:
             torch.from_numpy(ids).to(self.compute.device) for ids in self.streams.read(position)
         )
         self.model.train()
-        with self.compute.autocast():
-            logits, states = self.model(inputs, states, masks)
-        loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
-        self.model.zero_grad()
-        torch.autograd.backward(loss)
+        for parameter in self.parameters:
+            parameter.grad = None
+        with dropped(self.model.recurrent_weights(), self.weight_drop, self.generator):
+            with self.compute.autocast():
+                logits, states = self.model(inputs, states, masks)
+            loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
+            torch.autograd.backward(loss)
         nats = loss.item()
         norm = self._clip()
         if not (math.isfinite(nats) and math.isfinite(norm)):
@@ -198,7 +205,7 @@ class Trainer:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             optimizer.step()
-        self.average.update(self.model, p.step)
+        self.average.update(p.step)
         self.states = tuple(
             tuple(tensor.float() for tensor in state) for state in detach_states(states)
         )
@@ -244,12 +251,12 @@ class Trainer:
 
     def _clip(self) -> float:
         """Bound the gradients by their norm or by value; returns their norm before."""
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         if self.clip:
-            nn.utils.clip_grads_with_norm_(self.model.parameters(), self.clip, norm)
+            nn.utils.clip_grads_with_norm_(self.parameters, self.clip, norm)
         if self.clip_value:
-            nn.utils.clip_grad_value_(self.model.parameters(), self.clip_value)
+            nn.utils.clip_grad_value_(self.parameters, self.clip_value)
         return norm.item()
 
     def _fix_length(self) -> bool:

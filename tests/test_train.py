@@ -54,6 +54,7 @@ def make(
         clip=clip,
         clip_value=clip_value,
         dropout=dropout,
+        weight_drop=0.0,
         evaluations=evaluations,
         seed=1,
     )
@@ -262,7 +263,7 @@ def test_the_first_averages_forget_the_random_start(text: str) -> None:
         for parameter in model.parameters():
             parameter.fill_(1.0)
     for step in range(20):
-        average.update(model, step)
+        average.update(step)
     assert all(torch.allclose(p, torch.ones_like(p), atol=1e-3) for p in average.model.parameters())
 
 
@@ -272,7 +273,7 @@ def test_an_average_moves_by_its_share() -> None:
     before = average.model.head.weight.clone()
     with torch.no_grad():
         model.head.weight.add_(1.0)
-    average.update(model, step=10_000)
+    average.update(step=10_000)
     torch.testing.assert_close(average.model.head.weight, before + 0.1)
 
 
@@ -289,7 +290,7 @@ def test_running_statistics_follow_the_average_as_the_weights_do(arrangement: st
     with torch.no_grad():
         for buffer in model.buffers():
             buffer.add_(1.0)
-    average.update(model, step=10_000)
+    average.update(step=10_000)
     for name, buffer in average.model.named_buffers():
         torch.testing.assert_close(buffer, before[name] + 0.1, msg=name)
 

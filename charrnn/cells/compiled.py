@@ -19,11 +19,11 @@ class CompiledCell(GatedCell):
             return self.run_compiled(Inputs(self.project(x)), state)
         return self.run_torch(x, state)
 
-    def read(self, vectors: Tensor, ids: Tensor, state: State) -> tuple[Tensor, State]:
+    def run_characters(self, vectors: Tensor, ids: Tensor, state: State) -> tuple[Tensor, State]:
         # Batch normalisation looks at the text, not at the table.
         if self.input_norm is None and can_run(len(ids), self.recurrent_weight):
             return self.run_compiled(Inputs(self.project(vectors), ids), state)
-        return super().read(vectors, ids, state)
+        return super().run_characters(vectors, ids, state)
 
     @abstractmethod
     def run_compiled(self, inputs: Inputs, state: State) -> tuple[Tensor, State]:

@@ -61,7 +61,7 @@ class Cell(nn.Module, ABC):
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """Run over x (T, B, D) from a state; the outputs (T, B, H) and the state after the last."""
 
-    def read(self, vectors: Tensor, ids: Tensor, state: State) -> tuple[Tensor, State]:
+    def run_characters(self, vectors: Tensor, ids: Tensor, state: State) -> tuple[Tensor, State]:
         """Run over characters: as :meth:`forward` over vectors (V, D) at ids (T, B), int64."""
         return self(nn.functional.embedding(ids, vectors), state)
 

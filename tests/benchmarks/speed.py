@@ -55,6 +55,7 @@ def training_steps(
         clip=train.clip,
         clip_value=train.clip_value,
         dropout=0.0,
+        weight_drop=0.0,
         evaluations=1,
         seed=1,
     )

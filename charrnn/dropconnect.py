@@ -1,0 +1,51 @@
+"""DropConnect: for a whole window, some of the recurrent weights are 0.
+
+W' = mask * W / (1 - p)        dL/dW = mask * dL/dW' / (1 - p)
+
+Wan, Zeiler, Zhang, LeCun & Fergus 2013, "Regularization of neural networks using DropConnect"; on
+recurrent matrices, Merity, Keskar & Socher 2018, "Regularizing and optimizing LSTM language models".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+@contextmanager
+def dropped(
+    weights: Sequence[nn.Parameter], share: float, generator: torch.Generator
+) -> Iterator[None]:
+    """Let a forward and backward pass run with a share of each weight's numbers dropped.
+
+    The weights are changed in place and put back afterwards, their gradients masked.
+
+    Args:
+        weights: leaves, on any device.
+        share: p, from 0 (nothing is drawn or done) to below 1.
+        generator: draws the masks on the CPU, whatever the device.
+    """
+    if not share:
+        yield
+        return
+    factors = [_draw(weight, share, generator) for weight in weights]
+    kept = [weight.detach().clone() for weight in weights]
+    with torch.no_grad():
+        for weight, factor in zip(weights, factors, strict=True):
+            weight.mul_(factor)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, factor, whole in zip(weights, factors, kept, strict=True):
+                weight.copy_(whole)
+                if weight.grad is not None:
+                    weight.grad.mul_(factor)
+
+
+def _draw(weight: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    kept = torch.rand(weight.shape, generator=generator) >= share
+    return kept.to(weight) / (1 - share)
