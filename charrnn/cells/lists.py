@@ -31,7 +31,7 @@ class ListRNN(StackRNN):
     """
 
     actions = ("left", "right", "insert")
-    read = 3
+    elements_read = 3
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -119,14 +119,15 @@ def assert_near(got: Results, expected: Results, most: float) -> None:
     """No value is further off than that share of the tensor's largest one."""
     assert set(got) == set(expected)
     for name, tensor in expected.items():
-        assert distance(got[name], tensor) <= most, name
+        off = distance(got[name], tensor)
+        assert off <= most, (name, off)
 
 
 def distance(got: Tensor, expected: Tensor) -> float:
-    """The largest difference, as a share of the largest value."""
+    """The largest difference, as a share of the largest value; of 1, if all are smaller."""
     assert got.shape == expected.shape
     largest = expected.double().abs().max().item()
-    return (got.double() - expected.double()).abs().max().item() / (largest or 1.0)
+    return (got.double() - expected.double()).abs().max().item() / max(largest, 1.0)
 
 
 def changed(case: Case, name: str, value: Tensor) -> Case:
