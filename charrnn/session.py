@@ -25,6 +25,7 @@ from charrnn.corpus import Corpus
 from charrnn.device import Compute, choose_device, choose_precision, prepare
 from charrnn.errors import CheckpointError, DivergedError, UsageError
 from charrnn.events import Evaluation, Progress
+from charrnn.kernels.library import NONE, find
 from charrnn.model import build_model
 from charrnn.modelconfig import ModelConfig
 from charrnn.modelfile import (
@@ -38,6 +39,7 @@ from charrnn.modelfile import (
 )
 from charrnn.optimizer import build_optimizers
 from charrnn.recipe import default_steps
+from charrnn.registry import CELLS
 from charrnn.request import Request, check_unchanged, parse_request
 from charrnn.schedule import Schedule
 from charrnn.streams import Shape, Streams, fit_shape
@@ -67,6 +69,7 @@ class Session:
         header = {
             "charrnn": __version__,
             "torch": torch.__version__,
+            "kernels": _kernels_of(self.request.model),
             **describe(self.request.model, self.alphabet, self.corpus),
             "source": self.request.source.to_dict(),
             "train": self.request.train.to_dict(),
@@ -206,10 +209,16 @@ def resume(path: Path, corpus: Corpus, request: Request) -> Session:
     train_ids, held_out = corpus.split(train.valid)
     request = replace(request, compute=settle_compute(request.compute, model))
     notes = []
-    if request.compute != saved.compute or checkpoint.header.get("torch") != torch.__version__:
+    kernels = _kernels_of(model)
+    if (
+        request.compute != saved.compute
+        or checkpoint.header.get("torch") != torch.__version__
+        # Files of before there were any do not say.
+        or checkpoint.header.get("kernels", kernels) != kernels
+    ):
         notes.append(
-            "device, precision, threads or torch are not those of before: the run goes on, but "
-            "rounds differently from one that was never interrupted"
+            "device, precision, threads, torch or native library are not those of before: the run "
+            "goes on, but rounds differently from one that was never interrupted"
         )
     try:
         progress = Progress.from_dict(checkpoint.header.get("progress"))
@@ -221,6 +230,12 @@ def resume(path: Path, corpus: Corpus, request: Request) -> Session:
     except ValueError as problem:
         raise CheckpointError(f"{path}: does not hold a run to go on with: {problem}") from problem
     return Session(request, alphabet, facts, trainer, tuple(notes))
+
+
+def _kernels_of(model: ModelConfig) -> str:
+    """The build of the native library that runs a model's cells; NONE if torch does."""
+    kernels = find() if CELLS[model.cell].compiled else None
+    return kernels.build if kernels else NONE
 
 
 def _finite_arrays(tensors: Mapping[str, Tensor]) -> Arrays:

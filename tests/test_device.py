@@ -1,10 +1,15 @@
 """Device, precision and threads."""
 
+import ctypes
+
 import pytest
 import torch
 
+from charrnn import device
 from charrnn.device import Compute, choose_device, choose_precision, prepare
 from charrnn.errors import UsageError
+from charrnn.kernels.library import Kernels
+from charrnn.modelconfig import ModelConfig
 
 CPU = torch.device("cpu")
 
@@ -37,23 +42,46 @@ def test_a_missing_device_is_refused_with_those_that_are_there(
         choose_device("tpu")
 
 
-@pytest.mark.parametrize("fast", [True, False])
-@pytest.mark.parametrize("fused", [True, False])
-def test_auto_precision_asks_the_processor_and_the_cell(
-    monkeypatch: pytest.MonkeyPatch, fast: bool, fused: bool
+LIBRARIES = {
+    "no library": None,
+    "slow with bfloat16": Kernels("avx512", ctypes.CDLL(None)),
+    "fast with bfloat16": Kernels("avx512bf16", ctypes.CDLL(None)),
+}
+
+MODELS = {
+    "lstm": ModelConfig(),
+    "lstm, coupled": ModelConfig(lstm_gates="coupled"),
+    "gru": ModelConfig(cell="gru"),
+    "rnn": ModelConfig(cell="rnn"),
+    "stack": ModelConfig(cell="stack"),
+}
+
+
+@pytest.mark.parametrize("torch_is_fast", [True, False])
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("name", MODELS)
+def test_auto_precision_asks_what_will_run_the_cell(
+    monkeypatch: pytest.MonkeyPatch, name: str, library: str, torch_is_fast: bool
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
+    monkeypatch.setattr(device, "find", lambda: LIBRARIES[library])
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: torch_is_fast)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    assert choose_precision("auto", CPU, fused=fused) == ("bf16" if fast and fused else "fp32")
-    assert choose_precision("bf16", CPU, fused=fused) == "bf16"
-    assert choose_precision("fp32", CPU, fused=fused) == "fp32"
+    model = MODELS[name]
+    gains = {
+        "no library": torch_is_fast and name == "lstm",
+        "slow with bfloat16": False,
+        "fast with bfloat16": name in ("lstm", "lstm, coupled", "gru"),
+    }
+    assert choose_precision("auto", CPU, model) == ("bf16" if gains[library] else "fp32")
+    assert choose_precision("bf16", CPU, model) == "bf16"
+    assert choose_precision("fp32", CPU, model) == "fp32"
     for accelerator in ("mps", "cuda"):
-        assert choose_precision("auto", torch.device(accelerator), fused=fused) == "fp32"
+        assert choose_precision("auto", torch.device(accelerator), model) == "fp32"
 
 
 def test_an_unknown_precision_is_refused() -> None:
     with pytest.raises(UsageError, match="must be one of"):
-        choose_precision("fp8", CPU, fused=True)
+        choose_precision("fp8", CPU, MODELS["gru"])
 
 
 def test_bf16_multiplies_in_bfloat16_and_fp32_does_not() -> None:

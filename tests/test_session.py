@@ -1,6 +1,6 @@
 """A run put down and taken up again: the same to the last bit, or refused."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from charrnn.config import ComputeConfig, SourceConfig, TrainConfig
 from charrnn.corpus import Corpus, fit_corpus
 from charrnn.errors import CharrnnError, CheckpointError, CorpusError, UsageError
 from charrnn.events import Checkpoint, Evaluating, Evaluation, Event, Progress, Step
+from charrnn.kernels import calls, library
 from charrnn.modelfile import read_model
 from charrnn.recipe import default_steps
 from charrnn.request import Request, read_request
@@ -154,10 +155,19 @@ def test_interrupted_training_resumes_to_identical_weights(
     assert losses(before) + losses(after) == expected
 
 
+COMPILED = ("lstm", "lstm, coupled", "lstm, capped", "gru", "gru, reset before")
+"""The arrangements that the native library runs."""
+
+
 @pytest.mark.parametrize(
     "settings",
     [
-        {"precision": "bf16", "arrangement": "lstm"},
+        *(
+            {"precision": precision, "arrangement": arrangement, "dropout": dropout}
+            for precision in ("fp32", "bf16")
+            for arrangement in COMPILED
+            for dropout in (0.0, 0.3)
+        ),
         {"window": 1},
         {"valid": 0.0, "clip": 0.0},
         {"batch": 1000},
@@ -182,6 +192,76 @@ def test_interrupted_training_of_other_sorts_resumes_to_identical_weights(
     second = put_down_and_take_up(first, last, corpus)
     assert list(second.trainer.fit())
     assert_identical(tensors_of(second), tensors_of(whole))
+
+
+def choose_kernels(monkeypatch: pytest.MonkeyPatch, build: str) -> None:
+    monkeypatch.setenv(library.CHOICE, build)
+    library.find.cache_clear()
+    calls.kernels.cache_clear()
+
+
+@pytest.fixture
+def choosing_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Lets a test choose builds of the native library, and leaves no choice behind."""
+    yield monkeypatch
+    monkeypatch.undo()
+    library.find.cache_clear()
+    calls.kernels.cache_clear()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("arrangement", COMPILED)
+def test_interrupted_training_without_the_library_resumes_to_identical_weights(
+    corpus: Corpus,
+    last: Path,
+    choosing_kernels: pytest.MonkeyPatch,
+    arrangement: str,
+    precision: str,
+) -> None:
+    choose_kernels(choosing_kernels, library.NONE)
+    asked = request(arrangement=arrangement, precision=precision, dropout=0.3)
+    whole = begin(asked, corpus, "herons")
+    assert list(whole.trainer.fit())
+    first = begin(asked, corpus, "herons")
+    train_until(first.trainer, after_steps(7))
+    second = put_down_and_take_up(first, last, corpus)
+    assert second.notes == ()
+    assert list(second.trainer.fit())
+    assert_identical(tensors_of(second), tensors_of(whole))
+
+
+@pytest.mark.skipif(library.find() is None, reason="there is no native library")
+@pytest.mark.parametrize("other", [library.NONE, library.BASELINE])
+@pytest.mark.parametrize("arrangement", ["lstm", "gru", "rnn"])
+def test_a_run_goes_on_with_other_kernels_and_says_so(
+    corpus: Corpus, last: Path, choosing_kernels: pytest.MonkeyPatch, arrangement: str, other: str
+) -> None:
+    begun_with = library.find()
+    assert begun_with is not None
+    if begun_with.build == other:
+        pytest.skip("there is no other build")
+    session = begin(request(arrangement=arrangement), corpus, "herons")
+    train_until(session.trainer, after_steps(7))
+    write_checkpoint(last, session.checkpoint())
+    compiled = arrangement != "rnn"
+    header = read_checkpoint(last).header
+    assert header["kernels"] == (begun_with.build if compiled else library.NONE)
+    assert resume(last, corpus, session.request).notes == ()
+
+    choose_kernels(choosing_kernels, other)
+    taken_up = resume(last, corpus, session.request)
+    assert ["native library" in note for note in taken_up.notes] == [True] * compiled
+    assert list(taken_up.trainer.fit())
+    # What it is taken up with is what it says from then on.
+    write_checkpoint(last, taken_up.checkpoint())
+    assert resume(last, corpus, session.request).notes == ()
+
+
+def test_a_run_of_before_there_were_kernels_goes_on_without_a_note(
+    corpus: Corpus, saved: Path
+) -> None:
+    rewrite(saved, lambda header, _: header.pop("kernels"))
+    assert resume(saved, corpus, read_request(saved)[0]).notes == ()
 
 
 def test_training_put_down_after_every_step_ends_with_identical_weights(

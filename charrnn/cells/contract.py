@@ -63,7 +63,8 @@ class Cell(nn.Module, ABC):
 
     def run_characters(self, vectors: Tensor, ids: Tensor, state: State) -> tuple[Tensor, State]:
         """Run over characters: as :meth:`forward` over vectors (V, D) at ids (T, B), int64."""
-        return self(nn.functional.embedding(ids, vectors), state)
+        y, after = self(nn.functional.embedding(ids, vectors), state)
+        return y, after
 
     def gates(self, x: Tensor, outputs: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
         """How far each gate is open at each step, from 0 (shut) to 1; empty if there are none.

@@ -31,7 +31,7 @@ class ListRNN(StackRNN):
     """
 
     actions = ("left", "right", "insert")
-    elements_read = 3
+    read = 3
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ class StackRNN(GatedCell):
     """
 
     actions: tuple[str, ...] = ("push", "pop")
-    elements_read: int = 2
+    read: int = 2
     """Elements of each stack that the hidden units read (k)."""
 
     def __init__(
@@ -77,7 +77,7 @@ class StackRNN(GatedCell):
         self.stack_round = stack_round
         if stack_noop:
             self.actions = (*self.actions, "no-op")
-        self.stack_weight = nn.Parameter(torch.empty(hidden, self.elements_read * stacks))
+        self.stack_weight = nn.Parameter(torch.empty(hidden, self.read * stacks))
         self.action_weight = nn.Parameter(torch.empty(len(self.actions) * stacks, hidden))
         self.push_weight = nn.Parameter(torch.empty(stacks, hidden))
         for weight in (self.stack_weight, self.action_weight, self.push_weight):
@@ -114,7 +114,7 @@ class StackRNN(GatedCell):
 
     def _look(self, stacks: Tensor) -> Tensor:
         """The elements that are read: (B, S, N) -> (B, S, k)."""
-        return stacks[..., : self.elements_read]
+        return stacks[..., : self.read]
 
     def _moves(self, stacks: Tensor, value: Tensor) -> tuple[Tensor, ...]:
         """The stacks (B, S, N) after each action in turn, with a value (B, S, 1) to push."""

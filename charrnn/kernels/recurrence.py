@@ -109,7 +109,9 @@ class _LSTM(torch.autograd.Function):
         gates: int,
         learns: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        window = Window(Inputs(values, chosen), weight, h, c, 4 * (learns and any(ctx.needs_input_grad)))
+        window = Window(
+            Inputs(values, chosen), weight, h, c, 4 * (learns and any(ctx.needs_input_grad))
+        )
         weight = weight.contiguous()
         call(
             "charrnn_lstm_forward",
@@ -152,7 +154,9 @@ class _GRUAfter(torch.autograd.Function):
         h: Tensor,
         learns: bool,
     ) -> tuple[Tensor, Tensor]:
-        window = Window(Inputs(values, chosen), weight, h, h, 4 * (learns and any(ctx.needs_input_grad)))
+        window = Window(
+            Inputs(values, chosen), weight, h, h, 4 * (learns and any(ctx.needs_input_grad))
+        )
         weight = weight.contiguous()
         call(
             "charrnn_gru_after_forward",
@@ -190,7 +194,9 @@ class _GRUBefore(torch.autograd.Function):
     def forward(
         ctx: Any, values: Tensor, chosen: Tensor | None, weight: Tensor, h: Tensor, learns: bool
     ) -> tuple[Tensor, Tensor]:
-        window = Window(Inputs(values, chosen), weight, h, h, 3 * (learns and any(ctx.needs_input_grad)))
+        window = Window(
+            Inputs(values, chosen), weight, h, h, 3 * (learns and any(ctx.needs_input_grad))
+        )
         weight = weight.contiguous()
         kept = window.saved is not None
         reset = torch.empty_like(window.outputs[1:] if kept else window.outputs[:1])

@@ -102,16 +102,17 @@ def in_bfloat16(case: Case) -> Results:
             h = _gru_step(here, before, h, weight, leaves.get("candidate_bias"))
         before = _rounded(h)
         outputs.append(before)
-    # What goes on from a window: an LSTM's output as it feeds the next product, a GRU's state whole.
+    # An LSTM's output goes on as it feeds the next product, a GRU's state whole.
     results = (torch.stack(outputs), before, c) if case.is_lstm else (torch.stack(outputs), h)
     rounded = (case.gradients[0].bfloat16(), *case.gradients[1:])
     torch.autograd.backward(results, [gradient.double() for gradient in rounded])
     gradients = {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
+    gradients["weight"] = gradients["weight"].bfloat16().double()
     return {**name_results(results), **gradients}
 
 
 def _lstm_step(gates: str, products: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
-    *i, f, o, g = products.split(c.shape[1], dim=1)
+    *i, f, o, g = torch.split(products, c.shape[1], dim=1)
     f = f.sigmoid()
     match gates:
         case "coupled":
@@ -129,11 +130,10 @@ def _gru_step(
 ) -> Tensor:
     units = h.shape[1]
     gates, candidate = weight[: 2 * units], weight[2 * units :]
+    r, z = _back(x[:, : 2 * units] + before @ gates.T).sigmoid().chunk(2, dim=1)
     if candidate_bias is None:
-        r, z = _back(x[:, : 2 * units] + before @ gates.T).sigmoid().chunk(2, dim=1)
         n = _back(x[:, 2 * units :] + _rounded(r * h) @ candidate.T).tanh()
     else:
         # Its input and its product have gradients of their own: r stands between them.
-        r, z = _back(x[:, : 2 * units] + before @ gates.T).sigmoid().chunk(2, dim=1)
-        n = (_back(x[:, 2 * units :]) + r * (_back(before @ candidate.T) + candidate_bias)).tanh()
+        n = (_back(x[:, 2 * units :]) + r * _back(before @ candidate.T + candidate_bias)).tanh()
     return n + z * (h - n)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -55,12 +56,12 @@ def test_bfloat16_products_have_rounded_operands_and_nothing_else(form: str, uni
     for steps, batch, table in ((2, 1, 0), (3, 13, 0), (9, 7, 0), (9, 5, 5)):
         case = make_case(form, steps, batch, units, table=table)
         got, expected = run(case, "bf16"), in_bfloat16(case)
-        # An operand at the middle between two bfloat16 numbers may be rounded to either, which is
-        # a step of 1 / 256; gates kept in 16 bits move some there on the way back.
+        # Hardly an operand comes to lie on the other side of the middle between two bfloat16
+        # numbers, a 256th apart; on the way back, where gates are kept in 16 bits, some do.
         assert_near(got, expected, 2**-6)
         for name, tensor in expected.items():
             off = (got[name].double() - tensor).abs().mean() / max(tensor.abs().mean().item(), 1)
-            assert off < 1e-3, (name, off)
+            assert off < (1e-4 if name in ("y", "h'", "c'") else 2.5e-3), (name, off)
 
 
 @every_precision
@@ -100,7 +101,7 @@ def test_one_window_equals_two_with_the_state_carried(form: str, precision: str)
     case = make_case(form, 9, 5, 33)
     y, *last = forward(case, case.tensors, precision)
     tensors, outputs = dict(case.tensors), []
-    for part in case.tensors["inputs"].split([2, 7]):
+    for part in torch.split(case.tensors["inputs"], [2, 7]):
         chunk, *state = forward(case, {**tensors, "inputs": part}, precision)
         tensors.update(zip(("h", "c"), state, strict=False))
         outputs.append(chunk)
@@ -208,7 +209,11 @@ def test_an_infinite_weight_or_state_shows_in_the_outputs_or_gradients(
 @every_form
 def test_sizes_that_do_not_belong_together_are_refused(form: str) -> None:
     case = make_case(form, 3, 5, 17)
-    fewer = {"inputs": (..., slice(1, None)), "weight": slice(1, None), "h": slice(1)}
+    fewer: dict[str, Any] = {
+        "inputs": (..., slice(1, None)),
+        "weight": slice(1, None),
+        "h": slice(1),
+    }
     for name, part in fewer.items():
         with pytest.raises(ValueError, match="do not belong together"):
             run(changed(case, name, case.tensors[name][part]))

@@ -1,0 +1,144 @@
+"""Run odd shapes through a build that checks every access; a program, started with its runtime.
+
+Every array is a block of its own, exactly as large as recurrence.h says, so that one number read
+or written beyond it ends the process. Usage: hardened.py LIBRARY
+"""
+
+import ctypes
+import itertools
+import random
+import struct
+import sys
+from collections.abc import Callable
+
+from charrnn.kernels import library
+
+Memory = ctypes.Array[ctypes.c_char]
+Maker = Callable[[int], Memory]
+
+PRODUCTS = (4, 3, 4)
+"""Of an LSTM whose gates are separate, coupled or capped."""
+
+
+def floats(count: int) -> Memory:
+    data = struct.pack(f"{count}f", *(random.uniform(-2, 2) for _ in range(count)))
+    return ctypes.create_string_buffer(data, len(data))
+
+
+def halves(count: int) -> Memory:
+    """The upper halves of floats."""
+    data = bytes(floats(count))
+    pairs = b"".join(data[at + 2 : at + 4] for at in range(0, len(data), 4))
+    return ctypes.create_string_buffer(pairs, len(pairs))
+
+
+def rows(count: int, table: int) -> Memory:
+    data = struct.pack(f"{count}i", *(random.randrange(table) for _ in range(count)))
+    return ctypes.create_string_buffer(data, len(data))
+
+
+def run_all(functions: ctypes.CDLL, steps: int, batch: int, units: int, threads: int) -> None:
+    """Every function over a window, with and without a table and a way back."""
+    sizes = (threads, steps, batch, units)
+    for precision, table, keeps in itertools.product((0, 1), (0, 3), (0, 1)):
+        elements = halves if precision else floats
+        run_lstms(functions, precision, sizes, elements, table, keeps)
+        run_grus(functions, precision, sizes, elements, table, keeps)
+        columns = 3 * units
+        stride = columns + columns % 2
+        functions.charrnn_add_to_rows(
+            *(precision, threads, steps * batch, columns, stride),
+            *(elements(steps * batch * stride), rows(steps * batch, 3), floats(3 * columns)),
+        )
+
+
+def run_lstms(
+    functions: ctypes.CDLL,
+    precision: int,
+    sizes: tuple[int, int, int, int],
+    elements: Maker,
+    table: int,
+    keeps: int,
+) -> None:
+    _, steps, batch, units = sizes
+    for gates, products in enumerate(PRODUCTS):
+        width = products * units
+        weight, inputs, chosen, outputs, memory, saved = window(
+            elements, steps, batch, units, products, table, keeps, 4
+        )
+        functions.charrnn_lstm_forward(
+            *(precision, gates, *sizes, inputs, chosen, weight, outputs, memory, keeps, saved)
+        )
+        if keeps:
+            functions.charrnn_lstm_backward(
+                *(precision, gates, *sizes, weight, memory, saved),
+                *(elements(steps * batch * units), elements(steps * batch * (width + width % 2))),
+                *(floats(batch * units), floats(batch * units)),
+            )
+
+
+def run_grus(
+    functions: ctypes.CDLL,
+    precision: int,
+    sizes: tuple[int, int, int, int],
+    elements: Maker,
+    table: int,
+    keeps: int,
+) -> None:
+    _, steps, batch, units = sizes
+    width = 3 * units + 3 * units % 2
+    for after in (True, False):
+        weight, inputs, chosen, outputs, memory, saved = window(
+            elements, steps, batch, units, 3, table, keeps, 4 if after else 3
+        )
+        y_gradient = elements(steps * batch * units)
+        gradients = [elements(steps * batch * width) for _ in range(2)]
+        h_gradient = floats(batch * units)
+        if after:
+            functions.charrnn_gru_after_forward(
+                *(precision, *sizes, inputs, chosen, weight, floats(units), outputs, memory),
+                *(keeps, saved),
+            )
+        else:
+            reset = elements((steps if keeps else 1) * batch * (units + units % 2))
+            functions.charrnn_gru_before_forward(
+                *(precision, *sizes, inputs, chosen, weight, outputs, reset, memory, keeps, saved)
+            )
+        back = (precision, *sizes, weight, memory, saved, y_gradient)
+        if keeps and after:
+            functions.charrnn_gru_after_backward(*back, *gradients, h_gradient)
+        elif keeps:
+            functions.charrnn_gru_before_backward(*back, gradients[0], h_gradient)
+
+
+def window(
+    elements: Maker,
+    steps: int,
+    batch: int,
+    units: int,
+    products: int,
+    table: int,
+    keeps: int,
+    numbers: int,
+) -> tuple[Memory | None, ...]:
+    """Weight, inputs, chosen rows, outputs, memory and what is saved, as Window has them."""
+    saved = elements(steps * batch * numbers * units) if keeps else None
+    return (
+        floats(products * units * units),
+        elements((table or steps * batch) * products * units),
+        rows(steps * batch, table) if table else None,
+        elements((steps + 1) * batch * (units + units % 2)),
+        floats((steps + 1 if keeps else 1) * batch * units),
+        saved,
+    )
+
+
+if __name__ == "__main__":
+    functions = ctypes.CDLL(sys.argv[1])
+    for name, arguments in library._SIGNATURES.items():
+        getattr(functions, name).argtypes = [library._CODES[code] for code in arguments]
+        getattr(functions, name).restype = None
+    for steps, batch, units in itertools.product((2, 3), (1, 9), (1, 2, 3, 16, 17, 33)):
+        for threads in (1, 3):
+            run_all(functions, steps, batch, units, threads)
+    sys.stdout.write("sound\n")
