@@ -111,16 +111,18 @@ def prepare(count: int | None) -> int:
             raise UsageError(f"--threads is {count}; it must be from 1 to 1024")
         torch.set_num_threads(count)
     torch.set_flush_denormal(True)
-    _keep_freed_memory()
+    keep_freed_memory()
     return torch.get_num_threads()
 
 
-def _keep_freed_memory() -> None:
-    """Have glibc keep what is freed for the next window; other systems do as they do.
+def keep_freed_memory() -> bool:
+    """Have glibc keep what is freed for the next window; whether the C library can be told to.
 
     Large blocks would else go back to the system and be mapped, page by page, at every step.
     """
     libc = ctypes.CDLL(None) if os.name == "posix" else None
-    if libc is not None and hasattr(libc, "mallopt"):
-        for parameter, value in ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1)):
-            libc.mallopt(parameter, value)
+    if libc is None or not hasattr(libc, "mallopt"):
+        return False
+    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1))
+    answers = [libc.mallopt(parameter, value) for parameter, value in settings]
+    return all(answers)

@@ -38,9 +38,11 @@ ORDER = (
         "device",
         "cells",
         "model",
+        "selftest",
     ),
     *(
         "averaging",
+        "dropconnect",
         "optimizer",
         "evaluate",
         "formal",

@@ -1,0 +1,64 @@
+"""Whether the native library computes here what torch does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from charrnn.cells.compiled import CompiledCell
+from charrnn.cells.contract import State
+from charrnn.kernels.window import Inputs
+from charrnn.model import build_cell
+from charrnn.modelconfig import ModelConfig
+from charrnn.registry import CELLS
+
+MOST_DIFFERENCE = {"fp32": 1e-5, "bf16": 0.05}
+"""What rounding explains, by precision, as a share of the largest value."""
+
+_STEPS, _BATCH, _INPUTS, _HIDDEN = 9, 5, 7, 33
+
+
+def measure_differences(precision: str) -> dict[str, float]:
+    """By cell, how far the library is off from torch in float32, over a small window and back.
+
+    Args:
+        precision: of the library's products, "fp32" or "bf16".
+
+    Returns:
+        The largest difference of an output, a state or a gradient, as a share of the largest value
+        of its tensor; NaN if one is not a number.
+
+    Raises:
+        ValueError: there is no library.
+    """
+    compiled = [name for name, entry in CELLS.items() if entry.compiled]
+    return {name: _measure(name, precision) for name in compiled}
+
+
+def _measure(name: str, precision: str) -> float:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        cell = build_cell(ModelConfig(cell=name, layers=1, hidden=_HIDDEN), _INPUTS)
+        x = torch.randn(_STEPS, _BATCH, _INPUTS)
+        state = tuple(torch.randn_like(part).tanh() for part in cell.initial_state(_BATCH))
+    if not isinstance(cell, CompiledCell):
+        raise ValueError(f"the library does not run {name}")
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+        native = _run(cell, lambda: cell.run_compiled(Inputs(cell.project(x)), state))
+    plain = _run(cell, lambda: cell.run_torch(x, state))
+    differences = [
+        float((one.float() - other).abs().max() / other.abs().max())
+        for one, other in zip(native, plain, strict=True)
+    ]
+    return math.nan if any(map(math.isnan, differences)) else max(differences)
+
+
+def _run(cell: CompiledCell, forward: Callable[[], tuple[Tensor, State]]) -> list[Tensor]:
+    """Outputs, the state after them, and the gradients of their sum by every parameter."""
+    y, after = forward()
+    total = y.float().sum() + sum(part.sum() for part in after)
+    gradients = torch.autograd.grad(total, list(cell.parameters()))
+    return [y.detach(), *(part.detach() for part in after), *gradients]
