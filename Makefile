@@ -23,7 +23,7 @@ help:
 	@echo "make clean         remove what these commands made"
 
 # torch comes first and by itself: its version is pinned here, while the project declares a range.
-$(READY): pyproject.toml
+$(READY): pyproject.toml setup.py $(wildcard charrnn/kernels/native/*)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet "$(TORCH)"
@@ -65,6 +65,6 @@ picture: $(READY)
 	$(BIN)/python -m tests.benchmarks.picture .assets/session.svg
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info runs/demo
+	rm -rf $(VENV) build dist *.egg-info runs/demo charrnn/kernels/*.so
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
