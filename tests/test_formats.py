@@ -184,9 +184,7 @@ def test_a_header_says_of_format_1_what_was_true_then_whatever_the_defaults_beco
 ) -> None:
     expected = read_header(golden(cell, "best"))[1]["model"]
     others = {"forget_bias": 3.0, "lstm_gates": "capped", "gru_reset": "before"}
-    entry = replace(
-        CELLS[cell], settings={**CELLS[cell].settings, **others, "activation": "relu"}
-    )
+    entry = replace(CELLS[cell], settings={**CELLS[cell].settings, **others, "activation": "relu"})
     monkeypatch.setitem(CELLS, cell, entry)
     assert read_header(golden(cell, "best"))[1]["model"] == expected
     own = {name: value for name, value in expected.items() if takers(name) and value is not None}

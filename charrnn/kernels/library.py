@@ -31,13 +31,13 @@ NONE = "none"
 _CODES = {"i": ctypes.c_int, "l": ctypes.c_int64, "f": ctypes.c_float, "p": ctypes.c_void_p}
 _SIGNATURES = {
     "charrnn_use_openmp": "ppp",
-    "charrnn_lstm_forward": "iiiiii" "ppppp" "ip",
-    "charrnn_lstm_backward": "iiiiii" "ppppppp",
-    "charrnn_gru_after_forward": "iiiii" "pppppp" "ip",
-    "charrnn_gru_after_backward": "iiiii" "ppppppp",
-    "charrnn_gru_before_forward": "iiiii" "pppppp" "ip",
-    "charrnn_gru_before_backward": "iiiii" "pppppp",
-    "charrnn_add_to_rows": "iilil" "ppp",
+    "charrnn_lstm_forward": "iiiiiipppppip",
+    "charrnn_lstm_backward": "iiiiiippppppp",
+    "charrnn_gru_after_forward": "iiiiippppppip",
+    "charrnn_gru_after_backward": "iiiiippppppp",
+    "charrnn_gru_before_forward": "iiiiippppppip",
+    "charrnn_gru_before_backward": "iiiiipppppp",
+    "charrnn_add_to_rows": "iililppp",
 }
 """What each function of ``native/interface.cpp`` takes."""
 
