@@ -2,8 +2,9 @@
 
 W' = mask * W / (1 - p)        dL/dW = mask * dL/dW' / (1 - p)
 
-Wan, Zeiler, Zhang, LeCun & Fergus 2013, "Regularization of neural networks using DropConnect"; on
-recurrent matrices, Merity, Keskar & Socher 2018, "Regularizing and optimizing LSTM language models".
+Wan, Zeiler, Zhang, LeCun & Fergus 2013, "Regularization of neural networks using DropConnect"; for
+recurrent matrices, Merity, Keskar & Socher 2018, "Regularizing and optimizing LSTM language
+models".
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Measure and print: ``python -m tests.benchmarks [TEXT]``; TEXT is the text to learn."""
+"""Measure and print: ``python -m tests.benchmarks [TEXT] [PART]...``; TEXT is the text to learn.
+
+Parts: training, sampling, losses, cells; all of them where none is named. Losses take 75 minutes.
+"""
 
 from __future__ import annotations
 
@@ -9,37 +12,83 @@ from tempfile import TemporaryDirectory
 from charrnn.cli.inputs import gather
 from charrnn.streams import Shape
 from tests.benchmarks.measure import ROUNDS, Rate, describe_machine, say
-from tests.benchmarks.speed import sampling, training
+from tests.benchmarks.speed import PRODUCTS, operations_per_character, sampling, training
 from tests.benchmarks.train_and_score import train_and_score
 
 CELLS = ("lstm", "gru", "rnn")
 EPOCHS = 5
+MINUTES = (0.05, 0.7, 3, 10, 60)
+GATES = {"lstm": 4, "gru": 3}
 
 
-def main(text: Path) -> None:
-    """Print every table."""
-    say(f"{describe_machine()}; medians of {ROUNDS} interleaved rounds (least to most)\n")
-    say("Training, characters per second, 2 x 128, 50 streams of 50")
-    say_rates(training(2, 128, Shape(50, 50), steps=20), "torch.nn.LSTM")
-    say("Training, characters per second, 2 x 512, 64 streams of 128")
-    say_rates(training(2, 512, Shape(64, 128), steps=2), "torch.nn.LSTM")
-    say("Sampling, characters per second all together, 2 x 128, 1 thread")
-    say_rates(sampling(2, 128), "torch.nn.LSTM")
-    say("Sampling, characters per second all together, 2 x 512, 1 thread")
-    say_rates(sampling(2, 512), "torch.nn.LSTM")
-    say(f"{text.name}, 2 x 128, {EPOCHS} epochs: held-out nats per character, training seconds")
+def show_training(text: Path) -> None:
+    """Characters per second of training, beside torch's layers and the machine's products."""
+    for layers, hidden, shape, steps in ((2, 512, Shape(64, 128), 2), (2, 128, Shape(50, 50), 20)):
+        say(
+            f"Training, characters per second, {layers} x {hidden}, {shape.batch} streams of "
+            f"{shape.window}"
+        )
+        rates = training(layers, hidden, shape, steps)
+        products = rates.pop(PRODUCTS)
+        say_rates(rates, "torch.nn.LSTM", "torch.nn.LSTM, bfloat16", "torch.nn.GRU")
+        for cell, gates in GATES.items():
+            operations = operations_per_character(layers, hidden, gates)
+            share = rates[f"charrnn {cell}"].median * operations / products.median
+            say(f"  charrnn {cell} makes {share:.2f} of the machine's bfloat16 products per second")
+        say("")
+
+
+def show_sampling(text: Path) -> None:
+    """Characters per second of sampling, beside a loop over torch's layer."""
+    for hidden in (128, 512):
+        say(f"Sampling, characters per second all together, 2 x {hidden}")
+        say_rates(sampling(2, hidden), "torch.nn.LSTM")
+
+
+def show_losses(text: Path) -> None:
+    """Held-out loss after some minutes of training, everything else left to the recipe."""
+    say(f"{text.name}: minutes given, training seconds, nats per character held out")
+    for minutes in MINUTES:
+        found = train_and_score(text, "--minutes", str(minutes))
+        say(f"  {minutes:<8} {found['train_seconds']:8.1f} {found['nats_per_char']:8.4f}")
+    say("")
+
+
+def show_cells(text: Path) -> None:
+    """Held-out loss of every cell at the same small size."""
+    say(f"{text.name}, 2 x 128, {EPOCHS} epochs: nats per character held out, training seconds")
     for cell in CELLS:
-        found = train_and_score(text, "--cell", cell, "--epochs", str(EPOCHS))
+        size = ("--layers", "2", "--hidden", "128", "--embedding", "128")
+        found = train_and_score(text, "--cell", cell, *size, "--epochs", str(EPOCHS))
         say(f"  {cell:<16} {found['nats_per_char']:8.4f} {found['train_seconds']:8.1f}")
 
 
-def say_rates(rates: dict[str, Rate], against: str) -> None:
-    """Print rates and their ratio to one of them."""
+PARTS = {
+    "training": show_training,
+    "sampling": show_sampling,
+    "cells": show_cells,
+    "losses": show_losses,
+}
+
+
+def say_rates(rates: dict[str, Rate], *against: str) -> None:
+    """Print rates and their ratios to some of them."""
     for name, rate in rates.items():
-        say(f"  {name:<16} {rate}  {rate.median / rates[against].median:.2f} x {against}")
+        ratios = ", ".join(
+            f"{rate.median / rates[other].median:.2f} x {other}" for other in against
+        )
+        say(f"  {name:<26} {rate}  {ratios}")
     say("")
+
+
+def main(text: Path, parts: list[str]) -> None:
+    """Print the tables of the parts."""
+    say(f"{describe_machine()}; medians of {ROUNDS} interleaved rounds (least to most)\n")
+    for part in parts or PARTS:
+        PARTS[part](text)
 
 
 if __name__ == "__main__":
     with TemporaryDirectory() as folder:
-        main(*gather(sys.argv[1:2] or ["tales"], Path(folder)))
+        (learnt,) = gather(sys.argv[1:2] or ["tales"], Path(folder))
+        main(learnt, sys.argv[2:])

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -101,7 +102,10 @@ def main(text: Path, chosen: list[str]) -> None:
         found = workers.map(lambda name: train(text, configs[name], rows[name]), rows)
         losses = dict(zip(rows, found, strict=True))
     rates = interleave(
-        {name: training_steps(config, SHAPE, 1, "fp32") for name, config in configs.items()}
+        {
+            name: partial(training_steps, config, SHAPE, 1, "fp32")
+            for name, config in configs.items()
+        }
     )
     say(f"{text.name}, {EPOCHS} epochs, about {PARAMETERS:,} parameters; {describe_machine()}\n")
     say("| | layers x hidden | parameters | held out, nats per character | characters/s |")

@@ -7,12 +7,19 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 
 ROUNDS = 7
+
+Contender = Callable[[], Callable[[], int]]
+"""Prepares what is timed, in a process of its own: something to run, which returns the units it
+worked through. A module's function, or a partial of one, so that it can be named to the process."""
 
 
 @dataclass(frozen=True)
@@ -27,30 +34,49 @@ class Rate:
         return f"{self.median:>12,.0f}  ({self.least:,.0f} to {self.most:,.0f})"
 
 
-def interleave(
-    contenders: Mapping[str, Callable[[], int]], rounds: int = ROUNDS
-) -> dict[str, Rate]:
+def interleave(contenders: Mapping[str, Contender], rounds: int = ROUNDS) -> dict[str, Rate]:
     """Run each contender once a round, after one round that does not count.
 
+    Each has a process of its own, so that none runs with the memory or the threads of another, and
+    sleeps while the others run.
+
     Args:
-        contenders: by name, what to run; each returns the units it worked through.
+        contenders: by name.
         rounds: how many count.
 
     Returns:
         Units per second of each contender.
     """
     rates: dict[str, list[float]] = {name: [] for name in contenders}
-    for counted in [False] + [True] * rounds:
-        for name, run in contenders.items():
-            started = time.perf_counter()
-            units = run()
-            seconds = time.perf_counter() - started
-            if counted:
-                rates[name].append(units / seconds)
+    spawn = get_context("spawn")
+    with ExitStack() as stack:
+        ends = {}
+        for name, make in contenders.items():
+            here, there = spawn.Pipe()
+            process = spawn.Process(target=_serve, args=(there, make), daemon=True)
+            process.start()
+            stack.callback(process.terminate)
+            ends[name] = here
+        for counted in [False] + [True] * rounds:
+            for name, end in ends.items():
+                end.send(None)
+                rate = end.recv()
+                if counted:
+                    rates[name].append(rate)
     return {
         name: Rate(statistics.median(found), min(found), max(found))
         for name, found in rates.items()
     }
+
+
+def _serve(end: Connection, make: Contender) -> None:
+    """Run a contender each time a word comes, and send back its units per second."""
+    run = make()
+    while True:
+        end.recv()
+        started = time.perf_counter()
+        units = run()
+        end.send(units / (time.perf_counter() - started))
 
 
 def describe_machine() -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +13,7 @@ from torch import nn
 from charrnn.alphabet import Alphabet
 from charrnn.averaging import WeightAverage
 from charrnn.config import SampleConfig, TrainConfig
-from charrnn.device import Compute, choose_precision
+from charrnn.device import Compute, choose_precision, prepare
 from charrnn.model import build_model
 from charrnn.modelconfig import ModelConfig
 from charrnn.optimizer import build_optimizers
@@ -23,16 +25,18 @@ from tests.benchmarks.measure import Rate, interleave
 
 CPU = torch.device("cpu")
 CHARACTERS = 65
+PRODUCTS = "torch.mm, bfloat16"
 _DRAWN = 1_000
+_PRODUCTS = 10
 
 
-class PlainLSTM(nn.Module):
-    """The network that anyone would write first: embedding, torch.nn.LSTM, linear."""
+class Plain(nn.Module):
+    """The network that anyone would write first: embedding, torch.nn.LSTM or GRU, linear."""
 
-    def __init__(self, layers: int, hidden: int) -> None:
+    def __init__(self, layer: type[nn.LSTM | nn.GRU], layers: int, hidden: int) -> None:
         super().__init__()
         self.embedding = nn.Embedding(CHARACTERS, hidden)
-        self.lstm = nn.LSTM(hidden, hidden, layers)
+        self.recurrent = layer(hidden, hidden, layers)
         self.head = nn.Linear(hidden, CHARACTERS)
 
 
@@ -40,6 +44,7 @@ def training_steps(
     config: ModelConfig, shape: Shape, steps: int, precision: str = "auto"
 ) -> Callable[[], int]:
     """Some training steps of a network on random characters, to be run again and again."""
+    prepare(None)
     ids = np.random.default_rng(0).integers(CHARACTERS, size=1_000_000).astype(np.uint8)
     train = TrainConfig()
     model = build_model(config, CHARACTERS)
@@ -69,15 +74,20 @@ def training_steps(
     return run
 
 
-def _plain_steps(layers: int, hidden: int, shape: Shape, steps: int) -> Callable[[], int]:
-    model = PlainLSTM(layers, hidden)
+def plain_steps(
+    layer: type[nn.LSTM | nn.GRU], layers: int, hidden: int, shape: Shape, steps: int, *, bf16: bool
+) -> Callable[[], int]:
+    """The same number of steps of the network that anyone would write first."""
+    model = Plain(layer, layers, hidden)
     optimizer = torch.optim.AdamW(model.parameters())
     ids = torch.randint(CHARACTERS, (shape.window + 1, shape.batch))
 
     def run() -> int:
         for _ in range(steps):
-            y, _ = model.lstm(model.embedding(ids[:-1]))
-            loss = nn.functional.cross_entropy(model.head(y).flatten(0, 1), ids[1:].flatten())
+            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                y, _ = model.recurrent(model.embedding(ids[:-1]))
+                logits = model.head(y).flatten(0, 1)
+            loss = nn.functional.cross_entropy(logits.float(), ids[1:].flatten())
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -87,45 +97,91 @@ def _plain_steps(layers: int, hidden: int, shape: Shape, steps: int) -> Callable
     return run
 
 
+def products(precision: torch.dtype) -> Callable[[], int]:
+    """Large matrix products: floating-point operations."""
+    left, right = (torch.randn(2048, 2048).to(precision) for _ in range(2))
+
+    def run() -> int:
+        for _ in range(_PRODUCTS):
+            left @ right
+        return _PRODUCTS * 2 * 2048**3
+
+    return run
+
+
 def training(layers: int, hidden: int, shape: Shape, steps: int) -> dict[str, Rate]:
-    """One training step all included, charrnn's cells beside torch.nn.LSTM in float32."""
-    contenders = {
-        f"charrnn {cell}": training_steps(
-            ModelConfig(cell=cell, layers=layers, hidden=hidden, embedding=hidden), shape, steps
-        )
-        for cell in ("lstm", "gru", "rnn")
+    """One training step all included, charrnn's cells beside torch's layers, characters/s.
+
+    Besides, the machine's own rate of bfloat16 products, in operations per second.
+    """
+    size: dict[str, Any] = {"layers": layers, "hidden": hidden, "embedding": hidden}
+    cells: dict[str, dict[str, Any]] = {
+        "lstm": {},
+        "gru": {},
+        "gru, reset before": {"gru_reset": "before"},
+        "rnn": {},
     }
-    return interleave({**contenders, "torch.nn.LSTM": _plain_steps(layers, hidden, shape, steps)})
+    ours = {
+        f"charrnn {name}": partial(
+            training_steps, ModelConfig(cell=name.partition(",")[0], **size, **own), shape, steps
+        )
+        for name, own in cells.items()
+    }
+    theirs = {
+        f"torch.nn.{layer.__name__}{', bfloat16' if bf16 else ''}": partial(
+            plain_steps, layer, layers, hidden, shape, steps, bf16=bf16
+        )
+        for layer in (nn.LSTM, nn.GRU)
+        for bf16 in (False, True)
+    }
+    return interleave({**ours, **theirs, PRODUCTS: partial(products, torch.bfloat16)})
+
+
+def operations_per_character(layers: int, hidden: int, gates: int) -> int:
+    """Floating-point operations of all products with a recurrent network's matrices, in training.
+
+    The first layer's inputs are looked up; the way back costs twice the way forward.
+    """
+    return 3 * 2 * gates * hidden**2 * (2 * layers - 1)
+
+
+def sample_steps(layers: int, hidden: int, count: int, threads: int) -> Callable[[], int]:
+    """Draw characters from an LSTM at temperature 1, some samples at once."""
+    torch.set_num_threads(threads)
+    alphabet = Alphabet.of(map(chr, range(65, 65 + CHARACTERS)))
+    config = ModelConfig(layers=layers, hidden=hidden, embedding=hidden)
+    model = build_model(config, CHARACTERS).eval().requires_grad_(False)
+    settings = SampleConfig(length=_DRAWN, count=count)
+
+    def run() -> int:
+        pieces = sample(model, alphabet, settings, opening(alphabet), seed=0)
+        return sum(len(piece.symbols) for piece in pieces)
+
+    return run
+
+
+def plain_sample_steps(layers: int, hidden: int) -> Callable[[], int]:
+    """The loop over torch.nn.LSTM that anyone would write first, one thread."""
+    torch.set_num_threads(1)
+    model = Plain(nn.LSTM, layers, hidden)
+
+    @torch.inference_mode()
+    def run() -> int:
+        ids, state = torch.zeros(1, 1, dtype=torch.long), None
+        for _ in range(_DRAWN):
+            y, state = model.recurrent(model.embedding(ids), state)
+            ids = torch.multinomial(model.head(y)[0].softmax(-1), 1)
+        return _DRAWN
+
+    return run
 
 
 def sampling(layers: int, hidden: int) -> dict[str, Rate]:
     """Drawing at temperature 1: one stream, a tile of streams, and a loop over torch.nn.LSTM."""
-    alphabet = Alphabet.of(map(chr, range(65, 65 + CHARACTERS)))
-    config = ModelConfig(layers=layers, hidden=hidden, embedding=hidden)
-    model = build_model(config, CHARACTERS).eval().requires_grad_(False)
-    plain = PlainLSTM(layers, hidden)
-
-    def charrnn(count: int) -> Callable[[], int]:
-        settings = SampleConfig(length=_DRAWN, count=count)
-
-        def run() -> int:
-            pieces = sample(model, alphabet, settings, opening(alphabet), seed=0)
-            return sum(len(piece.symbols) for piece in pieces)
-
-        return run
-
-    @torch.inference_mode()
-    def loop() -> int:
-        ids, state = torch.zeros(1, 1, dtype=torch.long), None
-        for _ in range(_DRAWN):
-            y, state = plain.lstm(plain.embedding(ids), state)
-            ids = torch.multinomial(plain.head(y)[0].softmax(-1), 1)
-        return _DRAWN
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    rates = interleave(
-        {"charrnn, one": charrnn(1), f"charrnn, {TILE}": charrnn(TILE), "torch.nn.LSTM": loop}
+    return interleave(
+        {
+            "charrnn, one": partial(sample_steps, layers, hidden, 1, 1),
+            f"charrnn, {TILE}": partial(sample_steps, layers, hidden, TILE, 1),
+            "torch.nn.LSTM": partial(plain_sample_steps, layers, hidden),
+        }
     )
-    torch.set_num_threads(threads)
-    return rates
