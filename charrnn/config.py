@@ -27,7 +27,7 @@ class OptimizerDefaults(NamedTuple):
 
 
 OPTIMIZERS = {
-    "adamw": OptimizerDefaults(6e-3, 0.01),
+    "adamw": OptimizerDefaults(1e-2, 0.01),
     "adam": OptimizerDefaults(6e-3, 0.0),
     "rmsprop": OptimizerDefaults(4e-3, 0.0),
     "sgd": OptimizerDefaults(0.3, 0.0),
@@ -47,13 +47,21 @@ class TrainConfig(Config):
     """How a model is trained. Exactly one of epochs, steps and minutes sets the length."""
 
     window: int = setting(
-        128, "Characters between truncations of backpropagation.", least=1, most=65536
+        128,
+        "Characters between truncations of backpropagation.",
+        least=1,
+        most=65536,
+        by_recipe=True,
     )
-    batch: int = setting(32, "Streams read side by side.", least=1, most=65536)
+    batch: int = setting(32, "Streams read side by side.", least=1, most=65536, by_recipe=True)
     epochs: int | None = setting(None, "Passes over the training text.", least=1, most=10**6)
     steps: int | None = setting(None, "Optimiser steps, one for each window.", least=1, most=10**9)
     minutes: float | None = setting(
-        None, "Minutes of training, evaluations and saves not counted.", least=0.001, most=10**5
+        None,
+        "Minutes of training, evaluations and saves not counted.",
+        least=0.001,
+        most=10**5,
+        by_recipe=True,
     )
     optimizer: str = setting("adamw", "Optimiser.", choices=tuple(OPTIMIZERS))
     learning_rate: float = _of_optimizer(

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import os
+import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
 
-from charrnn.config import DEVICES, PRECISIONS
+from charrnn.config import DEVICES, PRECISIONS, ComputeConfig
 from charrnn.errors import UsageError
 from charrnn.kernels.library import find
 from charrnn.modelconfig import ModelConfig
 from charrnn.registry import CELLS
 
+_MEASURED_SIZE, _MEASURED_TIMES = 1024, 6
 _M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1  # From glibc's malloc.h.
 
 
@@ -92,6 +95,22 @@ def _cpu_multiplies_bfloat16() -> bool:
     """Whether torch reports the instructions; an older torch that cannot say counts as no."""
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, check, bool)() for check in checks)
+
+
+def products_per_second(compute: ComputeConfig) -> float:
+    """Floating-point operations per second of large matrix products, measured in a few tries.
+
+    Args:
+        compute: settled: no device or precision is left open.
+    """
+    precision = torch.bfloat16 if compute.precision == "bf16" else torch.float32
+    matrix = torch.ones(_MEASURED_SIZE, _MEASURED_SIZE, dtype=precision, device=compute.device)
+    fastest = math.inf
+    for _ in range(_MEASURED_TIMES):
+        started = time.perf_counter()
+        (matrix @ matrix)[0, 0].item()
+        fastest = min(fastest, time.perf_counter() - started)
+    return 2.0 * _MEASURED_SIZE**3 / fastest
 
 
 def prepare(count: int | None) -> int:

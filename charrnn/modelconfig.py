@@ -37,14 +37,26 @@ class ModelConfig(Config):
     """
 
     cell: str = setting("lstm", "Recurrent cell.", choices=tuple(CELLS))
-    layers: int = setting(2, "Recurrent layers, one on top of another.", least=1, most=64)
-    hidden: int = setting(128, "Hidden units in each layer.", least=1, most=16384)
-    embedding: int = setting(128, "Length of a character's vector.", least=1, most=16384)
+    layers: int = setting(
+        2, "Recurrent layers, one on top of another.", least=1, most=64, by_recipe=True
+    )
+    hidden: int = setting(128, "Hidden units in each layer.", least=1, most=16384, by_recipe=True)
+    embedding: int = setting(
+        128, "Length of a character's vector.", least=1, most=16384, by_recipe=True
+    )
     dropout: float = setting(
-        0.0, "Share of units dropped, one mask for each window.", least=0.0, most=0.95
+        0.0,
+        "Share of units dropped, one mask for each window.",
+        least=0.0,
+        most=0.95,
+        by_recipe=True,
     )
     weight_drop: float = setting(
-        0.0, "Share of recurrent weights dropped, one mask for each window.", least=0.0, most=0.95
+        0.0,
+        "Share of recurrent weights dropped, one mask for each window.",
+        least=0.0,
+        most=0.95,
+        by_recipe=True,
     )
     norm: str = setting(
         "layer",

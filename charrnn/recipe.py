@@ -1,17 +1,145 @@
-"""How long to train when nobody says: from the size of the corpus."""
+"""What to train, and for how long, where nobody says: from the text, the time and the machine.
+
+The numbers below come from the experiments in ``tests/benchmarks/EXPERIMENTS.md``. Nothing that a
+user names is changed; the rest is chosen around it. Knows nothing of torch.
+"""
 
 from __future__ import annotations
 
-EPOCHS = 5
-LEAST_STEPS = 1_000
-MOST_STEPS = 20_000
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from charrnn.config import LENGTHS, OPTIMIZERS, TrainConfig
+from charrnn.modelconfig import ModelConfig
+from charrnn.settings import option_name
+
+LEAST_MINUTES, MOST_MINUTES = 0.1, 10.0
+LEAST_HIDDEN, MOST_HIDDEN, HIDDEN_STEP = 128, 2048, 64
+
+SHARE_OF_PRODUCTS = 0.6
+"""Of the machine's rate of large matrix products, what training a compiled cell reaches."""
+
+SHARE_UNCOMPILED = 0.1
+"""The same for cells that torch runs step by step."""
+
+_MINUTES_OF_A_MEGABYTE = 2.0
+_HIDDEN_OF_A_TERAFLOP, _GROWTH_OF_HIDDEN = 230, 0.27
+_EPOCHS_WITHOUT_DROPOUT = 2.75
+_DROPOUT_OF_A_DOUBLING, _MOST_DROPOUT = 0.1, 0.5
+_WIDEST_AT_FULL_RATE = 512
+_TOLD = ("minutes", "layers", "hidden", "dropout", "weight_drop", "learning_rate")
+_GATES = {"lstm": 4, "gru": 3}
+
+Settings = Mapping[str, Any]
 
 
-def default_steps(windows_per_epoch: int) -> int:
-    """Optimiser steps for a corpus with that many windows in an epoch.
+@dataclass(frozen=True)
+class Situation:
+    """What a choice depends on.
 
-    Five epochs serve a text of a megabyte or so. A short text needs more passes before its words
-    come out right (the best evaluation is kept, so passes too many cost time only), and a huge one
-    has taught a model of the default size what it can hold long before five.
+    Attributes:
+        characters: of the text to train on.
+        alphabet_size: how many different ones.
+        operations_per_second: floating-point operations that training gets through here, for this
+            cell and precision.
     """
-    return min(max(EPOCHS * windows_per_epoch, LEAST_STEPS), MOST_STEPS)
+
+    characters: int
+    alphabet_size: int
+    operations_per_second: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The settings that were left open.
+
+    Attributes:
+        settings: all of them, those that were given included.
+        reason: one line for the user: what was chosen and why; empty if nothing was.
+    """
+
+    settings: dict[str, Any]
+    reason: str
+
+
+def choose(given: Settings, situation: Situation) -> Choice:
+    """Choose what ``given`` leaves open (lacks, or has as None)."""
+    settings = {name: value for name, value in given.items() if value is not None}
+    minutes = settings.get("minutes", default_minutes(situation.characters))
+    if not any(name in settings for name in LENGTHS):
+        settings["minutes"] = minutes
+    operations = situation.operations_per_second * minutes * 60
+    layers = settings.setdefault("layers", _least_layers(settings))
+    hidden = settings.setdefault("hidden", hidden_for(operations / layers))
+    settings.setdefault("embedding", ModelConfig.embedding)
+    batch = settings.setdefault("batch", TrainConfig.batch)
+    window = settings.setdefault("window", TrainConfig.window)
+    if "epochs" in settings:
+        characters = settings["epochs"] * situation.characters
+    elif "steps" in settings:
+        characters = settings["steps"] * batch * window
+    else:
+        characters = operations / operations_per_character(settings, situation.alphabet_size)
+    epochs = characters / situation.characters
+    dropout = dropout_for(epochs)
+    settings.setdefault("dropout", dropout)
+    settings.setdefault("weight_drop", 0.0 if settings.get("stack_only") else dropout)
+    if settings["optimizer"] == "adamw":
+        settings.setdefault("learning_rate", learning_rate_for(hidden))
+    return Choice(settings, _explain(given, settings, situation, epochs))
+
+
+def default_minutes(characters: int) -> float:
+    """Minutes of training for a text: more for a longer one, but less than in proportion."""
+    minutes = _MINUTES_OF_A_MEGABYTE * (characters / 1e6) ** 0.5
+    return round(min(max(minutes, LEAST_MINUTES), MOST_MINUTES), 2)
+
+
+def hidden_for(operations: float) -> int:
+    """Hidden units of a layer that so many floating-point operations train best."""
+    hidden = _HIDDEN_OF_A_TERAFLOP * (operations / 1e12) ** _GROWTH_OF_HIDDEN
+    return min(max(HIDDEN_STEP * round(hidden / HIDDEN_STEP), LEAST_HIDDEN), MOST_HIDDEN)
+
+
+def dropout_for(epochs: float) -> float:
+    """Share to drop of units and of recurrent weights, for a text that is read so many times."""
+    doublings = math.log2(max(epochs / _EPOCHS_WITHOUT_DROPOUT, 1.0))
+    return round(min(_DROPOUT_OF_A_DOUBLING * doublings, _MOST_DROPOUT), 2)
+
+
+def learning_rate_for(hidden: int) -> float:
+    """Peak learning rate of AdamW for layers of that size."""
+    narrowness = min(_WIDEST_AT_FULL_RATE / hidden, 1.0)
+    return round(OPTIMIZERS["adamw"].learning_rate * narrowness**0.5, 4)
+
+
+def operations_per_character(settings: Settings, alphabet_size: int) -> float:
+    """Floating-point operations of all matrix products for one trained character.
+
+    Each weight multiplies and adds once on the way forward and twice on the way back.
+    """
+    hidden, layers = settings["hidden"], settings["layers"]
+    inputs = settings["embedding"] + (layers - 1) * hidden
+    gates = _GATES.get(settings["cell"], 1)
+    return 6.0 * (gates * hidden * (layers * hidden + inputs) + hidden * alphabet_size)
+
+
+def _least_layers(settings: Settings) -> int:
+    """One layer, unless what is given needs more."""
+    if settings.get("pyramid"):
+        return int(settings["pyramid"]) + 1
+    return 1 if settings.get("connect", "stack") == "stack" else 2
+
+
+def _explain(given: Settings, settings: Settings, situation: Situation, epochs: float) -> str:
+    """What was chosen, and from what."""
+    left = [name for name in _TOLD if name in settings and given.get(name) is None]
+    if not left:
+        return ""
+    shown = " ".join(f"{option_name(name)} {settings[name]:g}" for name in left)
+    return (
+        f"chose {shown}: {situation.characters:,} characters to read {epochs:.1f} times, at "
+        f"{situation.operations_per_second / 1e9:,.0f} billion operations a second"
+    )

@@ -38,7 +38,7 @@ from charrnn.modelfile import (
     read_description,
 )
 from charrnn.optimizer import build_optimizers
-from charrnn.recipe import default_steps
+from charrnn.recipe import default_minutes
 from charrnn.registry import CELLS
 from charrnn.request import Request, check_unchanged, parse_request
 from charrnn.schedule import Schedule
@@ -114,7 +114,7 @@ def begin(request: Request, corpus: Corpus, name: str) -> Session:
     train = replace(request.train, batch=shape.batch, window=shape.window)
     streams = Streams(train_ids, shape, train.seed)
     if all(getattr(train, length) is None for length in LENGTHS):
-        train = replace(train, steps=default_steps(streams.windows_per_epoch))
+        train = replace(train, minutes=default_minutes(len(train_ids)))
     compute = settle_compute(request.compute, request.model)
     request = replace(request, train=train, compute=compute)
     if len(held_out) > MOST_HELD_OUT:

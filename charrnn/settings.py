@@ -18,6 +18,7 @@ def setting(
     most: float | None = None,
     choices: tuple[str, ...] = (),
     otherwise: str = "",
+    by_recipe: bool = False,
 ) -> Any:
     """Declare a dataclass field with its default, bounds (inclusive) and description.
 
@@ -28,6 +29,8 @@ def setting(
         most: largest value.
         choices: all values, where they are words.
         otherwise: what None comes to, for the user.
+        by_recipe: whether ``recipe.py`` chooses it where the user does not; the default is for
+            those who do without a recipe.
     """
     metadata = {
         "description": description,
@@ -35,6 +38,7 @@ def setting(
         "most": most,
         "choices": choices,
         "otherwise": otherwise,
+        "by_recipe": by_recipe,
     }
     return field(default=default, metadata=metadata)
 

@@ -300,3 +300,45 @@ ODD_RUNS: dict[str, Callable[[Header], object]] = {
 @pytest.mark.parametrize("what", ODD_RUNS)
 def test_an_odd_run_of_format_1_is_refused(tmp_path: Path, what: str) -> None:
     assert_refused(forge(golden("rnn", "last"), tmp_path / "last", ODD_RUNS[what]), read_request)
+
+
+GOLDEN_2 = GOLDEN.with_name("format-2")
+NATS_PER_CHAR_2 = {
+    "lstm": 3.0028974526099947,
+    "gru": 2.703101087134528,
+    "stack": 2.956305904704408,
+}
+"""What reeds.txt cost under each model of format 2, said the version that wrote it."""
+MODEL_OF_2: dict[str, dict[str, Any]] = {
+    "lstm": {"lstm_gates": "capped"},
+    "gru": {"gru_reset": "before"},
+    "stack": {"stacks": 2, "stack_depth": 5},
+}
+
+
+@pytest.mark.parametrize("cell", NATS_PER_CHAR_2)
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_a_model_of_format_2_scores_a_text_as_it_always_did(cell: str, which: str) -> None:
+    path = GOLDEN_2 / f"{cell}-{which}.safetensors"
+    assert envelope_of(path)["format"] == 2
+    model = read_model(path)
+    assert model.model == ModelConfig(
+        cell=cell, layers=2, hidden=6, embedding=4, dropout=0.1, weight_drop=0.0, **MODEL_OF_2[cell]
+    )
+    ids = model.alphabet.encode(TEXT.read_text(encoding="utf-8"))
+    score = evaluate(model.network(), ids, model.alphabet)
+    assert score.nats_per_char == pytest.approx(NATS_PER_CHAR_2[cell], abs=1e-6)
+
+
+@pytest.mark.parametrize("cell", NATS_PER_CHAR_2)
+def test_a_run_of_format_2_goes_on_without_what_it_did_not_know(cell: str, tmp_path: Path) -> None:
+    def lengthen(envelope: Header) -> None:
+        envelope["train"]["steps"] = envelope["progress"]["total"] = 9
+
+    path = forge(GOLDEN_2 / f"{cell}-last.safetensors", tmp_path / "last.safetensors", lengthen)
+    session = resume(path, fit_corpus([TEXT]), read_request(path)[0])
+    assert session.trainer.weight_drop == 0
+    assert list(session.trainer.fit())
+    write_checkpoint(tmp_path / "after", session.checkpoint())
+    assert envelope_of(tmp_path / "after")["format"] == FORMAT
+    assert envelope_of(tmp_path / "after")["progress"]["step"] == 9

@@ -1,29 +1,142 @@
-"""How long to train when nobody says."""
+"""What is chosen where nobody says: around what is given, within bounds, and more for more time."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 from charrnn.config import TrainConfig
-from charrnn.recipe import EPOCHS, LEAST_STEPS, MOST_STEPS, default_steps
+from charrnn.modelconfig import ModelConfig
+from charrnn.recipe import (
+    HIDDEN_STEP,
+    LEAST_HIDDEN,
+    LEAST_MINUTES,
+    MOST_HIDDEN,
+    MOST_MINUTES,
+    Situation,
+    choose,
+    default_minutes,
+    dropout_for,
+    hidden_for,
+    learning_rate_for,
+    operations_per_character,
+)
+
+MEGABYTE = Situation(characters=1_000_000, alphabet_size=65, operations_per_second=5e11)
+GIVEN = {"cell": "lstm", "optimizer": "adamw"}
 
 
-@pytest.mark.parametrize("windows", [1, LEAST_STEPS // EPOCHS])
-def test_a_short_text_is_read_more_often(windows: int) -> None:
-    assert default_steps(windows) == LEAST_STEPS
+def chosen(given: dict[str, Any], situation: Situation = MEGABYTE) -> dict[str, Any]:
+    return choose({**GIVEN, **given}, situation).settings
 
 
-def test_a_text_in_between_is_read_for_whole_epochs() -> None:
-    windows = LEAST_STEPS // EPOCHS + 1
-    assert default_steps(windows) == EPOCHS * windows > LEAST_STEPS
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"layers": 3},
+        {"hidden": 100},
+        {"embedding": 7},
+        {"dropout": 0.9},
+        {"weight_drop": 0.0},
+        {"batch": 5},
+        {"window": 33},
+        {"learning_rate": 0.5},
+        {"minutes": 7.5},
+        {"epochs": 3},
+        {"steps": 10},
+    ],
+)
+def test_what_is_given_stays(given: dict[str, Any]) -> None:
+    settings = chosen(given)
+    assert {name: settings[name] for name in given} == given
 
 
-@pytest.mark.parametrize("windows", [MOST_STEPS // EPOCHS, MOST_STEPS // EPOCHS + 1, 10**12])
-def test_a_huge_text_is_left_before_its_end(windows: int) -> None:
-    assert default_steps(windows) == MOST_STEPS
+@pytest.mark.parametrize("length", [{"epochs": 3}, {"steps": 10}, {"minutes": 2.0}])
+def test_a_length_that_is_given_is_the_only_one(length: dict[str, Any]) -> None:
+    assert {"epochs", "steps", "minutes"} & chosen(length).keys() == length.keys()
 
 
-@pytest.mark.parametrize("windows", [1, 1_000, 10**12])
-def test_the_recipe_is_a_length_that_a_user_could_have_given(windows: int) -> None:
-    steps = default_steps(windows)
-    assert TrainConfig(steps=steps).steps == steps
+def test_a_length_is_chosen_where_none_is_given() -> None:
+    assert chosen({})["minutes"] == default_minutes(MEGABYTE.characters)
+
+
+@pytest.mark.parametrize("characters", [1, 1_000, 10**6, 10**9, 10**12])
+def test_minutes_stay_within_their_bounds(characters: int) -> None:
+    assert LEAST_MINUTES <= default_minutes(characters) <= MOST_MINUTES
+    assert default_minutes(characters) <= default_minutes(2 * characters)
+
+
+@pytest.mark.parametrize("operations", [0.0, 1e9, 1e12, 1e15, 1e30])
+def test_hidden_sizes_stay_within_their_bounds(operations: float) -> None:
+    hidden = hidden_for(operations)
+    assert LEAST_HIDDEN <= hidden <= MOST_HIDDEN
+    assert hidden % HIDDEN_STEP == 0
+    assert hidden <= hidden_for(2 * operations)
+
+
+def test_more_time_makes_a_larger_network_that_learns_more_slowly() -> None:
+    short, long = chosen({"minutes": 0.5}), chosen({"minutes": 30})
+    assert short["hidden"] < long["hidden"]
+    assert short["learning_rate"] > long["learning_rate"]
+
+
+def test_a_text_that_is_read_often_is_learnt_with_more_dropout() -> None:
+    assert dropout_for(0.1) == dropout_for(1) == 0
+    assert 0 < dropout_for(5) < dropout_for(20) < dropout_for(10**9) < 0.95
+    assert chosen({"epochs": 1})["dropout"] == 0
+    assert chosen({"epochs": 50})["weight_drop"] == dropout_for(50)
+
+
+def test_a_network_without_a_recurrent_matrix_drops_none_of_it() -> None:
+    given = {"cell": "stack", "stack_only": True, "epochs": 50}
+    assert chosen(given)["weight_drop"] == 0
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "muon"])
+def test_other_optimisers_keep_the_learning_rate_of_their_own(optimizer: str) -> None:
+    assert "learning_rate" not in chosen({"optimizer": optimizer})
+
+
+def test_a_wide_layer_learns_more_slowly_and_a_narrow_one_no_faster() -> None:
+    assert learning_rate_for(16) == learning_rate_for(512) > learning_rate_for(1024)
+
+
+@pytest.mark.parametrize(
+    ("given", "layers"), [({}, 1), ({"pyramid": 2}, 3), ({"connect": "sum"}, 2)]
+)
+def test_there_are_as_many_layers_as_what_is_given_needs(
+    given: dict[str, Any], layers: int
+) -> None:
+    settings = chosen(given)
+    assert settings["layers"] == layers
+    assert ModelConfig(**{k: v for k, v in settings.items() if k in vars(ModelConfig())})
+
+
+@pytest.mark.parametrize("minutes", [0.001, 1, 10**5])
+@pytest.mark.parametrize("characters", [1, 10**4, 10**9])
+@pytest.mark.parametrize("rate", [1e6, 1e12, 1e16])
+def test_every_choice_is_one_that_a_user_could_have_given(
+    minutes: float, characters: int, rate: float
+) -> None:
+    settings = chosen({"minutes": minutes}, Situation(characters, 10_000, rate))
+    for config in (ModelConfig, TrainConfig):
+        config(**{k: v for k, v in settings.items() if k in vars(config())})
+
+
+def test_the_reason_names_what_was_chosen_and_nothing_that_was_given() -> None:
+    reason = choose({**GIVEN, "hidden": 320}, MEGABYTE).reason
+    assert "--layers 1" in reason
+    assert "--hidden" not in reason
+    assert "1,000,000 characters" in reason
+
+
+def test_there_is_no_reason_where_all_was_given() -> None:
+    settings = chosen({})
+    assert choose(settings, MEGABYTE).reason == ""
+
+
+def test_operations_are_counted_by_the_weights() -> None:
+    shape = {"cell": "gru", "layers": 2, "hidden": 8, "embedding": 4}
+    weights = 3 * 8 * (8 + 4) + 3 * 8 * (8 + 8) + 8 * 5
+    assert operations_per_character(shape, alphabet_size=5) == 6 * weights

@@ -17,7 +17,7 @@ from charrnn.errors import CharrnnError, CheckpointError, CorpusError, UsageErro
 from charrnn.events import Checkpoint, Evaluating, Evaluation, Event, Progress, Step
 from charrnn.kernels import calls, library
 from charrnn.modelfile import read_model
-from charrnn.recipe import default_steps
+from charrnn.recipe import default_minutes
 from charrnn.request import Request, read_request
 from charrnn.session import Session, begin, resume
 from charrnn.train import Trainer
@@ -351,13 +351,11 @@ def test_what_the_request_leaves_open_is_written_down(corpus: Corpus, last: Path
     write_checkpoint(last, session.checkpoint())
     found, _ = read_request(last)
     assert found == session.request
-    assert found.train == replace(
-        asked.train, steps=default_steps(session.trainer.streams.windows_per_epoch)
-    )
+    train_ids, _ = corpus.split(asked.train.valid)
+    assert found.train == replace(asked.train, minutes=default_minutes(len(train_ids)))
     assert found.compute.device in ("cpu", "cuda", "mps")
     assert found.compute.precision in ("fp32", "bf16")
     assert found.compute.threads == torch.get_num_threads()
-    assert session.trainer.progress.total == found.train.steps
 
 
 def test_what_the_request_settles_is_kept(corpus: Corpus) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import Field, fields
 from inspect import Parameter
 from typing import Annotated, Any, TypeVar, get_type_hints
 
@@ -18,6 +18,7 @@ ConfigType = TypeVar("ConfigType", bound=Config)
 Command = TypeVar("Command", bound=Callable[..., None])
 
 _MORE_NAMES = {"learning_rate": ("--lr",)}
+_BY_RECIPE = "chosen for the text and the time"
 _CELL_PANEL = "Settings of some cells"
 
 
@@ -37,8 +38,14 @@ def option(config: type[Config], name: str, *more_names: str, panel: str | None 
         help=declared.metadata["description"],
         metavar="|".join(choices) or None,
         rich_help_panel=panel,
-        show_default=declared.metadata["otherwise"] or declared.default is not None,
+        show_default=_shown_default(declared),
     )
+
+
+def _shown_default(declared: Field[Any]) -> str | bool:
+    if declared.metadata["by_recipe"]:
+        return _BY_RECIPE
+    return declared.metadata["otherwise"] or declared.default is not None
 
 
 def with_settings(panels: Mapping[type[Config], str]) -> Callable[[Command], Command]:
@@ -62,29 +69,33 @@ def with_settings(panels: Mapping[type[Config], str]) -> Callable[[Command], Com
 
 def _parameters(config: type[Config], panel: str) -> list[Parameter]:
     types = get_type_hints(config)
-    return [
-        Parameter(
+
+    def parameter(declared: Field[Any]) -> Parameter:
+        default = None if declared.metadata["by_recipe"] else declared.default
+        panel_of = _CELL_PANEL if takers(declared.name) else panel
+        more_names = _MORE_NAMES.get(declared.name, ())
+        kind = types[declared.name] | None if default is None else types[declared.name]
+        return Parameter(
             declared.name,
             Parameter.KEYWORD_ONLY,
-            default=declared.default,
-            annotation=Annotated[
-                types[declared.name] | None if declared.default is None else types[declared.name],
-                option(
-                    config,
-                    declared.name,
-                    *_MORE_NAMES.get(declared.name, ()),
-                    panel=_CELL_PANEL if takers(declared.name) else panel,
-                ),
-            ],
+            default=default,
+            annotation=Annotated[kind, option(config, declared.name, *more_names, panel=panel_of)],
         )
-        for declared in fields(config)
-    ]
+
+    return [parameter(declared) for declared in fields(config)]
 
 
 def pick(config: type[ConfigType], values: Mapping[str, Any], **more: Any) -> ConfigType:
-    """The configuration with the fields that ``values`` (a command's parameters) names."""
-    names = {field.name for field in fields(config)}
-    chosen = {name: value for name, value in values.items() if name in names}
+    """The configuration with the fields that ``values`` (a command's parameters) names.
+
+    What the recipe was to choose and did not is left at its default.
+    """
+    by_recipe = {field.name: field.metadata["by_recipe"] for field in fields(config)}
+    chosen = {
+        name: value
+        for name, value in values.items()
+        if name in by_recipe and not (by_recipe[name] and value is None)
+    }
     return config(**chosen, **more)
 
 

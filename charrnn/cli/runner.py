@@ -6,24 +6,29 @@ import math
 import shlex
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from charrnn.cli import interrupts, terminal
 from charrnn.cli.inputs import STDIN, gather, naming_copies, read_again, remember
+from charrnn.cli.options import pick
 from charrnn.cli.progress import TrainingView
 from charrnn.config import ComputeConfig, SampleConfig, SourceConfig, TrainConfig
-from charrnn.corpus import fit_corpus
+from charrnn.corpus import Corpus, fit_corpus
+from charrnn.device import products_per_second
 from charrnn.errors import CheckpointError, DivergedError
 from charrnn.events import Checkpoint, Evaluating, Evaluation, Step
 from charrnn.model import count_parameters
 from charrnn.modelconfig import ModelConfig
+from charrnn.recipe import SHARE_OF_PRODUCTS, SHARE_UNCOMPILED, Situation, choose
+from charrnn.registry import CELLS
 from charrnn.request import Request, read_request
 from charrnn.run import RUNS, RunDirectory, find_run, mark_latest
 from charrnn.sample import opening, sample
-from charrnn.session import Session, begin, resume
+from charrnn.session import Session, begin, resume, settle_compute
 from charrnn.sources import exists
 from charrnn.storage import copy_atomically, is_file, is_folder
 
@@ -48,9 +53,7 @@ class RunnerOptions:
 def begin_training(
     sources: Sequence[str],
     run_path: Path | None,
-    model: ModelConfig,
-    train: TrainConfig,
-    compute: ComputeConfig,
+    settings: Mapping[str, Any],
     options: RunnerOptions,
     *,
     encoding: str | None,
@@ -79,7 +82,8 @@ def begin_training(
             for source, path in zip(sources, paths, strict=True)
         )
         source = SourceConfig(paths=remembered, encoding=encoding)
-        session = begin(Request(source, model, train, compute), corpus, name)
+        request, reason = _settle(settings, source, corpus)
+        session = begin(request, corpus, name)
         stop = stack.enter_context(interrupts.deferred())
         stack.enter_context(run.locked())
         if not overwrite:
@@ -88,7 +92,25 @@ def begin_training(
             copy_atomically(path, copy)
         run.save_last(session.checkpoint())
         run.forget_others(kept=copies.values())
+        if reason:
+            terminal.note(reason)
         _train(session, run, stop, options)
+
+
+def _settle(
+    settings: Mapping[str, Any], source: SourceConfig, corpus: Corpus
+) -> tuple[Request, str]:
+    """The request once the recipe has chosen what the settings leave open, and why it did."""
+    wished = pick(ModelConfig, settings)
+    compute = settle_compute(pick(ComputeConfig, settings), wished)
+    share = SHARE_OF_PRODUCTS if CELLS[wished.cell].compiled else SHARE_UNCOMPILED
+    train_ids, _ = corpus.split(settings["valid"])
+    situation = Situation(
+        len(train_ids), len(corpus.alphabet), share * products_per_second(compute)
+    )
+    choice = choose(settings, situation)
+    model, train = pick(ModelConfig, choice.settings), pick(TrainConfig, choice.settings)
+    return Request(source, model, train, compute), choice.reason
 
 
 def resume_training(

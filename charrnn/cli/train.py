@@ -87,16 +87,14 @@ def train(
             "name a text to train on: charrnn train FILE (or try: charrnn train tales)"
         )
     # Settings that make no sense are refused before torch is imported.
-    model, train = pick(ModelConfig, settings), pick(TrainConfig, settings)
-    compute = pick(ComputeConfig, settings)
+    for config in (ModelConfig, TrainConfig, ComputeConfig):
+        pick(config, settings)
     from charrnn.cli.runner import RunnerOptions, begin_training
 
     begin_training(
         sources,
         run_path,
-        model,
-        train,
-        compute,
+        settings,
         RunnerOptions(save_every, show_samples, as_json),
         encoding=None if as_bytes else encoding,
         overwrite=overwrite,

@@ -97,3 +97,16 @@ def test_a_single_step_through_torch_goes_on_from_a_window_through_the_library(f
         y, state = cell(part, state)
         outputs.append(y)
     torch.testing.assert_close(torch.cat(outputs), whole, rtol=0, atol=1e-5)
+
+
+@every_form
+def test_whoever_watches_a_cell_sees_the_windows_of_characters_too(form: str) -> None:
+    cell = make(form)
+    vectors, ids = torch.randn(ALPHABET, INPUTS), torch.randint(ALPHABET, (STEPS, BATCH))
+    seen: list[Tensor] = []
+    watch = cell.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    y, _ = cell.run_characters(vectors, ids, cell.initial_state(BATCH))
+    watch.remove()
+    unseen, _ = cell.run_characters(vectors, ids, cell.initial_state(BATCH))
+    assert [x.shape for x in seen] == [(STEPS, BATCH, INPUTS)]
+    torch.testing.assert_close(y, unseen, rtol=0, atol=1e-5)

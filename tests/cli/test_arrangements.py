@@ -62,6 +62,7 @@ CASES: dict[str, dict[str, Any]] = {
         "optimizer": "adam",
     },
     "lstm, coupled": {"cell": "lstm", "lstm_gates": "coupled", "optimizer": OPTIMIZERS_HERE[-1]},
+    "dropped weights": {"cell": "gru", "weight_drop": 0.3},
     "list": {"cell": "list", "layers": 1, "stacks": 2, "stack_depth": 6},
 }
 ALWAYS = {"hidden", "embedding"}
