@@ -93,13 +93,13 @@ def choose(given: Settings, situation: Situation) -> Choice:
 
 def default_minutes(characters: int) -> float:
     """Minutes of training for a text: more for a longer one, but less than in proportion."""
-    minutes = _MINUTES_OF_A_MEGABYTE * (characters / 1e6) ** 0.5
+    minutes = _MINUTES_OF_A_MEGABYTE * math.sqrt(characters / 1e6)
     return round(min(max(minutes, LEAST_MINUTES), MOST_MINUTES), 2)
 
 
 def hidden_for(operations: float) -> int:
     """Hidden units of a layer that so many floating-point operations train best."""
-    hidden = _HIDDEN_OF_A_TERAFLOP * (operations / 1e12) ** _GROWTH_OF_HIDDEN
+    hidden: float = _HIDDEN_OF_A_TERAFLOP * (operations / 1e12) ** _GROWTH_OF_HIDDEN
     return min(max(HIDDEN_STEP * round(hidden / HIDDEN_STEP), LEAST_HIDDEN), MOST_HIDDEN)
 
 
@@ -112,7 +112,7 @@ def dropout_for(epochs: float) -> float:
 def learning_rate_for(hidden: int) -> float:
     """Peak learning rate of AdamW for layers of that size."""
     narrowness = min(_WIDEST_AT_FULL_RATE / hidden, 1.0)
-    return round(OPTIMIZERS["adamw"].learning_rate * narrowness**0.5, 4)
+    return round(OPTIMIZERS["adamw"].learning_rate * math.sqrt(narrowness), 4)
 
 
 def operations_per_character(settings: Settings, alphabet_size: int) -> float:
@@ -120,9 +120,10 @@ def operations_per_character(settings: Settings, alphabet_size: int) -> float:
 
     Each weight multiplies and adds once on the way forward and twice on the way back.
     """
-    hidden, layers = settings["hidden"], settings["layers"]
+    hidden: int = settings["hidden"]
+    layers: int = settings["layers"]
     inputs = settings["embedding"] + (layers - 1) * hidden
-    gates = _GATES.get(settings["cell"], 1)
+    gates: int = _GATES.get(settings["cell"], 1)
     return 6.0 * (gates * hidden * (layers * hidden + inputs) + hidden * alphabet_size)
 
 
