@@ -38,8 +38,7 @@ def build_network(
         raise ValueError("there is no native library here")
     maps = [_input_map(weights, layer) for layer in range(config.layers)]
     first, bias = maps[0]
-    # Sums of thousands of terms are made in float64, once.
-    table = weights["embedding.weight"].astype(np.float64) @ first.T.astype(np.float64) + bias
+    table = weights["embedding.weight"] @ first.T + bias
     rows, hidden = len(first), config.hidden
     above = maps[1:]
     normalised = config.norm == "layer"
@@ -49,7 +48,7 @@ def build_network(
 
     form = config.lstm_gates or config.gru_reset or config.activation
     network_weights = NetworkWeights(
-        table=table.astype(np.float32),
+        table=table,
         below=np.array([weight for weight, _ in above], np.float32).reshape(-1, rows, hidden),
         bias=np.array([bias for _, bias in above], np.float32).reshape(-1, rows),
         recurrent=stacked("cells.{}.recurrent_weight"),

@@ -250,7 +250,7 @@ class ReaderOf final : public Reader {
     }
 
     // Out of line, so that one row's arithmetic is the same machine code as that of many.
-    __attribute__((noinline)) void apply(int layer, int row, int block, const Vec* inputs,
+    __attribute__((noinline, flatten)) void apply(int layer, int row, int block, const Vec* inputs,
                                          const Vec* sums) {
         if constexpr (!Layer<P, Step>::BEFORE) {
             const int lanes = lanes_of(block, units_), unit = block * LANES;

@@ -12,6 +12,9 @@ namespace {
 // another.
 constexpr int MOST_PANELS = 2;
 
+// Steps that a single row's weights are fetched ahead: they come from beyond the second cache.
+constexpr int AHEAD = 8;
+
 template <class P, int BLOCKS, int PANELS>
 __attribute__((noinline)) void multiply_row(const typename P::Element* row, const Words* panel,
                                             int steps, Vec* result) {
@@ -21,6 +24,9 @@ __attribute__((noinline)) void multiply_row(const typename P::Element* row, cons
         std::uint32_t word;
         std::memcpy(&word, row + step * P::PER_STEP, sizeof word);
         const Words words = Words{} + word;
+        for (int n = 0; n < PANELS; ++n)
+            for (int block = 0; block < BLOCKS; ++block)
+                __builtin_prefetch(panel + n * next + (step + AHEAD) * BLOCKS + block);
         for (int n = 0; n < PANELS; ++n)
             for (int block = 0; block < BLOCKS; ++block)
                 sums[n][block] =
