@@ -8,16 +8,9 @@ from hypothesis import strategies as st
 
 from charrnn.alphabet import Alphabet
 from charrnn.config import SampleConfig
+from charrnn.drawing import StopScanner, draw, filter_distribution, in_order, opening
 from charrnn.model import CharModel, build_model
-from charrnn.sample import (
-    TILE,
-    StopScanner,
-    draw,
-    filter_distribution,
-    in_order,
-    opening,
-    sample,
-)
+from charrnn.sample import TILE, sample
 from tests.arrangements import ARRANGEMENTS, configure
 
 ALPHABET = Alphabet.of("abcdefghij \n")

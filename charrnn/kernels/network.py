@@ -6,7 +6,6 @@ V characters. Shapes of the weights head ``native/network.h``.
 
 from __future__ import annotations
 
-import ctypes
 import os
 from typing import Any, NamedTuple
 
@@ -97,7 +96,7 @@ class Network:
         self._handle = self._library.charrnn_network_new(
             *(int(bfloat16), FORMS.index(form), CONNECTIONS.index(connect)),
             *(self.characters, self.layers, self.hidden),
-            *map(_address, self._weights),
+            *_addresses(*self._weights),
         )
 
     def __del__(self) -> None:
@@ -140,12 +139,12 @@ class Network:
         """
         rows, count = uniforms.shape
         self._check_states(states, rows)
+        ids, uniforms = self._checked(last, (rows,)), np.ascontiguousarray(uniforms, np.float64)
         drawn = np.empty((rows, count), np.int32)
         self._library.charrnn_network_draw(
             *(self._handle, threads, count, rows),
             *(filters.temperature, min(filters.top_k, 2**31 - 1), filters.top_p, filters.min_p),
-            *map(_address, (self._checked(last, (rows,)), np.ascontiguousarray(uniforms))),
-            *map(_address, (states, drawn)),
+            *_addresses(ids, uniforms, states, drawn),
         )
         return drawn
 
@@ -158,25 +157,23 @@ class Network:
         nats = np.empty((steps, rows), np.float64)
         read, wanted = self._checked(ids, ids.shape), self._checked(targets, ids.shape)
         self._library.charrnn_network_score(
-            *(self._handle, threads, steps, rows), *map(_address, (read, wanted, states, nats))
+            *(self._handle, threads, steps, rows), *_addresses(read, wanted, states, nats)
         )
         return nats
 
-    def _read(
-        self, ids: NDArray[Any], states: Floats, logits: Floats | None, threads: int
-    ) -> None:
+    def _read(self, ids: NDArray[Any], states: Floats, logits: Floats | None, threads: int) -> None:
         steps, rows = ids.shape
         self._check_states(states, rows)
         self._library.charrnn_network_read(
             *(self._handle, threads, steps, rows),
-            *map(_address, (self._checked(ids, ids.shape), states, logits)),
+            *_addresses(self._checked(ids, ids.shape), states, logits),
         )
 
     def _checked(self, ids: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.int32]:
         """Ids as the library takes them, which looks them up unseen."""
         if ids.shape != shape or ids.dtype.kind not in "iu":
             raise ValueError(f"ids are {ids.dtype} of shape {ids.shape}, not integers of {shape}")
-        if ids.size and not (0 <= ids.min() and ids.max() < self.characters):
+        if ids.size and not (ids.min() >= 0 and ids.max() < self.characters):
             raise ValueError(f"ids must be from 0 to {self.characters - 1}")
         return np.ascontiguousarray(ids, np.int32)
 
@@ -194,5 +191,5 @@ def all_threads() -> int:
     return os.cpu_count() or 1
 
 
-def _address(array: NDArray[Any] | None) -> ctypes.c_void_p | None:
-    return None if array is None else array.ctypes.data_as(ctypes.c_void_p)
+def _addresses(*arrays: NDArray[Any] | None) -> list[int | None]:
+    return [None if array is None else array.ctypes.data for array in arrays]
