@@ -43,4 +43,5 @@ def to_int8(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     """Each row (N, K) rounded to 127 steps on either side of 0, the last one its largest value."""
     scale = np.abs(matrix).max(1, keepdims=True) / np.float32(MOST_INT8)
     steps = np.rint(np.divide(matrix, scale, out=np.zeros_like(matrix), where=scale > 0))
-    return (steps * scale).astype(np.float32)
+    result: NDArray[np.float32] = (steps * scale).astype(np.float32)
+    return result

@@ -46,6 +46,7 @@ ORDER = (
     ),
     *(
         "averaging",
+        "dropconnect",
         "optimizer",
         "evaluate",
         "formal",

@@ -164,9 +164,9 @@ class Network:
     def _read(self, ids: NDArray[Any], states: Floats, logits: Floats | None, threads: int) -> None:
         steps, rows = ids.shape
         self._check_states(states, rows)
+        checked = self._checked(ids, ids.shape)
         self._library.charrnn_network_read(
-            *(self._handle, threads, steps, rows),
-            *_addresses(self._checked(ids, ids.shape), states, logits),
+            *(self._handle, threads, steps, rows), *_addresses(checked, states, logits)
         )
 
     def _checked(self, ids: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.int32]:
@@ -192,4 +192,5 @@ def all_threads() -> int:
 
 
 def _addresses(*arrays: NDArray[Any] | None) -> list[int | None]:
+    """Where arrays lie; the caller holds on to them."""
     return [None if array is None else array.ctypes.data for array in arrays]

@@ -69,7 +69,7 @@ struct RNNStep {
         const Vec a = inputs[0] + sums[0];
         if (ACTIVATION == Activation::TANH) return hyperbolic_tangent(a);
         if (ACTIVATION == Activation::SIGMOID) return sigmoid(a);
-        return a > 0.0f ? a : Vec{} * a;  // Not a number stays so.
+        return a < 0.0f ? Vec{} : a;  // Not a number stays so.
     }
 };
 

@@ -104,9 +104,10 @@ inline void store(Share* to, Vec value, int lanes) {
 inline Vec smaller(Vec a, Vec b) { return a < b ? a : b; }
 inline Vec larger(Vec a, Vec b) { return a > b ? a : b; }
 
-// e to the x by the polynomial of Cephes' expf (Moshier); 2 units in the last place.
+// e to the x by the polynomial of Cephes' expf (Moshier); 2 units in the last place. The bounds come
+// first in their comparisons, so that what is not a number stays so.
 inline Vec exponential(Vec x) {
-    x = smaller(larger(x, splat(-87.3f)), splat(88.0f));
+    x = smaller(splat(88.0f), larger(splat(-87.3f), x));
     const Vec magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number.
     const Vec n = (x * 1.44269504f + magic) - magic;
     const Vec r = x - n * 0.693359375f + n * 2.12194440e-4f;
