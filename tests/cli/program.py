@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -24,13 +25,17 @@ _ENVIRONMENT = {
 
 
 def charrnn(
-    *arguments: str | Path, cwd: Path, stdin: bytes | None = None, timeout: float = 120
+    *arguments: str | Path,
+    cwd: Path,
+    stdin: bytes | None = None,
+    timeout: float = 120,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run charrnn to its end in a folder."""
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
         cwd=cwd,
-        env=_ENVIRONMENT,
+        env={**_ENVIRONMENT, **(environment or {})},
         input=stdin,
         stdin=subprocess.DEVNULL if stdin is None else None,
         capture_output=True,
