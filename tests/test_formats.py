@@ -327,7 +327,7 @@ def test_a_model_of_format_2_scores_a_text_as_it_always_did(cell: str, which: st
         cell=cell, layers=2, hidden=6, embedding=4, dropout=0.1, weight_drop=0.0, **MODEL_OF_2[cell]
     )
     ids = model.alphabet.encode(TEXT.read_text(encoding="utf-8"))
-    score = evaluate(model.network(), ids, model.alphabet)
+    score = evaluate(restore(model), ids, model.alphabet)
     assert score.nats_per_char == pytest.approx(NATS_PER_CHAR_2[cell], abs=1e-6)
 
 
