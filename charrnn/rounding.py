@@ -1,7 +1,8 @@
 """Weights in fewer bits: what is left of them, as float32.
 
 The first layer's way from a character into the gates is looked up, not multiplied, so the
-embedding and that layer's input weight stay as they are, and so do vectors.
+embedding and that layer's input weight stay as they are, and so do vectors. int8 says what such
+weights would lose; they are multiplied in float32, and no faster.
 """
 
 from __future__ import annotations

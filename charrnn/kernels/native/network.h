@@ -118,6 +118,10 @@ struct Stage {
              const Bias& bias, const Take& take) const {
         Vec* const sums = room + Matrix::sums_for(rows);
         Matrix::for_panels(recurrent.count(), rows, [&](int first, int panels) {
+            // Rows of a table lie anywhere; they come while the products are made.
+            for (int row = 0; row < rows; ++row)
+                for (int n = 0; n < G; ++n)
+                    __builtin_prefetch(bias(row) + n * units + first * W * LANES);
             if (below) below->multiply(first, panels, rows, x, even(units), room);
             recurrent.multiply(first, panels, rows, past, even(units), sums);
             Matrix::for_blocks(first, panels, rows, blocks_of(units), [&](int row, int block, int at) {
