@@ -53,7 +53,7 @@ setup(
     ext_modules=[
         Extension(
             f"charrnn.kernels._{build}",
-            [str(SOURCES / "interface.cpp")],
+            sorted(str(path) for path in SOURCES.glob("*.cpp")),
             depends=sorted(str(path) for path in SOURCES.glob("*.h")),
             extra_compile_args=[*FLAGS, *PLATFORM, *flags],
             extra_link_args=["-pthread", *PLATFORM],

@@ -85,9 +85,13 @@ class Alphabet:
         return len(self.characters)
 
     @cached_property
+    def _code_points(self) -> NDArray[np.uint32]:
+        return code_points(self.characters)
+
+    @cached_property
     def _ids_by_code_point(self) -> NDArray[np.int32]:
         """Id of each code point; -1 where the alphabet lacks it, as in the last entry."""
-        codes = code_points(self.characters)
+        codes = self._code_points
         table = np.full(int(codes.max()) + 2, -1, dtype=np.int32)
         table[codes] = np.arange(len(codes), dtype=np.int32)
         return table
@@ -150,8 +154,8 @@ class Alphabet:
 
     def decode(self, ids: Iterable[int] | Ids) -> str:
         """The symbols of ids; :meth:`to_bytes` turns them into what a file would hold."""
-        characters = self.characters
-        return "".join(characters[int(i)] for i in ids)
+        codes = self._code_points[np.fromiter(ids, np.int64)]
+        return codes.tobytes().decode("utf-32-le")
 
     def to_bytes(self, symbols: str) -> bytes:
         """What symbols stand for: UTF-8 for a text alphabet, else the bytes themselves."""

@@ -15,6 +15,7 @@ from charrnn.settings import Config, list_defaults, setting
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
+WEIGHTS = ("auto", "fp32", "bf16", "int8")
 UNKNOWN_CHOICES = ("error", "skip", "replace")
 LENGTHS = ("epochs", "steps", "minutes")
 
@@ -122,6 +123,26 @@ class ComputeConfig(Config):
         "auto", "Precision of the matrix products of training.", choices=PRECISIONS
     )
     threads: int | None = setting(None, "Processor threads to compute with.", least=1, most=1024)
+
+
+@dataclass(frozen=True)
+class UseConfig(Config):
+    """How a trained model computes."""
+
+    weights: str = setting(
+        "auto",
+        "Weights as they are multiplied: fp32, exact; bf16, rounded, as is what they are "
+        "multiplied by; int8, rounded row by row. auto: bf16 to sample, fp32 to score. Where the "
+        "native library does not run, auto is fp32, and the others are rounded weights alone.",
+        choices=WEIGHTS,
+    )
+    threads: int | None = setting(
+        None,
+        "Processor threads to compute with.",
+        least=1,
+        most=1024,
+        otherwise="all; 1 for a single sample",
+    )
 
 
 @dataclass(frozen=True)

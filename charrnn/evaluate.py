@@ -1,15 +1,8 @@
-"""Scoring: what each character of a text costs, in nats, with the state carried all the way.
-
-A text of N characters has N scores. The first has nothing before it and is charged log(V), as if
-all V characters were equally likely; the sum is therefore the length of a code for the whole text,
-and a model that knows nothing scores log2(V) bits for every character.
-"""
+"""Scoring through torch: what each character of a text costs, the state carried all the way."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,8 +11,8 @@ from torch import Tensor
 
 from charrnn.alphabet import Alphabet, Ids
 from charrnn.cells.contract import State, select_states
-from charrnn.errors import CheckpointError
 from charrnn.model import CharModel, States
+from charrnn.tally import Score, Tally
 
 CONTEXT = 512
 """Characters that a side-by-side stream reads, unscored, before the ones it scores."""
@@ -28,92 +21,9 @@ ALIGNMENT = 64
 """Side-by-side streams begin at multiples of it, so that a pyramid's slow layers keep step with a
 single stream's, up to the rate of one in 64."""
 
-NOT_FINITE = "the model predicts values that are not finite: its weights are of no use"
-
-_IDS_AT_ONCE = 1 << 20
 _MOST_STREAMS = 32
 _LOGITS_AT_ONCE = 1 << 22
 _MOST_CHARACTERS_AT_ONCE = 4096
-
-
-@dataclass(frozen=True)
-class Score:
-    """What a text cost under a model.
-
-    Attributes:
-        nats: the sum over all characters.
-        characters: how many were scored.
-        bytes: how many bytes they take in a file (UTF-8 for a text alphabet).
-    """
-
-    nats: float
-    characters: int
-    bytes: int
-
-    @property
-    def nats_per_char(self) -> float:
-        """The mean over characters."""
-        return self.nats / self.characters
-
-    @property
-    def bits_per_char(self) -> float:
-        """The mean over characters, in bits."""
-        return self.nats_per_char / math.log(2)
-
-    @property
-    def bits_per_byte(self) -> float:
-        """Bits for each byte of the text as a file would hold it."""
-        return self.nats / math.log(2) / self.bytes
-
-    @property
-    def perplexity(self) -> float:
-        """Equally likely characters the model hesitates among: e to the nats per character."""
-        try:
-            return math.exp(self.nats_per_char)
-        except OverflowError:
-            return math.inf
-
-
-class Tally:
-    """Adds up what :func:`score` yields.
-
-    Args:
-        ids: the text that is scored, shape (N,).
-        alphabet_size: V, which prices the first character.
-    """
-
-    def __init__(self, ids: Ids, alphabet_size: int) -> None:
-        self._ids = ids
-        self._alphabet_size = alphabet_size
-        self._sums = [math.log(alphabet_size)]
-        self.characters = 1
-
-    def add(self, nats: Tensor) -> None:
-        """Take in the scores of some more characters."""
-        self._sums.append(float(nats.sum()))
-        self.characters += nats.numel()
-
-    @property
-    def nats(self) -> float:
-        """The sum so far."""
-        return math.fsum(self._sums)
-
-    def score(self, alphabet: Alphabet) -> Score:
-        """The score of the whole text.
-
-        Raises:
-            CheckpointError: the model's predictions are not finite.
-            ValueError: some characters have not been scored.
-        """
-        if not math.isfinite(self.nats):
-            raise CheckpointError(NOT_FINITE)
-        if self.characters != len(self._ids):
-            raise ValueError(f"{self.characters} of {len(self._ids)} characters are scored")
-        counts = np.zeros(self._alphabet_size, dtype=np.int64)
-        for begin in range(0, len(self._ids), _IDS_AT_ONCE):
-            part = self._ids[begin : begin + _IDS_AT_ONCE]
-            counts += np.bincount(part, minlength=self._alphabet_size)
-        return Score(self.nats, self.characters, int(counts @ alphabet.byte_lengths))
 
 
 def score(model: CharModel, ids: Ids, streams: int = 1) -> Iterator[Tensor]:
@@ -154,7 +64,7 @@ def evaluate(model: CharModel, ids: Ids, alphabet: Alphabet, streams: int = 1) -
     """Score a whole text; see :func:`score` for what ``streams`` does."""
     tally = Tally(ids, len(alphabet))
     for nats in score(model, ids, streams):
-        tally.add(nats)
+        tally.add(float(nats.sum()), nats.numel())
     return tally.score(alphabet)
 
 

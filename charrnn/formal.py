@@ -21,9 +21,9 @@ from torch import Tensor
 from charrnn.alphabet import Alphabet, name_of
 from charrnn.cells.contract import count_numbers, select_states
 from charrnn.errors import CheckpointError, UnknownCharacterError
-from charrnn.evaluate import NOT_FINITE
 from charrnn.languages import Language, generate
 from charrnn.model import CharModel
+from charrnn.tally import NOT_FINITE
 
 MOST_SIZE = 60
 """The largest size that a model is tried with, as in the paper."""

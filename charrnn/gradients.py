@@ -25,8 +25,9 @@ from torch import Tensor, nn
 from charrnn.alphabet import Ids
 from charrnn.cells.contract import State, count_numbers, detach_states
 from charrnn.errors import CheckpointError, CorpusError
-from charrnn.evaluate import NOT_FINITE, take
+from charrnn.evaluate import take
 from charrnn.model import CharModel
+from charrnn.tally import NOT_FINITE
 
 STEPS = 100
 """Characters to look back."""

@@ -6,15 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from charrnn import __version__
 from charrnn.alphabet import Alphabet
 from charrnn.checkpoint import MODEL, Arrays, Checkpoint, read_checkpoint
 from charrnn.errors import CheckpointError, UsageError
-from charrnn.model import CharModel, build_model
 from charrnn.modelconfig import ModelConfig
 from charrnn.plain import Plain
+from charrnn.shapes import shapes_of
 
 _AVERAGE = "average."
 
@@ -76,13 +74,9 @@ class ModelFile:
             return self
         return replace(self, model=replace(self.model, stack_round=wanted))
 
-    def network(self, device: torch.device | str = "cpu") -> CharModel:
-        """The network with its weights, on a device and ready to predict."""
-        with torch.device("meta"):
-            network = build_model(self.model, len(self.alphabet))
-        weights = {name: torch.from_numpy(array.copy()) for name, array in self.weights.items()}
-        network.load_state_dict(weights, assign=True)
-        return network.to(device).eval().requires_grad_(False)
+    def with_weights(self, weights: Arrays) -> ModelFile:
+        """The same model with other weights of the same names and shapes."""
+        return replace(self, weights=weights)
 
 
 def describe(model: ModelConfig, alphabet: Alphabet, corpus: CorpusFacts) -> dict[str, Any]:
@@ -144,14 +138,13 @@ def check_weights(path: Path, config: ModelConfig, alphabet_size: int, weights: 
     Raises:
         CheckpointError: a tensor is missing, unknown or of another shape.
     """
-    with torch.device("meta"):
-        expected = build_model(config, alphabet_size).state_dict()
+    expected = shapes_of(config, alphabet_size)
     odd = sorted(set(expected) ^ set(weights))
     if odd:
         raise CheckpointError(f"{path}: has missing or unknown tensors: {', '.join(odd)[:200]}")
-    for name, tensor in expected.items():
-        if tuple(tensor.shape) != weights[name].shape or weights[name].dtype != "float32":
+    for name, shape in expected.items():
+        if shape != weights[name].shape or weights[name].dtype != "float32":
             raise CheckpointError(
                 f"{path}: {name} is {weights[name].dtype} of shape {weights[name].shape}; "
-                f"the model it describes has float32 of shape {tuple(tensor.shape)}"
+                f"the model it describes has float32 of shape {shape}"
             )

@@ -122,9 +122,10 @@ def operations_per_character(settings: Settings, alphabet_size: int) -> float:
     """
     hidden: int = settings["hidden"]
     layers: int = settings["layers"]
-    inputs = settings["embedding"] + (layers - 1) * hidden
+    inputs: int = settings["embedding"] + (layers - 1) * hidden
     gates: int = _GATES.get(settings["cell"], 1)
-    return 6.0 * (gates * hidden * (layers * hidden + inputs) + hidden * alphabet_size)
+    weights: int = gates * hidden * (layers * hidden + inputs) + hidden * alphabet_size
+    return 6.0 * weights
 
 
 def _least_layers(settings: Settings) -> int:

@@ -20,7 +20,7 @@ from charrnn.cells.contract import detach_states, name_states, restore_states
 from charrnn.device import Compute
 from charrnn.dropconnect import dropped
 from charrnn.errors import DivergedError
-from charrnn.evaluate import Tally, score, streams_for
+from charrnn.evaluate import score, streams_for
 from charrnn.events import (
     LONGEST_RUN_STEPS,
     Checkpoint,
@@ -34,6 +34,7 @@ from charrnn.model import CharModel
 from charrnn.optimizer import Optimizers, load_optimizers, name_optimizer_tensors
 from charrnn.schedule import Schedule
 from charrnn.streams import Position, Streams
+from charrnn.tally import Tally
 
 MOST_HELD_OUT = 1_000_000
 """Held-out characters, from their beginning, that an evaluation during training scores."""
@@ -279,7 +280,7 @@ class Trainer:
             characters = len(self.held_out)
             tally = Tally(self.held_out, self.model.head.out_features)
             for nats in score(self.average.model, self.held_out, streams_for(characters)):
-                tally.add(nats)
+                tally.add(float(nats.sum()), nats.numel())
                 yield Evaluating(tally.characters, characters)
             valid = tally.nats / tally.characters
         p = self.progress

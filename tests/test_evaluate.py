@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from charrnn.alphabet import Alphabet, Ids
-from charrnn.evaluate import CONTEXT, Score, Tally, evaluate, score, streams_for
+from charrnn.evaluate import CONTEXT, evaluate, score, streams_for
 from charrnn.model import CharModel, build_model
 from charrnn.modelconfig import ModelConfig
+from charrnn.tally import Score, Tally
 from tests.arrangements import ARRANGEMENTS, configure
 
 ALPHABET = Alphabet.of("abcdefg\n")

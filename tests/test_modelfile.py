@@ -32,6 +32,7 @@ from charrnn.formats import FORMAT
 from charrnn.model import build_model
 from charrnn.modelconfig import ModelConfig
 from charrnn.modelfile import CorpusFacts, ModelFile, Scores, read_model
+from charrnn.restore import restore
 from charrnn.sample import sample
 from tests.arrangements import ARRANGEMENTS, configure
 
@@ -104,7 +105,7 @@ def test_the_network_read_back_predicts_what_the_saved_one_did(path: Path) -> No
         result: Tensor = network(ids, build_model(CONFIG, 2).initial_states(2))[0]
         return result
 
-    network = read_model(path).network()
+    network = restore(read_model(path))
     expected = logits(build_model(CONFIG, len(ALPHABET), seed=3))
     torch.testing.assert_close(logits(network), expected, rtol=0, atol=0)
     assert not network.training
@@ -298,7 +299,7 @@ def test_stacks_take_no_room_until_the_model_is_used(
         raise AssertionError("the stacks were made")
 
     monkeypatch.setattr(StackRNN, "initial_state", refuse)
-    network = read_model(tmp_path / "m").network()
+    network = restore(read_model(tmp_path / "m"))
     with pytest.raises(AssertionError, match="the stacks were made"):
         network.initial_states(1)
 
@@ -308,7 +309,7 @@ def test_a_variance_below_zero_is_found_out_when_the_model_is_used(tmp_path: Pat
     write_checkpoint(tmp_path / "m", saved.to_checkpoint())
     name = "cells.0.input_norm.running_var"
     rewrite(tmp_path / "m", lambda _, arrays: arrays.update({name: -arrays[name]}))
-    network = read_model(tmp_path / "m").network()
+    network = restore(read_model(tmp_path / "m"))
     ids = np.zeros(20, dtype=np.uint8)
     with pytest.raises(CheckpointError, match="not finite"):
         evaluate(network, ids, ALPHABET)

@@ -19,6 +19,7 @@ from charrnn.kernels import calls, library
 from charrnn.modelfile import read_model
 from charrnn.recipe import default_minutes
 from charrnn.request import Request, read_request
+from charrnn.restore import restore
 from charrnn.session import Session, begin, resume
 from charrnn.train import Trainer
 from tests.arrangements import ARRANGEMENTS, configure
@@ -338,7 +339,7 @@ def test_a_model_file_holds_the_averaged_weights_and_what_they_scored(corpus: Co
     assert isinstance(evaluation, Evaluation)
     kept = session.model_file(evaluation)
     expected = session.trainer.average.model.state_dict()
-    assert_identical(dict(kept.network().state_dict()), expected)
+    assert_identical(dict(restore(kept).state_dict()), expected)
     assert kept.corpus == session.corpus
     assert kept.scores is not None
     assert kept.scores.step == evaluation.step == STEPS // EVALUATIONS

@@ -19,6 +19,7 @@ from charrnn.cli.progress import TrainingView
 from charrnn.config import ComputeConfig, SampleConfig, SourceConfig, TrainConfig
 from charrnn.corpus import Corpus, fit_corpus
 from charrnn.device import products_per_second
+from charrnn.drawing import opening
 from charrnn.errors import CheckpointError, DivergedError
 from charrnn.events import Checkpoint, Evaluating, Evaluation, Step
 from charrnn.model import count_parameters
@@ -27,7 +28,7 @@ from charrnn.recipe import SHARE_OF_PRODUCTS, SHARE_UNCOMPILED, Situation, choos
 from charrnn.registry import CELLS
 from charrnn.request import Request, read_request
 from charrnn.run import RUNS, RunDirectory, find_run, mark_latest
-from charrnn.sample import opening, sample
+from charrnn.sample import sample
 from charrnn.session import Session, begin, resume, settle_compute
 from charrnn.sources import exists
 from charrnn.storage import copy_atomically, is_file, is_folder

@@ -5,19 +5,20 @@ from __future__ import annotations
 import base64
 import secrets
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Json, Model, StackRound, Unknown, option, pick
-from charrnn.config import ComputeConfig, SampleConfig
+from charrnn.config import ComputeConfig, SampleConfig, UseConfig
 from charrnn.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
-    from charrnn.alphabet import Alphabet
-    from charrnn.sample import Piece
+    from charrnn.alphabet import Alphabet, Ids
+    from charrnn.drawing import Piece
+    from charrnn.modelfile import ModelFile
 
 _BETWEEN_SAMPLES = b"\n\n"
 
@@ -45,7 +46,8 @@ def sample(
     unknown: Unknown = "error",
     stack_round: StackRound = None,
     device: Annotated[str, option(ComputeConfig, "device")] = "cpu",
-    threads: Annotated[int | None, option(ComputeConfig, "threads")] = 1,
+    threads: Annotated[int | None, option(UseConfig, "threads")] = UseConfig.threads,
+    weights: Annotated[str, option(UseConfig, "weights")] = UseConfig.weights,
     raw: Annotated[
         bool, typer.Option("--raw", help="Let a terminal obey control characters in the text.")
     ] = False,
@@ -59,15 +61,13 @@ def sample(
     charrnn sample runs/tales/best.safetensors --count 5 --stop $'\n' --json
     """
     config = pick(SampleConfig, {**ctx.params, "stop": tuple(stop or ())})
+    use = pick(UseConfig, ctx.params)
     if seed is None:
         seed = secrets.randbits(32)
-    from charrnn.device import choose_device, prepare
+    from charrnn.drawing import in_order
     from charrnn.modelfile import read_model
     from charrnn.run import find_model
-    from charrnn.sample import in_order
-    from charrnn.sample import sample as draw_samples
 
-    prepare(threads)
     loaded = read_model(find_model(model)).rounding(stack_round)
     alphabet = loaded.alphabet
     symbols = _read_prime(alphabet) if prime == "-" else alphabet.symbols(prime)
@@ -77,12 +77,33 @@ def sample(
             raise UsageError("--stop is empty; name the text to stop before")
         if alphabet.count_unknown(alphabet.symbols(given)):
             raise UsageError(f"--stop {given!r} has characters the model never writes")
-    network = loaded.network(choose_device(device))
-    pieces = in_order(draw_samples(network, alphabet, config, ids, seed))
+    pieces = in_order(_draw(loaded, config, use, device, ids, seed))
     if as_json:
         _print_objects(pieces, alphabet, symbols, seed)
     else:
         _print_text(pieces, alphabet, symbols, raw)
+
+
+def _draw(
+    model: ModelFile, config: SampleConfig, use: UseConfig, device: str, prime: Ids, seed: int
+) -> Iterator[Piece]:
+    """Draw through the native network where it serves, else through torch."""
+    from charrnn.cli.serving import native_network, torch_network
+    from charrnn.kernels.network import all_threads
+
+    threads = use.threads or (1 if config.count == 1 else all_threads())
+    chosen = "bf16" if use.weights == "auto" else use.weights
+    native = native_network(model, device=device, weights=chosen)
+    if native is not None:
+        from charrnn.engine.sampling import sample as sample_natively
+
+        return sample_natively(native, model.alphabet, config, prime, seed, threads)
+    from charrnn.sample import sample as sample_through_torch
+
+    chosen = "fp32" if use.weights == "auto" else use.weights
+    # A product's sums may be made in another order on more threads.
+    network = torch_network(model, device=device, threads=use.threads or 1, weights=chosen)
+    return sample_through_torch(network, model.alphabet, config, prime, seed)
 
 
 def _read_prime(alphabet: Alphabet) -> str:

@@ -6,18 +6,21 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from charrnn.alphabet import Alphabet, Ids
 from charrnn.cli import terminal
 from charrnn.cli.inputs import STDIN, gather, naming_copies, read_again
+from charrnn.cli.serving import torch_network
 from charrnn.corpus import encode_corpus
-from charrnn.device import choose_device, prepare
 from charrnn.errors import CheckpointError, CorpusError
-from charrnn.model import CharModel
 from charrnn.modelfile import ModelFile, read_model
 from charrnn.request import check_unchanged, read_request
 from charrnn.run import MODEL_SUFFIX, RunDirectory, find_model, is_run
 from charrnn.storage import is_file, is_folder
+
+if TYPE_CHECKING:
+    from charrnn.model import CharModel
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -33,14 +36,10 @@ def split_arguments(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     return (None, list(arguments)) if is_text else (first, rest)
 
 
-def load(
-    name: str | None, *, device: str, threads: int | None, stack_round: bool | None
-) -> tuple[Path, ModelFile, CharModel]:
-    """The file of the model that ``name`` stands for, what it holds, and the network to use."""
+def load(name: str | None, stack_round: bool | None) -> tuple[Path, ModelFile]:
+    """The file of the model that ``name`` stands for, and what it holds."""
     path = find_model(name)
-    prepare(threads)
-    model = read_model(path).rounding(stack_round)
-    return path, model, model.network(choose_device(device))
+    return path, read_model(path).rounding(stack_round)
 
 
 def read_text(
@@ -121,6 +120,7 @@ def load_and_read(
 ) -> Subject:
     """The model and the text that a command's arguments stand for; see :func:`read_text`."""
     name, texts = split_arguments(arguments)
-    path, model, network = load(name, device="cpu", threads=threads, stack_round=stack_round)
+    path, model = load(name, stack_round)
+    network = torch_network(model, device="cpu", threads=threads)
     text, ids = read_text(texts, path, model, encoding=encoding, unknown=unknown)
     return Subject(path, network, text, ids)

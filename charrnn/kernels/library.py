@@ -28,7 +28,13 @@ CHOICE = "CHARRNN_KERNELS"
 
 NONE = "none"
 
-_CODES = {"i": ctypes.c_int, "l": ctypes.c_int64, "f": ctypes.c_float, "p": ctypes.c_void_p}
+_CODES = {
+    "i": ctypes.c_int,
+    "l": ctypes.c_int64,
+    "f": ctypes.c_float,
+    "d": ctypes.c_double,
+    "p": ctypes.c_void_p,
+}
 _SIGNATURES = {
     "charrnn_use_openmp": "ppp",
     "charrnn_lstm_forward": "iiiiiipppppip",
@@ -38,8 +44,16 @@ _SIGNATURES = {
     "charrnn_gru_before_forward": "iiiiippppppip",
     "charrnn_gru_before_backward": "iiiiipppppp",
     "charrnn_add_to_rows": "iililppp",
+    "charrnn_network_new": "iiiiiippppppppp",
+    "charrnn_network_free": "p",
+    "charrnn_network_read": "piiippp",
+    "charrnn_network_score": "piiipppp",
+    "charrnn_network_draw": "piiididdpppp",
 }
-"""What each function of ``native/interface.cpp`` takes."""
+"""What each function of ``native/interface.cpp`` and ``native/network.cpp`` takes."""
+
+_RESULTS = {"charrnn_network_new": ctypes.c_void_p}
+"""What those return that return anything."""
 
 
 @dataclass(frozen=True)
@@ -113,5 +127,6 @@ def load(build: str) -> Kernels:
     functions = ctypes.CDLL(str(path_of(build)))
     for name, arguments in _SIGNATURES.items():
         function = getattr(functions, name)
-        function.argtypes, function.restype = [_CODES[code] for code in arguments], None
+        function.argtypes = [_CODES[code] for code in arguments]
+        function.restype = _RESULTS.get(name)
     return Kernels(build, functions)

@@ -14,10 +14,13 @@ from charrnn.alphabet import Alphabet
 from charrnn.averaging import WeightAverage
 from charrnn.config import SampleConfig, TrainConfig
 from charrnn.device import Compute, choose_precision, prepare
+from charrnn.drawing import opening
+from charrnn.engine.build import build_network
+from charrnn.engine.sampling import sample as sample_natively
+from charrnn.kernels.network import all_threads
 from charrnn.model import build_model
 from charrnn.modelconfig import ModelConfig
 from charrnn.optimizer import build_optimizers
-from charrnn.sample import TILE, opening, sample
 from charrnn.schedule import Schedule
 from charrnn.streams import Shape, Streams
 from charrnn.train import Trainer
@@ -27,6 +30,7 @@ CPU = torch.device("cpu")
 CHARACTERS = 65
 PRODUCTS = "torch.mm, bfloat16"
 _DRAWN = 1_000
+_STREAMS = 64
 _PRODUCTS = 10
 
 
@@ -145,16 +149,24 @@ def operations_per_character(layers: int, hidden: int, gates: int) -> int:
     return 3 * 2 * gates * hidden**2 * (2 * layers - 1)
 
 
-def sample_steps(layers: int, hidden: int, count: int, threads: int) -> Callable[[], int]:
-    """Draw characters from an LSTM at temperature 1, some samples at once."""
-    torch.set_num_threads(threads)
+def sample_steps(
+    layers: int, hidden: int, count: int, threads: int, weights: str = "bf16"
+) -> Callable[[], int]:
+    """Draw characters from an LSTM at temperature 1 through the native network."""
     alphabet = Alphabet.of(map(chr, range(65, 65 + CHARACTERS)))
     config = ModelConfig(layers=layers, hidden=hidden, embedding=hidden)
-    model = build_model(config, CHARACTERS).eval().requires_grad_(False)
-    settings = SampleConfig(length=_DRAWN, count=count)
+    arrays = {
+        name: tensor.numpy()
+        for name, tensor in build_model(config, CHARACTERS).state_dict().items()
+    }
+    network = build_network(config, arrays, bfloat16=weights == "bf16")
+    # About as much work for every size and count.
+    settings = SampleConfig(length=max(_DRAWN * 20 * 128 // hidden // count, 100), count=count)
 
     def run() -> int:
-        pieces = sample(model, alphabet, settings, opening(alphabet), seed=0)
+        pieces = sample_natively(
+            network, alphabet, settings, opening(alphabet), seed=0, threads=threads
+        )
         return sum(len(piece.symbols) for piece in pieces)
 
     return run
@@ -177,11 +189,12 @@ def plain_sample_steps(layers: int, hidden: int) -> Callable[[], int]:
 
 
 def sampling(layers: int, hidden: int) -> dict[str, Rate]:
-    """Drawing at temperature 1: one stream, a tile of streams, and a loop over torch.nn.LSTM."""
+    """Drawing at temperature 1: one stream, many, and a loop over torch.nn.LSTM."""
     return interleave(
         {
             "charrnn, one": partial(sample_steps, layers, hidden, 1, 1),
-            f"charrnn, {TILE}": partial(sample_steps, layers, hidden, TILE, 1),
+            "charrnn, one, fp32": partial(sample_steps, layers, hidden, 1, 1, "fp32"),
+            f"charrnn, {_STREAMS}": partial(sample_steps, layers, hidden, _STREAMS, all_threads()),
             "torch.nn.LSTM": partial(plain_sample_steps, layers, hidden),
         }
     )

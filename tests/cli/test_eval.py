@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from charrnn.kernels.library import CHOICE, NONE
 from charrnn.modelfile import read_model
 from tests.cli.program import SMALL, charrnn, explain
 
@@ -92,3 +93,28 @@ def test_a_text_that_changed_is_not_scored_as_held_out(text_file: Path) -> None:
         stream.write("more")
     result = charrnn("eval", cwd=folder)
     assert (result.returncode, b"changed" in result.stderr) == (3, True)
+
+
+def test_figures_are_the_same_without_the_native_library(trained: Path) -> None:
+    native = json.loads(charrnn("eval", "herons.txt", "--json", cwd=trained).stdout)
+    arguments = ("eval", "herons.txt", "--json")
+    through_torch = charrnn(*arguments, cwd=trained, environment={CHOICE: NONE})
+    assert through_torch.returncode == 0, explain(through_torch)
+    expected = json.loads(through_torch.stdout)
+    assert native["nats_per_char"] == pytest.approx(expected["nats_per_char"], abs=1e-6)
+    assert native["characters"] == expected["characters"]
+
+
+@pytest.mark.parametrize("kernels", ["", NONE])
+def test_rounded_weights_state_what_they_lose(trained: Path, kernels: str) -> None:
+    def scored(weights: str) -> float:
+        arguments = ("eval", "herons.txt", "--json", "--weights", weights)
+        result = charrnn(*arguments, cwd=trained, environment={CHOICE: kernels})
+        assert result.returncode == 0, explain(result)
+        return float(json.loads(result.stdout)["nats_per_char"])
+
+    exact = scored("fp32")
+    assert scored("auto") == exact
+    for weights in ("bf16", "int8"):
+        assert scored(weights) != exact
+        assert scored(weights) == pytest.approx(exact, abs=0.01)

@@ -17,6 +17,7 @@ from charrnn.gradients import CONTEXT, Reach, measure_reach
 from charrnn.model import build_model
 from charrnn.modelconfig import ModelConfig
 from charrnn.modelfile import CorpusFacts, ModelFile, read_model
+from charrnn.restore import restore
 from tests.cli.forked import forked
 from tests.cli.program import charrnn, explain
 
@@ -38,13 +39,13 @@ def reaches(trained: Path, *, held_out: bool) -> list[Reach]:
     """What the program should find in herons.txt, or in the part of it that was held out."""
     model = read_model(trained / BEST)
     ids = model.alphabet.encode((trained / "herons.txt").read_text())
-    return measure_reach(model.network(), ids[int(len(ids) * 0.9) :] if held_out else ids, STEPS)
+    return measure_reach(restore(model), ids[int(len(ids) * 0.9) :] if held_out else ids, STEPS)
 
 
 def saturations(trained: Path) -> list[Saturation]:
     model = read_model(trained / BEST)
     ids = model.alphabet.encode((trained / "herons.txt").read_text())
-    return measure_saturation(model.network(), ids)
+    return measure_saturation(restore(model), ids)
 
 
 def about(norms: Sequence[float]) -> object:

@@ -5,11 +5,14 @@ import os
 import pty
 import select
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from charrnn.kernels.library import CHOICE, NONE
 from tests.cli.program import COMMAND, SMALL, charrnn, explain, start
+from tests.engine.networks import needs_library
 
 
 def test_the_drawn_text_alone_goes_to_stdout(trained: Path) -> None:
@@ -95,6 +98,8 @@ def test_an_unknown_character_is_named_with_its_position_or_left_out(trained: Pa
         (("--device", "tpu"), "--device"),
         (("--stop", "\N{SNOWMAN}"), "--stop"),
         (("--stop", ""), "--stop"),
+        (("--weights", "int4"), "--weights is 'int4'; it must be one of auto, fp32, bf16, int8"),
+        (("--threads", "0"), "--threads"),
         (("--temp", "warm"), "--temp"),
     ],
 )
@@ -160,3 +165,60 @@ def test_a_terminal_shows_the_prime_before_the_text(trained: Path) -> None:
     shown = through_a_terminal(trained, *arguments).decode()
     drawn = charrnn(*arguments, cwd=trained).stdout.decode()
     assert shown.index("The heron") < shown.index(drawn.splitlines()[0])
+
+
+@pytest.mark.parametrize("weights", ["auto", "fp32", "bf16", "int8"])
+def test_weights_of_every_sort_draw_text(trained: Path, weights: str) -> None:
+    arguments = ("sample", "--seed", "2", "--length", "50", "--weights", weights)
+    result = charrnn(*arguments, cwd=trained)
+    assert (result.returncode, len(result.stdout)) == (0, 50), explain(result)
+    assert charrnn(*arguments, "--threads", "2", cwd=trained).stdout == result.stdout
+
+
+def test_float32_draws_the_same_text_without_the_native_library(trained: Path) -> None:
+    arguments = ("sample", "--seed", "2", "--length", "200", "--weights", "fp32", "--count", "2")
+    native = charrnn(*arguments, cwd=trained)
+    through_torch = charrnn(*arguments, cwd=trained, environment={CHOICE: NONE})
+    assert through_torch.returncode == 0, explain(through_torch)
+    assert through_torch.stdout == native.stdout
+
+
+@pytest.mark.parametrize("weights", ["auto", "bf16", "int8"])
+def test_weights_of_every_sort_draw_text_without_the_native_library(
+    trained: Path, weights: str
+) -> None:
+    arguments = ("sample", "--seed", "2", "--length", "50", "--weights", weights)
+    result = charrnn(*arguments, cwd=trained, environment={CHOICE: NONE})
+    assert (result.returncode, len(result.stdout)) == (0, 50), explain(result)
+
+
+_WITHOUT_TORCH = """
+import sys
+from charrnn.cli.main import main
+sys.argv = ["charrnn", *sys.argv[1:]]
+try:
+    main()
+finally:
+    assert "torch" not in sys.modules
+"""
+
+
+@needs_library
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("sample", "--length", "1"),
+        ("sample", "--length", "9", "--count", "3", "--stop", "e", "--json"),
+        ("eval",),
+        ("eval", "--weights", "bf16", "--json"),
+    ],
+    ids=" ".join,
+)
+def test_an_ordinary_model_needs_no_torch(trained: Path, arguments: tuple[str, ...]) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", _WITHOUT_TORCH, *arguments],
+        cwd=trained,
+        capture_output=True,
+        check=False,
+    )
+    assert (result.returncode, result.stderr) == (0, b""), explain(result)

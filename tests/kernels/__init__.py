@@ -1,0 +1,1 @@
+"""The kernels: native code against plain references."""

@@ -3,15 +3,10 @@
 // `precision` is 0 for float32 and 1 for bfloat16, of products and of the arrays that feed them;
 // shapes stand in recurrence.h. Every function fills what it is given to fill and returns nothing.
 
+#include "exported.h"
 #include "gru.h"
 #include "lstm.h"
 #include "rows.h"
-
-#if defined(_WIN32)
-#define EXPORTED extern "C" __declspec(dllexport)
-#else
-#define EXPORTED extern "C" __attribute__((visibility("default")))
-#endif
 
 namespace {
 

@@ -128,4 +128,17 @@ inline void for_products(int count, const typename P::Element* rows, std::ptrdif
     }
 }
 
+// Pack a panel: word (step, block, lane) from value(row, block * LANES + lane) of the matrix, which
+// must give 0 beyond it.
+template <class P, class Value>
+inline void pack(Words* panel, int rows, int blocks, const Value& value) {
+    auto* words = reinterpret_cast<std::uint32_t*>(panel);
+    for (int step = 0; step < steps_of<P>(rows); ++step)
+        for (int column = 0; column < blocks * LANES; ++column) {
+            const int row = step * P::PER_STEP;
+            const float second = row + 1 < rows && P::PER_STEP > 1 ? value(row + 1, column) : 0.0f;
+            *words++ = P::word(value(row, column), second);
+        }
+}
+
 }  // namespace

@@ -106,7 +106,8 @@ inline void store(Share* to, Vec value, int lanes) {
 inline Vec at_most(Vec x, Vec bound) { return bound < x ? bound : x; }
 inline Vec at_least(Vec x, Vec bound) { return bound > x ? bound : x; }
 
-// e to the x by the polynomial of Cephes' expf (Moshier); 2 units in the last place.
+// e to the x by the polynomial of Cephes' expf (Moshier); 2 units in the last place. The bounds come
+// first in their comparisons, so that what is not a number stays so.
 inline Vec exponential(Vec x) {
     x = at_most(at_least(x, splat(-87.3f)), splat(88.0f));
     const Vec magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number.

@@ -1,0 +1,52 @@
+"""Which network a command uses: the native one where it serves, else torch's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from charrnn.engine.build import build_network, can_serve
+from charrnn.kernels.network import Network
+from charrnn.modelfile import ModelFile
+from charrnn.rounding import round_weights
+
+if TYPE_CHECKING:
+    from charrnn.model import CharModel
+
+
+def native_network(model: ModelFile, *, device: str, weights: str) -> Network | None:
+    """The native network, which needs no torch; None where it does not serve.
+
+    Args:
+        model: what was read.
+        device: as the user named it.
+        weights: "fp32", "bf16" or "int8".
+    """
+    if not can_serve(model.model) or not _is_cpu(device):
+        return None
+    if weights == "bf16":
+        return build_network(model.model, model.weights, bfloat16=True)
+    return build_network(model.model, round_weights(model.weights, weights))
+
+
+def torch_network(
+    model: ModelFile, *, device: str, threads: int | None, weights: str = "fp32"
+) -> CharModel:
+    """The network in torch, on a device, its weights rounded.
+
+    Raises:
+        UsageError: no such device, or not here.
+    """
+    from charrnn.device import choose_device, prepare
+    from charrnn.restore import restore
+
+    prepare(threads)
+    rounded = model.with_weights(round_weights(model.weights, weights))
+    return restore(rounded, choose_device(device))
+
+
+def _is_cpu(device: str) -> bool:
+    if device == "cpu":
+        return True
+    from charrnn.device import choose_device
+
+    return choose_device(device).type == "cpu"

@@ -1,0 +1,8 @@
+// How a function is marked that Python calls.
+#pragma once
+
+#if defined(_WIN32)
+#define EXPORTED extern "C" __declspec(dllexport)
+#else
+#define EXPORTED extern "C" __attribute__((visibility("default")))
+#endif

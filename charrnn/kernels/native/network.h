@@ -1,0 +1,364 @@
+// A whole network, packed once, that reads one character after another.
+//
+//   R rows side by side, L layers of H units, G products for each unit, V characters
+//   table      (V, G * H)         what a character's vector comes to in the first layer's gates
+//   below      (L - 1, G * H, H)  the upper layers' weights from the layer below, bias (L - 1, G * H)
+//   recurrent  (L, G * H, H)      candidate (L, H) is the bias d of a GRU, else null
+//   gain       (L, H)             and shift (L, H), of layer normalisation; null if there is none
+//   head       (V, H)             and head_bias (V)
+//   states     (L, parts, R, H)   float32: h, and c of an LSTM
+//
+// Each thread takes some of the rows all the way, so that nobody waits for another. What becomes of
+// a row does not depend on how many there are.
+#pragma once
+
+#include <cmath>
+#include <vector>
+
+#include "gru.h"
+#include "lstm.h"
+#include "panels.h"
+
+namespace {
+
+enum class Connect { STACK, RESIDUAL, SUM };
+
+struct Weights {
+    int characters, layers, units;
+    Connect connect;
+    const float *table, *below, *bias, *recurrent, *candidate, *gain, *shift, *head, *head_bias;
+};
+
+// Cells: STAGES of products that follow one another in a step, G rows of weights in each from row
+// FIRST of the G on, W blocks of units side by side.
+//
+// apply(inputs, sums, h, c, d) gives the new h, and changes c, from the inputs' part and the
+// recurrent products.
+template <Gates GATES>
+struct LSTMStep {
+    static constexpr int G = products_of(GATES), W = 1, PARTS = 2;
+
+    static Vec apply(const Vec* inputs, const Vec* sums, Vec, Vec& c, Vec) {
+        using Cell = LSTM<Float32, GATES>;
+        Vec products[G];
+        for (int n = 0; n < G; ++n) products[n] = inputs[n] + sums[n];
+        const LSTMGates gates = Cell::open(products);
+        c = gates.f * c + Cell::admitted(gates) * gates.g;
+        return gates.o * hyperbolic_tangent(c);
+    }
+};
+
+struct GRUAfterStep {
+    static constexpr int G = 3, W = 1, PARTS = 1;
+
+    static Vec apply(const Vec* inputs, const Vec* sums, Vec h, Vec&, Vec d) {
+        const Vec r = sigmoid(inputs[0] + sums[0]);
+        const Vec z = sigmoid(inputs[1] + sums[1]);
+        const Vec n = hyperbolic_tangent(inputs[2] + r * (sums[2] + d));
+        return n + z * (h - n);
+    }
+};
+
+enum class Activation { TANH, RELU, SIGMOID };
+
+template <Activation ACTIVATION>
+struct RNNStep {
+    static constexpr int G = 1, W = 4, PARTS = 1;
+
+    static Vec apply(const Vec* inputs, const Vec* sums, Vec, Vec&, Vec) {
+        const Vec a = inputs[0] + sums[0];
+        if (ACTIVATION == Activation::TANH) return hyperbolic_tangent(a);
+        if (ACTIVATION == Activation::SIGMOID) return sigmoid(a);
+        return a < 0.0f ? Vec{} : a;  // Not a number stays so.
+    }
+};
+
+// The reset before the product has a second stage: r and z first, then the candidate.
+struct GRUBeforeStep {
+    static constexpr int G = 2, W = 2, PARTS = 1;
+};
+
+// Some rows on their way through a text: a thread's own.
+class Reader {
+  public:
+    virtual ~Reader() = default;
+
+    // Take in one character of each row, 0 <= id < V, and move their states on.
+    virtual void read(const std::int32_t* ids) = 0;
+
+    // Logits (rows, V) of what comes next.
+    virtual void predict(float* logits) = 0;
+};
+
+class Network {
+  public:
+    explicit Network(const Weights& weights) : weights(weights) {}
+    virtual ~Network() = default;
+
+    // Rows [begin, end) of the R whose states these are.
+    virtual std::unique_ptr<Reader> reader(int begin, int end, int rows, float* states) const = 0;
+
+    const Weights weights;
+};
+
+// A layer's products in one stage: those with the layer below, and those with its own past.
+template <class P, int G, int W>
+struct Stage {
+    using Matrix = Panels<P, G, W>;
+
+    Stage(const float* below, const float* recurrent, int units)
+        : recurrent(recurrent, units, units), units(units) {
+        if (below) this->below = std::make_unique<Matrix>(below, units, units);
+    }
+
+    // Hand over take(row, block, Vec* inputs, const Vec* sums), G of each; bias(row) points to the
+    // row's G * H biases.
+    template <class Bias, class Take>
+    void run(int rows, const typename P::Element* x, const typename P::Element* past, Vec* room,
+             const Bias& bias, const Take& take) const {
+        Vec* const sums = room + Matrix::sums_for(rows);
+        Matrix::for_panels(recurrent.count(), rows, [&](int first, int panels) {
+            // Rows of a table lie anywhere; they come while the products are made.
+            for (int row = 0; row < rows; ++row)
+                for (int n = 0; n < G; ++n)
+                    __builtin_prefetch(bias(row) + n * units + first * W * LANES);
+            if (below) below->multiply(first, panels, rows, x, even(units), room);
+            recurrent.multiply(first, panels, rows, past, even(units), sums);
+            Matrix::for_blocks(first, panels, rows, blocks_of(units), [&](int row, int block, int at) {
+                const int lanes = lanes_of(block, units);
+                Vec inputs[G];
+                for (int n = 0; n < G; ++n) {
+                    inputs[n] = load(bias(row) + n * units + block * LANES, lanes);
+                    if (below) inputs[n] += room[at + n];
+                }
+                take(row, block, inputs, sums + at);
+            });
+        });
+    }
+
+    std::unique_ptr<Matrix> below;
+    Matrix recurrent;
+    int units;
+};
+
+template <class P, class Step>
+struct Layer {
+    static constexpr bool BEFORE = std::is_same_v<Step, GRUBeforeStep>;
+    static constexpr int ROWS = BEFORE ? 3 : Step::G;  // Rows of weights for each unit.
+
+    Layer(const Weights& all, int layer)
+        : main(below_of(all, layer), recurrent_of(all, layer), all.units) {
+        const std::ptrdiff_t gates = 2 * std::ptrdiff_t(all.units) * all.units;
+        if (BEFORE)
+            candidate = std::make_unique<Stage<P, 1, 4>>(
+                layer ? below_of(all, layer) + gates : nullptr, recurrent_of(all, layer) + gates,
+                all.units);
+    }
+
+    static std::ptrdiff_t size(const Weights& all) {
+        return std::ptrdiff_t{ROWS} * all.units * all.units;
+    }
+    static const float* below_of(const Weights& all, int layer) {
+        return layer ? all.below + (layer - 1) * size(all) : nullptr;
+    }
+    static const float* recurrent_of(const Weights& all, int layer) {
+        return all.recurrent + layer * size(all);
+    }
+
+    Stage<P, Step::G, Step::W> main;
+    std::unique_ptr<Stage<P, 1, 4>> candidate;  // Of a GRU with the reset before the product.
+};
+
+template <class P, class Step>
+class NetworkOf final : public Network {
+  public:
+    explicit NetworkOf(const Weights& weights)
+        : Network(weights), head(weights.head, weights.characters, weights.units) {
+        for (int layer = 0; layer < weights.layers; ++layer) layers.emplace_back(weights, layer);
+    }
+
+    std::unique_ptr<Reader> reader(int begin, int end, int rows, float* states) const override;
+
+    std::vector<Layer<P, Step>> layers;
+    Panels<P, 1, 4> head;
+};
+
+template <class P, class Step>
+class ReaderOf final : public Reader {
+  public:
+    using Element = typename P::Element;
+
+    ReaderOf(const NetworkOf<P, Step>& network, int begin, int end, int rows, float* states)
+        : network_(network), all_(network.weights), units_(all_.units), count_(end - begin),
+          begin_(begin), rows_(rows), states_(states),
+          past_(images(all_.layers + 2)), x_(past_ + all_.layers * image()), reset_(x_ + image()),
+          outputs_(std::size_t(count_) * units_), total_(outputs_.size()), update_(outputs_.size()),
+          room_(allocate<Vec>(4 * 4 * (count_ + MOST_PANELS))) {
+        for (int layer = 0; layer < all_.layers; ++layer)
+            for (int row = 0; row < count_; ++row) remember(layer, row);
+    }
+
+    void read(const std::int32_t* ids) override {
+        for (int layer = 0; layer < all_.layers; ++layer) {
+            const std::ptrdiff_t width = std::ptrdiff_t{Layer<P, Step>::ROWS} * units_;
+            run(layer, [&](int row) {
+                return layer ? all_.bias + (layer - 1) * width : all_.table + ids[row] * width;
+            });
+            for (int row = 0; row < count_; ++row) {
+                remember(layer, row);
+                put_out(layer, row);
+            }
+        }
+    }
+
+    void predict(float* logits) override {
+        const int characters = all_.characters;
+        network_.head.for_all(count_, x_, even(units_), room_.get(),
+                              [&](int row, int block, const Vec* sum) {
+            const int lanes = lanes_of(block, characters);
+            store(logits + std::ptrdiff_t(row) * characters + block * LANES,
+                  *sum + load(all_.head_bias + block * LANES, lanes), lanes);
+        });
+    }
+
+  private:
+    template <class Bias>
+    void run(int layer, const Bias& bias) {
+        const auto& own = network_.layers[layer];
+        Element* const past = past_ + layer * image();
+        if constexpr (Layer<P, Step>::BEFORE) {
+            own.main.run(count_, x_, past, room_.get(), bias,
+                         [&](int row, int block, const Vec* inputs, const Vec* sums) {
+                const int lanes = lanes_of(block, units_), unit = block * LANES;
+                const Vec r = sigmoid(inputs[0] + sums[0]);
+                const Vec h = load(state(layer, 0, row) + unit, lanes);
+                store(reset_ + std::ptrdiff_t(row) * even(units_) + unit, r * h, lanes);
+                store(update_.data() + std::ptrdiff_t(row) * units_ + unit,
+                      sigmoid(inputs[1] + sums[1]), lanes);
+            });
+            const auto candidate_bias = [&](int row) { return bias(row) + 2 * units_; };
+            own.candidate->run(count_, x_, reset_, room_.get(), candidate_bias,
+                               [&](int row, int block, const Vec* inputs, const Vec* sums) {
+                const int lanes = lanes_of(block, units_), unit = block * LANES;
+                const Vec n = hyperbolic_tangent(inputs[0] + sums[0]);
+                const Vec z = load(update_.data() + std::ptrdiff_t(row) * units_ + unit, lanes);
+                float* const h = state(layer, 0, row) + unit;
+                store(h, n + z * (load(h, lanes) - n), lanes);
+            });
+        } else {
+            own.main.run(count_, x_, past, room_.get(), bias,
+                         [&](int row, int block, const Vec* inputs, const Vec* sums) {
+                apply(layer, row, block, inputs, sums);
+            });
+        }
+    }
+
+    // Out of line, so that one row's arithmetic is the same machine code as that of many.
+    __attribute__((noinline, flatten)) void apply(int layer, int row, int block, const Vec* inputs,
+                                         const Vec* sums) {
+        if constexpr (!Layer<P, Step>::BEFORE) {
+            const int lanes = lanes_of(block, units_), unit = block * LANES;
+            float* const h = state(layer, 0, row) + unit;
+            float* const memory = Step::PARTS > 1 ? state(layer, 1, row) + unit : nullptr;
+            const float* d = all_.candidate;
+            const Vec bias =
+                d ? load(d + std::ptrdiff_t(layer) * units_ + unit, lanes) : Vec{};
+            Vec c = memory ? load(memory, lanes) : Vec{};
+            store(h, Step::apply(inputs, sums, load(h, lanes), c, bias), lanes);
+            if (memory) store(memory, c, lanes);
+        }
+    }
+
+    float* state(int layer, int part, int row) const {
+        return states_ +
+               ((std::ptrdiff_t(layer) * Step::PARTS + part) * rows_ + begin_ + row) * units_;
+    }
+
+    // h as the products of the next step take it.
+    void remember(int layer, int row) { take(state(layer, 0, row), past_ + layer * image(), row); }
+
+    void take(const float* from, Element* image, int row) const {
+        Element* const to = image + std::ptrdiff_t(row) * even(units_);
+        for (int unit = 0; unit < units_; unit += LANES) {
+            const int lanes = lanes_of(unit / LANES, units_);
+            store(to + unit, load(from + unit, lanes), lanes);
+        }
+    }
+
+    // The layer's output as the layer above, or the head, takes it.
+    __attribute__((noinline)) void put_out(int layer, int row) {
+        const float* h = state(layer, 0, row);
+        float* const y = outputs_.data() + std::ptrdiff_t(row) * units_;
+        const Connect connect = all_.connect;
+        const bool last = layer + 1 == all_.layers;
+        Vec scale = splat(1.0f), mean{};
+        if (all_.gain) moments(h, mean, scale);
+        for (int unit = 0; unit < units_; unit += LANES) {
+            const int lanes = lanes_of(unit / LANES, units_);
+            Vec value = load(h + unit, lanes);
+            if (all_.gain) {
+                const std::ptrdiff_t at = std::ptrdiff_t(layer) * units_ + unit;
+                value = (value - mean) * scale * load(all_.gain + at, lanes) +
+                        load(all_.shift + at, lanes);
+            }
+            if (layer && connect == Connect::RESIDUAL) value += load(y + unit, lanes);
+            store(y + unit, value, lanes);
+            if (connect == Connect::SUM) {
+                float* const sum = total_.data() + std::ptrdiff_t(row) * units_ + unit;
+                store(sum, layer ? load(sum, lanes) + value : value, lanes);
+            }
+        }
+        take(last && connect == Connect::SUM ? total_.data() + (y - outputs_.data()) : y, x_, row);
+    }
+
+    // Mean of a row and the reciprocal of its deviation.
+    void moments(const float* h, Vec& mean, Vec& scale) const {
+        Vec sum{};
+        for (int unit = 0; unit < units_; unit += LANES)
+            sum += load(h + unit, lanes_of(unit / LANES, units_));
+        mean = splat(add_lanes(sum, LANES) / units_);
+        Vec squares{};
+        float rest = 0;
+        for (int unit = 0; unit < units_; unit += LANES) {
+            const int lanes = lanes_of(unit / LANES, units_);
+            const Vec distance = load(h + unit, lanes) - mean;
+            if (lanes == LANES)
+                squares += distance * distance;
+            else
+                rest = add_lanes(distance * distance, lanes);
+        }
+        const float variance = (add_lanes(squares, LANES) + rest) / units_;
+        scale = splat(1.0f / std::sqrt(variance + 1e-5f));
+    }
+
+    static float add_lanes(Vec values, int lanes) {
+        float sum = 0;
+        for (int lane = 0; lane < lanes; ++lane) sum += values[lane];
+        return sum;
+    }
+
+    std::ptrdiff_t image() const { return std::ptrdiff_t(count_) * even(units_); }
+    Element* images(int count) {
+        images_.assign(count * image(), Element{});
+        return images_.data();
+    }
+
+    const NetworkOf<P, Step>& network_;
+    const Weights& all_;
+    const int units_, count_, begin_, rows_;
+    float* const states_;
+    std::vector<Element> images_;
+    Element* const past_;   // (L, rows, H rounded up to even): each layer's h
+    Element* const x_;      // The same for one layer: the output of the one below,
+    Element* const reset_;  // and r h.
+    std::vector<float> outputs_, total_, update_;
+    Buffer<Vec> room_;
+};
+
+template <class P, class Step>
+std::unique_ptr<Reader> NetworkOf<P, Step>::reader(int begin, int end, int rows,
+                                                   float* states) const {
+    return std::make_unique<ReaderOf<P, Step>>(*this, begin, end, rows, states);
+}
+
+}  // namespace

@@ -1,0 +1,118 @@
+// A matrix packed once, for products with few rows or many, over and over.
+//
+// The matrix is (G * N, K), by rows: G products for each of N outputs. A panel has the products of
+// W blocks of outputs, BLOCKS = G * W vectors for each step, a block's G products side by side.
+#pragma once
+
+#include "product.h"
+
+namespace {
+
+// Panels that are read side by side for a single row, whose few sums would else wait for one
+// another.
+constexpr int MOST_PANELS = 2;
+
+// Steps that a single row's weights are fetched ahead: they come from beyond the second cache.
+constexpr int AHEAD = 8;
+
+template <class P, int BLOCKS, int PANELS>
+__attribute__((noinline)) void multiply_row(const typename P::Element* row, const Words* panel,
+                                            int steps, Vec* result) {
+    const std::ptrdiff_t next = std::ptrdiff_t{BLOCKS} * steps;
+    Vec sums[PANELS][BLOCKS] = {};
+    for (int step = 0; step < steps; ++step) {
+        std::uint32_t word;
+        std::memcpy(&word, row + step * P::PER_STEP, sizeof word);
+        const Words words = Words{} + word;
+        for (int n = 0; n < PANELS; ++n)
+            for (int block = 0; block < BLOCKS; ++block)
+                __builtin_prefetch(panel + n * next + (step + AHEAD) * BLOCKS + block);
+        for (int n = 0; n < PANELS; ++n)
+            for (int block = 0; block < BLOCKS; ++block)
+                sums[n][block] =
+                    P::add_product(sums[n][block], words, panel[n * next + step * BLOCKS + block]);
+    }
+    std::memcpy(result, sums, sizeof sums);
+}
+
+template <class P, int G, int W>
+class Panels {
+  public:
+    using Element = typename P::Element;
+    static constexpr int BLOCKS = G * W;
+
+    Panels(const float* weights, int outputs, int inputs)
+        : outputs_(outputs), steps_(steps_of<P>(inputs)),
+          words_(allocate<Words>(std::size_t(count()) * steps_ * BLOCKS)) {
+        const auto value = [&](int panel, int row, int column) {
+            const int block = column / LANES, lane = column % LANES;
+            const int output = (panel * W + block / G) * LANES + lane;
+            if (output >= outputs) return 0.0f;
+            return weights[(std::ptrdiff_t(block % G) * outputs + output) * inputs + row];
+        };
+        for (int panel = 0; panel < count(); ++panel)
+            pack<P>(words_.get() + at(panel), inputs, BLOCKS,
+                    [&](int row, int column) { return value(panel, row, column); });
+    }
+
+    int count() const { return (blocks_of(outputs_) + W - 1) / W; }
+
+    // Multiply all rows with `panels` panels from `first` on; sums [panel][row][block of outputs][G].
+    void multiply(int first, int panels, int rows, const Element* x, std::ptrdiff_t stride,
+                  Vec* sums) const {
+        const Words* panel = words_.get() + at(first);
+        if (rows == 1 && panels == MOST_PANELS)
+            return multiply_row<P, BLOCKS, MOST_PANELS>(x, panel, steps_, sums);
+        constexpr int MOST = most_rows(BLOCKS);
+        const int tiles = (rows + MOST - 1) / MOST;
+        for (int n = 0; n < panels; ++n, panel += at(1))
+            for (int tile = 0; tile < tiles; ++tile) {
+                const int begin = static_cast<int>(1LL * rows * tile / tiles);
+                const int end = static_cast<int>(1LL * rows * (tile + 1) / tiles);
+                multiply_rows<P, BLOCKS>(end - begin, x + begin * stride, stride, panel, steps_,
+                                         sums + (std::ptrdiff_t(n) * rows + begin) * BLOCKS);
+            }
+    }
+
+    // Hand over take(row, block of outputs, const Vec* sums of its G products).
+    template <class Take>
+    void for_all(int rows, const Element* x, std::ptrdiff_t stride, Vec* sums,
+                 const Take& take) const {
+        for_panels(count(), rows, [&](int first, int panels) {
+            multiply(first, panels, rows, x, stride, sums);
+            for_blocks(first, panels, rows, blocks_of(outputs_), [&](int row, int block, int at) {
+                take(row, block, sums + at);
+            });
+        });
+    }
+
+    // Panels as many at a time as `multiply` takes: work(first, panels).
+    template <class Work>
+    static void for_panels(int count, int rows, const Work& work) {
+        const int at_once = rows == 1 ? MOST_PANELS : 1;
+        for (int first = 0; first < count; first += at_once)
+            work(first, count - first < at_once ? count - first : at_once);
+    }
+
+    // What `multiply` made of some panels: take(row, block of outputs, place of its sums).
+    template <class Take>
+    static void for_blocks(int first, int panels, int rows, int blocks, const Take& take) {
+        for (int n = 0; n < panels; ++n)
+            for (int row = 0; row < rows; ++row)
+                for (int w = 0; w < W && (first + n) * W + w < blocks; ++w)
+                    take(row, (first + n) * W + w, (n * rows + row) * BLOCKS + w * G);
+    }
+
+    static std::size_t sums_for(int rows) {
+        return std::size_t(rows == 1 ? MOST_PANELS : rows) * BLOCKS;
+    }
+
+  private:
+    std::ptrdiff_t at(int panel) const { return std::ptrdiff_t(panel) * steps_ * BLOCKS; }
+
+    int outputs_;
+    int steps_;
+    Buffer<Words> words_;
+};
+
+}  // namespace

@@ -1,0 +1,196 @@
+"""A whole network in the native library: its weights packed once, its steps without torch.
+
+Letters as everywhere: T steps, R rows side by side, L layers of H units, G products for each unit,
+V characters. Shapes of the weights head ``native/network.h``.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.kernels.library import Kernels
+
+FORMS = ("separate", "coupled", "capped", "after", "before", "tanh", "relu", "sigmoid")
+"""Cells by what tells them apart, in the order of the native library: LSTM, GRU, plain network."""
+
+CONNECTIONS = ("stack", "residual", "sum")
+"""How layers are joined, in the order of the native library."""
+
+_OF_LSTM = 3
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+
+
+class NetworkWeights(NamedTuple):
+    """What a network consists of, float32.
+
+    Attributes:
+        table: (V, G * H), what each character comes to in the first layer's gates, bias included.
+        below: (L - 1, G * H, H), the upper layers' weights from the layer below.
+        bias: (L - 1, G * H), theirs.
+        recurrent: (L, G * H, H).
+        candidate: (L, H), the second bias of a GRU with the reset after the product.
+        gain: (L, H), of layer normalisation; None without.
+        shift: (L, H), likewise.
+        head: (V, H).
+        head_bias: (V).
+    """
+
+    table: Floats
+    below: Floats
+    bias: Floats
+    recurrent: Floats
+    candidate: Floats | None
+    gain: Floats | None
+    shift: Floats | None
+    head: Floats
+    head_bias: Floats
+
+
+class Filters(NamedTuple):
+    """What is drawn from: see :func:`charrnn.drawing.filter_distribution`."""
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+
+
+class Network:
+    """A network of layers of one cell, with what it takes to read, to draw and to score.
+
+    The caller owns the states: (L, parts, R, H), float32, C-contiguous, from :meth:`fresh_states`;
+    every call moves them on in place. What becomes of a row depends neither on the other rows nor
+    on the number of threads.
+
+    Args:
+        kernels: the native library.
+        weights: of sound shapes, which the caller has checked.
+        form: one of FORMS.
+        connect: one of CONNECTIONS.
+        bfloat16: whether products are made in bfloat16, with sums in float32; else in float32.
+    """
+
+    def __init__(
+        self,
+        kernels: Kernels,
+        weights: NetworkWeights,
+        *,
+        form: str,
+        connect: str,
+        bfloat16: bool = False,
+    ) -> None:
+        self._library = kernels.functions
+        # Biases and the table are read where they are.
+        self._weights = tuple(
+            None if array is None else np.ascontiguousarray(array, np.float32) for array in weights
+        )
+        self.characters = len(weights.table)
+        self.layers, _, self.hidden = weights.recurrent.shape
+        self.parts = 2 if FORMS.index(form) < _OF_LSTM else 1
+        self._handle = self._library.charrnn_network_new(
+            *(int(bfloat16), FORMS.index(form), CONNECTIONS.index(connect)),
+            *(self.characters, self.layers, self.hidden),
+            *_addresses(*self._weights),
+        )
+
+    def __del__(self) -> None:
+        if handle := self.__dict__.pop("_handle", None):
+            self._library.charrnn_network_free(handle)
+
+    def fresh_states(self, rows: int) -> Floats:
+        """The states before any text."""
+        return np.zeros((self.layers, self.parts, rows, self.hidden), np.float32)
+
+    def read(self, ids: NDArray[Any], states: Floats, threads: int = 1) -> None:
+        """Take in ids (T, R)."""
+        self._read(ids, states, None, threads)
+
+    def predict(self, ids: NDArray[Any], states: Floats, threads: int = 1) -> Floats:
+        """Take in ids (T, R); the logits (T, R, V) of the character after each."""
+        logits = np.empty((*ids.shape, self.characters), np.float32)
+        self._read(ids, states, logits, threads)
+        return logits
+
+    def draw(
+        self,
+        last: NDArray[Any],
+        uniforms: Doubles,
+        states: Floats,
+        filters: Filters,
+        threads: int = 1,
+    ) -> NDArray[np.int32]:
+        """Draw text: take in the last character, draw the next, take it in, and so on.
+
+        Args:
+            last: ids (R,) that the states have not seen yet.
+            uniforms: (R, n), from [0, 1).
+            states: those before ``last``; they become those before the last id drawn.
+            filters: what is drawn from.
+            threads: at most.
+
+        Returns:
+            Ids (R, n), of which each row is -1 from where its logits are not finite.
+        """
+        rows, count = uniforms.shape
+        self._check_states(states, rows)
+        ids, uniforms = self._checked(last, (rows,)), np.ascontiguousarray(uniforms, np.float64)
+        drawn = np.empty((rows, count), np.int32)
+        self._library.charrnn_network_draw(
+            *(self._handle, threads, count, rows),
+            *(filters.temperature, min(filters.top_k, 2**31 - 1), filters.top_p, filters.min_p),
+            *_addresses(ids, uniforms, states, drawn),
+        )
+        return drawn
+
+    def score(
+        self, ids: NDArray[Any], targets: NDArray[Any], states: Floats, threads: int = 1
+    ) -> Doubles:
+        """Take in ids (T, R); the nats (T, R) of targets (T, R), what follows each."""
+        steps, rows = ids.shape
+        self._check_states(states, rows)
+        nats = np.empty((steps, rows), np.float64)
+        read, wanted = self._checked(ids, ids.shape), self._checked(targets, ids.shape)
+        self._library.charrnn_network_score(
+            *(self._handle, threads, steps, rows), *_addresses(read, wanted, states, nats)
+        )
+        return nats
+
+    def _read(self, ids: NDArray[Any], states: Floats, logits: Floats | None, threads: int) -> None:
+        steps, rows = ids.shape
+        self._check_states(states, rows)
+        checked = self._checked(ids, ids.shape)
+        self._library.charrnn_network_read(
+            *(self._handle, threads, steps, rows), *_addresses(checked, states, logits)
+        )
+
+    def _checked(self, ids: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.int32]:
+        """Ids as the library takes them, which looks them up unseen."""
+        if ids.shape != shape or ids.dtype.kind not in "iu":
+            raise ValueError(f"ids are {ids.dtype} of shape {ids.shape}, not integers of {shape}")
+        if ids.size and not (ids.min() >= 0 and ids.max() < self.characters):
+            raise ValueError(f"ids must be from 0 to {self.characters - 1}")
+        return np.ascontiguousarray(ids, np.int32)
+
+    def _check_states(self, states: Floats, rows: int) -> None:
+        shape = (self.layers, self.parts, rows, self.hidden)
+        sound = states.flags.c_contiguous and states.flags.writeable
+        if states.shape != shape or states.dtype != np.float32 or not sound:
+            raise ValueError(f"states are {states.dtype} of shape {states.shape}, not {shape}")
+
+
+def all_threads() -> int:
+    """Processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _addresses(*arrays: NDArray[Any] | None) -> list[int | None]:
+    """Where arrays lie; the caller holds on to them."""
+    return [None if array is None else array.ctypes.data for array in arrays]

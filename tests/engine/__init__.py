@@ -1,0 +1,1 @@
+"""Using models through the native network."""
