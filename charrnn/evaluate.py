@@ -12,7 +12,7 @@ from torch import Tensor
 from charrnn.alphabet import Alphabet, Ids
 from charrnn.cells.contract import State, select_states
 from charrnn.model import CharModel, States
-from charrnn.tally import Score, Tally
+from charrnn.tally import Score, Tally, split_into_windows
 
 CONTEXT = 512
 """Characters that a side-by-side stream reads, unscored, before the ones it scores."""
@@ -66,6 +66,16 @@ def evaluate(model: CharModel, ids: Ids, alphabet: Alphabet, streams: int = 1) -
     for nats in score(model, ids, streams):
         tally.add(float(nats.sum()), nats.numel())
     return tally.score(alphabet)
+
+
+def score_windows(model: CharModel, ids: Ids, window: int) -> Iterator[Tensor]:
+    """As :func:`score`, the state forgotten after every ``window`` characters.
+
+    So does a transformer of that context score a text that it reads block by block.
+    """
+    for positions in split_into_windows(len(ids) - 1, window):
+        states = model.initial_states(positions.shape[1])
+        yield _score_block(model, ids, positions, states)[0]
 
 
 def streams_for(characters: int) -> int:

@@ -8,9 +8,11 @@ and a model that knows nothing scores log2(V) bits for every character.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charrnn.alphabet import Alphabet, Ids
 from charrnn.errors import CheckpointError
@@ -18,6 +20,7 @@ from charrnn.errors import CheckpointError
 NOT_FINITE = "the model predicts values that are not finite: its weights are of no use"
 
 _IDS_AT_ONCE = 1 << 20
+_WINDOWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,19 @@ class Score:
             return math.exp(self.nats_per_char)
         except OverflowError:
             return math.inf
+
+
+def split_into_windows(characters: int, window: int) -> Iterator[NDArray[np.int64]]:
+    """Positions from 0 to below ``characters`` as windows side by side: (T, R), R at once.
+
+    Together they hold every position once. The last window may be shorter and comes by itself.
+    """
+    whole = characters // window
+    for first in range(0, whole, _WINDOWS_AT_ONCE):
+        starts = np.arange(first, min(first + _WINDOWS_AT_ONCE, whole)) * window
+        yield starts + np.arange(window)[:, None]
+    if whole * window < characters:
+        yield np.arange(whole * window, characters)[:, None]
 
 
 class Tally:

@@ -50,6 +50,7 @@ ORDER = (
         "dropconnect",
         "optimizer",
         "evaluate",
+        "dynamic",
         "formal",
         "gradients",
         "gates",

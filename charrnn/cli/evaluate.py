@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +14,6 @@ from charrnn.errors import UsageError
 from charrnn.languages import LANGUAGES, Language, find_language
 
 if TYPE_CHECKING:
-    from charrnn.alphabet import Ids
     from charrnn.modelfile import ModelFile
     from charrnn.tally import Score
 
@@ -33,6 +31,22 @@ def evaluate(
     unknown: Unknown = "error",
     encoding: Encoding = "utf-8",
     stack_round: StackRound = None,
+    reset_every: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Say besides what it costs if everything is forgotten after every N characters, "
+            "as a model of that context does.",
+            min=1,
+        ),
+    ] = None,
+    dynamic: Annotated[
+        bool,
+        typer.Option(
+            "--dynamic",
+            help="Say besides what it costs if the weights follow the text as it is scored.",
+        ),
+    ] = False,
     device: Annotated[str, option(ComputeConfig, "device")] = "cpu",
     threads: Annotated[int | None, option(UseConfig, "threads")] = UseConfig.threads,
     weights: Annotated[str, option(UseConfig, "weights")] = UseConfig.weights,
@@ -45,10 +59,12 @@ def evaluate(
     charrnn eval runs/tales another.txt
     cat letter.txt | charrnn eval - --json
     charrnn eval --weights bf16
+    charrnn eval --reset-every 256 --dynamic
     charrnn eval runs/anbn --formal anbn
     """
     use = UseConfig(weights=weights, threads=threads)
     language = find_language(formal) if formal is not None else None
+    from charrnn.cli.scoring import Scoring
     from charrnn.cli.subject import load, read_text, split_arguments
 
     model, texts = split_arguments(arguments or [])
@@ -61,12 +77,17 @@ def evaluate(
         raise UsageError(
             "--formal reads no text, so --encoding and --unknown have nothing to say there"
         )
+    if language and (reset_every or dynamic):
+        raise UsageError("--formal scores no text, which --reset-every and --dynamic are about")
     path, loaded = load(model, stack_round)
     if language:
         _solve(path, loaded, language, use, device, as_json=as_json)
         return
     what, ids = read_text(texts, path, loaded, encoding=encoding, unknown=unknown)
-    score = _score(loaded, ids, use, device)
+    scoring = Scoring(loaded, ids, use, device)
+    score = scoring.carried()
+    reset = scoring.reset(reset_every) if reset_every else None
+    followed = scoring.dynamic() if dynamic else None
     figures = {
         "nats_per_char": score.nats_per_char,
         "bits_per_char": score.bits_per_char,
@@ -75,6 +96,10 @@ def evaluate(
         "characters": score.characters,
     }
     if as_json:
+        if reset:
+            figures["reset_nats_per_char"] = reset.nats_per_char
+        if followed:
+            figures["dynamic_nats_per_char"] = followed.nats_per_char
         terminal.print_json({**figures, "model": str(path), "text": what})
         return
     terminal.print_facts(
@@ -88,6 +113,14 @@ def evaluate(
             "perplexity": f"{score.perplexity:.3f}",
         }
     )
+    if reset:
+        terminal.print_facts({f"reset every {reset_every:,}": _in_brief(reset)})
+    if followed:
+        terminal.print_facts({"dynamic evaluation": _in_brief(followed)})
+
+
+def _in_brief(score: Score) -> str:
+    return f"{score.nats_per_char:.4f} nats, {score.bits_per_char:.4f} bits per character"
 
 
 def _solve(
@@ -95,45 +128,11 @@ def _solve(
 ) -> None:
     """Count the solved sizes of a language, through torch."""
     from charrnn.cli.formal import report
+    from charrnn.cli.scoring import exact_unless_asked
     from charrnn.cli.serving import torch_network
     from charrnn.formal import solve
 
     network = torch_network(
-        model, device=device, threads=use.threads, weights=_exact_unless_asked(use)
+        model, device=device, threads=use.threads, weights=exact_unless_asked(use)
     )
     report(path, language, solve(network, model.alphabet, language), as_json=as_json)
-
-
-def _score(model: ModelFile, ids: Ids, use: UseConfig, device: str) -> Score:
-    """Score with a bar on a terminal."""
-    from charrnn.cli.progress import bar
-    from charrnn.tally import Tally
-
-    parts = _parts(model, ids, use, device)
-    tally = Tally(ids, len(model.alphabet))
-    with bar("scoring", len(ids), "char") as progress:
-        for nats, characters in parts:
-            tally.add(nats, characters)
-            progress.update(tally.characters - progress.n)
-    return tally.score(model.alphabet)
-
-
-def _parts(model: ModelFile, ids: Ids, use: UseConfig, device: str) -> Iterator[tuple[float, int]]:
-    """Sums of nats, and of how many characters each is."""
-    from charrnn.cli.serving import native_network, torch_network
-
-    weights = _exact_unless_asked(use)
-    native = native_network(model, device=device, weights=weights)
-    if native is not None:
-        from charrnn.engine.scoring import score as score_natively
-        from charrnn.kernels.network import all_threads
-
-        return score_natively(native, ids, use.threads or all_threads())
-    from charrnn.evaluate import score
-
-    network = torch_network(model, device=device, threads=use.threads, weights=weights)
-    return ((float(nats.sum()), nats.numel()) for nats in score(network, ids))
-
-
-def _exact_unless_asked(use: UseConfig) -> str:
-    return "fp32" if use.weights == "auto" else use.weights

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from charrnn.alphabet import Alphabet, Ids
 from charrnn.kernels.network import Doubles, Floats, Network
-from charrnn.tally import Score, Tally
+from charrnn.tally import Score, Tally, split_into_windows
 
 JOINED = 1e-6
 """Difference of two states that have joined, in parts of the largest value of a layer's state."""
@@ -82,6 +82,17 @@ def score(
     last = np.ascontiguousarray(reading.ends[:, :, -1:])
     for positions in np.array_split(tail, -(-len(tail) // _CHARACTERS_AT_ONCE) or 1):
         yield Part(float(reading.score(positions[:, None], last).sum()), len(positions))
+
+
+def score_windows(network: Network, ids: Ids, window: int, threads: int = 1) -> Iterator[Part]:
+    """As :func:`score`, the state forgotten after every ``window`` characters.
+
+    So does a transformer of that context score a text that it reads block by block.
+    """
+    for positions in split_into_windows(len(ids) - 1, window):
+        states = network.fresh_states(positions.shape[1])
+        nats = network.score(ids[positions], ids[positions + 1], states, threads)
+        yield Part(float(nats.sum()), nats.size)
 
 
 class _Reading:

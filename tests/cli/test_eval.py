@@ -118,3 +118,25 @@ def test_rounded_weights_state_what_they_lose(trained: Path, kernels: str) -> No
     for weights in ("bf16", "int8"):
         assert scored(weights) != exact
         assert scored(weights) == pytest.approx(exact, abs=0.01)
+
+
+@pytest.mark.parametrize("kernels", ["", NONE])
+def test_a_forgetful_reader_and_a_following_one_are_told_besides(
+    trained: Path, kernels: str
+) -> None:
+    def scored(*options: str) -> dict[str, float]:
+        arguments = ("eval", "herons.txt", "--json", *options)
+        result = charrnn(*arguments, cwd=trained, environment={CHOICE: kernels})
+        assert result.returncode == 0, explain(result)
+        return dict(json.loads(result.stdout))
+
+    plain, both = scored(), scored("--reset-every", "9", "--dynamic")
+    assert {name: both[name] for name in plain} == plain
+    assert both["reset_nats_per_char"] > plain["nats_per_char"]
+    assert both["dynamic_nats_per_char"] < plain["nats_per_char"]
+
+
+def test_a_formal_language_is_no_text_to_follow(trained: Path) -> None:
+    for option in (("--dynamic",), ("--reset-every", "9")):
+        result = charrnn("eval", "--formal", "anbn", *option, cwd=trained)
+        assert (result.returncode, b"--dynamic" in result.stderr) == (2, True)

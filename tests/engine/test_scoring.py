@@ -11,6 +11,7 @@ from charrnn.engine import scoring
 from charrnn.engine.scoring import evaluate, score, streams_for
 from charrnn.errors import CheckpointError
 from charrnn.evaluate import evaluate as evaluate_through_torch
+from charrnn.evaluate import score_windows as score_windows_through_torch
 from charrnn.kernels.network import Network
 from charrnn.model import CharModel
 from tests.engine.networks import SERVED, make_model, native, needs_library, random_ids
@@ -105,3 +106,12 @@ def test_short_texts_are_not_split() -> None:
     assert streams_for(0) == 1
     assert streams_for(3 * 4096) == 3
     assert streams_for(10**9) == 64
+
+
+@pytest.mark.parametrize("window", [1, 100, CHARACTERS])
+def test_windows_are_scored_as_through_torch(window: int) -> None:
+    model, ids = make_model("lstm"), random_ids(3_001)
+    parts = list(scoring.score_windows(native("lstm", model), ids, window))
+    expected = sum(float(nats.sum()) for nats in score_windows_through_torch(model, ids, window))
+    assert sum(part.characters for part in parts) == len(ids) - 1
+    assert math.fsum(part.nats for part in parts) == pytest.approx(expected, rel=1e-6)
