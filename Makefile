@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check fix bench arrangements formal reach picture clean
+.PHONY: help demo test check fix bench arrangements formal growth reach picture clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make bench         measure losses and speeds"
 	@echo "make arrangements  every cell and arrangement at the same size"
 	@echo "make formal        every cell on the formal languages"
+	@echo "make growth        how cost grows with the network and the text"
 	@echo "make reach         how far gradients reach back"
 	@echo "make picture       draw the picture of the README anew"
 	@echo "make clean         remove what these commands made"
@@ -57,6 +58,9 @@ arrangements: $(READY)
 
 formal: $(READY)
 	$(BIN)/python -m tests.benchmarks.formal
+
+growth: $(READY)
+	$(BIN)/python -m tests.benchmarks.growth
 
 reach: $(READY)
 	$(BIN)/python -m tests.benchmarks.reach $(TEXT)
