@@ -44,11 +44,13 @@ class Situation:
         alphabet_size: how many different ones.
         operations_per_second: floating-point operations that training gets through here, for this
             cell and precision.
+        generated: whether the text is drawn from a rule, which reading it often does not overfit.
     """
 
     characters: int
     alphabet_size: int
     operations_per_second: float
+    generated: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def choose(given: Settings, situation: Situation) -> Choice:
     else:
         characters = operations / operations_per_character(settings, situation.alphabet_size)
     epochs = characters / situation.characters
-    dropout = dropout_for(epochs)
+    dropout = 0.0 if situation.generated else dropout_for(epochs)
     settings.setdefault("dropout", dropout)
     settings.setdefault("weight_drop", 0.0 if settings.get("stack_only") else dropout)
     if settings["optimizer"] == "adamw":

@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from charrnn import device
-from charrnn.device import Compute, choose_device, choose_precision, prepare
+from charrnn.config import ComputeConfig
+from charrnn.device import (
+    Compute,
+    choose_device,
+    choose_precision,
+    prepare,
+    products_per_second,
+)
 from charrnn.errors import UsageError
 from charrnn.kernels.library import Kernels
 from charrnn.modelconfig import ModelConfig
@@ -97,3 +104,12 @@ def test_threads_are_set_or_left_alone() -> None:
     assert prepare(None) == 2
     with pytest.raises(UsageError, match="--threads is 0"):
         prepare(0)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_rate_of_products_is_measured_and_leaves_the_threads_as_they_were(
+    precision: str,
+) -> None:
+    threads = torch.get_num_threads()
+    assert products_per_second(ComputeConfig(device="cpu", precision=precision)) > 1e6
+    assert torch.get_num_threads() == threads

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -140,3 +141,8 @@ def test_operations_are_counted_by_the_weights() -> None:
     shape = {"cell": "gru", "layers": 2, "hidden": 8, "embedding": 4}
     weights = 3 * 8 * (8 + 4) + 3 * 8 * (8 + 8) + 8 * 5
     assert operations_per_character(shape, alphabet_size=5) == 6 * weights
+
+
+def test_a_generated_text_is_learnt_without_dropout_however_often_it_is_read() -> None:
+    settings = choose({**GIVEN, "epochs": 50}, replace(MEGABYTE, generated=True)).settings
+    assert settings["dropout"] == settings["weight_drop"] == 0

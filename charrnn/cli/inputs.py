@@ -59,6 +59,11 @@ def _take(source: str, folder: Path, number: int) -> Path:
     return copy
 
 
+def is_generated(source: str) -> bool:
+    """Whether a source is one of the catalogue's generated languages."""
+    return source != STDIN and isinstance(locate(source), Generated)
+
+
 def _find(source: str, folder: Path, number: int) -> Path:
     """Where a source can be read: as it is, or in a copy whose name begins with its number."""
     found = locate(source)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.cli import interrupts, terminal
-from charrnn.cli.inputs import STDIN, gather, naming_copies, read_again, remember
+from charrnn.cli.inputs import STDIN, gather, is_generated, naming_copies, read_again, remember
 from charrnn.cli.options import pick
 from charrnn.cli.progress import TrainingView
 from charrnn.config import ComputeConfig, SampleConfig, SourceConfig, TrainConfig
@@ -83,7 +83,8 @@ def begin_training(
             for source, path in zip(sources, paths, strict=True)
         )
         source = SourceConfig(paths=remembered, encoding=encoding)
-        request, reason = _settle(settings, source, corpus)
+        generated = all(map(is_generated, sources))
+        request, reason = _settle(settings, source, corpus, generated=generated)
         session = begin(request, corpus, name)
         stop = stack.enter_context(interrupts.deferred())
         stack.enter_context(run.locked())
@@ -99,16 +100,15 @@ def begin_training(
 
 
 def _settle(
-    settings: Mapping[str, Any], source: SourceConfig, corpus: Corpus
+    settings: Mapping[str, Any], source: SourceConfig, corpus: Corpus, *, generated: bool
 ) -> tuple[Request, str]:
     """The request once the recipe has chosen what the settings leave open, and why it did."""
     wished = pick(ModelConfig, settings)
     compute = settle_compute(pick(ComputeConfig, settings), wished)
     share = SHARE_OF_PRODUCTS if CELLS[wished.cell].compiled else SHARE_UNCOMPILED
     train_ids, _ = corpus.split(settings["valid"])
-    situation = Situation(
-        len(train_ids), len(corpus.alphabet), share * products_per_second(compute)
-    )
+    rate = share * products_per_second(compute)
+    situation = Situation(len(train_ids), len(corpus.alphabet), rate, generated)
     choice = choose(settings, situation)
     model, train = pick(ModelConfig, choice.settings), pick(TrainConfig, choice.settings)
     return Request(source, model, train, compute), choice.reason

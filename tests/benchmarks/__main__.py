@@ -13,7 +13,7 @@ from charrnn.cli.inputs import gather
 from charrnn.streams import Shape
 from tests.benchmarks.measure import ROUNDS, Rate, describe_machine, say
 from tests.benchmarks.speed import PRODUCTS, operations_per_character, sampling, training
-from tests.benchmarks.train_and_score import train_and_score
+from tests.benchmarks.train_and_score import CONTEXT, train_and_score
 
 CELLS = ("lstm", "gru", "rnn")
 EPOCHS = 5
@@ -47,10 +47,17 @@ def show_sampling(text: Path) -> None:
 
 def show_losses(text: Path) -> None:
     """Held-out loss after some minutes of training, everything else left to the recipe."""
-    say(f"{text.name}: minutes given, training seconds, nats per character held out")
+    say(
+        f"{text.name}: minutes given, training seconds, size, epochs, nats per character held out, "
+        f"and the same where all is forgotten after every {CONTEXT} characters"
+    )
     for minutes in MINUTES:
         found = train_and_score(text, "--minutes", str(minutes))
-        say(f"  {minutes:<8} {found['train_seconds']:8.1f} {found['nats_per_char']:8.4f}")
+        carried, reset = found["nats_per_char"], found["reset_nats_per_char"]
+        say(
+            f"  {minutes:<8} {found['train_seconds']:8.1f}  {found['layers']} x {found['hidden']} "
+            f"{found['epochs']:8.2f} {carried:8.4f} {reset:8.4f}"
+        )
     say("")
 
 
@@ -59,7 +66,8 @@ def show_cells(text: Path) -> None:
     say(f"{text.name}, 2 x 128, {EPOCHS} epochs: nats per character held out, training seconds")
     for cell in CELLS:
         size = ("--layers", "2", "--hidden", "128", "--embedding", "128")
-        found = train_and_score(text, "--cell", cell, *size, "--epochs", str(EPOCHS))
+        options = (*size, "--dropout", "0", "--weight-drop", "0", "--epochs", str(EPOCHS))
+        found = train_and_score(text, "--cell", cell, *options)
         say(f"  {cell:<16} {found['nats_per_char']:8.4f} {found['train_seconds']:8.1f}")
 
 

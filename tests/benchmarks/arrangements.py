@@ -33,7 +33,10 @@ from tests.benchmarks.train_and_score import charrnn
 PARAMETERS = 500_000
 EPOCHS = 1
 EMBEDDING = 64
-COMMON = ("--epochs", str(EPOCHS), "--precision", "fp32", "--evaluations", "1", "--threads", "1")
+COMMON = (
+    *("--epochs", str(EPOCHS), "--precision", "fp32", "--evaluations", "1", "--threads", "1"),
+    *("--lr", "0.006", "--dropout", "0", "--weight-drop", "0"),
+)
 SHAPE = Shape(TrainConfig.batch, TrainConfig.window)
 _HIDDEN_STEP = 4
 _MOST_HIDDEN = 1024
@@ -85,7 +88,7 @@ def count(config: ModelConfig, alphabet_size: int) -> int:
 
 def train(text: Path, config: ModelConfig, settings: dict[str, Any]) -> float:
     """Train a network; its held-out nats per character."""
-    size = {"hidden": config.hidden, "embedding": config.embedding}
+    size = {name: getattr(config, name) for name in ("layers", "hidden", "embedding")}
     with TemporaryDirectory() as folder:
         options = [*as_options({**settings, **size}), *COMMON]
         found = charrnn(folder, "train", str(text.resolve()), "--run", "run", *options)

@@ -26,9 +26,10 @@ LEARNT = 20
 SETTINGS = (
     *("--layers", "1", "--hidden", "40", "--embedding", "16", "--norm", "none", "--batch", "16"),
     *("--window", "64", "--steps", "1500", "--evaluations", "1", "--threads", "1"),
+    *("--dropout", "0", "--weight-drop", "0"),
 )
 OWN_SETTINGS = {
-    "rnn": (),
+    "rnn": ("--lr", "0.006"),
     "lstm": ("--lr", "0.02"),
     "gru": ("--lr", "0.02"),
     "stack": ("--lr", "0.04", "--stack-only", "--stack-depth", "128"),

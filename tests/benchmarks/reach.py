@@ -16,7 +16,8 @@ from tests.benchmarks.measure import say
 from tests.benchmarks.train_and_score import charrnn
 
 SHOWN = (0, 1, 2, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
-TRAINED = ("--epochs", "3")
+SIZE = ("--layers", "2", "--hidden", "128", "--embedding", "128", "--lr", "0.006")
+TRAINED = ("--epochs", "3", "--dropout", "0", "--weight-drop", "0")
 NETWORKS = {
     "tanh": ("--cell", "rnn", *TRAINED),
     "lstm": ("--cell", "lstm", *TRAINED),
@@ -32,7 +33,7 @@ NETWORKS = {
 def measure(text: Path, options: tuple[str, ...]) -> list[dict[str, Any]]:
     """Train a network and ask how its gradients reach back."""
     with TemporaryDirectory() as folder:
-        charrnn(folder, "train", str(text.resolve()), "--run", "run", *options)
+        charrnn(folder, "train", str(text.resolve()), "--run", "run", *SIZE, *options)
         command = (folder, "inspect", "gradients", "run", str(text.resolve()))
         found: list[dict[str, Any]] = charrnn(*command)["gradients"]
         return found

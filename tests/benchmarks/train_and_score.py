@@ -9,13 +9,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+CONTEXT = "256"
+"""Characters after which one of the scores forgets everything, as a transformer of that context."""
+
 
 def train_and_score(text: Path, *options: str) -> dict[str, Any]:
-    """Train on a text and score its held-out end exactly; the summary and the score in one."""
+    """Train on a text and score its held-out end exactly; the summary and the scores in one."""
     with tempfile.TemporaryDirectory() as folder:
         source = str(text.resolve())
         trained = charrnn(folder, "train", source, "--run", "run", *options)
-        return {**trained, **charrnn(folder, "eval", "run")}
+        return {**trained, **charrnn(folder, "eval", "run", "--reset-every", CONTEXT)}
 
 
 def charrnn(folder: str, *arguments: str) -> dict[str, Any]:
