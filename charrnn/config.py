@@ -48,13 +48,9 @@ class TrainConfig(Config):
     """How a model is trained. Exactly one of epochs, steps and minutes sets the length."""
 
     window: int = setting(
-        128,
-        "Characters between truncations of backpropagation.",
-        least=1,
-        most=65536,
-        by_recipe=True,
+        128, "Characters between truncations of backpropagation.", least=1, most=65536
     )
-    batch: int = setting(32, "Streams read side by side.", least=1, most=65536, by_recipe=True)
+    batch: int = setting(32, "Streams read side by side.", least=1, most=65536)
     epochs: int | None = setting(None, "Passes over the training text.", least=1, most=10**6)
     steps: int | None = setting(None, "Optimiser steps, one for each window.", least=1, most=10**9)
     minutes: float | None = setting(
@@ -66,7 +62,10 @@ class TrainConfig(Config):
     )
     optimizer: str = setting("adamw", "Optimiser.", choices=tuple(OPTIMIZERS))
     learning_rate: float = _of_optimizer(
-        "learning_rate", "Peak learning rate.", least=1e-8, most=10.0
+        "learning_rate",
+        "Peak learning rate; adamw's falls for layers wider than 512.",
+        least=1e-8,
+        most=10.0,
     )
     warmup: int = setting(
         100, "Steps of rising learning rate, a tenth of the run at most.", least=0, most=10**6

@@ -47,8 +47,7 @@ def score(model: CharModel, ids: Ids, streams: int = 1) -> Iterator[Tensor]:
         length -= length % ALIGNMENT
     starts = np.arange(streams) * length
     states = _read_context(model, ids, starts, device)
-    rows = min(_MOST_CHARACTERS_AT_ONCE, max(_LOGITS_AT_ONCE // model.head.out_features, 64))
-    window = max(rows // streams, 1)
+    window = max(_rows_at_once(model) // streams, 1)
     for begin in range(0, length, window):
         steps = np.arange(begin, min(begin + window, length))[:, None] + starts
         nats, states = _score_block(model, ids, steps, states)
@@ -74,8 +73,11 @@ def score_windows(model: CharModel, ids: Ids, window: int) -> Iterator[Tensor]:
     So does a transformer of that context score a text that it reads block by block.
     """
     for positions in split_into_windows(len(ids) - 1, window):
-        states = model.initial_states(positions.shape[1])
-        yield _score_block(model, ids, positions, states)[0]
+        states: States = model.initial_states(positions.shape[1])
+        steps = max(_rows_at_once(model) // positions.shape[1], 1)
+        for begin in range(0, len(positions), steps):
+            nats, states = _score_block(model, ids, positions[begin : begin + steps], states)
+            yield nats
 
 
 def streams_for(characters: int) -> int:
@@ -103,6 +105,11 @@ def _read_context(
         tuple(torch.cat((fresh[:1], warm)) for fresh, warm in zip(new, old, strict=True))
         for new, old in zip(states, warmed, strict=True)
     )
+
+
+def _rows_at_once(model: CharModel) -> int:
+    """Characters whose logits are held together."""
+    return min(_MOST_CHARACTERS_AT_ONCE, max(_LOGITS_AT_ONCE // model.head.out_features, 64))
 
 
 def _score_block(

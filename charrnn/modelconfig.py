@@ -41,9 +41,7 @@ class ModelConfig(Config):
         2, "Recurrent layers, one on top of another.", least=1, most=64, by_recipe=True
     )
     hidden: int = setting(128, "Hidden units in each layer.", least=1, most=16384, by_recipe=True)
-    embedding: int = setting(
-        128, "Length of a character's vector.", least=1, most=16384, by_recipe=True
-    )
+    embedding: int = setting(128, "Length of a character's vector.", least=1, most=16384)
     dropout: float = setting(
         0.0,
         "Share of units dropped, one mask for each window.",
@@ -129,6 +127,11 @@ class ModelConfig(Config):
         if self.stack_only and (self.init, self.init_gain) != ("uniform", 1.0):
             raise UsageError(
                 "--init and --init-gain start the recurrent matrix, which --stack-only leaves out; "
+                "give one or the other"
+            )
+        if self.stack_only and self.weight_drop:
+            raise UsageError(
+                "--weight-drop drops some of the recurrent matrix, which --stack-only leaves out; "
                 "give one or the other"
             )
         if self.pyramid >= self.layers:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from charrnn.config import LENGTHS, OPTIMIZERS, TrainConfig
 from charrnn.modelconfig import ModelConfig
 from charrnn.settings import option_name
+from charrnn.shapes import EMBEDDING, shapes_of
 
 LEAST_MINUTES, MOST_MINUTES = 0.1, 10.0
 LEAST_HIDDEN, MOST_HIDDEN, HIDDEN_STEP = 128, 2048, 64
@@ -30,7 +31,6 @@ _EPOCHS_WITHOUT_DROPOUT = 2.75
 _DROPOUT_OF_A_DOUBLING, _MOST_DROPOUT = 0.1, 0.5
 _WIDEST_AT_FULL_RATE = 512
 _TOLD = ("minutes", "layers", "hidden", "dropout", "weight_drop", "learning_rate")
-_GATES = {"lstm": 4, "gru": 3}
 
 Settings = Mapping[str, Any]
 
@@ -73,7 +73,7 @@ def choose(given: Settings, situation: Situation) -> Choice:
     if not any(name in settings for name in LENGTHS):
         settings["minutes"] = minutes
     operations = situation.operations_per_second * minutes * 60
-    layers = settings.setdefault("layers", _least_layers(settings))
+    layers = settings.setdefault("layers", least_layers(settings))
     hidden = settings.setdefault("hidden", hidden_for(operations / layers))
     settings.setdefault("embedding", ModelConfig.embedding)
     batch = settings.setdefault("batch", TrainConfig.batch)
@@ -83,7 +83,9 @@ def choose(given: Settings, situation: Situation) -> Choice:
     elif "steps" in settings:
         characters = settings["steps"] * batch * window
     else:
-        characters = operations / operations_per_character(settings, situation.alphabet_size)
+        names = {field.name for field in fields(ModelConfig)}
+        model = ModelConfig(**{name: settings[name] for name in names & settings.keys()})
+        characters = operations / operations_per_character(model, situation.alphabet_size)
     epochs = characters / situation.characters
     dropout = 0.0 if situation.generated else dropout_for(epochs)
     settings.setdefault("dropout", dropout)
@@ -117,24 +119,21 @@ def learning_rate_for(hidden: int) -> float:
     return round(OPTIMIZERS["adamw"].learning_rate * math.sqrt(narrowness), 4)
 
 
-def operations_per_character(settings: Settings, alphabet_size: int) -> float:
-    """Floating-point operations of all matrix products for one trained character.
-
-    Each weight multiplies and adds once on the way forward and twice on the way back.
-    """
-    hidden: int = settings["hidden"]
-    layers: int = settings["layers"]
-    inputs: int = settings["embedding"] + (layers - 1) * hidden
-    gates: int = _GATES.get(settings["cell"], 1)
-    weights: int = gates * hidden * (layers * hidden + inputs) + hidden * alphabet_size
-    return 6.0 * weights
-
-
-def _least_layers(settings: Settings) -> int:
+def least_layers(settings: Settings) -> int:
     """One layer, unless what is given needs more."""
     if settings.get("pyramid"):
         return int(settings["pyramid"]) + 1
-    return 1 if settings.get("connect", "stack") == "stack" else 2
+    return 2 if settings.get("connect") in ("residual", "sum") else 1
+
+
+def operations_per_character(model: ModelConfig, alphabet_size: int) -> float:
+    """Floating-point operations of all matrix products for one trained character.
+
+    Each weight of a matrix multiplies and adds once on the way forward and twice on the way back.
+    """
+    shapes = shapes_of(model, alphabet_size)
+    weights = (math.prod(s) for name, s in shapes.items() if len(s) == 2 and name != EMBEDDING)
+    return 6.0 * sum(weights)
 
 
 def _explain(given: Settings, settings: Settings, situation: Situation, epochs: float) -> str:

@@ -10,6 +10,9 @@ from charrnn.modelconfig import ModelConfig
 
 Shapes = dict[str, tuple[int, ...]]
 
+EMBEDDING = "embedding.weight"
+"""Vectors of the characters: looked up, not multiplied."""
+
 _GATES = {"lstm": 4, "gru": 3}
 _STACK_READS = {"stack": 2, "list": 3}
 _STACK_ACTIONS = {"stack": 2, "list": 3}
@@ -18,7 +21,7 @@ _STACK_ACTIONS = {"stack": 2, "list": 3}
 def shapes_of(config: ModelConfig, alphabet_size: int) -> Shapes:
     """The shape of every tensor of a model with V = ``alphabet_size`` characters."""
     hidden = config.hidden
-    shapes: Shapes = {"embedding.weight": (alphabet_size, config.embedding)}
+    shapes: Shapes = {EMBEDDING: (alphabet_size, config.embedding)}
     for layer in range(config.layers):
         inputs = hidden if layer else config.embedding
         slow = layer >= config.layers - config.pyramid

@@ -21,6 +21,7 @@ NOT_FINITE = "the model predicts values that are not finite: its weights are of 
 
 _IDS_AT_ONCE = 1 << 20
 _WINDOWS_AT_ONCE = 64
+_POSITIONS_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,9 @@ def split_into_windows(characters: int, window: int) -> Iterator[NDArray[np.int6
     Together they hold every position once. The last window may be shorter and comes by itself.
     """
     whole = characters // window
-    for first in range(0, whole, _WINDOWS_AT_ONCE):
-        starts = np.arange(first, min(first + _WINDOWS_AT_ONCE, whole)) * window
+    at_once = max(1, min(_WINDOWS_AT_ONCE, _POSITIONS_AT_ONCE // window))
+    for first in range(0, whole, at_once):
+        starts = np.arange(first, min(first + at_once, whole)) * window
         yield starts + np.arange(window)[:, None]
     if whole * window < characters:
         yield np.arange(whole * window, characters)[:, None]

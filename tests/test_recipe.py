@@ -138,7 +138,7 @@ def test_there_is_no_reason_where_all_was_given() -> None:
 
 
 def test_operations_are_counted_by_the_weights() -> None:
-    shape = {"cell": "gru", "layers": 2, "hidden": 8, "embedding": 4}
+    shape = ModelConfig(cell="gru", layers=2, hidden=8, embedding=4)
     weights = 3 * 8 * (8 + 4) + 3 * 8 * (8 + 8) + 8 * 5
     assert operations_per_character(shape, alphabet_size=5) == 6 * weights
 

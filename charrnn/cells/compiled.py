@@ -20,9 +20,10 @@ class CompiledCell(GatedCell):
         return self.run_torch(x, state)
 
     def run_characters(self, vectors: Tensor, ids: Tensor, state: State) -> tuple[Tensor, State]:
-        # Batch normalisation, and whoever watches the cell, look at the text and not at the table.
-        from_text = self.input_norm is not None or self._forward_hooks
-        if not from_text and can_run(len(ids), self.recurrent_weight):
+        # Batch normalisation, and whoever watches the cell, look at the text and not at the table;
+        # a table longer than the text is more work than the text.
+        by_text = self.input_norm is not None or self._forward_hooks or len(vectors) > ids.numel()
+        if not by_text and can_run(len(ids), self.recurrent_weight):
             return self.run_compiled(Inputs(self.project(vectors), ids), state)
         return super().run_characters(vectors, ids, state)
 

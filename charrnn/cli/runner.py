@@ -22,6 +22,7 @@ from charrnn.device import products_per_second
 from charrnn.drawing import opening
 from charrnn.errors import CheckpointError, DivergedError
 from charrnn.events import Checkpoint, Evaluating, Evaluation, Step
+from charrnn.kernels.library import find
 from charrnn.model import count_parameters
 from charrnn.modelconfig import ModelConfig
 from charrnn.recipe import SHARE_OF_PRODUCTS, SHARE_UNCOMPILED, Situation, choose
@@ -105,10 +106,11 @@ def _settle(
     """The request once the recipe has chosen what the settings leave open, and why it did."""
     wished = pick(ModelConfig, settings)
     compute = settle_compute(pick(ComputeConfig, settings), wished)
-    share = SHARE_OF_PRODUCTS if CELLS[wished.cell].compiled else SHARE_UNCOMPILED
+    compiled = CELLS[wished.cell].compiled and compute.device == "cpu" and find() is not None
+    share = SHARE_OF_PRODUCTS if compiled else SHARE_UNCOMPILED
     train_ids, _ = corpus.split(settings["valid"])
     rate = share * products_per_second(compute)
-    situation = Situation(len(train_ids), len(corpus.alphabet), rate, generated)
+    situation = Situation(max(len(train_ids), 1), len(corpus.alphabet), rate, generated)
     choice = choose(settings, situation)
     model, train = pick(ModelConfig, choice.settings), pick(TrainConfig, choice.settings)
     return Request(source, model, train, compute), choice.reason

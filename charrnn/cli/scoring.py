@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from charrnn.alphabet import Ids
@@ -40,7 +40,7 @@ class Scoring:
 
     def carried(self) -> Score:
         """The state carried from the first character to the last."""
-        native = self._native()
+        native = self._native
         if native is not None:
             return self._add_up("scoring", scoring.score(native, self.ids, self._threads))
         from charrnn.evaluate import score
@@ -49,7 +49,7 @@ class Scoring:
 
     def reset(self, window: int) -> Score:
         """The state forgotten after every so many characters."""
-        native = self._native()
+        native = self._native
         if native is not None:
             parts = scoring.score_windows(native, self.ids, window, self._threads)
             return self._add_up("forgetting", parts)
@@ -67,6 +67,7 @@ class Scoring:
     def _threads(self) -> int:
         return self.use.threads or all_threads()
 
+    @cached_property
     def _native(self) -> Network | None:
         return native_network(self.model, device=self.device, weights=exact_unless_asked(self.use))
 

@@ -11,6 +11,7 @@ from charrnn.cli.options import Debug, Encoding, Json, pick, with_settings
 from charrnn.config import ComputeConfig, TrainConfig
 from charrnn.errors import UsageError
 from charrnn.modelconfig import ModelConfig
+from charrnn.recipe import least_layers
 
 _RUN = "Run"
 _FREE_ON_RESUME = frozenset(
@@ -87,6 +88,7 @@ def train(
             "name a text to train on: charrnn train FILE (or try: charrnn train tales)"
         )
     # Settings that make no sense are refused before torch is imported.
+    settings["layers"] = settings["layers"] or least_layers(settings)
     for config in (ModelConfig, TrainConfig, ComputeConfig):
         pick(config, settings)
     from charrnn.cli.runner import RunnerOptions, begin_training

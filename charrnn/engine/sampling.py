@@ -61,13 +61,14 @@ def sample(
     """
     if not len(prime):
         prime = opening(alphabet)
+    read = network.fresh_states(1)
+    for begin in range(0, len(prime) - 1, _MOST_AT_ONCE):
+        network.read(prime[:-1][begin : begin + _MOST_AT_ONCE, None], read)
     for first in range(0, config.count, _MOST_ROWS):
         started = time.perf_counter()
         samples = range(first, min(first + _MOST_ROWS, config.count))
         stops = [alphabet.symbols(stop) for stop in config.stop]
         streams = [_Stream(number, seed, stops) for number in samples]
-        read = network.fresh_states(1)
-        network.read(prime[:-1, None], read)
         states = np.repeat(read, len(streams), axis=2)
         last = np.full(len(streams), prime[-1], np.int32)
         for stream, symbols, ends in _draw(

@@ -91,8 +91,11 @@ def score_windows(network: Network, ids: Ids, window: int, threads: int = 1) -> 
     """
     for positions in split_into_windows(len(ids) - 1, window):
         states = network.fresh_states(positions.shape[1])
-        nats = network.score(ids[positions], ids[positions + 1], states, threads)
-        yield Part(float(nats.sum()), nats.size)
+        steps = max(_CHARACTERS_AT_ONCE // positions.shape[1], 1)
+        for begin in range(0, len(positions), steps):
+            block = positions[begin : begin + steps]
+            nats = network.score(ids[block], ids[block + 1], states, threads)
+            yield Part(float(nats.sum()), nats.size)
 
 
 class _Reading:

@@ -56,17 +56,19 @@ def call(function: str, *arguments: int | Tensor | None) -> None:
 
 
 def openmp_of_torch() -> OpenMP | None:
-    """The OpenMP library that is loaded; None if it is of an unknown kind, or none is.
+    """The OpenMP library that is loaded; None if it is of an unknown kind or not the
+    only one.
 
     Torch's threads spin for a while after each operation. Threads of our own would share the cores
     with them; on Linux the library can be found and asked for its threads instead.
     """
     try:
-        found = _LOADED.search(Path("/proc/self/maps").read_text(errors="replace"))
-        if found is None:
-            return None
-        library = ctypes.CDLL(found[1])
+        loaded = set(_LOADED.findall(Path("/proc/self/maps").read_text(errors="replace")))
+        if len(loaded) != 1:
+            return None  # None, or several of which any may be torch's.
+        (path,) = loaded
+        library = ctypes.CDLL(path)
         addresses = (ctypes.cast(getattr(library, name), ctypes.c_void_p) for name in _FUNCTIONS)
-        return OpenMP(Path(found[1]), tuple(address.value for address in addresses))
+        return OpenMP(Path(path), tuple(address.value for address in addresses))
     except (OSError, AttributeError):
         return None

@@ -23,6 +23,9 @@ BASELINE = "baseline"
 BUILDS = ("avx512bf16", "avx512", "avx2", BASELINE)
 """All builds, the fastest first; other processors than x86 have the last one alone."""
 
+INTERFACE = 1
+"""What ``charrnn_interface`` of a build must say."""
+
 CHOICE = "CHARRNN_KERNELS"
 """Environment variable that names the build to use, or NONE."""
 
@@ -122,9 +125,11 @@ def load(build: str) -> Kernels:
 
     Raises:
         OSError: it is not there, or is no library.
-        AttributeError: it lacks a function.
+        AttributeError: it lacks a function, or has them with other arguments.
     """
     functions = ctypes.CDLL(str(path_of(build)))
+    if (found := functions.charrnn_interface()) != INTERFACE:
+        raise AttributeError(f"interface {found}, not {INTERFACE}")
     for name, arguments in _SIGNATURES.items():
         function = getattr(functions, name)
         function.argtypes = [_CODES[code] for code in arguments]

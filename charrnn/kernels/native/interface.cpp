@@ -190,6 +190,9 @@ EXPORTED void charrnn_add_to_rows(int precision, int threads, std::int64_t count
     });
 }
 
+// What Python must expect; another number whenever a function's arguments or arrays change.
+EXPORTED int charrnn_interface() { return 1; }
+
 // Whether this processor can run the build of that name.
 EXPORTED int charrnn_supports(const char* build) {
     const auto is = [build](const char* name) { return std::strcmp(build, name) == 0; };
