@@ -113,7 +113,7 @@ CONTRADICTIONS = [
     ("--activation relu", "--activation belongs to --cell rnn or stack or list; lstm"),
     ("--cell rnn --stack-noop", "--stack-noop belongs to --cell stack or list; rnn"),
     ("--init identity", "--init identity sets the one recurrent matrix of a plain network; lstm"),
-    ("--pyramid 2", "--layers must be at least 3"),
+    ("--pyramid 2 --layers 2", "--layers must be at least 3"),
     ("--pyramid 1 --connect residual", "so the head must read the sum of all layers"),
     ("--layers 1 --connect sum", "--connect sum joins layers, and --layers is 1"),
     ("--clip 1 --clip-value 1", "--clip and --clip-value both bound the gradient"),
@@ -159,3 +159,12 @@ def test_a_model_without_stacks_has_nothing_to_round(command: str, option: str) 
     code, said = run(command, model, option)
     assert (code, said.count("\n")) == (2, 1), said
     assert "--stack-round belongs to --cell stack or list; gru has no such thing" in said
+
+
+def test_a_pyramid_is_given_the_layers_that_it_needs(
+    text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(text_file.parent)
+    code, said = run("train", str(text_file), "--pyramid", "2", "--hidden", "8", "--steps", "2")
+    assert code == 0, said
+    assert "lstm 3 x 8" in said
