@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from charrnn.config import LENGTHS, OPTIMIZERS, TrainConfig
@@ -75,7 +75,6 @@ def choose(given: Settings, situation: Situation) -> Choice:
     operations = situation.operations_per_second * minutes * 60
     layers = settings.setdefault("layers", least_layers(settings))
     hidden = settings.setdefault("hidden", hidden_for(operations / layers))
-    settings.setdefault("embedding", ModelConfig.embedding)
     batch = settings.setdefault("batch", TrainConfig.batch)
     window = settings.setdefault("window", TrainConfig.window)
     if "epochs" in settings:
@@ -83,9 +82,10 @@ def choose(given: Settings, situation: Situation) -> Choice:
     elif "steps" in settings:
         characters = settings["steps"] * batch * window
     else:
-        names = {field.name for field in fields(ModelConfig)}
-        model = ModelConfig(**{name: settings[name] for name in names & settings.keys()})
-        characters = operations / operations_per_character(model, situation.alphabet_size)
+        per_character = operations_per_character(
+            ModelConfig.pick(settings), situation.alphabet_size
+        )
+        characters = operations / per_character
     epochs = characters / situation.characters
     dropout = 0.0 if situation.generated else dropout_for(epochs)
     settings.setdefault("dropout", dropout)

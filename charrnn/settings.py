@@ -59,6 +59,21 @@ class Config(Plain):
             _check(declared, getattr(self, declared.name))
 
     @classmethod
+    def pick(cls, values: Mapping[str, Any]) -> Self:
+        """The configuration with the fields that ``values`` names, among whatever else it holds.
+
+        What the recipe was to choose and did not is left at its default.
+        """
+        by_recipe = {field.name: field.metadata["by_recipe"] for field in fields(cls)}
+        return cls(
+            **{
+                name: value
+                for name, value in values.items()
+                if name in by_recipe and not (by_recipe[name] and value is None)
+            }
+        )
+
+    @classmethod
     def from_dict(cls, data: Any) -> Self:
         """Rebuild from :meth:`to_dict`'s output, in which nothing is left open any more.
 

@@ -24,12 +24,14 @@ def doctor(as_json: Json = False, debug: Debug = False) -> None:
     charrnn doctor
     CHARRNN_KERNELS=none charrnn doctor --json
     """
+    from charrnn.kernels.network import all_threads
+
     kernels = find()
     findings = {
         "charrnn": __version__,
         "python": f"{platform.python_version()}, {platform.system()} {platform.machine()}",
         "processor": _processor(),
-        "cores": _cores(),
+        "cores": all_threads(),
         "build": kernels.build if kernels else None,
         "builds": {build: _standing(build, kernels) for build in BUILDS},
         "chosen": os.environ.get(CHOICE) or None,
@@ -137,10 +139,3 @@ def _processor() -> str:
         text = ""
     named = re.search(r"^model name\s*: *(.+)$", text, re.MULTILINE)
     return named[1] if named else platform.processor() or platform.machine()
-
-
-def _cores() -> int:
-    """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -14,7 +14,6 @@ from charrnn.config import UNKNOWN_CHOICES
 from charrnn.registry import takers
 from charrnn.settings import Config, option_name
 
-ConfigType = TypeVar("ConfigType", bound=Config)
 Command = TypeVar("Command", bound=Callable[..., None])
 
 _MORE_NAMES = {"learning_rate": ("--lr",)}
@@ -83,20 +82,6 @@ def _parameters(config: type[Config], panel: str) -> list[Parameter]:
         )
 
     return [parameter(declared) for declared in fields(config)]
-
-
-def pick(config: type[ConfigType], values: Mapping[str, Any], **more: Any) -> ConfigType:
-    """The configuration with the fields that ``values`` (a command's parameters) names.
-
-    What the recipe was to choose and did not is left at its default.
-    """
-    by_recipe = {field.name: field.metadata["by_recipe"] for field in fields(config)}
-    chosen = {
-        name: value
-        for name, value in values.items()
-        if name in by_recipe and not (by_recipe[name] and value is None)
-    }
-    return config(**chosen, **more)
 
 
 def _remember(wanted: bool) -> bool:

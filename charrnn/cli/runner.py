@@ -14,23 +14,18 @@ from typing import Any
 
 from charrnn.cli import interrupts, terminal
 from charrnn.cli.inputs import STDIN, gather, is_generated, naming_copies, read_again, remember
-from charrnn.cli.options import pick
 from charrnn.cli.progress import TrainingView
-from charrnn.config import ComputeConfig, SampleConfig, SourceConfig, TrainConfig
-from charrnn.corpus import Corpus, fit_corpus
-from charrnn.device import products_per_second
+from charrnn.cli.settling import settle
+from charrnn.config import SampleConfig, SourceConfig
+from charrnn.corpus import fit_corpus
 from charrnn.drawing import opening
 from charrnn.errors import CheckpointError, DivergedError
 from charrnn.events import Checkpoint, Evaluating, Evaluation, Step
-from charrnn.kernels.library import find
 from charrnn.model import count_parameters
-from charrnn.modelconfig import ModelConfig
-from charrnn.recipe import SHARE_OF_PRODUCTS, SHARE_UNCOMPILED, Situation, choose
-from charrnn.registry import CELLS
-from charrnn.request import Request, read_request
+from charrnn.request import read_request
 from charrnn.run import RUNS, RunDirectory, find_run, mark_latest
 from charrnn.sample import sample
-from charrnn.session import Session, begin, resume, settle_compute
+from charrnn.session import Session, begin, resume
 from charrnn.sources import exists
 from charrnn.storage import copy_atomically, is_file, is_folder
 
@@ -85,7 +80,7 @@ def begin_training(
         )
         source = SourceConfig(paths=remembered, encoding=encoding)
         generated = all(map(is_generated, sources))
-        request, reason = _settle(settings, source, corpus, generated=generated)
+        request, reason = settle(settings, source, corpus, generated=generated)
         session = begin(request, corpus, name)
         stop = stack.enter_context(interrupts.deferred())
         stack.enter_context(run.locked())
@@ -98,22 +93,6 @@ def begin_training(
         if reason:
             terminal.note(reason)
         _train(session, run, stop, options)
-
-
-def _settle(
-    settings: Mapping[str, Any], source: SourceConfig, corpus: Corpus, *, generated: bool
-) -> tuple[Request, str]:
-    """The request once the recipe has chosen what the settings leave open, and why it did."""
-    wished = pick(ModelConfig, settings)
-    compute = settle_compute(pick(ComputeConfig, settings), wished)
-    compiled = CELLS[wished.cell].compiled and compute.device == "cpu" and find() is not None
-    share = SHARE_OF_PRODUCTS if compiled else SHARE_UNCOMPILED
-    train_ids, _ = corpus.split(settings["valid"])
-    rate = share * products_per_second(compute)
-    situation = Situation(max(len(train_ids), 1), len(corpus.alphabet), rate, generated)
-    choice = choose(settings, situation)
-    model, train = pick(ModelConfig, choice.settings), pick(TrainConfig, choice.settings)
-    return Request(source, model, train, compute), choice.reason
 
 
 def resume_training(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charrnn.cli import terminal
-from charrnn.cli.options import Debug, Json, Model, StackRound, Unknown, option, pick
+from charrnn.cli.options import Debug, Json, Model, StackRound, Unknown, option
 from charrnn.config import ComputeConfig, SampleConfig, UseConfig
 from charrnn.errors import CorpusError, UsageError
 
@@ -60,8 +60,8 @@ def sample(
     charrnn sample --prime "Once, when the river was low," --length 300
     charrnn sample runs/tales/best.safetensors --count 5 --stop $'\n' --json
     """
-    config = pick(SampleConfig, {**ctx.params, "stop": tuple(stop or ())})
-    use = pick(UseConfig, ctx.params)
+    config = SampleConfig.pick({**ctx.params, "stop": tuple(stop or ())})
+    use = UseConfig.pick(ctx.params)
     if seed is None:
         seed = secrets.randbits(32)
     from charrnn.drawing import in_order

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from charrnn.cli.options import Debug, Encoding, Json, pick, with_settings
+from charrnn.cli.options import Debug, Encoding, Json, with_settings
 from charrnn.config import ComputeConfig, TrainConfig
 from charrnn.errors import UsageError
 from charrnn.modelconfig import ModelConfig
@@ -90,7 +90,7 @@ def train(
     # Settings that make no sense are refused before torch is imported.
     settings["layers"] = settings["layers"] or least_layers(settings)
     for config in (ModelConfig, TrainConfig, ComputeConfig):
-        pick(config, settings)
+        config.pick(settings)
     from charrnn.cli.runner import RunnerOptions, begin_training
 
     begin_training(

@@ -23,7 +23,7 @@ BASELINE = "baseline"
 BUILDS = ("avx512bf16", "avx512", "avx2", BASELINE)
 """All builds, the fastest first; other processors than x86 have the last one alone."""
 
-INTERFACE = 1
+INTERFACE = 2
 """What ``charrnn_interface`` of a build must say."""
 
 CHOICE = "CHARRNN_KERNELS"
@@ -40,11 +40,11 @@ _CODES = {
 }
 _SIGNATURES = {
     "charrnn_use_openmp": "ppp",
-    "charrnn_lstm_forward": "iiiiiipppppip",
+    "charrnn_lstm_forward": "iiiiiipppppp",
     "charrnn_lstm_backward": "iiiiiippppppp",
-    "charrnn_gru_after_forward": "iiiiippppppip",
+    "charrnn_gru_after_forward": "iiiiippppppp",
     "charrnn_gru_after_backward": "iiiiippppppp",
-    "charrnn_gru_before_forward": "iiiiippppppip",
+    "charrnn_gru_before_forward": "iiiiippppppp",
     "charrnn_gru_before_backward": "iiiiipppppp",
     "charrnn_add_to_rows": "iililppp",
     "charrnn_network_new": "iiiiiippppppppp",

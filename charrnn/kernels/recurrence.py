@@ -92,8 +92,12 @@ def _apply(
     function: type[torch.autograd.Function], inputs: Inputs, *arguments: Tensor | int
 ) -> tuple[Tensor, ...]:
     """Run a function; nothing is saved for a way back where torch has been told of none."""
-    learns = torch.is_grad_enabled()  # Within a function it never is.
-    results: tuple[Tensor, ...] = function.apply(*cast_inputs(inputs), *arguments, learns)  # type: ignore[no-untyped-call]
+    given = (*cast_inputs(inputs), *arguments)
+    # Asked here, since within a function torch never keeps gradients.
+    learns = torch.is_grad_enabled() and any(
+        isinstance(a, Tensor) and a.requires_grad for a in given
+    )
+    results: tuple[Tensor, ...] = function.apply(*given, learns)  # type: ignore[no-untyped-call]
     return results
 
 
@@ -109,15 +113,13 @@ class _LSTM(torch.autograd.Function):
         gates: int,
         learns: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        window = Window(
-            Inputs(values, chosen), weight, h, c, 4 * (learns and any(ctx.needs_input_grad))
-        )
+        window = Window(Inputs(values, chosen), weight, h, c, 4 * learns)
         weight = weight.contiguous()
         call(
             "charrnn_lstm_forward",
             *(window.precision, gates, torch.get_num_threads(), *window.sizes),
             *(window.values, window.chosen, weight, window.outputs, window.memory),
-            *(int(window.saved is not None), window.saved),
+            window.saved,
         )
         window.keep(ctx, weight)
         ctx.gates = gates
@@ -154,15 +156,13 @@ class _GRUAfter(torch.autograd.Function):
         h: Tensor,
         learns: bool,
     ) -> tuple[Tensor, Tensor]:
-        window = Window(
-            Inputs(values, chosen), weight, h, h, 4 * (learns and any(ctx.needs_input_grad))
-        )
+        window = Window(Inputs(values, chosen), weight, h, h, 4 * learns)
         weight = weight.contiguous()
         call(
             "charrnn_gru_after_forward",
             *(window.precision, torch.get_num_threads(), *window.sizes),
             *(window.values, window.chosen, weight, candidate_bias.contiguous()),
-            *(window.outputs, window.memory, int(window.saved is not None), window.saved),
+            *(window.outputs, window.memory, window.saved),
         )
         window.keep(ctx, weight)
         return window.y, window.memory[-1].clone()
@@ -194,9 +194,7 @@ class _GRUBefore(torch.autograd.Function):
     def forward(
         ctx: Any, values: Tensor, chosen: Tensor | None, weight: Tensor, h: Tensor, learns: bool
     ) -> tuple[Tensor, Tensor]:
-        window = Window(
-            Inputs(values, chosen), weight, h, h, 3 * (learns and any(ctx.needs_input_grad))
-        )
+        window = Window(Inputs(values, chosen), weight, h, h, 3 * learns)
         weight = weight.contiguous()
         kept = window.saved is not None
         reset = torch.empty_like(window.outputs[1:] if kept else window.outputs[:1])
@@ -204,7 +202,7 @@ class _GRUBefore(torch.autograd.Function):
             "charrnn_gru_before_forward",
             *(window.precision, torch.get_num_threads(), *window.sizes),
             *(window.values, window.chosen, weight, window.outputs, reset),
-            *(window.memory, int(kept), window.saved),
+            *(window.memory, window.saved),
         )
         window.keep(ctx, weight, reset)
         return window.y, window.memory[-1].clone()

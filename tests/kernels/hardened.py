@@ -67,7 +67,7 @@ def run_lstms(
             elements, steps, batch, units, products, table, keeps, 4
         )
         functions.charrnn_lstm_forward(
-            *(precision, gates, *sizes, inputs, chosen, weight, outputs, memory, keeps, saved)
+            *(precision, gates, *sizes, inputs, chosen, weight, outputs, memory, saved)
         )
         if keeps:
             functions.charrnn_lstm_backward(
@@ -97,12 +97,12 @@ def run_grus(
         if after:
             functions.charrnn_gru_after_forward(
                 *(precision, *sizes, inputs, chosen, weight, floats(units), outputs, memory),
-                *(keeps, saved),
+                saved,
             )
         else:
             reset = elements((steps if keeps else 1) * batch * (units + units % 2))
             functions.charrnn_gru_before_forward(
-                *(precision, *sizes, inputs, chosen, weight, outputs, reset, memory, keeps, saved)
+                *(precision, *sizes, inputs, chosen, weight, outputs, reset, memory, saved)
             )
         back = (precision, *sizes, weight, memory, saved, y_gradient)
         if keeps and after:

@@ -52,7 +52,7 @@ struct GRUAfter {
 
     static void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs,
                         const StatePanels<P>& weights, const float* candidate_bias, Element* outputs,
-                        float* memory, bool keeps_memory, Saved* saved) {
+                        float* memory, Saved* saved) {
         const int units = shape.units, width = even(units), blocks = blocks_of(units);
         for (int t = 0; t < shape.steps; ++t) {
             const Element* before = outputs + shape.row(t, 0) * width;
@@ -69,9 +69,9 @@ struct GRUAfter {
                     gates.q = sums[2] + bias;
                     gates.n = hyperbolic_tangent(
                         load(input + 2 * std::ptrdiff_t(units), lanes) + gates.r * gates.q);
-                    float* h = memory + (keeps_memory ? position : row) * units + unit;
+                    float* h = memory + (saved ? position : row) * units + unit;
                     const Vec now = gates.n + gates.z * (load(h, lanes) - gates.n);
-                    store(keeps_memory ? h + std::ptrdiff_t(shape.rows) * units : h, now, lanes);
+                    store(saved ? h + std::ptrdiff_t(shape.rows) * units : h, now, lanes);
                     store(outputs + (position + shape.rows) * width + unit, now, lanes);
                     if (saved) save<P>(saved + position * 4 * units + unit, units, gates, lanes);
                 });
@@ -135,7 +135,7 @@ struct GRUBefore {
     static void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs,
                         const StatePanels<P>& gate_weights,
                         const StatePanels<P>& candidate_weights, Element* outputs, Element* reset,
-                        float* memory, bool keeps_memory, float* update, Saved* saved) {
+                        float* memory, float* update, Saved* saved) {
         const int units = shape.units, width = even(units), blocks = blocks_of(units);
         for (int t = 0; t < shape.steps; ++t) {
             const Element* before = outputs + shape.row(t, 0) * width;
@@ -148,7 +148,7 @@ struct GRUBefore {
                     const Element* input = inputs.at(position) + unit;
                     const Vec r = sigmoid(sums[0] + load(input, lanes));
                     const Vec z = sigmoid(sums[1] + load(input + units, lanes));
-                    const float* h = memory + (keeps_memory ? position : row) * units + unit;
+                    const float* h = memory + (saved ? position : row) * units + unit;
                     store(reset_now + std::ptrdiff_t(row) * width + unit, r * load(h, lanes), lanes);
                     store(update + std::ptrdiff_t(row) * units + unit, z, lanes);
                     if (saved) store(saved + position * 3 * units + unit, r, lanes);
@@ -164,9 +164,9 @@ struct GRUBefore {
                     const Vec n = hyperbolic_tangent(
                         sums[0] + load(input + 2 * std::ptrdiff_t(units), lanes));
                     const Vec z = load(update + std::ptrdiff_t(row) * units + unit, lanes);
-                    float* h = memory + (keeps_memory ? position : row) * units + unit;
+                    float* h = memory + (saved ? position : row) * units + unit;
                     const Vec now = n + z * (load(h, lanes) - n);
-                    store(keeps_memory ? h + std::ptrdiff_t(shape.rows) * units : h, now, lanes);
+                    store(saved ? h + std::ptrdiff_t(shape.rows) * units : h, now, lanes);
                     store(outputs + (position + shape.rows) * width + unit, now, lanes);
                     if (saved) {
                         Saved* to = saved + position * 3 * units + unit;

@@ -22,13 +22,13 @@ Inputs<P> inputs_of(const void* values, const std::int32_t* chosen, int width) {
 
 template <class P, Gates GATES>
 void lstm_forward(int threads, const Shape& shape, const void* inputs, const std::int32_t* chosen,
-                  const float* weights, void* outputs, float* memory, int keeps_memory, void* saved) {
+                  const float* weights, void* outputs, float* memory, void* saved) {
     using Cell = LSTM<P, GATES>;
     StatePanels<P> panels(weights, shape.units, Cell::G);
     together(threads, [&](const Place& place) {
         panels.fill(place);
         Cell::forward(place, shape, inputs_of<P>(inputs, chosen, Cell::G * shape.units), panels,
-                      static_cast<typename P::Element*>(outputs), memory, keeps_memory,
+                      static_cast<typename P::Element*>(outputs), memory,
                       static_cast<typename P::Saved*>(saved));
     });
 }
@@ -69,11 +69,11 @@ EXPORTED void charrnn_use_openmp(void* parallel, void* thread_number, void* thre
 EXPORTED void charrnn_lstm_forward(int precision, int gates, int threads, int steps, int rows,
                                    int units, const void* inputs, const std::int32_t* chosen,
                                    const float* weights, void* outputs, float* memory,
-                                   int keeps_memory, void* saved) {
+                                   void* saved) {
     with_precision(precision, [&](auto p) {
         with_gates(gates, [&](auto g) {
             lstm_forward<decltype(p), g.value>(threads, {steps, rows, units}, inputs, chosen,
-                                               weights, outputs, memory, keeps_memory, saved);
+                                               weights, outputs, memory, saved);
         });
     });
 }
@@ -94,8 +94,7 @@ EXPORTED void charrnn_lstm_backward(int precision, int gates, int threads, int s
 EXPORTED void charrnn_gru_after_forward(int precision, int threads, int steps, int rows, int units,
                                         const void* inputs, const std::int32_t* chosen,
                                         const float* weights, const float* candidate_bias,
-                                        void* outputs, float* memory, int keeps_memory,
-                                        void* saved) {
+                                        void* outputs, float* memory, void* saved) {
     with_precision(precision, [&](auto p) {
         using P = decltype(p);
         StatePanels<P> panels(weights, units, 3);
@@ -103,7 +102,7 @@ EXPORTED void charrnn_gru_after_forward(int precision, int threads, int steps, i
             panels.fill(place);
             GRUAfter<P>::forward(place, {steps, rows, units},
                                  inputs_of<P>(inputs, chosen, 3 * units), panels, candidate_bias,
-                                 static_cast<typename P::Element*>(outputs), memory, keeps_memory,
+                                 static_cast<typename P::Element*>(outputs), memory,
                                  static_cast<typename P::Saved*>(saved));
         });
     });
@@ -134,7 +133,7 @@ EXPORTED void charrnn_gru_after_backward(int precision, int threads, int steps, 
 EXPORTED void charrnn_gru_before_forward(int precision, int threads, int steps, int rows, int units,
                                          const void* inputs, const std::int32_t* chosen,
                                          const float* weights, void* outputs, void* reset,
-                                         float* memory, int keeps_memory, void* saved) {
+                                         float* memory, void* saved) {
     with_precision(precision, [&](auto p) {
         using P = decltype(p);
         using Element = typename P::Element;
@@ -149,7 +148,7 @@ EXPORTED void charrnn_gru_before_forward(int precision, int threads, int steps, 
             candidate.fill(place);
             GRUBefore<P>::forward(place, shape, inputs_of<P>(inputs, chosen, 3 * units), gates,
                                   candidate, static_cast<Element*>(outputs), after_reset, memory,
-                                  keeps_memory, update.get(),
+                                  update.get(),
                                   static_cast<typename P::Saved*>(saved));
         });
     });
@@ -191,7 +190,7 @@ EXPORTED void charrnn_add_to_rows(int precision, int threads, std::int64_t count
 }
 
 // What Python must expect; another number whenever a function's arguments or arrays change.
-EXPORTED int charrnn_interface() { return 1; }
+EXPORTED int charrnn_interface() { return 2; }
 
 // Whether this processor can run the build of that name.
 EXPORTED int charrnn_supports(const char* build) {

@@ -47,11 +47,11 @@ struct LSTM {
         return GATES == Gates::CAPPED ? at_most(gates.i, 1.0f - gates.f) : gates.i;
     }
 
-    // `memory` moves on by `memory_step` rows of B a step: B, or 0 where only the last is wanted.
-    // `saved` (T, B, 4 * H) is null where there will be no way back.
+    // `saved` (T, B, 4 * H) is null where there will be no way back; `memory` is then that of one step,
+    // (B, H), changed in place.
     static void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs,
                         const StatePanels<P>& weights, Element* outputs, float* memory,
-                        bool keeps_memory, Saved* saved) {
+                        Saved* saved) {
         const int units = shape.units, width = even(units);
         for (int t = 0; t < shape.steps; ++t) {
             const Element* before = outputs + shape.row(t, 0) * width;
@@ -66,9 +66,9 @@ struct LSTM {
                     for (int n = 0; n < G; ++n)
                         products[n] = sums[n] + load(input + std::ptrdiff_t(n) * units, lanes);
                     const LSTMGates gates = open(products);
-                    float* c = memory + (keeps_memory ? position : row) * units + unit;
+                    float* c = memory + (saved ? position : row) * units + unit;
                     const Vec now = gates.f * load(c, lanes) + admitted(gates) * gates.g;
-                    store(keeps_memory ? c + std::ptrdiff_t(shape.rows) * units : c, now, lanes);
+                    store(saved ? c + std::ptrdiff_t(shape.rows) * units : c, now, lanes);
                     store(outputs + (position + shape.rows) * width + unit,
                           gates.o * hyperbolic_tangent(now), lanes);
                     if (saved) save(saved + position * 4 * units + unit, units, gates, lanes);

@@ -63,12 +63,10 @@ class Panels {
         const Words* panel = words_.get() + at(first);
         if (rows == 1 && panels == MOST_PANELS)
             return multiply_row<P, BLOCKS, MOST_PANELS>(x, panel, steps_, sums);
-        constexpr int MOST = most_rows(BLOCKS);
-        const int tiles = (rows + MOST - 1) / MOST;
+        const int tiles = tiles_of(rows, BLOCKS);
         for (int n = 0; n < panels; ++n, panel += at(1))
             for (int tile = 0; tile < tiles; ++tile) {
-                const int begin = static_cast<int>(1LL * rows * tile / tiles);
-                const int end = static_cast<int>(1LL * rows * (tile + 1) / tiles);
+                const int begin = part(rows, tile, tiles), end = part(rows, tile + 1, tiles);
                 multiply_rows<P, BLOCKS>(end - begin, x + begin * stride, stride, panel, steps_,
                                          sums + (std::ptrdiff_t(n) * rows + begin) * BLOCKS);
             }

@@ -112,17 +112,20 @@ inline void multiply_rows(int count, const typename P::Element* rows, std::ptrdi
     multiply<P, ROWS, BLOCKS>(rows, stride, panel, steps, result);
 }
 
+// Tiles that rows are cut into, so that the sums of each fit the registers.
+constexpr int tiles_of(int rows, int blocks) {
+    return (rows + most_rows(blocks) - 1) / most_rows(blocks);
+}
+
 // Multiply all rows with a panel, a tile of them at a time, and hand each row's sums to `take`:
 // take(row, const Vec* sums of its BLOCKS blocks).
 template <class P, int BLOCKS, class Take>
 inline void for_products(int count, const typename P::Element* rows, std::ptrdiff_t stride,
                          const Words* panel, int steps, const Take& take) {
-    constexpr int MOST = most_rows(BLOCKS);
-    const int tiles = (count + MOST - 1) / MOST;
-    Vec sums[MOST * BLOCKS];
+    Vec sums[most_rows(BLOCKS) * BLOCKS];
+    const int tiles = tiles_of(count, BLOCKS);
     for (int tile = 0; tile < tiles; ++tile) {
-        const int begin = static_cast<int>(1LL * count * tile / tiles);
-        const int end = static_cast<int>(1LL * count * (tile + 1) / tiles);
+        const int begin = part(count, tile, tiles), end = part(count, tile + 1, tiles);
         multiply_rows<P, BLOCKS>(end - begin, rows + begin * stride, stride, panel, steps, sums);
         for (int row = begin; row < end; ++row) take(row, sums + (row - begin) * BLOCKS);
     }

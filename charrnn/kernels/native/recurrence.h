@@ -111,20 +111,15 @@ class GradientPanels {
 
     void fill(const Place& place) {
         for_groups(place, [&](int first, int blocks) {
-            auto* words = reinterpret_cast<std::uint32_t*>(words_.get() + std::ptrdiff_t(first) * steps_);
-            for (int step = 0; step < steps_; ++step)
-                for (int column = 0; column < blocks * LANES; ++column)
-                    *words++ = word(step * P::PER_STEP, first * LANES + column);
+            pack<P>(words_.get() + std::ptrdiff_t(first) * steps_, inputs_, blocks,
+                    [&](int row, int column) {
+                const int unit = first * LANES + column;
+                return unit < units_ ? weights_[std::ptrdiff_t(row) * units_ + unit] : 0.0f;
+            });
         });
     }
 
   private:
-    std::uint32_t word(int row, int unit) const {
-        if (unit >= units_) return 0;
-        const float* first = weights_ + std::ptrdiff_t(row) * units_ + unit;
-        return P::word(*first, row + 1 < inputs_ ? first[units_] : 0.0f);
-    }
-
     template <class Work>
     void for_groups(const Place& place, const Work& work) const {
         const int end = place.end(blocks_of(units_));

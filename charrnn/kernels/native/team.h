@@ -9,6 +9,8 @@
 #include <xmmintrin.h>
 #endif
 
+#include "vectors.h"
+
 namespace {
 
 // GOMP_parallel of the OpenMP library that torch runs on, with what tells a thread its place there.
@@ -92,8 +94,8 @@ struct Place {
     void meet() const { barrier.wait(threads); }
 
     // This thread's share of `count` things: [begin, end).
-    int begin(int count) const { return static_cast<int>(1LL * count * thread / threads); }
-    int end(int count) const { return static_cast<int>(1LL * count * (thread + 1) / threads); }
+    int begin(int count) const { return part(count, thread, threads); }
+    int end(int count) const { return part(count, thread + 1, threads); }
 };
 
 // Run work(place) on a number of threads at once, this one among them.

@@ -30,6 +30,10 @@ using bfloat16 = std::uint16_t;  // The upper half of a float's bits.
 
 inline Vec splat(float value) { return Vec{} + value; }
 
+// Where part i begins, and the one before it ends, of `count` things in so many parts of about the
+// same size.
+inline int part(int count, int i, int parts) { return static_cast<int>(1LL * count * i / parts); }
+
 inline int blocks_of(int units) { return (units + LANES - 1) / LANES; }
 
 // How many of a block's lanes hold one of `units`.

@@ -1,0 +1,32 @@
+"""What a run is to do: the settings of a command, and what the recipe chooses around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from charrnn.config import ComputeConfig, SourceConfig, TrainConfig
+from charrnn.corpus import Corpus
+from charrnn.device import products_per_second
+from charrnn.kernels.library import find
+from charrnn.modelconfig import ModelConfig
+from charrnn.recipe import SHARE_OF_PRODUCTS, SHARE_UNCOMPILED, Situation, choose
+from charrnn.registry import CELLS
+from charrnn.request import Request
+from charrnn.session import settle_compute
+
+
+def settle(
+    settings: Mapping[str, Any], source: SourceConfig, corpus: Corpus, *, generated: bool
+) -> tuple[Request, str]:
+    """The request once the recipe has chosen what the settings leave open, and why it did."""
+    wished = ModelConfig.pick(settings)
+    compute = settle_compute(ComputeConfig.pick(settings), wished)
+    compiled = CELLS[wished.cell].compiled and compute.device == "cpu" and find() is not None
+    share = SHARE_OF_PRODUCTS if compiled else SHARE_UNCOMPILED
+    train_ids, _ = corpus.split(settings["valid"])
+    rate = share * products_per_second(compute)
+    situation = Situation(max(len(train_ids), 1), len(corpus.alphabet), rate, generated)
+    choice = choose(settings, situation)
+    model, train = ModelConfig.pick(choice.settings), TrainConfig.pick(choice.settings)
+    return Request(source, model, train, compute), choice.reason
