@@ -1,0 +1,49 @@
+"""``python -m tests.torture [KIND ...] [--share S] [--seed N]``: every promise, tried; one table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from tests.torture.promise import Outcome, Promise, put_to_the_test
+
+KINDS = ("killed", "disk", "divergence", "signals", "reader", "corpus", "terminal")
+"""Files of this folder; each has PROMISES, a tuple."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(KINDS))
+    parser.add_argument("--share", type=float, default=1.0, help="of the trials to make")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    if unknown := set(options.kinds) - set(KINDS):
+        parser.error(f"no such kind: {', '.join(sorted(unknown))}; there are: {', '.join(KINDS)}")
+    outcomes = []
+    for kind in options.kinds or KINDS:
+        promises: Sequence[Promise] = import_module(f"tests.torture.{kind}").PROMISES
+        for promise in promises:
+            count = max(round(promise.count * options.share), 1)
+            outcome = put_to_the_test(promise, count, options.seed)
+            _report(outcome)
+            outcomes.append(outcome)
+    _print_table(outcomes)
+    return int(any(outcome.failures for outcome in outcomes))
+
+
+def _report(outcome: Outcome) -> None:
+    print(f"{outcome.promise}: {outcome.trials:,} trials", file=sys.stderr, flush=True)
+    for failure in outcome.failures:
+        print(f"    {failure}", file=sys.stderr, flush=True)
+
+
+def _print_table(outcomes: Sequence[Outcome]) -> None:
+    print("| promise | trials | failures | seconds |\n|---|---|---|---|")
+    for o in outcomes:
+        print(f"| {o.promise} | {o.trials:,} | {len(o.failures):,} | {o.seconds:,.0f} |")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
