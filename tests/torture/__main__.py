@@ -1,4 +1,4 @@
-"""``python -m tests.torture [KIND ...] [--share S] [--seed N]``: every promise, tried; one table."""
+"""Every promise, tried, in one table: ``python -m tests.torture [KIND ...] [--share S]``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from tests.benchmarks.measure import say
 from tests.torture.promise import Outcome, Promise, put_to_the_test
 
 KINDS = ("killed", "disk", "divergence", "signals", "reader", "corpus", "terminal")
@@ -34,15 +35,15 @@ def main() -> int:
 
 
 def _report(outcome: Outcome) -> None:
-    print(f"{outcome.promise}: {outcome.trials:,} trials", file=sys.stderr, flush=True)
-    for failure in outcome.failures:
-        print(f"    {failure}", file=sys.stderr, flush=True)
+    lines = [f"{outcome.promise}: {outcome.trials:,} trials", *outcome.failures]
+    sys.stderr.write("\n    ".join(lines) + "\n")
+    sys.stderr.flush()
 
 
 def _print_table(outcomes: Sequence[Outcome]) -> None:
-    print("| promise | trials | failures | seconds |\n|---|---|---|---|")
+    say("| promise | trials | failures | seconds |\n|---|---|---|---|")
     for o in outcomes:
-        print(f"| {o.promise} | {o.trials:,} | {len(o.failures):,} | {o.seconds:,.0f} |")
+        say(f"| {o.promise} | {o.trials:,} | {len(o.failures):,} | {o.seconds:,.0f} |")
 
 
 if __name__ == "__main__":
