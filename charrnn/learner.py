@@ -78,9 +78,13 @@ class Learner:
             DivergedError: one of the two is not finite; the weights are those before.
         """
         before = self.model.initial_states(self.batch) if fresh else self.states
+        statistics = [buffer.clone() for buffer in self.model.buffers()]
         nats, states = self._descend(window, before)
         norm = self._clip()
         if not (math.isfinite(nats) and math.isfinite(norm)):
+            # Running statistics have followed the window by now.
+            for buffer, kept in zip(self.model.buffers(), statistics, strict=True):
+                buffer.copy_(kept)
             raise DivergedError(
                 f"at step {step + 1:,} the loss is {nats:.4g}, its gradient's norm {norm:.4g}: "
                 "training has diverged.\nThe weights were not touched by it."

@@ -23,8 +23,8 @@ def state_of(run: Path) -> State:
     log = run / "log.jsonl"
     records = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
     return {
-        **_facts("last", read_checkpoint(run / "last.safetensors")),
-        **_facts("best", read_checkpoint(run / "best.safetensors")),
+        **facts_of("last", read_checkpoint(run / "last.safetensors")),
+        **facts_of("best", read_checkpoint(run / "best.safetensors")),
         "log": [_timeless(json.loads(record)) for record in records],
     }
 
@@ -35,7 +35,8 @@ def differing(state: State, expected: State) -> list[str]:
     return [name for name in names if state.get(name) != expected.get(name)]
 
 
-def _facts(which: str, checkpoint: Checkpoint) -> State:
+def facts_of(which: str, checkpoint: Checkpoint) -> State:
+    """What one checkpoint holds, under names that begin with ``which``."""
     tensors = {
         f"{which} {name}": (
             array.dtype.str,
