@@ -132,11 +132,24 @@ class RunDirectory:
                 found.append(record)
         return found
 
-    def forget_after(self, step: int) -> None:
-        """Drop what the log says of steps beyond the checkpoint: they will be taken again."""
-        kept = [record for record in self.records() if record["step"] <= step]
+    def forget_after(self, step: int, halvings: int) -> None:
+        """Drop what the log says of beyond the checkpoint: it will come to pass again.
+
+        Args:
+            step: the last one that was evaluated.
+            halvings: of the learning rate so far.
+        """
+        kept = [
+            record
+            for record in self.records()
+            if record["step"] <= step and not _exceeds(record.get("halvings"), halvings)
+        ]
         text = "".join(json.dumps(record) + "\n" for record in kept)
         write_atomically(self.log, text.encode())
+
+
+def _exceeds(count: object, limit: int) -> bool:
+    return isinstance(count, int) and count > limit
 
 
 def mark_latest(run: Path) -> None:

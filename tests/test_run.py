@@ -181,7 +181,7 @@ def test_a_resumed_run_logs_on_after_a_line_that_was_cut_short(run: RunDirectory
     run.append(RECORDS[0])
     with run.log.open("a", encoding="utf-8") as log:
         log.write('{"step": 2, "who')
-    run.forget_after(1)
+    run.forget_after(1, 0)
     run.append(RECORDS[1])
     assert run.records() == RECORDS[:2]
 
@@ -191,7 +191,7 @@ def test_what_the_log_says_beyond_a_step_is_forgotten(run: RunDirectory, step: i
     note = {"event": "note", "step": 0}
     for record in [*RECORDS, note]:
         run.append(record)
-    run.forget_after(step)
+    run.forget_after(step, 0)
     assert run.records() == [*RECORDS[:step], note]
 
 
@@ -202,7 +202,7 @@ def test_what_the_log_says_beyond_a_step_is_forgotten(run: RunDirectory, step: i
 )
 def test_a_damaged_line_in_the_log_stops_no_run(run: RunDirectory, line: str) -> None:
     run.log.write_text(f'{line}\n{{"step": 1}}\n{{"step": 9}}\n', encoding="utf-8")
-    run.forget_after(5)
+    run.forget_after(5, 0)
     assert {"step": 1} in run.records()
     assert {"step": 9} not in run.records()
 

@@ -22,6 +22,15 @@ from charrnn.storage import is_file, is_folder
 STDIN = "-"
 
 
+def corpus_name(source: str) -> str:
+    """What a corpus, and its run, are called: the first source's name without its extension."""
+    if source == STDIN:
+        return "stdin"
+    path = Path(source).resolve() if exists(Path(source)) else Path(source)
+    name = path.stem if is_file(path) else path.name
+    return "".join(c if c.isprintable() else "_" for c in name) or "corpus"
+
+
 def gather(sources: Sequence[str], folder: Path) -> list[Path]:
     """The files and folders that sources stand for; what no file holds yet is put into ``folder``.
 

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from charrnn import __version__
-from charrnn.cli import doctor, evaluate, inspect, interrupts, sample, terminal, train
+from charrnn.cli import doctor, evaluate, inspect, sample, terminal, train
 from charrnn.cli.options import Debugging
 from charrnn.errors import CharrnnError, UsageError
 
@@ -31,8 +31,6 @@ class Boundary(TyperGroup):
         except CharrnnError as problem:
             _report(str(problem))
             raise typer.Exit(problem.exit_code) from None
-        except interrupts.Interrupted as signal:
-            raise typer.Exit(signal.exit_code) from None
         except BrokenPipeError:
             terminal.silence(sys.stdout)
             raise typer.Exit(0) from None
@@ -83,14 +81,27 @@ def program(
     """Train a character-level recurrent language model on your own text, and use it."""
 
 
-def main() -> None:
-    """Run the program on the command line's arguments."""
-    interrupts.install()
+def run() -> int:
+    """Run the program on the command line's arguments; returns its exit code."""
+    terminal.reopen_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    code = _run()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            terminal.silence(stream)
+    return code
+
+
+def _run() -> int:
     try:
         code = app(standalone_mode=False)
+    except SystemExit:
+        # Rich and Typer end so, both with 1, when nobody reads the help any more.
+        return 0
     except Exception as problem:
         # Typer's own errors, of a command that cannot be parsed, have no public class in common.
         if not hasattr(problem, "format_message"):
@@ -99,4 +110,4 @@ def main() -> None:
         if message:
             terminal.error(f"{message} (charrnn --help, charrnn COMMAND --help)")
         code = getattr(problem, "exit_code", UsageError.exit_code)
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0

@@ -9,7 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 from charrnn.cli import terminal
-from charrnn.events import Evaluating, Evaluation, Step
+from charrnn.events import Evaluating, Evaluation, RolledBack, Step
 
 _SECONDS_BETWEEN_LINES = 5.0
 # What tells most comes first: a narrow terminal cuts the rest off.
@@ -96,6 +96,13 @@ class TrainingView:
                 f"step {event.step:,}, epoch {event.epoch:.2f}, "
                 f"loss {event.train_nats_per_char:.3f}{self._held_out}{best}"
             )
+
+    def rolled_back(self, event: RolledBack) -> None:
+        """Say that training diverged, and from where it goes on."""
+        self.say(
+            f"{event.reason}\nBack to step {event.step:,}, the learning rate halved for the "
+            f"{('first', 'second', 'third')[event.halvings - 1]} time."
+        )
 
     @terminal.unheard_is_fine()
     def say(self, text: str) -> None:

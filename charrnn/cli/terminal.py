@@ -29,6 +29,18 @@ def visible(text: str) -> str:
     return text.translate(_IN_TEXT).encode("utf-8", "backslashreplace").decode()
 
 
+def reopen_closed() -> None:
+    """Put the null device in the place of standard streams that were closed from the beginning.
+
+    The next file to be opened would take the number of a closed one, and be written into by all
+    that believes to write to standard error.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, os.fdopen(number, mode))
+
+
 @contextmanager
 def unheard_is_fine() -> Iterator[None]:
     """Let what is said on stderr go nowhere once nobody reads it: progress is not the result."""
@@ -52,11 +64,12 @@ def note(message: str) -> None:
 
 def error(message: str) -> None:
     """Tell the user what went wrong, on stderr."""
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(Text.assemble(("charrnn: ", "bold red"), visible(message)))
+    name = "charrnn:"
+    if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
+        name = f"\033[1;31m{name}\033[0m"
+    with unheard_is_fine():
+        sys.stderr.write(f"{name} {visible(message)}\n")
+        sys.stderr.flush()
 
 
 def print_facts(facts: Mapping[str, str]) -> None:

@@ -1,14 +1,10 @@
 """The real program in a process of its own."""
 
-import multiprocessing
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-
-from charrnn.cli.main import main
 
 SMALL = ("--hidden", "16", "--embedding", "8", "--layers", "1", "--window", "16", "--batch", "4")
 """Options of a model that trains in a moment."""
@@ -54,28 +50,6 @@ def start(*arguments: str | Path, cwd: Path) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
-
-
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["charrnn.cli.runner", "torch._dynamo"])
-
-
-def fork(*arguments: str, cwd: Path) -> BaseProcess:
-    """Start charrnn in a folder, forked from a process that has imported torch already.
-
-    A process like any other, but for the seconds it takes to begin: for tests that need many.
-    """
-    process = _FORKS.Process(target=_be_charrnn, args=(arguments, cwd))
-    process.start()
-    return process
-
-
-def _be_charrnn(arguments: tuple[str, ...], cwd: Path) -> None:
-    os.chdir(cwd)
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        os.dup2(os.open(os.devnull, os.O_RDWR), stream.fileno())
-    sys.argv = ["charrnn", *arguments]
-    main()
 
 
 def explain(result: subprocess.CompletedProcess[bytes]) -> str:

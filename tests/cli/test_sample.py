@@ -194,7 +194,7 @@ def test_weights_of_every_sort_draw_text_without_the_native_library(
 
 _WITHOUT_TORCH = """
 import sys
-from charrnn.cli.main import main
+from charrnn.cli.start import main
 sys.argv = ["charrnn", *sys.argv[1:]]
 try:
     main()
