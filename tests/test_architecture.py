@@ -33,6 +33,8 @@ ORDER = (
     *(
         "languages",
         "catalogue",
+        "disk",
+        "lock",
         "storage",
         "formats",
         "checkpoint",
@@ -61,9 +63,11 @@ ORDER = (
         "restore",
         "request",
         "session",
+        "rehearsal",
         "run",
+        "runs",
     ),
-    *("session", "run", "cli", "__main__"),
+    *("cli", "__main__"),
 )
 
 

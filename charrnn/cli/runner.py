@@ -23,11 +23,12 @@ from charrnn.errors import CheckpointError, DivergedError
 from charrnn.events import Checkpoint, Evaluating, Evaluation, Step
 from charrnn.model import count_parameters
 from charrnn.request import read_request
-from charrnn.run import RUNS, RunDirectory, find_run, mark_latest
+from charrnn.run import RunDirectory
+from charrnn.runs import RUNS, find_run, mark_latest
 from charrnn.sample import sample
 from charrnn.session import Session, begin, resume
 from charrnn.sources import exists
-from charrnn.storage import copy_atomically, is_file, is_folder
+from charrnn.storage import is_file, is_folder
 
 _SHOWN_SAMPLE = SampleConfig(temp=0.8, length=300)
 
@@ -69,11 +70,7 @@ def begin_training(
         corpus = fit_corpus(paths, encoding)
         for message in corpus.notes:
             terminal.note(message)
-        copies = {
-            path: run.path / f"corpus-{corpus.digest[:12]}-{path.name}.txt"
-            for path in paths
-            if path.parent == folder
-        }
+        copies = {path: run.copy_of(path, corpus.digest) for path in paths if path.parent == folder}
         remembered = tuple(
             copies[path].name if path in copies else remember(source)
             for source, path in zip(sources, paths, strict=True)
@@ -86,10 +83,7 @@ def begin_training(
         stack.enter_context(run.locked())
         if not overwrite:
             run.refuse_if_begun()
-        for path, copy in copies.items():
-            copy_atomically(path, copy)
-        run.save_last(session.checkpoint())
-        run.forget_others(kept=copies.values())
+        run.begin(session.checkpoint(), copies, sources=[p for p in paths if p not in copies])
         if reason:
             terminal.note(reason)
         _train(session, run, stop, options)
@@ -123,6 +117,7 @@ def resume_training(
         corpus = read_again(run, source)
         stop.check()
         session = resume(run.last, corpus, replace(request, source=source, compute=compute))
+        run.rehearse(session.checkpoint())
         run.forget_after(session.trainer.progress.evaluated_step)
         if session.trainer.finished:
             # Where the text is now is worth keeping even so.
