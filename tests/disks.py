@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from charrnn.disk import Disk
+from charrnn.errors import CharrnnError, StorageError
 
 TAKING_ROOM = ("create", "extend", "write", "sync", "make_folder")
 """Requests that a full disk refuses."""
@@ -19,6 +21,9 @@ CHANGING = (*TAKING_ROOM, "truncate", "rename", "remove", "sync_folder")
 
 REQUESTS = (*CHANGING, "close")
 """All requests."""
+
+NEVER = sys.maxsize
+"""No request has this number."""
 
 
 class HurriedDisk(Disk):
@@ -62,9 +67,15 @@ class Fault:
         torn: whether a write that is refused has written half.
     """
 
-    problem: Callable[[], BaseException]
+    problem: Callable[[], Exception]
     lasting: Collection[str] = ()
     torn: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """What the program ends with."""
+        is_the_disks = isinstance(self.problem(), OSError)
+        return (StorageError if is_the_disks else CharrnnError).exit_code
 
     @property
     def keeps_litter(self) -> bool:
