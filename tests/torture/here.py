@@ -38,15 +38,17 @@ class Plan:
     Attributes:
         seed: of its weights.
         text: what it learns.
+        options: of its command.
     """
 
     seed: int
     text: bytes
+    options: tuple[str, ...] = ()
 
     def train(self, *options: str) -> tuple[str, ...]:
         """The command that begins it, and saves after each step."""
         named = ("train", "-", "--run", str(RUN.path), "--seed", str(self.seed))
-        return (*named, "--save-every", "0", *_SETTINGS, *options)
+        return (*named, "--save-every", "0", *_SETTINGS, *self.options, *options)
 
 
 PLANS = (
@@ -54,6 +56,9 @@ PLANS = (
     Plan(2, "\n".join(reversed(SENTENCES * 3)).encode()),
 )
 """A run, and another one that replaces it."""
+
+WIDE = Plan(3, PLANS[0].text, ("--hidden", "64"))
+"""A run whose weights are what takes room."""
 
 
 @dataclass(frozen=True)

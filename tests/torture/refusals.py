@@ -11,7 +11,7 @@ from pathlib import Path
 
 from charrnn.errors import CharrnnError
 from tests.disks import FAULTS, NEVER, Fault, FaultyDisk
-from tests.torture.here import PLANS, RESUME, RUN, Ended, charrnn, scratch
+from tests.torture.here import PLANS, RESUME, RUN, Ended, Plan, charrnn, scratch
 from tests.torture.standing import Ends, go_on, litter_in, standing_in, uninterrupted
 from tests.torture.volume import Files, PowerCut, Volume, read_in
 
@@ -26,21 +26,19 @@ class Situation:
     Attributes:
         name: what happens.
         folder: what is there before; not to be changed.
-        command: what is done then.
-        text: what the command reads.
-        seed: of the plan that is to be begun if nothing stands in the end.
+        plan: what is to be made.
+        command: what is done about it then.
     """
 
     name: str
     folder: Path
+    plan: Plan
     command: tuple[str, ...]
-    text: bytes
-    seed: int
 
     def end(self, folder: Path, disk: FaultyDisk) -> Ended:
         """What comes of it in an empty folder, on a disk."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
-        return charrnn(*self.command, folder=folder, disk=disk, stdin=self.text)
+        return charrnn(*self.command, folder=folder, disk=disk, stdin=self.plan.text)
 
 
 def when_a_disk_refuses(count: int, seed: int) -> Iterator[str | None]:
@@ -69,10 +67,9 @@ def _situations(folder: Path) -> Iterator[Situation]:
     try:
         charrnn(*first.train(), folder=folder / "cut short", disk=volume, stdin=first.text)
     except PowerCut:
-        yield Situation("resumed", folder / "cut short", RESUME, b"", first.seed)
-    yield Situation("begun", folder / "nothing", first.train(), first.text, first.seed)
-    replace = second.train("--overwrite")
-    yield Situation("replaced", folder / "whole", replace, second.text, second.seed)
+        yield Situation("resumed", folder / "cut short", first, RESUME)
+    yield Situation("begun", folder / "nothing", first, first.train())
+    yield Situation("replaced", folder / "whole", second, second.train("--overwrite"))
 
 
 def _requests(situation: Situation) -> int:
@@ -104,7 +101,7 @@ def _try(situation: Situation, fault: Fault, nth: int, ends: Ends) -> str | None
             return str(error)
         if removes:
             problem = problem or _spoilt(read_in(situation.folder), read_in(folder))
-        return problem or go_on(folder, ends, situation.seed)
+        return problem or go_on(folder, ends, situation.plan)
 
 
 def _spoilt(before: Files, after: Files) -> str | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from charrnn.checkpoint import Checkpoint, read_checkpoint
 from charrnn.errors import CharrnnError
-from tests.torture.here import PLANS, RESUME, RUN, charrnn, end_of, made
+from tests.torture.here import PLANS, RESUME, RUN, Plan, charrnn, end_of, made
 
 Ends = Mapping[int, tuple[object, ...]]
 """How each plan ends if nothing happens to it, by its seed."""
@@ -89,10 +89,10 @@ def standing_in(folder: Path) -> Standing:
     )
 
 
-def uninterrupted(folder: Path) -> Ends:
+def uninterrupted(folder: Path, plans: Iterable[Plan] = PLANS) -> Ends:
     """How each plan ends, made in a folder of its own below one."""
     ends = {}
-    for plan in PLANS:
+    for plan in plans:
         alone = folder / f"uninterrupted-{plan.seed}"
         alone.mkdir()
         made(plan, alone)
@@ -100,13 +100,13 @@ def uninterrupted(folder: Path) -> Ends:
     return ends
 
 
-def go_on(folder: Path, ends: Ends, seed: int = PLANS[0].seed) -> str | None:
-    """Resume the run that stands in a folder, or begin the plan of that seed if none does.
+def go_on(folder: Path, ends: Ends, plan: Plan = PLANS[0]) -> str | None:
+    """Resume the run that stands in a folder, or begin a plan if none does.
 
     Returns:
         What went wrong, or differs from a run that was not interrupted; None if nothing does.
     """
-    plan = next(plan for plan in PLANS if plan.seed == seed)
+    seed = plan.seed
     try:
         if (folder / RUN.last).exists():
             seed = read_checkpoint(folder / RUN.last).header["train"]["seed"]
