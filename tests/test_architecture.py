@@ -33,6 +33,8 @@ ORDER = (
     *(
         "languages",
         "catalogue",
+        "disk",
+        "lock",
         "storage",
         "formats",
         "checkpoint",
@@ -64,9 +66,11 @@ ORDER = (
         "restore",
         "request",
         "session",
+        "rehearsal",
         "run",
+        "runs",
     ),
-    *("session", "run", "cli", "__main__"),
+    *("cli", "__main__"),
 )
 
 

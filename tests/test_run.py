@@ -13,7 +13,8 @@ import pytest
 
 from charrnn.checkpoint import MODEL, Checkpoint, read_checkpoint
 from charrnn.errors import CheckpointError, RunDirectoryError, StorageError
-from charrnn.run import RUNS, RunDirectory, find_model, find_run, latest_run, mark_latest
+from charrnn.run import RunDirectory
+from charrnn.runs import RUNS, find_model, find_run, latest_run, mark_latest
 from charrnn.storage import temporary_for
 
 HOLDER = """

@@ -29,10 +29,11 @@ from charrnn.drawing import opening
 from charrnn.errors import CheckpointError, DivergedError
 from charrnn.events import Checkpoint, Evaluating, Evaluation, RolledBack, Step
 from charrnn.request import read_request
-from charrnn.run import RUNS, RunDirectory, find_run, mark_latest
+from charrnn.run import RunDirectory
+from charrnn.runs import RUNS, find_run, mark_latest
 from charrnn.sample import sample
 from charrnn.session import Session, begin, resume
-from charrnn.storage import copy_atomically, is_file, is_folder
+from charrnn.storage import is_file, is_folder
 
 _SHOWN_SAMPLE = SampleConfig(temp=0.8, length=300)
 
@@ -74,11 +75,7 @@ def begin_training(
         corpus = fit_corpus(paths, encoding)
         for message in corpus.notes:
             terminal.note(message)
-        copies = {
-            path: run.path / f"corpus-{corpus.digest[:12]}-{path.name}.txt"
-            for path in paths
-            if path.parent == folder
-        }
+        copies = {path: run.copy_of(path, corpus.digest) for path in paths if path.parent == folder}
         remembered = tuple(
             copies[path].name if path in copies else remember(source)
             for source, path in zip(sources, paths, strict=True)
@@ -91,10 +88,7 @@ def begin_training(
         stack.enter_context(run.locked())
         if not overwrite:
             run.refuse_if_begun()
-        for path, copy in copies.items():
-            copy_atomically(path, copy)
-        run.save_last(session.checkpoint())
-        run.forget_others(kept=copies.values())
+        run.begin(session.checkpoint(), copies, sources=[p for p in paths if p not in copies])
         if reason:
             terminal.note(reason)
         _train(session, run, stop, options)
@@ -128,6 +122,7 @@ def resume_training(
         corpus = read_again(run, source)
         stop.check()
         session = resume(run.last, corpus, replace(request, source=source, compute=compute))
+        run.rehearse(session.checkpoint())
         progress = session.trainer.progress
         run.forget_after(progress.evaluated_step, progress.halvings)
         if session.trainer.finished:

@@ -66,7 +66,7 @@ def sample(
         seed = secrets.randbits(32)
     from charrnn.drawing import in_order
     from charrnn.modelfile import read_model
-    from charrnn.run import find_model
+    from charrnn.runs import find_model
 
     loaded = read_model(find_model(model)).rounding(stack_round)
     alphabet = loaded.alphabet

@@ -16,7 +16,8 @@ from charrnn.corpus import encode_corpus
 from charrnn.errors import CheckpointError, CorpusError
 from charrnn.modelfile import ModelFile, read_model
 from charrnn.request import check_unchanged, read_request
-from charrnn.run import MODEL_SUFFIX, RunDirectory, find_model, is_run
+from charrnn.run import RunDirectory
+from charrnn.runs import MODEL_SUFFIX, find_model, is_run
 from charrnn.storage import is_file, is_folder
 
 if TYPE_CHECKING:
