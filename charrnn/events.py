@@ -94,6 +94,7 @@ class Progress(Plain):
             self.window in range(windows_per_epoch)
             and self.epoch >= 0
             and self.step == self.epoch * windows_per_epoch + self.window
+            and self.step <= LONGEST_RUN_STEPS
             and (self.total is None or self.step <= self.total <= LONGEST_RUN_STEPS)
             and (planned is None or self.total == planned)
             and 0 <= self.best_step <= self.evaluated_step <= self.step

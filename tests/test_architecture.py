@@ -35,6 +35,7 @@ ORDER = (
         "catalogue",
         "storage",
         "formats",
+        "container",
         "checkpoint",
         "rounding",
         "schedule",
