@@ -53,9 +53,21 @@ def parse_request(path: Path, kind: str, header: dict[str, Any]) -> tuple[Reques
             train=TrainConfig.from_dict(header.get("train")),
             compute=ComputeConfig.from_dict(header.get("compute")),
         )
+        _refuse_wandering(request.source)
     except (UsageError, ValueError) as problem:
         raise CheckpointError(f"{path}: its settings are not sound: {problem}") from problem
     return request, facts
+
+
+def _refuse_wandering(source: SourceConfig) -> None:
+    """Raise ValueError for a path that is neither absolute nor a bare name.
+
+    A run remembers the user's files by the one and its own copies by the other; what else is read
+    when it goes on is not for its file to say.
+    """
+    for name in source.paths:
+        if not Path(name).is_absolute() and (name in ("", "..") or Path(name).name != name):
+            raise ValueError(f"{name!r:.80} is neither an absolute path nor a name")
 
 
 def check_unchanged(corpus: Corpus, facts: CorpusFacts) -> None:

@@ -14,7 +14,7 @@ import difflib
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ COPIES = "corpus-*.txt"
 """Pattern of the names of texts that came from a pipe or were generated."""
 
 _LATEST = ".latest"
+_LONGEST_PATH = 4096
 
 
 class RunDirectory:
@@ -128,7 +129,7 @@ class RunDirectory:
                 record = json.loads(line)
             except (ValueError, RecursionError):
                 continue
-            if isinstance(record, dict) and type(record.get("step")) is int:
+            if isinstance(record, dict) and type(record.get("step")) is int and _is_flat(record):
                 found.append(record)
         return found
 
@@ -137,6 +138,11 @@ class RunDirectory:
         kept = [record for record in self.records() if record["step"] <= step]
         text = "".join(json.dumps(record) + "\n" for record in kept)
         write_atomically(self.log, text.encode())
+
+
+def _is_flat(record: Mapping[str, Any]) -> bool:
+    """Whether an object holds no others: what is written here does not."""
+    return not any(isinstance(value, list | dict) for value in record.values())
 
 
 def mark_latest(run: Path) -> None:
@@ -153,10 +159,10 @@ def latest_run() -> Path:
     Raises:
         CheckpointError: there is none yet.
     """
-    try:
-        name = os.fsdecode((RUNS / _LATEST).read_bytes()).removesuffix("\n")
-    except OSError:
-        name = ""
+    name = ""
+    if is_file(RUNS / _LATEST):
+        with suppress(OSError), (RUNS / _LATEST).open("rb") as stream:
+            name = os.fsdecode(stream.read(_LONGEST_PATH)).removesuffix("\n")
     if not name or not is_folder(RUNS / name):
         raise CheckpointError(
             f"there is no latest run in {RUNS.resolve()}: train one with `charrnn train FILE`, "
