@@ -85,6 +85,11 @@ class ModelFile:
     scores: Scores | None
     weights: Arrays
 
+    @property
+    def parameters(self) -> int:
+        """Numbers that training adjusts; what batch normalisation has seen is not among them."""
+        return sum(weight.size for name, weight in self.weights.items() if "running" not in name)
+
     def to_checkpoint(self) -> Checkpoint:
         """The checkpoint to write."""
         header = {

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charrnn.checkpoint import TRAINING, read_header
+from charrnn.checkpoint import TRAINING, CheckpointFile, read_header
 from charrnn.config import ComputeConfig, SourceConfig, TrainConfig
 from charrnn.corpus import Corpus
 from charrnn.errors import CheckpointError, CorpusError, UsageError
+from charrnn.events import Progress
 from charrnn.modelconfig import ModelConfig
-from charrnn.modelfile import CorpusFacts, read_description
+from charrnn.modelfile import CorpusFacts, arrays_under, check_weights, read_description
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,25 @@ def parse_request(path: Path, kind: str, header: dict[str, Any]) -> tuple[Reques
     except (UsageError, ValueError) as problem:
         raise CheckpointError(f"{path}: its settings are not sound: {problem}") from problem
     return request, facts
+
+
+def check_run(file: CheckpointFile) -> Progress:
+    """Hold what an open training checkpoint says of its run, and of its weights, against itself.
+
+    Returns:
+        Where the run stands.
+
+    Raises:
+        CheckpointError: it is not sound.
+    """
+    request, _ = parse_request(file.path, file.kind, file.header)
+    _, alphabet, _ = read_description(file.path, file.header)
+    weights = arrays_under("model.", file.specs)
+    check_weights(file.path, request.model, len(alphabet), weights)
+    try:
+        return Progress.from_dict(file.header.get("progress"))
+    except ValueError as problem:
+        raise CheckpointError(f"{file.path}: its progress is not sound: {problem}") from problem
 
 
 def _refuse_wandering(source: SourceConfig) -> None:

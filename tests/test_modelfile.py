@@ -395,7 +395,7 @@ def test_a_header_that_describes_another_model_is_refused_before_the_tensors_are
     with pytest.raises(AssertionError, match="tensors were read"):
         read_model(path)
     content = path.read_bytes()
-    for whole, changed in ((b'"hidden\\":16', b'"hidden\\":64'), (b"\\ud83e", b"\\ud800")):
+    for whole, changed in ((b'"hidden\\":16', b'"hidden\\":64'), (b"\\udd8a", b"\\ud800")):
         path.write_bytes(content.replace(whole, changed))
         assert path.read_bytes() != content
         refusal(path)
