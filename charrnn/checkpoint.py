@@ -221,11 +221,11 @@ def _parse_envelope(text: str) -> dict[str, Any]:
     version, kind = envelope["format"], envelope.get("kind")
     if version > FORMAT:
         raise ValueError(
-            f"it is of format {version}; this charrnn reads up to format {FORMAT}. "
+            f"it is of format {version!s:.20}; this charrnn reads up to format {FORMAT}. "
             "Install a newer charrnn."
         )
     if version < 1 or kind not in (MODEL, TRAINING):
-        raise ValueError(f"it is of format {version} and kind {kind!r:.40}, unknown here")
+        raise ValueError(f"it is of format {version!s:.20} and kind {kind!r:.40}, unknown here")
     if to_json(envelope) != text:
         raise ValueError("its header is not written as charrnn writes it")
     return envelope
