@@ -70,7 +70,6 @@ def parse_json(text: str) -> Any:
 
     Raises:
         ValueError: not JSON, or too much of it.
-        RecursionError: nested too deeply.
     """
     if _count_parts(text) > MOST_PARTS:
         raise ValueError("its header has more parts than any of charrnn's")
@@ -78,6 +77,8 @@ def parse_json(text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as problem:
         raise ValueError(f"its header is not JSON: {problem}") from None
+    except RecursionError:
+        raise ValueError("its header is nested too deeply") from None
 
 
 def to_json(value: Mapping[str, Any]) -> str:
