@@ -38,7 +38,7 @@ def build_network(
         raise ValueError("there is no native library here")
     maps = [_input_map(weights, layer) for layer in range(config.layers)]
     first, bias = maps[0]
-    # Weights that are too large, which no training makes, come out like a variance below 0.
+    # Weights too large for their products, which no training makes, saturate the gates.
     with np.errstate(invalid="ignore", over="ignore"):
         table = weights["embedding.weight"] @ first.T + bias
     rows, hidden = len(first), config.hidden
