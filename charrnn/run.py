@@ -173,7 +173,7 @@ class RunDirectory:
                 record = json.loads(line)
             except (ValueError, RecursionError):
                 continue
-            if isinstance(record, dict) and type(record.get("step")) is int:
+            if isinstance(record, dict) and type(record.get("step")) is int and _is_flat(record):
                 found.append(record)
         return found
 
@@ -191,6 +191,11 @@ class RunDirectory:
         ]
         text = "".join(json.dumps(record) + "\n" for record in kept)
         write_atomically(self.log, text.encode())
+
+
+def _is_flat(record: Mapping[str, Any]) -> bool:
+    """Whether an object holds no others: what is written here does not."""
+    return not any(isinstance(value, list | dict) for value in record.values())
 
 
 def _exceeds(count: object, limit: int) -> bool:

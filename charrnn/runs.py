@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from charrnn.errors import CheckpointError
@@ -23,6 +24,7 @@ MODEL_SUFFIX = ".safetensors"
 """What the names of model files end with."""
 
 _LATEST = ".latest"
+_LONGEST_PATH = 4096
 
 
 def mark_latest(run: Path) -> None:
@@ -45,10 +47,10 @@ def latest_run() -> Path:
     Raises:
         CheckpointError: there is none yet.
     """
-    try:
-        name = os.fsdecode((RUNS / _LATEST).read_bytes()).removesuffix("\n")
-    except OSError:
-        name = ""
+    name = ""
+    if is_file(RUNS / _LATEST):
+        with suppress(OSError), (RUNS / _LATEST).open("rb") as stream:
+            name = os.fsdecode(stream.read(_LONGEST_PATH)).removesuffix("\n")
     if not name or not is_folder(RUNS / name):
         raise CheckpointError(
             f"there is no latest run in {RUNS.resolve()}: train one with `charrnn train FILE`, "

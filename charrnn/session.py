@@ -13,12 +13,7 @@ from torch import Tensor
 from charrnn import __version__
 from charrnn.alphabet import Alphabet, Ids
 from charrnn.averaging import WeightAverage
-from charrnn.checkpoint import (
-    TRAINING,
-    Arrays,
-    Checkpoint,
-    read_checkpoint,
-)
+from charrnn.checkpoint import TRAINING, Arrays, Checkpoint, read_checkpoint
 from charrnn.config import LENGTHS, ComputeConfig
 from charrnn.corpus import Corpus
 from charrnn.device import Compute, choose_device, choose_precision, prepare
@@ -42,6 +37,7 @@ from charrnn.progress import Progress
 from charrnn.recipe import default_minutes
 from charrnn.registry import CELLS
 from charrnn.request import Request, check_unchanged, parse_request
+from charrnn.restore import check_states
 from charrnn.schedule import Schedule
 from charrnn.streams import Shape, Streams, fit_shape
 from charrnn.train import MOST_HELD_OUT, Trainer
@@ -230,6 +226,8 @@ def resume(path: Path, corpus: Corpus, request: Request) -> Session:
         good = checkpoint.header.get("good")
         good = Progress.from_dict(good) if good is not None else None
         shape = fit_shape(len(train_ids), train.batch, train.window)
+        states = arrays_under("state.", checkpoint.arrays)
+        check_states(model, len(alphabet), shape.batch, states)
         streams = Streams(train_ids, shape, train.seed)
         trainer = _build_trainer(request, len(alphabet), streams, held_out)
         tensors = {name: torch.from_numpy(array) for name, array in checkpoint.arrays.items()}

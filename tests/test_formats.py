@@ -9,10 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors import safe_open
-from safetensors.numpy import save
 
-from charrnn import checkpoint
-from charrnn.checkpoint import MODEL, TRAINING, read_checkpoint, read_header, write_checkpoint
+from charrnn.checkpoint import (
+    MODEL,
+    TRAINING,
+    read_checkpoint,
+    read_header,
+    seal,
+    write_checkpoint,
+)
 from charrnn.config import ComputeConfig, SourceConfig, TrainConfig
 from charrnn.corpus import fit_corpus
 from charrnn.errors import CheckpointError
@@ -72,8 +77,7 @@ def forge(source: Path, target: Path, change: Callable[[Header], object]) -> Pat
     envelope = envelope_of(source)
     del envelope["sha256"]
     change(envelope)
-    envelope["sha256"] = checkpoint._digest(envelope, arrays)
-    target.write_bytes(save(arrays, metadata={"charrnn": checkpoint._to_json(envelope)}))
+    target.write_bytes(seal(envelope, arrays))
     return target
 
 

@@ -1,9 +1,11 @@
 """The run directory: its lock, its log, and how a run or a model is found."""
 
 import json
+import os
 import re
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -245,6 +247,31 @@ def test_with_no_run_at_all_the_user_is_told_to_train_one(
     with pytest.raises(CheckpointError, match="charrnn train") as caught:
         find(None)
     assert caught.value.exit_code == 4
+
+
+def test_a_pointer_of_any_size_is_not_read_whole(run: RunDirectory) -> None:
+    with (RUNS / ".latest").open("wb") as stream:
+        stream.truncate(2**34)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CheckpointError, match="no latest run"):
+            latest_run()
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_pipe_in_place_of_the_pointer_is_not_waited_for(run: RunDirectory) -> None:
+    os.mkfifo(RUNS / ".latest")
+    with pytest.raises(CheckpointError, match="no latest run"):
+        latest_run()
+
+
+@pytest.mark.parametrize("depth", [1, *range(960, 1000), 100_000])
+def test_a_line_of_the_log_that_nests_is_left_out(run: RunDirectory, depth: int) -> None:
+    run.log.write_text('{"step": 1, "odd": ' + "[" * depth + "]" * depth + '}\n{"step": 2}\n')
+    run.forget_after(2)
+    assert run.records() == [{"step": 2}]
 
 
 @pytest.mark.parametrize("pointer", [b"", b"\n", b"gone\n", b"\0\n", b"\xff\xfe", b"n" * 5000])

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from charrnn import session
 from charrnn.checkpoint import Arrays, read_checkpoint, write_checkpoint
 from charrnn.config import ComputeConfig, SourceConfig, TrainConfig
 from charrnn.corpus import Corpus, fit_corpus
@@ -22,6 +23,7 @@ from charrnn.recipe import default_minutes
 from charrnn.request import Request, read_request
 from charrnn.restore import restore
 from charrnn.session import Session, begin, resume
+from charrnn.streams import Shape, Streams
 from charrnn.train import Trainer
 from tests.arrangements import ARRANGEMENTS, configure
 from tests.optimizers import OPTIMIZERS_HERE
@@ -584,6 +586,34 @@ def test_settings_that_are_not_the_runs_are_refused(
     corpus: Corpus, saved: Path, part: str, name: str, value: object
 ) -> None:
     rewrite(saved, lambda header, _: header[part].update({name: value}))
+    assert_refused(saved, corpus)
+
+
+def test_states_are_held_against_their_shapes_before_room_is_made_for_them(
+    corpus: Corpus, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> Trainer:
+        raise AssertionError("room was made")
+
+    monkeypatch.setattr(session, "_build_trainer", refuse)
+    with pytest.raises(AssertionError, match="room was made"):
+        resume(saved, corpus, read_request(saved)[0])
+    rewrite(saved, lambda header, _: header["train"].update(batch=3))
+    assert_refused(saved, corpus)
+
+
+@pytest.mark.parametrize("exponent", [13, 17, 400])
+def test_a_run_that_has_gone_on_for_ever_is_refused(
+    corpus: Corpus, saved: Path, exponent: int
+) -> None:
+    progress = {**Progress().to_dict(), "epoch": 10**exponent}
+
+    def age(header: dict[str, Any], _: Arrays) -> None:
+        windows = Streams(corpus.split(0.1)[0], Shape(4, 8), seed=1).windows_per_epoch
+        header["train"].update(steps=None, minutes=1.0)
+        header["progress"] = {**progress, "step": windows * 10**exponent}
+
+    rewrite(saved, age)
     assert_refused(saved, corpus)
 
 
