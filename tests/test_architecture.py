@@ -16,6 +16,7 @@ ORDER = (
     *(
         "__init__",
         "errors",
+        "storage",
         "plain",
         "settings",
         "registry",
@@ -26,6 +27,7 @@ ORDER = (
         "alphabet",
         "drawing",
         "tally",
+        "decoding",
         "sources",
         "corpus",
         "streams",
@@ -33,7 +35,6 @@ ORDER = (
     *(
         "languages",
         "catalogue",
-        "storage",
         "formats",
         "checkpoint",
         "rounding",

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn import sources
+from charrnn.decoding import check_encoding
 from charrnn.errors import CorpusError, UsageError
-from charrnn.sources import TextReader, check_encoding
+from charrnn.sources import TextReader
 
 CHUNKS = [1, 2, 3, 5, 1 << 20]
 

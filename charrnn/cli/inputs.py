@@ -9,14 +9,13 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from charrnn.catalogue import Generated, locate
 from charrnn.config import SourceConfig
 from charrnn.corpus import Corpus, fit_corpus
 from charrnn.errors import CorpusError, StorageError, UsageError
 from charrnn.run import RunDirectory
-from charrnn.sources import CHUNK_BYTES, exists
+from charrnn.sources import exists, read_chunks
 from charrnn.storage import is_file, is_folder
 
 STDIN = "-"
@@ -55,7 +54,7 @@ def _take(source: str, folder: Path, number: int) -> Path:
     if source != STDIN:
         return _find(source, folder, number)
     copy = folder / str(number)
-    _write(_read(source, sys.stdin.buffer), copy)
+    _write(read_chunks("standard input", sys.stdin.buffer), copy)
     return copy
 
 
@@ -79,7 +78,7 @@ def _find(source: str, folder: Path, number: int) -> Path:
         raise CorpusError(f"{source}: cannot be read: {problem.strerror}") from problem
     copy = folder / str(number)
     with stream:
-        _write(_read(source, stream), copy)
+        _write(read_chunks(source, stream), copy)
     return copy
 
 
@@ -90,14 +89,6 @@ def _write(chunks: Iterable[bytes], copy: Path) -> None:
                 target.write(data)
     except OSError as problem:
         raise StorageError(f"{copy}: could not be written: {problem.strerror}") from problem
-
-
-def _read(source: str, stream: BinaryIO) -> Iterator[bytes]:
-    try:
-        while data := stream.read(CHUNK_BYTES):
-            yield data
-    except OSError as problem:
-        raise CorpusError(f"{source}: cannot be read: {problem.strerror}") from problem
 
 
 def remember(source: str) -> str:

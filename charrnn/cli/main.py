@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import sys
-import traceback
 from typing import Annotated, Any
 
 import typer
@@ -47,7 +46,7 @@ class Boundary(TyperGroup):
 
 def _report(message: str) -> None:
     if Debugging.wanted:
-        traceback.print_exc()
+        terminal.show_traceback(*sys.exc_info())
     terminal.error(message)
 
 
@@ -86,6 +85,8 @@ def program(
 def main() -> None:
     """Run the program on the command line's arguments."""
     interrupts.install()
+    terminal.reopen_closed()
+    sys.excepthook = terminal.show_traceback
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -148,7 +148,8 @@ def corpus_name(source: str) -> str:
         return "stdin"
     path = Path(source).resolve() if exists(Path(source)) else Path(source)
     name = path.stem if is_file(path) else path.name
-    return "".join(c if c.isprintable() else "_" for c in name) or "corpus"
+    # A run that begins with a dot would be hidden, hide runs/.latest or lie outside of runs.
+    return "".join(c if c.isprintable() else "_" for c in name).lstrip(".") or "corpus"
 
 
 def _run_of(named: Sequence[str]) -> Path:
