@@ -91,11 +91,18 @@ def locate(source: str) -> Path | Generated:
     if source in known:
         entry = known[source]
         return entry.path if isinstance(entry, Bundled) else entry
-    near = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
-    names = {*known, *(str(path.parent / name) for name in near)} - {source}
+    names = {*known, *(str(path.parent / name) for name in _names_in(path.parent))} - {source}
     close = difflib.get_close_matches(source, names, n=1)
     hint = f"; did you mean {close[0]}?" if close else "."
     raise CorpusError(
         f"{source}: there is no such file or folder, nor a corpus of that name{hint}\n"
         f"Corpora by name: {', '.join(known)}."
     )
+
+
+def _names_in(folder: Path) -> list[str]:
+    """What is in a folder; nothing where that is not to be known."""
+    try:
+        return [file.name for file in folder.iterdir()]
+    except (OSError, ValueError):
+        return []

@@ -35,6 +35,9 @@ ORDER = (
     *(
         "__init__",
         "errors",
+        "disk",
+        "lock",
+        "storage",
         "plain",
         "settings",
         "registry",
@@ -45,6 +48,7 @@ ORDER = (
         "alphabet",
         "drawing",
         "tally",
+        "decoding",
         "sources",
         "corpus",
         "streams",
@@ -52,9 +56,6 @@ ORDER = (
     *(
         "languages",
         "catalogue",
-        "disk",
-        "lock",
-        "storage",
         "formats",
         "container",
         "checkpoint",

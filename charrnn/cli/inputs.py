@@ -9,14 +9,13 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from charrnn.catalogue import Generated, locate
 from charrnn.config import SourceConfig
 from charrnn.corpus import Corpus, fit_corpus
 from charrnn.errors import CorpusError, StorageError, UsageError
 from charrnn.run import RunDirectory
-from charrnn.sources import CHUNK_BYTES, exists
+from charrnn.sources import exists, read_chunks
 from charrnn.storage import is_file, is_folder
 
 STDIN = "-"
@@ -28,7 +27,8 @@ def corpus_name(source: str) -> str:
         return "stdin"
     path = Path(source).resolve() if exists(Path(source)) else Path(source)
     name = path.stem if is_file(path) else path.name
-    return "".join(c if c.isprintable() else "_" for c in name) or "corpus"
+    # A run that begins with a dot would be hidden, hide runs/.latest or lie outside of runs.
+    return "".join(c if c.isprintable() else "_" for c in name).lstrip(".") or "corpus"
 
 
 def gather(sources: Sequence[str], folder: Path) -> list[Path]:
@@ -64,7 +64,7 @@ def _take(source: str, folder: Path, number: int) -> Path:
     if source != STDIN:
         return _find(source, folder, number)
     copy = folder / str(number)
-    _write(_read(source, sys.stdin.buffer), copy)
+    _write(read_chunks("standard input", sys.stdin.buffer), copy)
     return copy
 
 
@@ -88,7 +88,7 @@ def _find(source: str, folder: Path, number: int) -> Path:
         raise CorpusError(f"{source}: cannot be read: {problem.strerror}") from problem
     copy = folder / str(number)
     with stream:
-        _write(_read(source, stream), copy)
+        _write(read_chunks(source, stream), copy)
     return copy
 
 
@@ -99,14 +99,6 @@ def _write(chunks: Iterable[bytes], copy: Path) -> None:
                 target.write(data)
     except OSError as problem:
         raise StorageError(f"{copy}: could not be written: {problem.strerror}") from problem
-
-
-def _read(source: str, stream: BinaryIO) -> Iterator[bytes]:
-    try:
-        while data := stream.read(CHUNK_BYTES):
-            yield data
-    except OSError as problem:
-        raise CorpusError(f"{source}: cannot be read: {problem.strerror}") from problem
 
 
 def remember(source: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import sys
-import traceback
 from typing import Annotated, Any
 
 import typer
@@ -45,7 +44,7 @@ class Boundary(TyperGroup):
 
 def _report(message: str) -> None:
     if Debugging.wanted:
-        traceback.print_exc()
+        terminal.show_traceback(*sys.exc_info())
     terminal.error(message)
 
 
@@ -85,6 +84,7 @@ def program(
 def run() -> int:
     """Run the program on the command line's arguments; returns its exit code."""
     terminal.reopen_closed()
+    sys.excepthook = terminal.show_traceback
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from charrnn.modelfile import ModelFile
 
 _BETWEEN_SAMPLES = b"\n\n"
+_MOST_PRIME_BYTES = 1 << 24
 
 
 def sample(
@@ -108,7 +109,12 @@ def _draw(
 
 def _read_prime(alphabet: Alphabet) -> str:
     """Standard input as symbols: bytes as they are for a model of bytes, else UTF-8."""
-    data = sys.stdin.buffer.read()
+    data = sys.stdin.buffer.read(_MOST_PRIME_BYTES + 1)
+    if len(data) > _MOST_PRIME_BYTES:
+        raise CorpusError(
+            f"standard input: more than {_MOST_PRIME_BYTES:,} bytes to read before drawing.\n"
+            "Give the end of it: tail -c 1M FILE | charrnn sample --prime -"
+        )
     if alphabet.kind == "bytes":
         return data.decode("latin-1")
     try:
@@ -127,11 +133,10 @@ def _print_text(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, raw: bo
             if piece.sample:
                 output.write(_BETWEEN_SAMPLES)
             if on_terminal and prime:
-                shown = alphabet.to_bytes(prime).decode("utf-8", "replace")
-                sys.stderr.write(f"\033[2m{terminal.visible(shown)}\033[0m")
-                sys.stderr.flush()
+                terminal.echo(_legible(alphabet, prime))
             begun = piece.sample
         output.write(alphabet.to_bytes(piece.symbols))
+    output.end()
     if on_terminal:
         sys.stderr.write("\n")
 
@@ -146,7 +151,7 @@ def _print_objects(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, seed
         data = alphabet.to_bytes(symbols)
         described = {
             "text": data.decode("utf-8", "replace"),
-            "prime": alphabet.to_bytes(prime).decode("utf-8", "replace"),
+            "prime": _legible(alphabet, prime),
             "seed": seed,
             "sample": piece.sample,
             "characters": len(symbols),
@@ -157,3 +162,12 @@ def _print_objects(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, seed
             described["base64"] = base64.b64encode(data).decode()
         terminal.print_json(described)
         symbols = ""
+
+
+def _legible(alphabet: Alphabet, symbols: str) -> str:
+    """What symbols spell; U+FFFD for bytes, of a model or of the command line, that spell nothing.
+
+    A prime may hold what the alphabet lacks and ``--unknown`` leaves out.
+    """
+    data = symbols.encode("latin-1" if alphabet.kind == "bytes" else "utf-8", "surrogateescape")
+    return data.decode("utf-8", "replace")

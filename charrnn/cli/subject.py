@@ -18,7 +18,8 @@ from charrnn.modelfile import ModelFile, read_model
 from charrnn.request import check_unchanged, read_request
 from charrnn.run import RunDirectory
 from charrnn.runs import MODEL_SUFFIX, find_model, is_run
-from charrnn.storage import is_file, is_folder
+from charrnn.sources import exists
+from charrnn.storage import is_file
 
 if TYPE_CHECKING:
     from charrnn.model import CharModel
@@ -29,9 +30,8 @@ def split_arguments(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     if not arguments:
         return None, []
     first, *rest = arguments
-    path = Path(first)
     is_model = first.endswith(MODEL_SUFFIX) or is_run(first)
-    is_text = first == STDIN or is_file(path) or is_folder(path) or path.is_fifo()
+    is_text = not is_model and (first == STDIN or exists(Path(first)))
     if is_model or (rest and not is_text):
         return first, rest
     return (None, list(arguments)) if is_text else (first, rest)

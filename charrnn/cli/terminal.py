@@ -7,26 +7,49 @@ import json
 import math
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any, TextIO
 
+from charrnn.errors import StorageError
+
 _BIDI = [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C]
+_LINE_ENDS = [0x2028, 0x2029]
+# Text can hide in these. The joiners U+200C and U+200D and the variation selectors are left alone:
+# several scripts and most emoji are written with them.
+_UNSEEN = [
+    *(0x180E, 0x200B, 0xFEFF, *range(0x2060, 0x2065), *range(0x206A, 0x2070)),
+    *(*range(0xFFF9, 0xFFFC), *range(0xE0000, 0xE0080)),
+]
 _MARKS = {
     **{code: chr(0x2400 + code) for code in range(0x20)},
     0x7F: "\u2421",
-    **{code: f"<U+{code:04X}>" for code in [*range(0x80, 0xA0), *_BIDI]},
+    **{code: f"<U+{code:04X}>" for code in [*range(0x80, 0xA0), *_BIDI, *_LINE_ENDS, *_UNSEEN]},
 }
 _IN_TEXT = {code: mark for code, mark in _MARKS.items() if chr(code) not in "\n\t"}
+_RED, _DIM = "1;31", "2"
 
 
 def visible(text: str) -> str:
     """A text with its control characters shown as marks, newlines and tabs excepted.
 
     Escape sequences, carriage returns and marks that reverse the writing direction would be obeyed
-    by a terminal; a model may have learnt them, and a path may hold them.
+    by a terminal; a model may have learnt them, and a path may hold them. So are characters that
+    nobody would see.
     """
-    return text.translate(_IN_TEXT).encode("utf-8", "backslashreplace").decode()
+    return _encodable(text.translate(_IN_TEXT))
+
+
+def in_one_line(text: str) -> str:
+    """As :func:`visible`, newlines and tabs included."""
+    return _encodable(text.translate(_MARKS))
+
+
+def _encodable(text: str) -> str:
+    """A text with its surrogates, which stand for the bytes of a strange path, spelt out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def reopen_closed() -> None:
@@ -43,10 +66,10 @@ def reopen_closed() -> None:
 
 @contextmanager
 def unheard_is_fine() -> Iterator[None]:
-    """Let what is said on stderr go nowhere once nobody reads it: progress is not the result."""
+    """Let what is said on stderr go nowhere once it cannot: progress is not the result."""
     try:
         yield
-    except BrokenPipeError:
+    except OSError:
         silence(sys.stderr)
 
 
@@ -55,29 +78,66 @@ def silence(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+@contextmanager
+def _onto_stdout() -> Iterator[None]:
+    """Let a result that cannot be written end the program; a reader who has left is no mishap."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        silence(sys.stdout)
+        raise StorageError(
+            f"standard output could not be written: {problem.strerror}. The result is not whole."
+        ) from problem
+
+
 def note(message: str) -> None:
     """Tell the user something in passing, on stderr."""
     with unheard_is_fine():
-        sys.stderr.write(visible(message) + "\n")
+        sys.stderr.write(_indented(message) + "\n")
         sys.stderr.flush()
 
 
 def error(message: str) -> None:
     """Tell the user what went wrong, on stderr."""
-    name = "charrnn:"
-    if sys.stderr.isatty() and not os.environ.get("NO_COLOR"):
-        name = f"\033[1;31m{name}\033[0m"
     with unheard_is_fine():
-        sys.stderr.write(f"{name} {visible(message)}\n")
+        sys.stderr.write(f"{_styled('charrnn:', _RED)} {_indented(message)}\n")
         sys.stderr.flush()
+
+
+def echo(text: str) -> None:
+    """Repeat on stderr, dimly, what the user said."""
+    with unheard_is_fine():
+        sys.stderr.write(_styled(visible(text), _DIM))
+        sys.stderr.flush()
+
+
+def show_traceback(
+    kind: type[BaseException], problem: BaseException, trace: TracebackType | None
+) -> None:
+    """Write an exception's traceback to stderr; fit to be ``sys.excepthook``."""
+    with unheard_is_fine():
+        sys.stderr.write(visible("".join(traceback.format_exception(kind, problem, trace))))
+        sys.stderr.flush()
+
+
+def _indented(message: str) -> str:
+    """A message, its further lines indented: a name with a newline begins no message."""
+    return visible(message).replace("\n", "\n  ")
+
+
+def _styled(text: str, style: str) -> str:
+    """A text in a colour or weight, where stderr is a terminal that knows them."""
+    plain = not sys.stderr.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    return text if plain else f"\033[{style}m{text}\033[0m"
 
 
 def print_facts(facts: Mapping[str, str]) -> None:
     """Print names and values on stdout, one pair for each line, aligned."""
     width = max(map(len, facts))
-    lines = [f"{name:<{width}}  {visible(value)}" for name, value in facts.items()]
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    _print([f"{name:<{width}}  {in_one_line(value)}" for name, value in facts.items()])
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
@@ -91,14 +151,19 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str
         )
         for row in (header, *rows)
     ]
-    sys.stdout.write("\n".join(["", title, "", *lines]) + "\n")
-    sys.stdout.flush()
+    _print(["", title, "", *map(in_one_line, lines)])
 
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print an object on one line of stdout; a number that is not finite is null."""
-    sys.stdout.write(json.dumps(_finite(value), ensure_ascii=True, allow_nan=False) + "\n")
-    sys.stdout.flush()
+    line = json.dumps(_finite(value), ensure_ascii=True, allow_nan=False)
+    # The one control character that JSON lets stand.
+    _print([line.replace("\x7f", "\\u007f")])
+
+
+def _print(lines: Sequence[str]) -> None:
+    with _onto_stdout():
+        sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _finite(value: Any) -> Any:
@@ -128,9 +193,13 @@ class TextOutput:
 
     def write(self, data: bytes) -> None:
         """Write some more, in UTF-8 or whatever bytes the model knows, and flush."""
-        if self._exact:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-        else:
-            sys.stdout.write(visible(self._decoder.decode(data)))
-            sys.stdout.flush()
+        with _onto_stdout():
+            if self._exact:
+                sys.stdout.buffer.write(data)
+            else:
+                sys.stdout.write(visible(self._decoder.decode(data)))
+
+    def end(self) -> None:
+        """Show what the text broke off in, if that is within a character."""
+        with _onto_stdout():
+            sys.stdout.write(self._decoder.decode(b"", final=True))

@@ -64,7 +64,8 @@ def _find_out(name: str | None) -> Iterator[dict[str, Any]]:
 
 def _files_of(name: str | None) -> list[Path]:
     """The checkpoints that a word stands for: the file that it names, or those of a run."""
-    from charrnn.run import RunDirectory, find_model
+    from charrnn.run import RunDirectory
+    from charrnn.runs import find_model
     from charrnn.storage import is_file
 
     found = find_model(name)
