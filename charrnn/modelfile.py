@@ -15,9 +15,9 @@ from charrnn.alphabet import Alphabet
 from charrnn.checkpoint import MODEL, Arrays, Checkpoint, CheckpointFile, open_checkpoint
 from charrnn.container import TensorSpec
 from charrnn.errors import CheckpointError, UsageError
-from charrnn.events import LONGEST_RUN_STEPS
 from charrnn.modelconfig import ModelConfig
 from charrnn.plain import Plain
+from charrnn.progress import LONGEST_RUN_STEPS
 from charrnn.shapes import shapes_of
 
 T = TypeVar("T")

@@ -17,8 +17,9 @@ from charrnn.cli.start import main
 
 _STREAMS = ("stdin", "stdout", "stderr")
 
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["charrnn.cli.runner", "torch._dynamo"])
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["charrnn.cli.runner", "torch._dynamo"])
+"""Makes processes that have torch from the beginning."""
 
 
 class Forked:
@@ -42,9 +43,7 @@ class Forked:
         self._folder = tempfile.TemporaryDirectory()
         self._files = [Path(self._folder.name, name) for name in _STREAMS]
         self._files[0].write_bytes(stdin)
-        self._process = _FORKS.Process(
-            target=_be_charrnn, args=(arguments, cwd, self._files, first)
-        )
+        self._process = FORKS.Process(target=_be_charrnn, args=(arguments, cwd, self._files, first))
         self._process.start()
 
     @property

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import torch
 
-from charrnn.cli.main import main
-from tests.cli.program import _ENVIRONMENT, _FORKS, COMMAND
+from charrnn.cli.start import main
+from tests.cli.forked import FORKS
+from tests.cli.program import COMMAND, ENVIRONMENT
 
 
 class Seen:
@@ -65,7 +66,7 @@ def forked_onto_a_terminal(
 ) -> subprocess.CompletedProcess[bytes]:
     """As :func:`through_a_terminal`, forked from a process that has imported torch."""
     with pseudoterminal() as (terminal, seen):
-        process = _FORKS.Process(target=_be_charrnn, args=(arguments, folder, os.ttyname(terminal)))
+        process = FORKS.Process(target=_be_charrnn, args=(arguments, folder, os.ttyname(terminal)))
         process.start()
         process.join(timeout)
         code = process.exitcode
@@ -96,7 +97,7 @@ def through_a_terminal(
         process = subprocess.run(
             [*COMMAND, *arguments],
             cwd=folder,
-            env={**_ENVIRONMENT, **(environment or {})},
+            env={**ENVIRONMENT, **(environment or {})},
             stdin=terminal,
             stdout=terminal,
             stderr=terminal,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
+import signal
 import time
 from collections.abc import Iterator
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from charrnn.checkpoint import read_checkpoint
 from charrnn.errors import RunDirectoryError
-from tests.cli.program import fork
+from tests.cli.forked import Forked
 from tests.torture.here import PLANS, RUN, scratch
 
 _PROCESSES = 20
@@ -29,37 +29,40 @@ def many_at_once(count: int, seed: int) -> Iterator[str | None]:
                 problem = _contend(begun, folder)
             finally:
                 for process in begun:
-                    process.kill()
-                    process.join()
+                    _kill(process)
         yield problem and f"seed {seed}, try {number}: {problem}"
 
 
-def _start(folder: Path, fates: random.Random, *, steps: str = _ENDLESS_STEPS) -> BaseProcess:
+def _start(folder: Path, fates: random.Random, *, steps: str = _ENDLESS_STEPS) -> Forked:
     """Training begun anew, whatever is there or only if nothing is."""
     command = (*PLANS[0].train("--steps", steps), *fates.choice([(), ("--overwrite",)]))
-    return fork(*("corpus.txt" if word == "-" else word for word in command), cwd=folder)
+    return Forked(*("corpus.txt" if word == "-" else word for word in command), cwd=folder)
 
 
-def _contend(begun: list[BaseProcess], folder: Path) -> str | None:
+def _contend(begun: list[Forked], folder: Path) -> str | None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while sum(process.is_alive() for process in begun) > 1:
+    while sum(process.running for process in begun) > 1:
         if time.monotonic() > deadline:
             return "more than one trained"
         time.sleep(0.01)
-    codes = sorted(process.exitcode for process in begun if process.exitcode is not None)
+    codes = sorted(process.result().returncode for process in begun if not process.running)
     if codes != [RunDirectoryError.exit_code] * (_PROCESSES - 1):
         return f"one was to train and the others to be refused, but they ended with {codes}"
-    owner = next(process for process in begun if process.is_alive())
-    owner.kill()
-    owner.join()
+    owner = next(process for process in begun if process.running)
+    _kill(owner)
     before = _step(folder)
-    successor = fork("train", "--resume", "--run", str(RUN.path), "--save-every", "0", cwd=folder)
+    successor = Forked("train", "--resume", "--run", str(RUN.path), "--save-every", "0", cwd=folder)
     begun.append(successor)
     while _step(folder) <= before:
-        if successor.exitcode is not None or time.monotonic() > deadline:
-            return f"after the owner was killed the next did not train: {successor.exitcode}"
+        if not successor.running or time.monotonic() > deadline:
+            return "after the owner was killed the next did not train"
         time.sleep(0.01)
     return None
+
+
+def _kill(process: Forked) -> None:
+    process.signal(signal.SIGKILL)
+    process.result()
 
 
 def _step(folder: Path) -> int:
