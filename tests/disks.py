@@ -67,7 +67,7 @@ class Fault:
         torn: whether a write that is refused has written half.
     """
 
-    problem: Callable[[], Exception]
+    problem: Callable[[], BaseException]
     lasting: Collection[str] = ()
     torn: bool = False
 

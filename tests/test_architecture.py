@@ -216,3 +216,15 @@ def test_every_dependency_is_bounded_on_both_sides() -> None:
     declared = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
     for dependency in declared["project"]["dependencies"]:
         assert re.fullmatch(r"[a-z]+>=[\d.]+,<[\d.]+", dependency), dependency
+
+
+@every_file
+def test_nothing_asks_what_time_it_is(path: Path) -> None:
+    """A clock may jump, and a file's time be anybody's: order is by step alone."""
+    names = {
+        node.attr if isinstance(node, ast.Attribute) else node.id
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute | ast.Name)
+    }
+    assert not names & {"st_mtime", "st_ctime", "st_mtime_ns", "getmtime", "time_ns", "datetime"}
+    assert "time" not in names or "time.time(" not in path.read_text(encoding="utf-8")
