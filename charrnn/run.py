@@ -10,7 +10,6 @@ runs/NAME/.lock               held while a process trains here; dies with it
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping
@@ -22,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from charrnn.checkpoint import Checkpoint, write_checkpoint
 from charrnn.errors import CheckpointError, RunDirectoryError, StorageError
+from charrnn.nearest import did_you_mean
 from charrnn.storage import (
     TEMPORARIES,
     append_line,
@@ -165,6 +165,11 @@ def latest_run() -> Path:
     return RUNS / name
 
 
+def known_runs() -> list[str]:
+    """The names of the runs below ``runs``, in order."""
+    return sorted(path.name for path in RUNS.glob("*") if RunDirectory(path).begun)
+
+
 def is_run(named: str) -> bool:
     """Whether a word is the path or the name of a directory that holds a run's files."""
     runs = (RunDirectory(Path(named)), RunDirectory(RUNS / named))
@@ -188,11 +193,10 @@ def find_run(named: str | None) -> Path:
     for path in places:
         if is_folder(path):
             return path
-    known = sorted(path.name for path in RUNS.glob("*") if RunDirectory(path).begun)
-    close = difflib.get_close_matches(Path(named).name, known, n=1)
-    hint = f"; did you mean {close[0]}?" if close else "."
-    listing = f" Runs here: {', '.join(known)[:200]}." if known and not close else ""
-    raise CheckpointError(f"{named:.200}: there is no such run or model file{hint}{listing}")
+    known = known_runs()
+    hint = did_you_mean(Path(named).name, known)
+    listing = f" Runs here: {', '.join(known)[:200]}." if known and not hint else ""
+    raise CheckpointError(f"{named:.200}: there is no such run or model file{hint or '.'}{listing}")
 
 
 def find_model(named: str | None) -> Path:

@@ -16,6 +16,7 @@ ORDER = (
     *(
         "__init__",
         "errors",
+        "nearest",
         "plain",
         "settings",
         "registry",
@@ -25,6 +26,7 @@ ORDER = (
         "recipe",
         "alphabet",
         "drawing",
+        "playing",
         "tally",
         "sources",
         "corpus",
@@ -57,6 +59,7 @@ ORDER = (
         "events",
         "train",
         "sample",
+        "voice",
         "modelfile",
         "restore",
         "request",

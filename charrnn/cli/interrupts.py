@@ -18,6 +18,7 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(signal.Signals(number).name)
         self.exit_code = 128 + number
         self.saved = False
+        self.by_keyboard = number == signal.SIGINT
 
 
 class Stop:
@@ -30,6 +31,10 @@ class Stop:
         """Take note of a signal."""
         if self._number is not None:
             os._exit(128 + number)
+        self.note(number)
+
+    def note(self, number: int) -> None:
+        """Take note of a signal that may come again."""
         self._number = number
 
     def check(self) -> None:
@@ -65,3 +70,18 @@ def deferred() -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def keyboard_noted() -> Iterator[Stop]:
+    """Within, Ctrl-C is only remembered, however often; SIGTERM still raises Interrupted."""
+    stop = Stop()
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        stop.note(number)
+
+    before = signal.signal(signal.SIGINT, remember)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)

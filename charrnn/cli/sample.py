@@ -13,7 +13,7 @@ import typer
 from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Json, Model, StackRound, Unknown, option
 from charrnn.config import ComputeConfig, SampleConfig, UseConfig
-from charrnn.errors import CorpusError, UsageError
+from charrnn.errors import UsageError
 
 if TYPE_CHECKING:
     from charrnn.alphabet import Alphabet, Ids
@@ -70,7 +70,9 @@ def sample(
 
     loaded = read_model(find_model(model)).rounding(stack_round)
     alphabet = loaded.alphabet
-    symbols = _read_prime(alphabet) if prime == "-" else alphabet.symbols(prime)
+    symbols = alphabet.symbols(prime)
+    if prime == "-":
+        symbols = alphabet.symbols_in(sys.stdin.buffer.read(), "standard input")
     ids = alphabet.encode(symbols, unknown)
     for given in config.stop:
         if not given:
@@ -106,17 +108,6 @@ def _draw(
     return sample_through_torch(network, model.alphabet, config, prime, seed)
 
 
-def _read_prime(alphabet: Alphabet) -> str:
-    """Standard input as symbols: bytes as they are for a model of bytes, else UTF-8."""
-    data = sys.stdin.buffer.read()
-    if alphabet.kind == "bytes":
-        return data.decode("latin-1")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as problem:
-        raise CorpusError(f"standard input: byte {problem.start:,} is not UTF-8") from None
-
-
 def _print_text(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, raw: bool) -> None:
     """Stream one sample after another; on a terminal each after its prime, which goes to stderr."""
     output = terminal.TextOutput(raw)
@@ -128,8 +119,7 @@ def _print_text(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, raw: bo
                 output.write(_BETWEEN_SAMPLES)
             if on_terminal and prime:
                 shown = alphabet.to_bytes(prime).decode("utf-8", "replace")
-                sys.stderr.write(f"\033[2m{terminal.visible(shown)}\033[0m")
-                sys.stderr.flush()
+                terminal.write_dim(shown, sys.stderr)
             begun = piece.sample
         output.write(alphabet.to_bytes(piece.symbols))
     if on_terminal:

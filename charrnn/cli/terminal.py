@@ -17,6 +17,8 @@ _MARKS = {
     0x7F: "\u2421",
     **{code: f"<U+{code:04X}>" for code in [*range(0x80, 0xA0), *_BIDI]},
 }
+_BOLD_RED = "1;31"
+_DIM = "2"
 _IN_TEXT = {code: mark for code, mark in _MARKS.items() if chr(code) not in "\n\t"}
 
 
@@ -27,6 +29,25 @@ def visible(text: str) -> str:
     by a terminal; a model may have learnt them, and a path may hold them.
     """
     return text.translate(_IN_TEXT).encode("utf-8", "backslashreplace").decode()
+
+
+def takes_escapes(stream: TextIO) -> bool:
+    """Whether escape sequences may go to a stream: a terminal that is not a dumb one, and a user
+    who has not set NO_COLOR.
+    """
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return stream.isatty() and not plain
+
+
+def styled(text: str, style: str, stream: TextIO) -> str:
+    """A text that a stream shows in a style (the numbers of SGR), or as it is."""
+    return f"\033[{style}m{text}\033[0m" if takes_escapes(stream) else text
+
+
+def write_dim(text: str, stream: TextIO) -> None:
+    """Write what is not the program's own text, dim where the stream can do so."""
+    stream.write(styled(visible(text), _DIM, stream))
+    stream.flush()
 
 
 @contextmanager
@@ -52,11 +73,9 @@ def note(message: str) -> None:
 
 def error(message: str) -> None:
     """Tell the user what went wrong, on stderr."""
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
-    console.print(Text.assemble(("charrnn: ", "bold red"), visible(message)))
+    with unheard_is_fine():
+        sys.stderr.write(styled("charrnn: ", _BOLD_RED, sys.stderr) + visible(message) + "\n")
+        sys.stderr.flush()
 
 
 def print_facts(facts: Mapping[str, str]) -> None:
