@@ -13,8 +13,8 @@ from charrnn.alphabet import Alphabet
 from charrnn.cli import interrupts, terminal
 from charrnn.cli.dials import DIALS, Dials
 from charrnn.cli.screen import Screen
-from charrnn.errors import CorpusError, StorageError, UsageError
-from charrnn.nearest import did_you_mean
+from charrnn.errors import CorpusError, StorageError, UnknownCharacterError, UsageError
+from charrnn.nearest import nearest
 from charrnn.playing import Play
 
 _MARK = b"/"
@@ -100,15 +100,18 @@ class Conversation:
         for name, command in self._commands.items():
             if given and name.startswith(given):
                 return command
-        hint = did_you_mean(given, self._commands).replace("mean ", "mean /")
+        close = nearest(given, self._commands)
         raise UsageError(
-            f"/{given} is no command{hint or '; /help lists them'}. "
-            "To add text that begins with a slash, begin with two."
+            f"/{given} is no command; {f'did you mean /{close}?' if close else '/help lists them.'} "
+            "Text that begins with a slash is typed with two."
         )
 
     def _add(self, data: bytes, name: str) -> None:
         symbols = self._alphabet.symbols_in(data, name)
-        self._play.add(symbols, self._dials.unknown)
+        try:
+            self._play.add(symbols, self._dials.unknown)
+        except UnknownCharacterError as problem:
+            raise UnknownCharacterError(str(problem).replace("--unknown", "/unknown")) from None
         if strange := self._alphabet.count_unknown(symbols):
             did = {"skip": "left out", "replace": "replaced"}[self._dials.unknown]
             terminal.note(f"{strange:,} characters the model does not know were {did}")

@@ -23,7 +23,7 @@ class Lines(Protocol):
     def __iter__(self) -> Iterator[bytes]: ...
 
     def offer(self, line: bytes) -> None:
-        """Let a line that could not be used be mended."""
+        """Let a line of text that the model cannot read be mended."""
 
 
 class PipedLines:
@@ -69,7 +69,7 @@ class TypedLines:
                 history.save()
 
     def offer(self, line: bytes) -> None:
-        """Begin the next line with one that could not be used."""
+        """Begin the next line with one that is to be mended."""
         if not self._editor:
             return
         editor, text = self._editor, line.decode("utf-8", "replace")

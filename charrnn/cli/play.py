@@ -13,7 +13,7 @@ from charrnn.cli import terminal
 from charrnn.cli.interrupts import Interrupted
 from charrnn.cli.options import Debug, Model, StackRound, Unknown, option
 from charrnn.config import ComputeConfig, SampleConfig, UseConfig
-from charrnn.errors import CharrnnError
+from charrnn.errors import CharrnnError, UnknownCharacterError
 
 if TYPE_CHECKING:
     from charrnn.cli.conversation import Conversation
@@ -81,7 +81,7 @@ def play(
         patient=typed,
     )
     if typed:
-        terminal.note(f"{path}: {_describe(loaded)}. Type a beginning; /help lists the commands.")
+        terminal.note(f"{path}: {_describe(loaded)}\nType a beginning; /help lists the commands.")
     refused = _converse(TypedLines() if typed else PipedLines(), conversation)
     if refused and not typed:
         raise typer.Exit(refused)
@@ -106,7 +106,7 @@ def _voice(model: ModelFile, use: UseConfig, device: str) -> Voice[Any]:
 
 def _describe(model: ModelFile) -> str:
     shape = model.model
-    return f"{shape.cell} {shape.layers} x {shape.hidden}, knows {len(model.alphabet)} characters"
+    return f"{shape.cell} {shape.layers} x {shape.hidden}, {len(model.alphabet)} characters"
 
 
 def _converse(lines: Lines, conversation: Conversation) -> int:
@@ -117,7 +117,8 @@ def _converse(lines: Lines, conversation: Conversation) -> int:
             conversation.obey(line)
         except CharrnnError as problem:
             terminal.error(str(problem))
-            lines.offer(line)
+            if isinstance(problem, UnknownCharacterError):
+                lines.offer(line)
             refused = refused or problem.exit_code
         except Interrupted as signal:
             if not (signal.by_keyboard and sys.stdin.isatty()):
