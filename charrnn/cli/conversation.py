@@ -101,9 +101,9 @@ class Conversation:
             if given and name.startswith(given):
                 return command
         close = nearest(given, self._commands)
+        hint = f"did you mean /{close}?" if close else "/help lists them."
         raise UsageError(
-            f"/{given} is no command; {f'did you mean /{close}?' if close else '/help lists them.'} "
-            "Text that begins with a slash is typed with two."
+            f"/{given:.60} is no command; {hint} Text that begins with a slash is typed with two."
         )
 
     def _add(self, data: bytes, name: str) -> None:

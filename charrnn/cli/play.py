@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -57,9 +56,11 @@ def play(
     /temp 0.5. Ctrl-C stops the text and Ctrl-D leaves. From a pipe each line is taken the same way,
     and stdout is the text alone.
     """
+    from secrets import randbits
+
     from charrnn.cli.dials import Dials
 
-    given = secrets.randbits(32) if seed is None else seed
+    given = randbits(32) if seed is None else seed
     dials = Dials.pick({**ctx.params, "seed": given})
     use = UseConfig(weights=weights, threads=threads)
     from charrnn.cli.conversation import Conversation
@@ -89,18 +90,16 @@ def play(
 
 def _voice(model: ModelFile, use: UseConfig, device: str) -> Voice[Any]:
     """The native network's voice where it serves, else torch's."""
-    from charrnn.cli.serving import native_network, torch_network
+    from charrnn.cli.serving import network_to_sample
+    from charrnn.kernels.network import Network
 
-    chosen = "bf16" if use.weights == "auto" else use.weights
-    native = native_network(model, device=device, weights=chosen)
-    if native is not None:
+    network = network_to_sample(model, device=device, use=use)
+    if isinstance(network, Network):
         from charrnn.engine.voice import NativeVoice
 
-        return NativeVoice(native, model.alphabet)
+        return NativeVoice(network, model.alphabet)
     from charrnn.voice import TorchVoice
 
-    chosen = "fp32" if use.weights == "auto" else use.weights
-    network = torch_network(model, device=device, threads=use.threads or 1, weights=chosen)
     return TorchVoice(network, model.alphabet)
 
 
