@@ -86,7 +86,8 @@ class Play(Generic[Place]):
     def reseed(self, seed: int) -> None:
         """Number the draws to come from 0: draw i depends on the text, the settings, seed and i.
 
-        It is sample i that ``charrnn sample`` draws with the seed after the same text.
+        It is sample i that ``charrnn sample`` draws with the seed after the same text; a text that
+        began with a continuation is read as at the beginning of a line.
         """
         self._seed = seed
         self._draws = 0

@@ -18,14 +18,16 @@ ALPHABET = Alphabet.of("abcdefghi \n")
 CONFIG = SampleConfig(length=30, temp=0.9, top_k=8, top_p=0.95, min_p=0.01)
 
 
+@pytest.mark.parametrize("first", ["", "abc\n"])
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
-def test_going_on_is_as_sampling_after_the_whole_text(arrangement: str) -> None:
+def test_going_on_is_as_sampling_after_the_whole_text(arrangement: str, first: str) -> None:
     model = make_model(arrangement)
     play = Play(TorchVoice(model, ALPHABET), ALPHABET, 5)
-    for typed in ("", "abc\n", "", "d", "hi hi"):
+    for typed in (first, "", "d", "hi hi"):
         play.add(typed)
         play.reseed(5)
-        before = ALPHABET.encode(play.text)
+        # What is drawn from nothing is drawn as at the beginning of a line, and stays so.
+        before = ALPHABET.encode(play.text if first else "\n" + play.text)
         expected = "".join(p.symbols for p in sample(model, ALPHABET, CONFIG, before, 5))
         assert "".join(play.go_on(CONFIG)) == expected
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -121,13 +120,15 @@ class Conversation:
         """Show a continuation as it comes; the text holds what was shown, wherever it ends."""
         self._screen.begin(self._play.text)
         try:
-            with interrupts.keyboard_noted() if self._patient else nullcontext() as stop:
+            with interrupts.noted() as stop:
                 for piece in self._play.go_on(self._dials):
                     self._screen.show_drawn(piece)
                     if stop:
                         break
         finally:
             self._screen.end(self._play.text)
+        if not (self._patient and stop.by_keyboard):
+            stop.check()
 
     def _retry(self) -> None:
         if self._play.ends_drawn:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -37,6 +37,11 @@ class Stop:
         """Take note of a signal that may come again."""
         self._number = number
 
+    @property
+    def by_keyboard(self) -> bool:
+        """Whether it was Ctrl-C."""
+        return self._number == signal.SIGINT
+
     def check(self) -> None:
         """Raise Interrupted if a signal has come: to be called when all is saved."""
         if self._number is not None:
@@ -64,24 +69,30 @@ def deferred() -> Iterator[Stop]:
     def remember(number: int, frame: FrameType | None) -> None:
         stop.request(number)
 
-    before = {number: signal.signal(number, remember) for number in SIGNALS}
-    try:
+    with _handled_by(remember):
         yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
-def keyboard_noted() -> Iterator[Stop]:
-    """Within, Ctrl-C is only remembered, however often; SIGTERM still raises Interrupted."""
+def noted() -> Iterator[Stop]:
+    """Within, Ctrl-C is only remembered, however often; so is SIGTERM, once."""
     stop = Stop()
 
     def remember(number: int, frame: FrameType | None) -> None:
-        stop.note(number)
+        if number == signal.SIGINT:
+            stop.note(number)
+        else:
+            stop.request(number)
 
-    before = signal.signal(signal.SIGINT, remember)
-    try:
+    with _handled_by(remember):
         yield stop
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in SIGNALS}
+    try:
+        yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, one in before.items():
+            signal.signal(number, one)

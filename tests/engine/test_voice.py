@@ -18,9 +18,12 @@ CONFIG = SampleConfig(length=60, temp=0.9, top_k=8, top_p=0.95, min_p=0.01)
 pytestmark = needs_library
 
 
+@pytest.mark.parametrize("first", ["", "abc\n"])
 @pytest.mark.parametrize("bfloat16", [False, True])
 @pytest.mark.parametrize("arrangement", SERVED)
-def test_going_on_is_as_sampling_after_the_whole_text(arrangement: str, bfloat16: bool) -> None:
+def test_going_on_is_as_sampling_after_the_whole_text(
+    arrangement: str, bfloat16: bool, first: str
+) -> None:
     network = native(arrangement, make_model(arrangement), bfloat16=bfloat16)
     play = Play(NativeVoice(network, ALPHABET), ALPHABET, 5)
 
@@ -29,9 +32,10 @@ def test_going_on_is_as_sampling_after_the_whole_text(arrangement: str, bfloat16
         pieces = sample(network, ALPHABET, config, ALPHABET.encode(prime), 5)
         return "".join(piece.symbols for piece in pieces if piece.sample == draw)
 
-    for draw, typed in enumerate(["", "abc\n", "", "d", "hi hi"]):
+    for draw, typed in enumerate([first, "", "d", "hi hi"]):
         play.add(typed)
-        before = play.text
+        # What is drawn from nothing is drawn as at the beginning of a line, and stays so.
+        before = play.text if first else "\n" + play.text
         assert "".join(play.go_on(CONFIG)) == sampled(draw, before)
         if draw == 2:
             play.take_back()
