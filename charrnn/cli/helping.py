@@ -7,8 +7,9 @@ of its commands.
 
 from __future__ import annotations
 
+import textwrap
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import typer
@@ -92,19 +93,41 @@ def _write_help(command: Any, ctx: Any, formatter: Any) -> None:
         for example in about.examples:
             formatter.write(f"  {example}\n")
         formatter.write("\n")
-    formatter.write_text(about.summary)
-    if about.more:
-        formatter.write("\n")
-        formatter.write_text(about.more)
-    formatter.write("\n")
+    for paragraph in (about.summary, *about.more.split("\n\n")):
+        if paragraph:
+            formatter.write(_filled(paragraph, formatter.width) + "\n\n")
     command.format_usage(ctx, formatter)
     if commands := _commands_of(command):
         rows = [(name, About.of(one).summary) for name, one in commands.items()]
-        with formatter.section("Commands"):
-            formatter.write_dl(rows, col_max=_MOST_NAME)
+        _write_rows("Commands", rows, formatter)
     for panel, rows in _rows_by_panel(command, ctx).items():
-        with formatter.section(panel):
-            formatter.write_dl(rows, col_max=_MOST_NAME)
+        _write_rows(panel, rows, formatter)
+
+
+def _write_rows(title: str, rows: Sequence[tuple[str, str]], formatter: Any) -> None:
+    """Write names and what is said of them, in two columns."""
+    formatter.write(f"\n{title}:\n")
+    width = min(max(len(name) for name, _ in rows), _MOST_NAME)
+    for name, says in rows:
+        told = _filled(says, formatter.width, indent=width + 4)
+        if len(name) <= width:
+            formatter.write(f"  {name:<{width}}  {told.lstrip()}\n")
+        else:
+            formatter.write(f"  {name}\n{told}\n")
+
+
+def _filled(text: str, width: int, indent: int = 0) -> str:
+    """A paragraph in lines of at most a width; no option is broken at its hyphens."""
+    margin = " " * indent
+    words = " ".join(text.split())
+    return textwrap.fill(
+        words,
+        width,
+        initial_indent=margin,
+        subsequent_indent=margin,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def _rows_by_panel(command: Any, ctx: Any) -> Mapping[str, list[tuple[str, str]]]:
