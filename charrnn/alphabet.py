@@ -117,6 +117,19 @@ class Alphabet:
             return text
         return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
+    def symbols_in(self, data: bytes, name: str) -> str:
+        """The symbols that bytes hold, UTF-8 for a text alphabet: :meth:`to_bytes` undone.
+
+        Raises:
+            CorpusError: not UTF-8; ``name`` says what.
+        """
+        if self.kind == "bytes":
+            return data.decode("latin-1")
+        try:
+            return data.decode()
+        except UnicodeDecodeError as problem:
+            raise CorpusError(f"{name}: byte {problem.start:,} is not UTF-8") from None
+
     def encode(self, symbols: str, unknown: str = "error", *, start: int = 0) -> Ids:
         """Ids of the symbols, shape (N,); N is smaller if ``unknown="skip"`` left some out.
 

@@ -7,13 +7,13 @@ runs/NAME            a run's directory
 
 from __future__ import annotations
 
-import difflib
 import os
 from contextlib import suppress
 from pathlib import Path
 
 from charrnn.errors import CheckpointError
 from charrnn.lock import Lock
+from charrnn.nearest import did_you_mean
 from charrnn.run import RunDirectory
 from charrnn.storage import clear_leftovers, is_file, is_folder, make_folder, write_atomically
 
@@ -59,6 +59,11 @@ def latest_run() -> Path:
     return RUNS / name
 
 
+def known_runs() -> list[str]:
+    """The names of the runs below ``runs``, in order."""
+    return sorted(path.name for path in RUNS.glob("*") if RunDirectory(path).begun)
+
+
 def is_run(named: str) -> bool:
     """Whether a word is the path or the name of a directory that holds a run's files."""
     runs = (RunDirectory(Path(named)), RunDirectory(RUNS / named))
@@ -82,11 +87,10 @@ def find_run(named: str | None) -> Path:
     for path in places:
         if is_folder(path):
             return path
-    known = sorted(path.name for path in RUNS.glob("*") if RunDirectory(path).begun)
-    close = difflib.get_close_matches(Path(named).name, known, n=1)
-    hint = f"; did you mean {close[0]}?" if close else "."
-    listing = f" Runs here: {', '.join(known)[:200]}." if known and not close else ""
-    raise CheckpointError(f"{named:.200}: there is no such run or model file{hint}{listing}")
+    known = known_runs()
+    hint = did_you_mean(Path(named).name, known)
+    listing = f" Runs here: {', '.join(known)[:200]}." if known and not hint else ""
+    raise CheckpointError(f"{named:.200}: there is no such run or model file{hint or '.'}{listing}")
 
 
 def find_model(named: str | None) -> Path:

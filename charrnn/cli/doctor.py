@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 from pathlib import Path
 from typing import Any
 
 from charrnn import __version__
-from charrnn.cli import terminal
+from charrnn.cli import machine, terminal
 from charrnn.cli.options import Debug, Json
 from charrnn.errors import CharrnnError
 from charrnn.kernels.library import BUILDS, CHOICE, NONE, Kernels, find, obstacle
@@ -30,8 +29,11 @@ def doctor(as_json: Json = False, debug: Debug = False) -> None:
     findings = {
         "charrnn": __version__,
         "python": f"{platform.python_version()}, {platform.system()} {platform.machine()}",
-        "processor": _processor(),
+        "processor": machine.processor(),
         "cores": all_threads(),
+        "memory_bytes": machine.memory_bytes(),
+        "memory_available_bytes": machine.memory_available_bytes(),
+        "disk_free_bytes": machine.disk_free_bytes(Path.cwd()),
         "build": kernels.build if kernels else None,
         "builds": {build: _standing(build, kernels) for build in BUILDS},
         "chosen": os.environ.get(CHOICE) or None,
@@ -94,6 +96,9 @@ def _describe(findings: dict[str, Any]) -> dict[str, str]:
         "torch": f"{findings['torch']}, with {' and '.join(accelerators) or 'no accelerator'}",
         "processor": findings["processor"],
         "cores": f"{findings['cores']} for this process; {findings['threads']} threads in use",
+        "memory": f"{_gigabytes(findings['memory_available_bytes'])} available of "
+        f"{_gigabytes(findings['memory_bytes'])}",
+        "disk": f"{_gigabytes(findings['disk_free_bytes'])} free in this folder",
         "lstm and gru": _explain_path(findings),
         **{f"  {build}": standing for build, standing in findings["builds"].items()},
     }
@@ -116,6 +121,10 @@ def _describe(findings: dict[str, Any]) -> dict[str, str]:
     return facts
 
 
+def _gigabytes(count: int | None) -> str:
+    return "unknown" if count is None else f"{count / 1e9:.1f} GB"
+
+
 def _explain_path(findings: dict[str, Any]) -> str:
     if findings["build"]:
         return f"through the native library, {findings['build']}"
@@ -129,13 +138,3 @@ def _standing(build: str, kernels: Kernels | None) -> str:
     if kernels and kernels.build == build:
         return "in use"
     return obstacle(build) or "could be used"
-
-
-def _processor() -> str:
-    """What the processor calls itself."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(errors="replace")
-    except OSError:
-        text = ""
-    named = re.search(r"^model name\s*: *(.+)$", text, re.MULTILINE)
-    return named[1] if named else platform.processor() or platform.machine()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charrnn.cli import terminal
+from charrnn.cli.completion import among
 from charrnn.cli.options import Debug, Encoding, Json, StackRound, Subject, Unknown, option
 from charrnn.config import ComputeConfig, UseConfig
 from charrnn.errors import UsageError
@@ -24,6 +25,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="LANGUAGE",
+            autocompletion=among(LANGUAGES),
             help="Score no text but count the sizes of a formal language that are solved: "
             f"{', '.join(LANGUAGES)}.",
         ),

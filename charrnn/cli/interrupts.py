@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -24,6 +24,7 @@ class Interrupted(BaseException):
         super().__init__(signal.Signals(number).name)
         self.exit_code = 128 + number
         self.saved = False
+        self.by_keyboard = number == signal.SIGINT
 
 
 class Stop:
@@ -36,7 +37,16 @@ class Stop:
         """Take note of a signal."""
         if self._number is not None:
             os._exit(128 + number)
+        self.note(number)
+
+    def note(self, number: int) -> None:
+        """Take note of a signal that may come again."""
         self._number = number
+
+    @property
+    def by_keyboard(self) -> bool:
+        """Whether it was Ctrl-C."""
+        return self._number == signal.SIGINT
 
     def check(self) -> None:
         """Raise Interrupted if a signal has come: to be called when all is saved."""
@@ -68,12 +78,33 @@ def deferred() -> Iterator[Stop]:
     def remember(number: int, frame: FrameType | None) -> None:
         stop.request(number)
 
-    before = {number: signal.signal(number, remember) for number in SIGNALS}
-    try:
+    with _handled_by(remember):
         yield stop
+
+
+@contextmanager
+def noted() -> Iterator[Stop]:
+    """Within, Ctrl-C is only remembered, however often; so is SIGTERM, once."""
+    stop = Stop()
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            stop.note(number)
+        else:
+            stop.request(number)
+
+    with _handled_by(remember):
+        yield stop
+
+
+@contextmanager
+def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in SIGNALS}
+    try:
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, one in before.items():
+            signal.signal(number, one)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

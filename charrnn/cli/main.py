@@ -8,17 +8,27 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
-from charrnn import __version__
-from charrnn.cli import doctor, evaluate, inspect, sample, terminal, train, verify
+from charrnn.cli import (
+    doctor,
+    evaluate,
+    helping,
+    inspect,
+    play,
+    sample,
+    terminal,
+    train,
+    verify,
+)
 from charrnn.cli.options import Debugging
 from charrnn.errors import CharrnnError, UsageError
+from charrnn.nearest import did_you_mean
 
+_NAME = "charrnn"
 _OUT_OF_MEMORY = re.compile("allocate memory|out of memory")
 
 
-class Boundary(TyperGroup):
+class Boundary(helping.Group):
     """Runs a command; what it raises ends here."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -52,13 +62,12 @@ app = typer.Typer(
     cls=Boundary,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    context_settings={"help_option_names": ["-h", "--help"]},
-    help="Train a character-level recurrent language model on your own text, and use it.",
-    epilog="charrnn train corpus.txt, then charrnn sample --temp 0.8, then charrnn eval",
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "color": False},
 )
 app.command("train")(train.train)
 app.command("sample")(sample.sample)
+app.command("play")(play.play)
 app.command("eval")(evaluate.evaluate)
 app.add_typer(inspect.app, name="inspect")
 app.command("verify")(verify.verify)
@@ -67,18 +76,46 @@ app.command("doctor")(doctor.doctor)
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        sys.stdout.write(f"charrnn {__version__}\n")
+        from charrnn.cli import version
+
+        sys.stdout.write(f"{version.describe()}\n")
         raise typer.Exit()
 
 
 @app.callback()
 def program(
-    version: Annotated[
+    show_version: Annotated[
         bool,
-        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
+        typer.Option(
+            "--version",
+            help="Print the versions of what computes.",
+            callback=_show_version,
+            is_eager=True,
+        ),
     ] = False,
 ) -> None:
-    """Train a character-level recurrent language model on your own text, and use it."""
+    """Train a character-level recurrent language model on your own text, and use it.
+
+    charrnn train novel.txt
+    charrnn sample --temp 0.8
+    charrnn play
+    charrnn eval
+    """
+
+
+helping.adopt(app)
+
+
+def _explain(problem: Any) -> str:
+    """What Typer says of a command that it cannot parse, with the nearest option there is."""
+    message: str = problem.format_message()
+    if unknown := getattr(problem, "option_name", None):
+        # Typer lists all that are somewhat like it, in the order of the alphabet.
+        known = getattr(problem, "possibilities", None) or ()
+        message = f"{problem.message}{did_you_mean(unknown, known)}"
+    context = getattr(problem, "ctx", None)
+    where = context.command_path if context else _NAME
+    return message and f"{message} ({where} --help)"
 
 
 def run() -> int:
@@ -99,7 +136,7 @@ def run() -> int:
 
 def _run() -> int:
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name=_NAME, standalone_mode=False)
     except SystemExit:
         # Rich and Typer end so, both with 1, when nobody reads the help any more.
         return 0
@@ -107,8 +144,7 @@ def _run() -> int:
         # Typer's own errors, of a command that cannot be parsed, have no public class in common.
         if not hasattr(problem, "format_message"):
             raise
-        message = problem.format_message()
-        if message:
-            terminal.error(f"{message} (charrnn --help, charrnn COMMAND --help)")
+        if message := _explain(problem):
+            terminal.error(message)
         code = getattr(problem, "exit_code", UsageError.exit_code)
     return code if isinstance(code, int) else 0

@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from charrnn.cli.completion import among, complete_run
 from charrnn.config import UNKNOWN_CHOICES
 from charrnn.registry import takers
 from charrnn.settings import Config, option_name
@@ -36,6 +37,7 @@ def option(config: type[Config], name: str, *more_names: str, panel: str | None 
         *more_names,
         help=declared.metadata["description"],
         metavar="|".join(choices) or None,
+        autocompletion=among(choices) if choices else None,
         rich_help_panel=panel,
         show_default=_shown_default(declared),
     )
@@ -105,6 +107,7 @@ Model = Annotated[
     typer.Argument(
         metavar="[RUN|FILE]",
         help="Run directory, name of a run, or model file. Left out: the latest run.",
+        autocompletion=complete_run,
         show_default=False,
     ),
 ]
@@ -113,6 +116,7 @@ Unknown = Annotated[
     typer.Option(
         "--unknown",
         metavar="|".join(UNKNOWN_CHOICES),
+        autocompletion=among(UNKNOWN_CHOICES),
         help="What to do with a character the model does not know.",
         callback=_check_unknown,
     ),
@@ -121,6 +125,7 @@ Subject = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="RUN|FILE|TEXT",
+        autocompletion=complete_run,
         help="A run or model file (left out: the latest run), then the texts to read, as one "
         "(left out: what the run held out). - is standard input.",
         show_default=False,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import secrets
 import sys
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
@@ -63,21 +62,25 @@ def sample(
     """
     config = SampleConfig.pick({**ctx.params, "stop": tuple(stop or ())})
     use = UseConfig.pick(ctx.params)
-    if seed is None:
-        seed = secrets.randbits(32)
+    from secrets import randbits
+
     from charrnn.drawing import in_order
     from charrnn.modelfile import read_model
     from charrnn.runs import find_model
 
     loaded = read_model(find_model(model)).rounding(stack_round)
     alphabet = loaded.alphabet
-    symbols = _read_prime(alphabet) if prime == "-" else alphabet.symbols(prime)
+    symbols = alphabet.symbols(prime)
+    if prime == "-":
+        symbols = alphabet.symbols_in(sys.stdin.buffer.read(), "standard input")
     ids = alphabet.encode(symbols, unknown)
     for given in config.stop:
         if not given:
             raise UsageError("--stop is empty; name the text to stop before")
         if alphabet.count_unknown(alphabet.symbols(given)):
             raise UsageError(f"--stop {given!r} has characters the model never writes")
+    if seed is None:
+        seed = randbits(32)
     pieces = in_order(_draw(loaded, config, use, device, ids, seed))
     if as_json:
         _print_objects(pieces, alphabet, symbols, seed)
@@ -89,38 +92,29 @@ def _draw(
     model: ModelFile, config: SampleConfig, use: UseConfig, device: str, prime: Ids, seed: int
 ) -> Iterator[Piece]:
     """Draw through the native network where it serves, else through torch."""
-    from charrnn.cli.serving import native_network, torch_network
-    from charrnn.kernels.network import all_threads
+    from charrnn.cli.serving import network_to_sample
+    from charrnn.kernels.network import Network, all_threads
 
-    threads = use.threads or (1 if config.count == 1 else all_threads())
-    chosen = "bf16" if use.weights == "auto" else use.weights
-    native = native_network(model, device=device, weights=chosen)
-    if native is not None:
+    network = network_to_sample(model, device=device, use=use)
+    if isinstance(network, Network):
         from charrnn.engine.sampling import sample as sample_natively
 
-        return sample_natively(native, model.alphabet, config, prime, seed, threads)
+        threads = use.threads or (1 if config.count == 1 else all_threads())
+        return sample_natively(network, model.alphabet, config, prime, seed, threads)
     from charrnn.sample import sample as sample_through_torch
 
-    chosen = "fp32" if use.weights == "auto" else use.weights
-    # A product's sums may be made in another order on more threads.
-    network = torch_network(model, device=device, threads=use.threads or 1, weights=chosen)
     return sample_through_torch(network, model.alphabet, config, prime, seed)
 
 
 def _read_prime(alphabet: Alphabet) -> str:
-    """Standard input as symbols: bytes as they are for a model of bytes, else UTF-8."""
+    """Standard input as symbols."""
     data = sys.stdin.buffer.read(_MOST_PRIME_BYTES + 1)
     if len(data) > _MOST_PRIME_BYTES:
         raise CorpusError(
             f"standard input: more than {_MOST_PRIME_BYTES:,} bytes to read before drawing.\n"
             "Give the end of it: tail -c 1M FILE | charrnn sample --prime -"
         )
-    if alphabet.kind == "bytes":
-        return data.decode("latin-1")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as problem:
-        raise CorpusError(f"standard input: byte {problem.start:,} is not UTF-8") from None
+    return alphabet.symbols_in(data, "standard input")
 
 
 def _print_text(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, raw: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from charrnn.config import UseConfig
 from charrnn.engine.build import build_network, can_serve
 from charrnn.kernels.network import Network
 from charrnn.modelfile import ModelFile
@@ -42,6 +43,20 @@ def torch_network(
     prepare(threads)
     rounded = model.with_weights(round_weights(model.weights, weights))
     return restore(rounded, choose_device(device))
+
+
+def network_to_sample(model: ModelFile, *, device: str, use: UseConfig) -> Network | CharModel:
+    """The network to draw from: the native one where it serves, else torch's.
+
+    Unless the user says otherwise the one multiplies in bfloat16, the other in float32.
+    """
+    chosen = "bf16" if use.weights == "auto" else use.weights
+    native = native_network(model, device=device, weights=chosen)
+    if native is not None:
+        return native
+    chosen = "fp32" if use.weights == "auto" else use.weights
+    # A product's sums may be made in another order on more threads.
+    return torch_network(model, device=device, threads=use.threads or 1, weights=chosen)
 
 
 def _is_cpu(device: str) -> bool:

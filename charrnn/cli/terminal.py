@@ -64,6 +64,25 @@ def reopen_closed() -> None:
             setattr(sys, name, os.fdopen(number, mode))
 
 
+def takes_escapes(stream: TextIO) -> bool:
+    """Whether escape sequences may go to a stream: a terminal that is not a dumb one, and a user
+    who has not set NO_COLOR.
+    """
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return stream.isatty() and not plain
+
+
+def styled(text: str, style: str, stream: TextIO) -> str:
+    """A text that a stream shows in a style (the numbers of SGR), or as it is."""
+    return f"\033[{style}m{text}\033[0m" if takes_escapes(stream) else text
+
+
+def write_dim(text: str, stream: TextIO) -> None:
+    """Write what is not the program's own text, dim where the stream can do so."""
+    stream.write(styled(visible(text), _DIM, stream))
+    stream.flush()
+
+
 @contextmanager
 def unheard_is_fine() -> Iterator[None]:
     """Let what is said on stderr go nowhere once it cannot: progress is not the result."""
@@ -103,15 +122,14 @@ def note(message: str) -> None:
 def error(message: str) -> None:
     """Tell the user what went wrong, on stderr."""
     with unheard_is_fine():
-        sys.stderr.write(f"{_styled('charrnn:', _RED)} {_indented(message)}\n")
+        sys.stderr.write(f"{styled('charrnn:', _RED, sys.stderr)} {_indented(message)}\n")
         sys.stderr.flush()
 
 
 def echo(text: str) -> None:
     """Repeat on stderr, dimly, what the user said."""
     with unheard_is_fine():
-        sys.stderr.write(_styled(visible(text), _DIM))
-        sys.stderr.flush()
+        write_dim(text, sys.stderr)
 
 
 def show_traceback(
@@ -126,12 +144,6 @@ def show_traceback(
 def _indented(message: str) -> str:
     """A message, its further lines indented: a name with a newline begins no message."""
     return visible(message).replace("\n", "\n  ")
-
-
-def _styled(text: str, style: str) -> str:
-    """A text in a colour or weight, where stderr is a terminal that knows them."""
-    plain = not sys.stderr.isatty() or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
-    return text if plain else f"\033[{style}m{text}\033[0m"
 
 
 def print_facts(facts: Mapping[str, str]) -> None:

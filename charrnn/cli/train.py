@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from charrnn.cli.completion import complete_source
 from charrnn.cli.options import Debug, Encoding, Json, with_settings
 from charrnn.config import ComputeConfig, TrainConfig
 from charrnn.errors import UsageError
@@ -27,6 +28,7 @@ def train(
         list[str] | None,
         typer.Argument(
             metavar="TEXT",
+            autocompletion=complete_source,
             help="Text files, folders, - for standard input, or a corpus by name: tales, or a "
             "formal language such as anbn. With --resume: the run to go on with (left out: the "
             "latest), then its texts if they are elsewhere now.",

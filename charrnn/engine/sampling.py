@@ -10,14 +10,13 @@ import numpy as np
 from charrnn.alphabet import Alphabet, Ids
 from charrnn.config import SampleConfig
 from charrnn.drawing import Piece, StopScanner, opening
+from charrnn.engine.pace import Pace
 from charrnn.errors import CheckpointError
 from charrnn.kernels.network import Filters, Floats, Network
 from charrnn.tally import NOT_FINITE
 
 _MOST_ROWS = 64
 _MOST_AT_ONCE = 4096
-_SECONDS_AT_ONCE = 0.01
-"""What is drawn in one call takes about as long, so that text still streams."""
 
 
 class _Stream:
@@ -91,14 +90,11 @@ def _draw(
     What is drawn beyond a stop string is dropped.
     """
     filters = Filters(config.temp, config.top_k, config.top_p, config.min_p)
-    position, at_once = 0, 1
+    position, pace = 0, Pace()
     while streams:
-        count = min(at_once, config.length - position)
-        uniforms = np.stack([stream.generator.random(count) for stream in streams])
-        began = time.perf_counter()
-        drawn = network.draw(last, uniforms, states, filters, threads)
-        if time.perf_counter() - began < _SECONDS_AT_ONCE / 2:
-            at_once = min(2 * at_once, _MOST_AT_ONCE)
+        with pace.next(config.length - position) as count:
+            uniforms = np.stack([stream.generator.random(count) for stream in streams])
+            drawn = network.draw(last, uniforms, states, filters, threads)
         if drawn.size and drawn.min() < 0:
             raise CheckpointError(NOT_FINITE)
         position += count

@@ -40,6 +40,8 @@ def test_the_fastest_build_is_in_use_and_agrees_with_torch(tmp_path: Path) -> No
     assert found["torch"] == torch.__version__
     assert found["threads"] == 1
     assert found["cores"] >= 1
+    assert 0 < found["memory_available_bytes"] <= found["memory_bytes"]
+    assert found["disk_free_bytes"] > 0
     assert found["precision"]["rnn"] == "fp32"
     for precision, most in MOST_DIFFERENCE.items():
         assert set(found["differences"][precision]) == {"lstm", "gru"}

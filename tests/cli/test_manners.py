@@ -1,0 +1,235 @@
+"""Help, completion, versions, nearest words, plain terminals: for every command there is."""
+
+import os
+import platform
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+import charrnn as package
+from charrnn.cli import machine
+from charrnn.cli.helping import About
+from charrnn.cli.main import app
+from charrnn.cli.version import describe
+from tests.cli.program import charrnn, explain
+from tests.cli.terminals import Terminal
+
+README = Path(__file__).parents[2] / "README.md"
+_HEAVY = ("torch", "numpy", "rich", "tqdm", "safetensors")
+
+
+def walk(command: Any, *words: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command and group of the program, with the words that name it."""
+    yield words, command
+    for name, inner in getattr(command, "commands", {}).items():
+        if not inner.hidden:
+            yield from walk(inner, *words, name)
+
+
+EVERYTHING = dict(walk(typer.main.get_command(app)))
+COMMANDS = {
+    " ".join(words): command
+    for words, command in EVERYTHING.items()
+    if not hasattr(command, "commands") or command.invoke_without_command
+}
+
+everything = pytest.mark.parametrize(
+    "words", EVERYTHING, ids=lambda words: " ".join(words) or "charrnn"
+)
+
+
+@everything
+def test_help_opens_with_examples_and_fits_80_columns(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    result = charrnn(*words, "--help", cwd=tmp_path, environment={"COLUMNS": "80"})
+    assert (result.returncode, result.stderr) == (0, b""), explain(result)
+    first, *lines = result.stdout.decode().splitlines()
+    assert first == "Examples:"
+    examples = lines[: lines.index("")]
+    assert examples
+    for example in examples:
+        assert re.search(rf"(^|\| | )charrnn( {words[0]}\b)?" if words else "charrnn", example)
+    assert max(map(len, lines)) <= 80
+    assert f"Usage: {' '.join(('charrnn', *words))} " in result.stdout.decode()
+    assert "\x1b" not in result.stdout.decode()
+
+
+@everything
+def test_help_costs_no_more_than_parsing_does(tmp_path: Path, words: tuple[str, ...]) -> None:
+    code = (
+        "import sys\n"
+        "from charrnn.cli.main import main\n"
+        f"sys.argv = ['charrnn', *{words!r}, '--help']\n"
+        "try:\n    main()\n"
+        f"except SystemExit:\n    print(*(m for m in {_HEAVY} if m in sys.modules))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert result.stdout.splitlines()[-1] == b""
+
+
+def test_the_readme_has_a_row_for_every_command_and_for_nothing_else() -> None:
+    rows = re.findall(r"^\| `charrnn ([a-z -]+)` \| (.+) \|$", README.read_text(), re.MULTILINE)
+    expected = {name: About.of(command).summary for name, command in COMMANDS.items()}
+    missing = "\n".join(
+        f"| `charrnn {name}` | {summary} |"
+        for name, summary in expected.items()
+        if (name, summary) not in rows
+    )
+    assert not missing, f"the README's table of commands lacks:\n{missing}"
+    assert len(rows) == len(expected), "the README's table has a command that there is not"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("trian",), "charrnn has no command 'trian'; did you mean train?"),
+        (("inspect", "gate"), "charrnn inspect has no command 'gate'; did you mean gates?"),
+        (("dance",), "charrnn has no command 'dance'; there are: train, sample"),
+        (("train", "--hiden", "3"), "--hiden; did you mean --hidden? (charrnn train --help)"),
+        (("train", "tals"), "did you mean tales?"),
+        (("sample", "heron"), "did you mean herons?"),
+        (("--vrsion",), "--vrsion; did you mean --version?"),
+    ],
+)
+def test_what_nobody_knows_is_answered_with_the_nearest(
+    trained: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    result = charrnn(*arguments, cwd=trained)
+    assert result.returncode in (2, 3, 4), explain(result)
+    assert said in result.stderr.decode()
+    assert result.stdout == b""
+
+
+def complete(folder: Path, *words: str) -> list[str]:
+    """What bash would be offered for the last of the words."""
+    code = (
+        "import sys\nfrom charrnn.cli.main import main\n"
+        "try:\n    main()\nfinally:\n    assert 'torch' not in sys.modules\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={
+            **os.environ,
+            "_CHARRNN_COMPLETE": "complete_bash",
+            "COMP_WORDS": " ".join(("charrnn", *words)),
+            "COMP_CWORD": str(len(words)),
+        },
+        capture_output=True,
+        check=False,
+    )
+    assert result.stderr == b""
+    return result.stdout.decode().split()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (("tr",), ["train"]),
+        (("inspect", "gra"), ["gradients"]),
+        (("sample", "h"), ["herons"]),
+        (("eval", "h"), ["herons"]),
+        (("train", "ta"), ["tales"]),
+        (("train", "--resume", "h"), ["herons"]),
+        (("train", "--cell", "l"), ["lstm", "list"]),
+        (("eval", "--formal", "me"), ["memory"]),
+        (("sample", "--unknown", ""), ["error", "skip", "replace"]),
+        (("sample", "--temp"), ["--temp", "--temperature"]),
+        (("sample", "no-such-run"), []),
+    ],
+    ids=" ".join,
+)
+def test_the_shell_completes(trained: Path, words: tuple[str, ...], offered: list[str]) -> None:
+    assert complete(trained, *words) == offered
+
+
+def test_a_completion_script_is_shown(tmp_path: Path) -> None:
+    result = charrnn("--show-completion", "bash", cwd=tmp_path)
+    assert "_CHARRNN_COMPLETE=complete_bash" in result.stdout.decode(), explain(result)
+
+
+def test_the_version_tells_what_computes_and_does_not_import_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = charrnn("--version", cwd=tmp_path).stdout.decode()
+    assert told.startswith(f"charrnn {package.__version__}, torch {metadata.version('torch')}, ")
+    assert f"Python {platform.python_version()}, " in told
+    without = charrnn("--version", cwd=tmp_path, environment={"CHARRNN_KERNELS": "none"})
+    assert without.stdout.decode().endswith("no native library\n")
+    broken = charrnn("--version", cwd=tmp_path, environment={"CHARRNN_KERNELS": "nonsense"})
+    assert (broken.returncode, b"cannot be used" in broken.stdout) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("build", "told"),
+    [("2.13.0+cpu", "device cpu,"), ("2.13.0+cu126", "device cuda where torch finds it")],
+)
+def test_the_version_promises_no_device_that_it_has_not_looked_for(
+    monkeypatch: pytest.MonkeyPatch, build: str, told: str
+) -> None:
+    monkeypatch.setattr(metadata, "version", lambda _: build)
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    assert f"torch {build}, {told}" in describe()
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("train", "--help"),
+        ("trian",),
+        ("train", "missing.txt"),
+        ("train", "herons.txt", "--steps", "3", "--hidden", "8", "--run", "other", "--overwrite"),
+        ("sample", "herons", "--prime", "The heron", "--length", "20"),
+        ("eval", "herons"),
+        ("inspect", "gates", "herons"),
+        ("doctor",),
+        ("--install-completion", "bash"),
+    ],
+    ids=" ".join,
+)
+def test_no_escape_sequence_goes_where_none_is_wanted(
+    trained: Path, tmp_path: Path, arguments: tuple[str, ...], environment: dict[str, str]
+) -> None:
+    (tmp_path / "runs").symlink_to(trained / "runs")
+    (tmp_path / "herons.txt").write_bytes((trained / "herons.txt").read_bytes())
+    arguments = tuple(str(tmp_path / "other") if word == "other" else word for word in arguments)
+    with Terminal(*arguments, cwd=tmp_path, environment=environment) as terminal:
+        terminal.leave()
+        assert terminal.shown
+        assert "\x1b" not in terminal.shown
+
+
+def test_a_terminal_that_can_shows_errors_in_colour(tmp_path: Path) -> None:
+    with Terminal("trian", cwd=tmp_path) as terminal:
+        assert terminal.leave() == 2
+        assert terminal.shown.startswith("\x1b[1;31mcharrnn: \x1b[0mcharrnn has no command")
+
+
+def test_memory_is_that_of_the_container_where_it_has_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, content in {"_LIMIT": "5000\n", "_USED": "1000\n"}.items():
+        (tmp_path / name).write_text(content)
+        monkeypatch.setattr(machine, name, tmp_path / name)
+    (tmp_path / "_MEMINFO").write_text("MemTotal: 9 kB\nMemAvailable:    3 kB\n")
+    monkeypatch.setattr(machine, "_MEMINFO", tmp_path / "_MEMINFO")
+    assert machine.memory_bytes() == 5000
+    assert machine.memory_available_bytes() == 3 * 1024
+    (tmp_path / "_USED").write_text("4500\n")
+    assert machine.memory_available_bytes() == 500
+    (tmp_path / "_LIMIT").write_text("max\n")
+    assert machine.memory_available_bytes() == 3 * 1024
+    (tmp_path / "_MEMINFO").unlink()
+    assert machine.memory_available_bytes() is None
+    assert (machine.disk_free_bytes(tmp_path) or 0) > 0
+    assert machine.disk_free_bytes(tmp_path / "nowhere") is None
