@@ -11,7 +11,7 @@ SMALL = ("--hidden", "16", "--embedding", "8", "--layers", "1", "--window", "16"
 
 COMMAND = (sys.executable, "-m", "charrnn")
 
-_ENVIRONMENT = {
+ENVIRONMENT = {
     **os.environ,
     "NO_COLOR": "1",
     "TERM": "dumb",
@@ -31,7 +31,7 @@ def charrnn(
     return subprocess.run(
         [*COMMAND, *map(str, arguments)],
         cwd=cwd,
-        env={**_ENVIRONMENT, **(environment or {})},
+        env={**ENVIRONMENT, **(environment or {})},
         input=stdin,
         stdin=subprocess.DEVNULL if stdin is None else None,
         capture_output=True,
@@ -45,7 +45,7 @@ def start(*arguments: str | Path, cwd: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [*COMMAND, *map(str, arguments)],
         cwd=cwd,
-        env=_ENVIRONMENT,
+        env=ENVIRONMENT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
