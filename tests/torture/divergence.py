@@ -8,106 +8,25 @@ rate was halved so often, and it is taken up from there.
 import json
 import random
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from charrnn.checkpoint import write_checkpoint
-from charrnn.config import MOST_HALVINGS, ComputeConfig, SourceConfig, TrainConfig
 from charrnn.corpus import Corpus, fit_corpus
 from charrnn.errors import CheckpointError, DivergedError
 from charrnn.events import Evaluation, Event, RolledBack, Step
-from charrnn.modelconfig import ModelConfig
-from charrnn.request import Request, read_request
+from charrnn.request import read_request
 from charrnn.session import Session, begin, resume
-from tests.arrangements import ARRANGEMENTS, as_options
 from tests.cli.forked import Forked, forked
 from tests.cli.program import explain
 from tests.conftest import SENTENCES
-from tests.optimizers import OPTIMIZERS_HERE
-from tests.torture.faults import KINDS, VALUES, Fault, inject, injected
+from tests.torture.faults import STEPS, Plan, draw_plan, inject, injected
 from tests.torture.promise import Promise
 from tests.torture.state import State, differing, facts_of, state_of
 
 TEXT = "\n".join(SENTENCES * 10)
-STEPS = 12
-STEPS_PER_EVALUATION = 4
-
-_MODEL: dict[str, Any] = {
-    "layers": 1,
-    "hidden": 8,
-    "embedding": 4,
-    "dropout": 0.3,
-    "weight_drop": 0.2,
-}
-_TRAIN: dict[str, Any] = {"steps": STEPS, "evaluations": STEPS // STEPS_PER_EVALUATION}
-_TRAIN |= {"window": 16, "batch": 8, "valid": 0.3}
-_COMPUTE: dict[str, Any] = {"device": "cpu", "precision": "fp32", "threads": 1}
 _WEIGHTS = ("model.", "average.", "optimizer.")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A run, and what happens to it."""
-
-    arrangement: str
-    optimizer: str
-    policy: str
-    fault: Fault
-
-    @property
-    def good_step(self) -> int:
-        """The step that the run goes back to: the last evaluation's."""
-        return self.fault.step // STEPS_PER_EVALUATION * STEPS_PER_EVALUATION
-
-    @property
-    def halvings(self) -> int:
-        """How often it goes back."""
-        return min(self.fault.times, MOST_HALVINGS) if self.policy == "rollback" else 0
-
-    @property
-    def ends(self) -> bool:
-        """Whether the fault ends the run."""
-        return self.fault.times > self.halvings
-
-    @property
-    def model(self) -> dict[str, Any]:
-        """The settings of the network."""
-        own = ARRANGEMENTS[self.arrangement]
-        # It has no recurrent matrix of which weights could be dropped.
-        drops = {"weight_drop": 0.0} if own.get("stack_only") else {}
-        return {**_MODEL, **drops, **own}
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        """The run, as the command line takes it."""
-        settings = {**self.model, **_TRAIN, **_COMPUTE, "optimizer": self.optimizer}
-        return (*as_options(settings), "--on-divergence", self.policy)
-
-    @property
-    def request(self) -> Request:
-        """The run, as the library takes it."""
-        return Request(
-            SourceConfig(paths=("corpus.txt",)),
-            ModelConfig(**self.model),
-            TrainConfig(**_TRAIN, optimizer=self.optimizer, on_divergence=self.policy),
-            ComputeConfig(**_COMPUTE),
-        )
-
-
-def draw_plan(chance: random.Random) -> Plan:
-    """Any run, and any fault in it."""
-    fault = Fault(
-        kind=chance.choice(KINDS),
-        value=chance.choice(VALUES),
-        step=chance.randrange(STEPS),
-        times=chance.randint(1, MOST_HALVINGS + 1),
-        place=chance.randrange(10**6),
-    )
-    arrangement, optimizer = chance.choice(sorted(ARRANGEMENTS)), chance.choice(OPTIMIZERS_HERE)
-    return Plan(arrangement, optimizer, chance.choice(("stop", "rollback", "rollback")), fault)
 
 
 def write_corpus(folder: Path) -> Corpus:

@@ -1,5 +1,6 @@
-"""Numbers that are not finite, put into a run at a chosen step."""
+"""Runs, and numbers that are not finite put into them at a chosen step."""
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,12 +10,31 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
+from charrnn.config import MOST_HALVINGS, ComputeConfig, SourceConfig, TrainConfig
 from charrnn.events import Step
+from charrnn.modelconfig import ModelConfig
 from charrnn.progress import Progress
+from charrnn.request import Request
 from charrnn.train import Trainer
+from tests.arrangements import ARRANGEMENTS, as_options
+from tests.optimizers import OPTIMIZERS_HERE
 
 KINDS = ("loss", "gradient", "weights")
 VALUES = ("nan", "inf", "-inf")
+
+STEPS = 12
+STEPS_PER_EVALUATION = 4
+
+_MODEL: dict[str, Any] = {
+    "layers": 1,
+    "hidden": 8,
+    "embedding": 4,
+    "dropout": 0.3,
+    "weight_drop": 0.2,
+}
+_TRAIN: dict[str, Any] = {"steps": STEPS, "evaluations": STEPS // STEPS_PER_EVALUATION}
+_TRAIN |= {"window": 16, "batch": 8, "valid": 0.3}
+_COMPUTE: dict[str, Any] = {"device": "cpu", "precision": "fp32", "threads": 1}
 
 _take_step = Trainer._step
 
@@ -91,3 +111,65 @@ def _struck_by(fault: Fault) -> Callable[[Trainer], Step]:
         return fault.take_step(trainer)
 
     return take_step
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run, and what happens to it."""
+
+    arrangement: str
+    optimizer: str
+    policy: str
+    fault: Fault
+
+    @property
+    def good_step(self) -> int:
+        """The step that the run goes back to: the last evaluation's."""
+        return self.fault.step // STEPS_PER_EVALUATION * STEPS_PER_EVALUATION
+
+    @property
+    def halvings(self) -> int:
+        """How often it goes back."""
+        return min(self.fault.times, MOST_HALVINGS) if self.policy == "rollback" else 0
+
+    @property
+    def ends(self) -> bool:
+        """Whether the fault ends the run."""
+        return self.fault.times > self.halvings
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """The settings of the network."""
+        own = ARRANGEMENTS[self.arrangement]
+        # It has no recurrent matrix of which weights could be dropped.
+        drops = {"weight_drop": 0.0} if own.get("stack_only") else {}
+        return {**_MODEL, **drops, **own}
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The run, as the command line takes it."""
+        settings = {**self.model, **_TRAIN, **_COMPUTE, "optimizer": self.optimizer}
+        return (*as_options(settings), "--on-divergence", self.policy)
+
+    @property
+    def request(self) -> Request:
+        """The run, as the library takes it."""
+        return Request(
+            SourceConfig(paths=("corpus.txt",)),
+            ModelConfig(**self.model),
+            TrainConfig(**_TRAIN, optimizer=self.optimizer, on_divergence=self.policy),
+            ComputeConfig(**_COMPUTE),
+        )
+
+
+def draw_plan(chance: random.Random) -> Plan:
+    """Any run, and any fault in it."""
+    fault = Fault(
+        kind=chance.choice(KINDS),
+        value=chance.choice(VALUES),
+        step=chance.randrange(STEPS),
+        times=chance.randint(1, MOST_HALVINGS + 1),
+        place=chance.randrange(10**6),
+    )
+    arrangement, optimizer = chance.choice(sorted(ARRANGEMENTS)), chance.choice(OPTIMIZERS_HERE)
+    return Plan(arrangement, optimizer, chance.choice(("stop", "rollback", "rollback")), fault)
