@@ -46,6 +46,7 @@ ORDER = (
         "modelconfig",
         "shapes",
         "recipe",
+        "growing",
         "alphabet",
         "drawing",
         "playing",
