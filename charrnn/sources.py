@@ -83,10 +83,15 @@ class TextReader:
 
     def __iter__(self) -> Iterator[str]:
         for file in self._files:
-            self.file, self.start = file, 0
-            for text in self._read(file):
-                yield text
-                self.start += len(text)
+            with _open(file) as stream:
+                yield from self.follow(file, stream)
+
+    def follow(self, name: Path, stream: io.BufferedReader) -> Iterator[str]:
+        """The text of a stream that is open already, as it comes; errors call it by the name."""
+        self.file, self.start = name, 0
+        for text in self._read(name, stream):
+            yield text
+            self.start += len(text)
 
     def _expand(self, path: Path) -> list[Path]:
         if not exists(path):
@@ -126,23 +131,22 @@ class TextReader:
         except (OSError, UnicodeError):
             return False
 
-    def _read(self, file: Path) -> Iterator[str]:
+    def _read(self, file: Path, stream: io.BufferedReader) -> Iterator[str]:
         try:
-            with file.open("rb") as stream:
-                if self._encoding is None:
-                    while data := stream.read(CHUNK_BYTES):
-                        self._hash.update(data)
-                        yield data.decode("latin-1")
-                else:
-                    yield from self._decode(file, stream, self._encoding)
+            if self._encoding is None:
+                while data := stream.read1(CHUNK_BYTES):
+                    self._hash.update(data)
+                    yield data.decode("latin-1")
+            else:
+                yield from self._decode(file, stream, self._encoding)
         except OSError as problem:
-            raise CorpusError(f"{file}: cannot be read: {problem.strerror}") from problem
+            raise _unreadable(file, problem) from problem
 
     def _decode(self, file: Path, stream: io.BufferedReader, encoding: str) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder(encoding)()
         offset, lines, at_start = 0, 1, True
         while True:
-            data = stream.read(CHUNK_BYTES)
+            data = stream.read1(CHUNK_BYTES)
             self._hash.update(data)
             state = decoder.getstate()
             try:
@@ -173,3 +177,14 @@ class TextReader:
             if not data:
                 return
             offset += len(data)
+
+
+def _open(file: Path) -> io.BufferedReader:
+    try:
+        return file.open("rb")
+    except OSError as problem:
+        raise _unreadable(file, problem) from problem
+
+
+def _unreadable(file: Path, problem: OSError) -> CorpusError:
+    return CorpusError(f"{file}: cannot be read: {problem.strerror}")

@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 from charrnn.catalogue import Generated, locate
+from charrnn.cli import terminal
 from charrnn.config import SourceConfig
 from charrnn.corpus import Corpus, fit_corpus
 from charrnn.errors import CorpusError, StorageError, UsageError
 from charrnn.run import RunDirectory
-from charrnn.sources import CHUNK_BYTES, exists
+from charrnn.sources import CHUNK_BYTES, TextReader, exists
 from charrnn.storage import is_file, is_folder
 
 STDIN = "-"
+
+_STANDARD_INPUT = Path("standard input")
 
 
 def gather(sources: Sequence[str], folder: Path) -> list[Path]:
@@ -31,9 +34,13 @@ def gather(sources: Sequence[str], folder: Path) -> list[Path]:
         CorpusError: a source that is not there, or a pipe that cannot be read.
         UsageError: standard input named twice.
     """
+    _check_standard_input(sources)
+    return [_take(source, folder, number) for number, source in enumerate(sources)]
+
+
+def _check_standard_input(sources: Sequence[str]) -> None:
     if list(sources).count(STDIN) > 1:
         raise UsageError("- (standard input) can be given once only")
-    return [_take(source, folder, number) for number, source in enumerate(sources)]
 
 
 @contextmanager
@@ -98,6 +105,29 @@ def _read(source: str, stream: BinaryIO) -> Iterator[bytes]:
             yield data
     except OSError as problem:
         raise CorpusError(f"{source}: cannot be read: {problem.strerror}") from problem
+
+
+def follow(sources: Sequence[str], encoding: str | None) -> Iterator[str]:
+    """The text of the sources, one after another, each as it comes: nothing waits for its end.
+
+    Raises:
+        CorpusError: a source that is not there, or cannot be read.
+        UsageError: standard input named twice, or an encoding that Python does not know.
+    """
+    _check_standard_input(sources)
+    found = [None if source == STDIN else locate(source) for source in sources]
+    for place in found:
+        if isinstance(place, Generated):
+            yield place.text()
+            continue
+        reader = TextReader([] if place is None else [place], encoding)
+        if place is None:
+            with os.fdopen(sys.stdin.fileno(), "rb", closefd=False) as stream:
+                yield from reader.follow(_STANDARD_INPUT, stream)
+        else:
+            yield from reader
+        for message in reader.notes:
+            terminal.note(message)
 
 
 def remember(source: str) -> str:

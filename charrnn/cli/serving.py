@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from charrnn.engine.build import build_network, can_serve
-from charrnn.kernels.network import Network
+from charrnn.engine.reading import NativeReader
+from charrnn.kernels.network import Network, all_threads
 from charrnn.modelfile import ModelFile
 from charrnn.rounding import round_weights
+from charrnn.surprisal import Reader
 
 if TYPE_CHECKING:
     from charrnn.model import CharModel
@@ -42,6 +44,16 @@ def torch_network(
     prepare(threads)
     rounded = model.with_weights(round_weights(model.weights, weights))
     return restore(rounded, choose_device(device))
+
+
+def reader(model: ModelFile, *, device: str, threads: int | None, weights: str = "fp32") -> Reader:
+    """The network as surprisal is measured with it; raises as :func:`torch_network`."""
+    native = native_network(model, device=device, weights=weights)
+    if native is not None:
+        return NativeReader(native, threads or all_threads())
+    from charrnn.evaluate import TorchReader
+
+    return TorchReader(torch_network(model, device=device, threads=threads, weights=weights))
 
 
 def _is_cpu(device: str) -> bool:

@@ -17,6 +17,9 @@ _MARKS = {
     0x7F: "\u2421",
     **{code: f"<U+{code:04X}>" for code in [*range(0x80, 0xA0), *_BIDI]},
 }
+MARKED = tuple(_MARKS)
+"""Code points that a terminal would obey, newlines and tabs included."""
+
 _IN_TEXT = {code: mark for code, mark in _MARKS.items() if chr(code) not in "\n\t"}
 
 
@@ -27,6 +30,11 @@ def visible(text: str) -> str:
     by a terminal; a model may have learnt them, and a path may hold them.
     """
     return text.translate(_IN_TEXT).encode("utf-8", "backslashreplace").decode()
+
+
+def mark(character: str) -> str:
+    """A single character to be looked at: itself, or a mark if it is one of MARKED."""
+    return visible(character.translate(_MARKS))
 
 
 @contextmanager
