@@ -83,6 +83,31 @@ def read_header(path: Path) -> tuple[str, dict[str, Any]]:
         return envelope["kind"], _header_of(envelope)
 
 
+@dataclass(frozen=True)
+class Identity:
+    """What tells one checkpoint file from another.
+
+    Attributes:
+        format: version of its header.
+        kind: MODEL or TRAINING.
+        version: of the charrnn that wrote it; empty if it does not say.
+        digest: SHA-256 over its content, in hexadecimal; empty if it does not say.
+    """
+
+    format: int
+    kind: str
+    version: str
+    digest: str
+
+
+def identify(path: Path) -> Identity:
+    """What the header of a checkpoint says it is; raises as :func:`read_header`."""
+    with _refusing_nonsense(path), safe_open(path, framework="np") as file:
+        envelope = _parse_envelope(path, file.metadata())
+    version, digest = (str(envelope.get(name, "")) for name in ("charrnn", "sha256"))
+    return Identity(envelope["format"], envelope["kind"], version, digest)
+
+
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint whole and hold it against its digest.
 

@@ -1,4 +1,4 @@
-"""What each character of a text costs, as the text comes, and which units the costs add up to.
+"""What each character of a text costs, as the text comes.
 
 Two ways of reading. *Carried*, the text is one: the state goes from the first character to the
 last, the first is charged log(V) as ``tally.py`` says, and the costs add up to the score of the
@@ -6,15 +6,14 @@ whole text. *Afresh*, every line is a text of its own: it is read from an empty 
 newline, the newline that ends it included, so that its cost depends on nothing around it and lines
 are read side by side. A model that knows no newline is charged log(V) for a line's first character.
 
-However the text is cut into chunks, and whatever is read side by side, a character's cost is the
+In whatever chunks the text comes, and whatever is read side by side, a character's cost is the
 same as far as the network's rows are independent. What is held of a text is bounded.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -61,14 +60,6 @@ class Measured(NamedTuple):
 
     symbols: str
     nats: Doubles
-
-
-class Part(NamedTuple):
-    """A unit of a text, or some of it: its symbols, their nats, and whether the unit ends here."""
-
-    symbols: str
-    nats: Doubles
-    last: bool
 
 
 class Reading:
@@ -201,36 +192,6 @@ class Meter:
         self._read += len(symbols)
         self.unknown += int(unknown.sum())
         return ids, scored
-
-
-Ends = Callable[[str, int], Iterable[int]]
-"""Ends(symbols, begun): where units end among some symbols, after each; ``begun`` is how many
-characters the first unit had before them."""
-
-
-def ends_of_lines(symbols: str, begun: int) -> Iterator[int]:  # noqa: ARG001
-    """A line ends after its newline."""
-    return (found.end() for found in re.finditer(NEWLINE, symbols))
-
-
-def ends_of_windows(size: int) -> Ends:
-    """So many characters make a unit."""
-    return lambda symbols, begun: range(size - begun, len(symbols) + 1, size)
-
-
-def cut(measured: Iterable[Measured], ends: Ends) -> Iterator[Part]:
-    """The same text in units; what is left at its end is one too."""
-    begun = 0
-    for symbols, nats in measured:
-        begin = 0
-        for end in ends(symbols, begun):
-            yield Part(symbols[begin:end], nats[begin:end], last=True)
-            begin, begun = end, 0
-        if begin < len(symbols):
-            yield Part(symbols[begin:], nats[begin:], last=False)
-            begun += len(symbols) - begin
-    if begun:
-        yield Part("", np.empty(0), last=True)
 
 
 def _slices(chunks: Iterable[str]) -> Iterator[str]:

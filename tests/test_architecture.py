@@ -27,6 +27,8 @@ ORDER = (
         "drawing",
         "tally",
         "surprisal",
+        "units",
+        "expectations",
         "sources",
         "corpus",
         "streams",

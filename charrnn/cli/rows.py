@@ -21,7 +21,8 @@ from typing import IO
 import numpy as np
 
 from charrnn.cli.terminal import MARKED
-from charrnn.surprisal import NEWLINE, Part
+from charrnn.surprisal import NEWLINE
+from charrnn.units import Part
 
 MOST_HELD = 1 << 20
 """Bytes of a unit's text that are held in memory; a longer one waits in a temporary file."""

@@ -16,7 +16,7 @@ from charrnn.errors import UnknownCharacterError, UsageError
 
 if TYPE_CHECKING:
     from charrnn.modelfile import ModelFile
-    from charrnn.surprisal import Ends
+    from charrnn.units import Ends
 
 _WINDOW = 100
 
@@ -91,7 +91,8 @@ def score(
     from charrnn.cli.scoring import exact_unless_asked
     from charrnn.cli.serving import reader
     from charrnn.cli.subject import load, split_arguments
-    from charrnn.surprisal import Meter, cut
+    from charrnn.surprisal import Meter
+    from charrnn.units import cut
 
     name, texts = split_arguments(arguments or [])
     path, model = load(name, stack_round)
@@ -113,7 +114,7 @@ def score(
 
 
 def _ends(by: str, window: int) -> Ends:
-    from charrnn.surprisal import ends_of_lines, ends_of_windows
+    from charrnn.units import ends_of_lines, ends_of_windows
 
     match by:
         case "line":

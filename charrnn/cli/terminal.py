@@ -67,6 +67,12 @@ def error(message: str) -> None:
     console.print(Text.assemble(("charrnn: ", "bold red"), visible(message)))
 
 
+def say(line: str = "") -> None:
+    """Print a line on stdout."""
+    sys.stdout.write(visible(line) + "\n")
+    sys.stdout.flush()
+
+
 def print_facts(facts: Mapping[str, str]) -> None:
     """Print names and values on stdout, one pair for each line, aligned."""
     width = max(map(len, facts))
