@@ -23,7 +23,7 @@ MOST_CHARACTERS = 20_000
 """Of a text, from its beginning, that are looked at; fewer where the layer is so wide that its
 activations would pass MOST_NUMBERS."""
 
-MOST_NUMBERS = 1 << 25
+MOST_NUMBERS = 1 << 24
 
 CONTEXT = 256
 """Characters that each stream but the first reads before its own, so that many run side by side;

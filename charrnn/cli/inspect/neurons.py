@@ -48,7 +48,8 @@ def neurons(
     unknown: Unknown = "error",
     encoding: Encoding = "utf-8",
     stack_round: StackRound = None,
-    threads: Annotated[int | None, option(ComputeConfig, "threads")] = ComputeConfig.threads,
+    # A step is so little work that threads would wait for one another most of the time.
+    threads: Annotated[int, option(ComputeConfig, "threads")] = 1,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
