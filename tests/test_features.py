@@ -64,18 +64,15 @@ def test_the_units_that_follow_are_found_among_hundreds() -> None:
     assert found[1].correlation < -LEAST
 
 
-@pytest.mark.parametrize("length", [1000, 4000])
-def test_chance_is_not_reported(length: int) -> None:
-    """Each trial offers a feature 300 units that do not follow it, of which the best are tried."""
+def test_chance_is_not_reported() -> None:
+    """Of 300 units that follow nothing some agree with a feature well enough to be chosen."""
     chosen, reported = [], 0
-    for seed in range(20):
-        feature = clauses(length, seed)
-        activations = noise(length, 300, seed + 100)
-        half = length // 2
-        chosen.append(max(abs(np.corrcoef(activations[:half].T, feature[:half])[-1, :-1])))
+    for seed in range(12):
+        feature, activations = clauses(1200, seed), noise(1200, 300, seed + 100)
+        chosen.append(np.corrcoef(activations[:600].T, feature[:600])[-1, :-1])
         reported += len(find_followers(activations, {"clause": feature}, 5))
-    assert np.mean(chosen) > (LEAST if length == 1000 else 0.15)
-    assert reported <= (2 if length == 1000 else 0)
+    assert abs(np.array(chosen)).max(1).mean() > LEAST
+    assert reported == 0
 
 
 def test_a_unit_that_follows_in_the_first_half_only_is_not_reported() -> None:

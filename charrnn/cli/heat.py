@@ -37,10 +37,10 @@ COSTS = (
 
 ACTIVATIONS = (
     Level(float("-inf"), "#ffffff on #b2182b", "=", "below -0.6"),
-    Level(-0.6, "#000000 on #f4a582", "-", "to -0.2"),
+    Level(-0.6, "#000000 on #f08070", "-", "to -0.2"),
     Level(-0.2, "", " ", "to 0.2"),
-    Level(0.2, "#000000 on #92c5de", "+", "to 0.6"),
-    Level(0.6, "#ffffff on #1a5a9e", "#", "above 0.6"),
+    Level(0.2, "#000000 on #80d8ff", "+", "to 0.6"),
+    Level(0.6, "#ffffff on #0a3aa0", "#", "above 0.6"),
 )
 """How active a unit is, from -1 to 1; red below, blue above, as in the paper."""
 

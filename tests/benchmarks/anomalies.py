@@ -23,7 +23,7 @@ from tests.anomalies import (
 )
 from tests.benchmarks.measure import say
 
-TALES = ("--minutes", "0.5")
+TALES = ("--layers", "1", "--hidden", "256", "--epochs", "6", "--window", "64", "--batch", "16")
 NAMES = ("--valid", "0", "--layers", "1", "--hidden", "64", "--dropout", "0.3", "--epochs", "60")
 NAMES_WINDOW = ("--window", "32", "--batch", "4")
 
