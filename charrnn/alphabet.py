@@ -162,10 +162,15 @@ class Alphabet:
                 ids[lacking] = self.characters.index(self.replacement)
         return ids.astype(smallest_type(len(self)))
 
+    def knows(self, symbols: str) -> NDArray[np.bool_]:
+        """Of each symbol whether the alphabet has it, shape (N,)."""
+        table = self._ids_by_code_point
+        known: NDArray[np.bool_] = table[np.minimum(code_points(symbols), len(table) - 1)] >= 0
+        return known
+
     def count_unknown(self, symbols: str) -> int:
         """How many of the symbols the alphabet lacks."""
-        table = self._ids_by_code_point
-        return int((table[np.minimum(code_points(symbols), len(table) - 1)] < 0).sum())
+        return int((~self.knows(symbols)).sum())
 
     def decode(self, ids: Iterable[int] | Ids) -> str:
         """The symbols of ids; :meth:`to_bytes` turns them into what a file would hold."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from charrnn.decoding import Decoder, check_encoding
 from charrnn.errors import CorpusError
@@ -38,22 +38,24 @@ def exists(path: Path) -> bool:
     return True
 
 
-def read_chunks(name: object, stream: BinaryIO, before: int = 0) -> Iterator[bytes]:
-    """What a stream holds, chunk by chunk.
+def read_chunks(
+    name: object, stream: BufferedReader, most: int | None = MOST_BYTES
+) -> Iterator[bytes]:
+    """What a stream holds, chunk by chunk as it comes.
 
     Args:
         name: what to call it in errors.
         stream: read to its end.
-        before: bytes of the same text that came before.
+        most: bytes that it may hold; None is any number.
 
     Raises:
         CorpusError: it cannot be read, or goes beyond MOST_BYTES.
     """
-    size = before
+    size = 0
     try:
-        while data := stream.read(CHUNK_BYTES):
+        while data := stream.read1(CHUNK_BYTES):
             size += len(data)
-            if size > MOST_BYTES:
+            if most is not None and size > most:
                 raise too_long(name)
             yield data
     except OSError as problem:
@@ -106,11 +108,16 @@ class TextReader:
 
     def __iter__(self) -> Iterator[str]:
         for file in self._files:
-            self.file, self.start = file, 0
-            for text in self._read(file):
-                if text:
-                    yield text
-                    self.start += len(text)
+            yield from self._follow(file, self._read_bytes(file))
+
+    def follow(self, name: Path, stream: BufferedReader) -> Iterator[str]:
+        """The text of a stream that is open already, as it comes, however long it is.
+
+        Args:
+            name: what to call it in errors.
+            stream: read to its end, if it has one.
+        """
+        yield from self._follow(name, read_chunks(name, stream, most=None))
 
     def _expand(self, path: Path) -> list[Path]:
         if not exists(path):
@@ -168,12 +175,19 @@ class TextReader:
         except (OSError, CorpusError):
             return False
 
-    def _read(self, file: Path) -> Iterator[str]:
+    def _follow(self, file: Path, chunks: Iterator[bytes]) -> Iterator[str]:
+        self.file, self.start = file, 0
+        for text in self._decode(file, chunks):
+            if text:
+                yield text
+                self.start += len(text)
+
+    def _decode(self, file: Path, chunks: Iterator[bytes]) -> Iterator[str]:
         if self._encoding is None:
-            yield from (data.decode("latin-1") for data in self._read_bytes(file))
+            yield from (data.decode("latin-1") for data in chunks)
             return
         decoder = Decoder(file, self._encoding)
-        for data in self._read_bytes(file):
+        for data in chunks:
             yield decoder.decode(data)
         yield decoder.decode(b"")
         if decoder.dropped_mark:
@@ -185,7 +199,7 @@ class TextReader:
                 before = os.fstat(stream.fileno())
                 if self._size + before.st_size > MOST_BYTES:
                     raise too_long(file)
-                for data in read_chunks(file, stream, self._size):
+                for data in read_chunks(file, stream, MOST_BYTES - self._size):
                     self._size += len(data)
                     self._hash.update(data)
                     yield data

@@ -52,6 +52,9 @@ ORDER = (
         "playing",
         "tally",
         "decoding",
+        "surprisal",
+        "units",
+        "expectations",
         "sources",
         "corpus",
         "streams",
@@ -80,6 +83,8 @@ ORDER = (
         "formal",
         "gradients",
         "gates",
+        "features",
+        "neurons",
         "events",
         "progress",
         "learner",
@@ -225,6 +230,8 @@ def test_every_dependency_is_bounded_on_both_sides() -> None:
 @every_file
 def test_nothing_asks_what_time_it_is(path: Path) -> None:
     """A clock may jump, and a file's time be anybody's: order is by step alone."""
+    if room(path) == "sources":
+        return  # It asks whether a file was written to while it was read.
     names = {
         node.attr if isinstance(node, ast.Attribute) else node.id
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))

@@ -8,17 +8,21 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 
 from charrnn.catalogue import Generated, locate
+from charrnn.cli import terminal
 from charrnn.config import SourceConfig
 from charrnn.corpus import Corpus, fit_corpus
 from charrnn.errors import CorpusError, StorageError, UsageError
 from charrnn.run import RunDirectory
-from charrnn.sources import exists, read_chunks
+from charrnn.sources import TextReader, exists, read_chunks
 from charrnn.storage import is_file, is_folder
 
 STDIN = "-"
+
+_STANDARD_INPUT = Path("standard input")
 
 
 def corpus_name(source: str) -> str:
@@ -40,9 +44,13 @@ def gather(sources: Sequence[str], folder: Path) -> list[Path]:
         CorpusError: a source that is not there, or a pipe that cannot be read.
         UsageError: standard input named twice.
     """
+    _check_standard_input(sources)
+    return [_take(source, folder, number) for number, source in enumerate(sources)]
+
+
+def _check_standard_input(sources: Sequence[str]) -> None:
     if list(sources).count(STDIN) > 1:
         raise UsageError("- (standard input) can be given once only")
-    return [_take(source, folder, number) for number, source in enumerate(sources)]
 
 
 @contextmanager
@@ -82,14 +90,20 @@ def _find(source: str, folder: Path, number: int) -> Path:
         return copy
     if is_file(found) or is_folder(found):
         return found
-    try:
-        stream = found.open("rb")
-    except OSError as problem:
-        raise CorpusError(f"{source}: cannot be read: {problem.strerror}") from problem
     copy = folder / str(number)
-    with stream:
+    with _open(found) as stream:
         _write(read_chunks(source, stream), copy)
     return copy
+
+
+def _open(place: Path | None) -> BufferedReader:
+    """A file to be read, or standard input, which stays open afterwards."""
+    if place is None:
+        return os.fdopen(sys.stdin.fileno(), "rb", closefd=False)
+    try:
+        return place.open("rb")
+    except OSError as problem:
+        raise CorpusError(f"{place}: cannot be read: {problem.strerror}") from problem
 
 
 def _write(chunks: Iterable[bytes], copy: Path) -> None:
@@ -99,6 +113,30 @@ def _write(chunks: Iterable[bytes], copy: Path) -> None:
                 target.write(data)
     except OSError as problem:
         raise StorageError(f"{copy}: could not be written: {problem.strerror}") from problem
+
+
+def follow(sources: Sequence[str], encoding: str | None) -> Iterator[str]:
+    """The text of the sources, one after another, each as it comes: nothing waits for its end.
+
+    Raises:
+        CorpusError: a source that is not there, or cannot be read.
+        UsageError: standard input named twice, or an encoding that Python does not know.
+    """
+    _check_standard_input(sources)
+    found = [None if source == STDIN else locate(source) for source in sources]
+    for place in found:
+        if isinstance(place, Generated):
+            yield place.text()
+            continue
+        if place is not None and (is_file(place) or is_folder(place)):
+            reader = TextReader([place], encoding)
+            yield from reader
+        else:
+            reader = TextReader([], encoding)
+            with _open(place) as stream:
+                yield from reader.follow(place or _STANDARD_INPUT, stream)
+        for message in reader.notes:
+            terminal.note(message)
 
 
 def remember(source: str) -> str:

@@ -16,6 +16,7 @@ from charrnn.cli import (
     inspect,
     play,
     sample,
+    score,
     terminal,
     train,
     verify,
@@ -69,6 +70,7 @@ app.command("train")(train.train)
 app.command("sample")(sample.sample)
 app.command("play")(play.play)
 app.command("eval")(evaluate.evaluate)
+app.command("score")(score.score)
 app.add_typer(inspect.app, name="inspect")
 app.command("verify")(verify.verify)
 app.command("doctor")(doctor.doctor)

@@ -15,7 +15,7 @@ from charrnn.cli.serving import torch_network
 from charrnn.corpus import encode_corpus
 from charrnn.errors import CheckpointError, CorpusError
 from charrnn.modelfile import ModelFile, read_model
-from charrnn.request import check_unchanged, read_request
+from charrnn.request import Request, check_unchanged, read_request
 from charrnn.run import RunDirectory
 from charrnn.runs import MODEL_SUFFIX, find_model, is_run
 from charrnn.sources import exists
@@ -76,8 +76,8 @@ def _read_texts(
 def _read_held_out(path: Path, model: ModelFile) -> tuple[str, Ids]:
     """The text that the model's run held out, read again from where the run read it."""
     run = RunDirectory(path.parent)
-    request, facts = read_request(run.last) if is_file(run.last) else (None, None)
-    if request is None or facts != model.corpus:
+    request = find_request(path, model)
+    if request is None:
         raise CorpusError(
             f"{path}: is not beside the run that made it, so what was held out is not known "
             "here.\nName the text after the model."
@@ -94,6 +94,13 @@ def _read_held_out(path: Path, model: ModelFile) -> tuple[str, Ids]:
     return f"{model.corpus.name}, the last {request.train.valid:.0%}, held out", held_out
 
 
+def find_request(path: Path, model: ModelFile) -> Request | None:
+    """What the run of the model at ``path`` was asked to do, if the model lies beside its run."""
+    last = RunDirectory(path.parent).last
+    request, facts = read_request(last) if is_file(last) else (None, None)
+    return request if facts == model.corpus else None
+
+
 @dataclass(frozen=True)
 class Subject:
     """A model that is ready to read a text.
@@ -101,12 +108,14 @@ class Subject:
     Attributes:
         path: the model's file.
         network: the model, on the CPU.
+        alphabet: the model's.
         text: what to call the text.
         ids: the text, shape (N,).
     """
 
     path: Path
     network: CharModel
+    alphabet: Alphabet
     text: str
     ids: Ids
 
@@ -124,4 +133,4 @@ def load_and_read(
     path, model = load(name, stack_round)
     network = torch_network(model, device="cpu", threads=threads)
     text, ids = read_text(texts, path, model, encoding=encoding, unknown=unknown)
-    return Subject(path, network, text, ids)
+    return Subject(path, network, model.alphabet, text, ids)

@@ -28,6 +28,9 @@ _MARKS = {
     0x7F: "\u2421",
     **{code: f"<U+{code:04X}>" for code in [*range(0x80, 0xA0), *_BIDI, *_LINE_ENDS, *_UNSEEN]},
 }
+MARKED = tuple(_MARKS)
+"""Code points that a terminal would obey, newlines and tabs included."""
+
 _IN_TEXT = {code: mark for code, mark in _MARKS.items() if chr(code) not in "\n\t"}
 _RED, _DIM = "1;31", "2"
 
@@ -81,6 +84,11 @@ def write_dim(text: str, stream: TextIO) -> None:
     """Write what is not the program's own text, dim where the stream can do so."""
     stream.write(styled(visible(text), _DIM, stream))
     stream.flush()
+
+
+def mark(character: str) -> str:
+    """A single character to be looked at: itself, or a mark if it is one of MARKED."""
+    return visible(character.translate(_MARKS))
 
 
 @contextmanager
@@ -144,6 +152,12 @@ def show_traceback(
 def _indented(message: str) -> str:
     """A message, its further lines indented: a name with a newline begins no message."""
     return visible(message).replace("\n", "\n  ")
+
+
+def say(line: str = "") -> None:
+    """Print a line on stdout."""
+    sys.stdout.write(visible(line) + "\n")
+    sys.stdout.flush()
 
 
 def print_facts(facts: Mapping[str, str]) -> None:
