@@ -26,7 +26,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         StorageError: the system refused. What was there before still stands, unless the message
             says that the new content is in place already.
     """
-    _replace(path, lambda stream: stream.write(data))
+    fill_atomically(path, lambda stream: stream.write(data))
 
 
 def copy_atomically(source: Path, path: Path) -> None:
@@ -36,10 +36,14 @@ def copy_atomically(source: Path, path: Path) -> None:
         with source.open("rb") as original:
             shutil.copyfileobj(original, stream)
 
-    _replace(path, copy)
+    fill_atomically(path, copy)
 
 
-def _replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def fill_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Replace a file by what a function writes, as :func:`write_atomically` does.
+
+    What else the function raises is passed on, and the file stays as it was.
+    """
     temporary = temporary_for(path)
     stands = "What was there before still stands."
     try:
@@ -51,10 +55,11 @@ def _replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
         stands = "It is in place, but a power cut may take it back."
         _sync_folder(path.parent)
     except OSError as problem:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
         reason = problem.strerror
         raise StorageError(f"{path}: could not be written: {reason}. {stands}") from problem
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def remove(path: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.catalogue import Bundled, Generated, entries, locate
+from charrnn.catalogue import entries, locate
 from charrnn.errors import CorpusError
 from charrnn.languages import LANGUAGES
+from charrnn.named import Bundled, Generated
 
 
 @pytest.fixture(autouse=True)

@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from charrnn.catalogue import Generated, locate
+from charrnn.catalogue import locate
 from charrnn.config import SourceConfig
 from charrnn.corpus import Corpus, fit_corpus
 from charrnn.errors import CorpusError, StorageError, UsageError
+from charrnn.named import Built, Generated
 from charrnn.run import RunDirectory
 from charrnn.sources import CHUNK_BYTES, exists
 from charrnn.storage import is_file, is_folder
@@ -25,7 +26,7 @@ STDIN = "-"
 def gather(sources: Sequence[str], folder: Path) -> list[Path]:
     """The files and folders that sources stand for; what no file holds yet is put into ``folder``.
 
-    That is text from a pipe, which cannot be read twice, and text that is generated.
+    That is text from a pipe, which cannot be read twice, and text that is made when it is wanted.
 
     Raises:
         CorpusError: a source that is not there, or a pipe that cannot be read.
@@ -67,9 +68,9 @@ def is_generated(source: str) -> bool:
 def _find(source: str, folder: Path, number: int) -> Path:
     """Where a source can be read: as it is, or in a copy whose name begins with its number."""
     found = locate(source)
-    if isinstance(found, Generated):
-        copy = folder / f"{number}-{found.language}"
-        _write([found.text().encode("ascii")], copy)
+    if isinstance(found, Generated | Built):
+        copy = folder / f"{number}-{found.name}"
+        _write(found.chunks(), copy)
         return copy
     if is_file(found) or is_folder(found):
         return found
