@@ -7,15 +7,16 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from itertools import combinations
 
 import numpy as np
 
 from charrnn.alphabet import Alphabet, Ids
+from charrnn.tally import count_ids
 
 RARE = 10
 """A character that occurs less often than this is rare: hardly anything can be learnt of it."""
 
+_IDS_AT_ONCE = 1 << 20
 _CATEGORIES: dict[str, tuple[str, ...]] = {
     "control characters": ("Cc",),
     "invisible characters": ("Cf",),
@@ -69,7 +70,7 @@ class CharacterStatistics:
 
 def count_characters(ids: Ids, alphabet: Alphabet) -> CharacterStatistics:
     """Look at every character of a text, shape (N,)."""
-    occurring = np.bincount(ids, minlength=len(alphabet))
+    occurring = count_ids(ids, len(alphabet))
     counts = +Counter(dict(zip(alphabet.characters, occurring.tolist(), strict=True)))
     is_text = alphabet.kind == "text"
     return CharacterStatistics(
@@ -122,8 +123,11 @@ def _group(counts: Counter[str], belongs: Callable[[str], bool]) -> Group:
 def _count_mixed(ids: Ids, alphabet: Alphabet) -> int:
     """Pairs of neighbours that are letters of two scripts that look alike."""
     scripts = [script_of(character) for character in alphabet.characters]
-    belongs = {name: np.array([script == name for script in scripts])[ids] for name in _ALIKE}
-    return sum(
-        int((belongs[a][:-1] & belongs[b][1:]).sum() + (belongs[b][:-1] & belongs[a][1:]).sum())
-        for a, b in combinations(_ALIKE, 2)
-    )
+    # Each script a number of its own, and 0 for whatever looks like none of them.
+    number_of = np.array([1 + _ALIKE.index(s) if s in _ALIKE else 0 for s in scripts], np.int8)
+    pairs = 0
+    for begin in range(0, len(ids), _IDS_AT_ONCE):
+        numbers = number_of[ids[begin : begin + _IDS_AT_ONCE + 1]]
+        left, right = numbers[:-1], numbers[1:]
+        pairs += int(((left != right) & (left > 0) & (right > 0)).sum())
+    return pairs

@@ -108,12 +108,9 @@ def _go_on(download: Download, gathered: Path, begin: int) -> Iterator[int]:
 
 
 def _reason(problem: Exception) -> str:
-    """Why a request failed, without the wrapping that urllib puts around it."""
-    if isinstance(problem, urllib.error.URLError) and not isinstance(
-        problem, urllib.error.HTTPError
-    ):
-        return str(problem.reason)
-    return str(problem) or type(problem).__name__
+    """Why a request failed, without what urllib wraps around it."""
+    cause = problem.reason if type(problem) is urllib.error.URLError else problem
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
 
 
 def _check_answer(download: Download, response: http.client.HTTPResponse, here: int) -> None:

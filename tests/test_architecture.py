@@ -41,7 +41,7 @@ ORDER = (
         "compressors",
         "baselines",
         "charstats",
-        "linestats",
+        "textstats",
         "formats",
         "checkpoint",
         "rounding",

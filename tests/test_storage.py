@@ -7,12 +7,18 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
 from charrnn.errors import StorageError
-from charrnn.storage import append_line, make_folder, temporary_for, write_atomically
+from charrnn.storage import (
+    append_line,
+    fill_atomically,
+    make_folder,
+    temporary_for,
+    write_atomically,
+)
 
 Patch = pytest.MonkeyPatch
 
@@ -92,6 +98,19 @@ def test_a_refused_write_leaves_the_old_content_and_no_temporary_file(
 ) -> None:
     message = failed_write(path, monkeypatch, injection)
     assert "No space left" in message
+    assert path.read_bytes() == b"old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_fails_while_writing_leaves_the_old_content_and_no_temporary_file(path: Path) -> None:
+    path.write_bytes(b"old")
+
+    def write(stream: BinaryIO) -> None:
+        stream.write(b"the new")
+        raise KeyError("the rest")
+
+    with pytest.raises(KeyError):
+        fill_atomically(path, write)
     assert path.read_bytes() == b"old"
     assert list(path.parent.iterdir()) == [path]
 

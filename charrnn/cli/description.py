@@ -73,7 +73,7 @@ def _describe(name: str, corpus: Corpus, *, generated: bool) -> Description:
         corpus,
         count_characters(corpus.ids, corpus.alphabet),
         lay_out(corpus.ids, corpus.alphabet),
-        copied_share(learnt, held_out),
+        copied_share(learnt[-_MOST_CHARACTERS:], held_out[:_MOST_CHARACTERS]),
         measure(learnt, held_out, corpus.alphabet, tuple(COMPRESSORS), most=_MOST_CHARACTERS),
         {name: settings[name] for name in TOLD},
         reason.removeprefix("chose "),
@@ -113,7 +113,7 @@ def _contents(found: Description) -> dict[str, str]:
     }
     if characters.scripts:
         facts["letters"] = ", ".join(
-            f"{count:,} {script.capitalize()}" for script, count in characters.scripts.items()
+            f"{count:,} {script}" for script, count in characters.scripts.items()
         )
     if characters.rare.count:
         facts["rare"] = f"{_name(characters.rare)} occur less than {RARE} times each"
@@ -135,7 +135,8 @@ def _contents(found: Description) -> dict[str, str]:
 
 
 def _lengths(lengths: Lengths) -> str:
-    return f"{lengths.count:,}, median {lengths.median:g} characters, longest {lengths.longest:,}"
+    median = f"{lengths.median:,.1f}".removesuffix(".0")
+    return f"{lengths.count:,}, median {median} characters, longest {lengths.longest:,}"
 
 
 def _name(group: Group) -> str:
