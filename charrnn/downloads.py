@@ -98,10 +98,7 @@ def _go_on(download: Download, gathered: Path, begin: int) -> Iterator[int]:
         # A server may ignore the range and send everything; what is here already is passed over.
         here = begin if response.status == _PARTIAL_CONTENT else 0
         _check_answer(download, response, here)
-        while here < download.bytes:
-            data = response.read1(min(_CHUNK_BYTES, download.bytes - here))
-            if not data:
-                return
+        while data := response.read1(min(_CHUNK_BYTES, download.bytes - here)):
             _append(gathered, data[max(begin - here, 0) :])
             here += len(data)
             yield here

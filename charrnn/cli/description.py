@@ -155,6 +155,6 @@ def _print_costs(baselines: Baselines) -> None:
     terminal.print_table(
         ["", "nats", "bits"],
         [[name, f"{nats:.4f}", f"{nats / math.log(2):.4f}"] for name, nats in costs.items()],
-        title=f"what a character held out costs ({baselines.scored:,} of them) "
-        f"whoever has read the rest ({baselines.learnt:,})",
+        title=f"cost of a character held out (the mean of {baselines.scored:,}), to whoever has "
+        f"read the rest ({baselines.learnt:,})",
     )
