@@ -10,7 +10,7 @@ from typing import Any
 from charrnn.alphabet import Ids
 from charrnn.baselines import Baselines, measure
 from charrnn.cli.subject import read_learnt
-from charrnn.errors import CorpusError
+from charrnn.errors import CharrnnError
 from charrnn.modelfile import ModelFile
 
 _MOST_CHARACTERS = 1 << 22
@@ -34,7 +34,8 @@ class Comparison:
         """Let them read what the model at ``path`` has read, and then the text, shape (N,)."""
         try:
             learnt = read_learnt(path, model)
-        except CorpusError:
+        except CharrnnError:
+            # The model's own score stands all the same.
             return cls(None, scored_all=False)
         found = measure(learnt, ids, model.alphabet, [_COMPRESSOR], most=_MOST_CHARACTERS)
         return cls(found, found.scored == len(ids))

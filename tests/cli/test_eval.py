@@ -186,3 +186,12 @@ def test_baselines_are_left_out_when_not_wanted_or_not_to_be_had(
     arguments = ("eval", model, trained / "herons.txt")
     assert json.loads(charrnn(*arguments, "--json", cwd=tmp_path).stdout)["baselines"] is None
     assert b"baselines  none: " in charrnn(*arguments, cwd=tmp_path).stdout
+
+
+def test_a_damaged_run_does_not_keep_its_model_from_scoring(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "runs/herons", tmp_path / "herons")
+    (tmp_path / "herons/last.safetensors").write_bytes(b"damaged")
+    result = charrnn("eval", "herons", trained / "herons.txt", "--json", cwd=tmp_path)
+    assert result.returncode == 0, explain(result)
+    scores = json.loads(result.stdout)
+    assert (scores["baselines"], scores["nats_per_char"] > 0) == (None, True)
