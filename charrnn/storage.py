@@ -32,15 +32,19 @@ def write_atomically(path: Path, data: bytes) -> None:
         StorageError: the system refused. What was there before still stands, unless the message
             says that the new content is in place already.
     """
-    _replace(path, [data])
+    fill_atomically(path, [data])
 
 
 def copy_atomically(source: Path, path: Path) -> None:
     """Replace the file at ``path`` by a copy of another, as :func:`write_atomically` does."""
-    _replace(path, _read(source))
+    fill_atomically(path, _read(source))
 
 
-def _replace(path: Path, chunks: Iterable[bytes]) -> None:
+def fill_atomically(path: Path, chunks: Iterable[bytes]) -> None:
+    """Replace a file by what comes in chunks, as :func:`write_atomically` does.
+
+    What else is raised while they come is passed on, and the file stays as it was.
+    """
     temporary = temporary_for(path)
     with _reporting(f"{path}: could not be written", _BEFORE):
         try:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -14,6 +15,7 @@ from charrnn.storage import (
     append_line,
     clear_leftovers,
     copy_atomically,
+    fill_atomically,
     make_folder,
     rehearse,
     remove,
@@ -77,6 +79,17 @@ def test_a_refused_write_leaves_the_old_content_and_no_temporary_file(
 ) -> None:
     message = failed_write(path, monkeypatch, request_)
     assert "No space left" in message
+    assert path.read_bytes() == b"old"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_what_fails_while_writing_leaves_the_old_content_and_no_temporary_file(path: Path) -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"the new"
+        raise KeyError("the rest")
+
+    with pytest.raises(KeyError):
+        fill_atomically(path, chunks())
     assert path.read_bytes() == b"old"
     assert list(path.parent.iterdir()) == [path]
 

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
-from charrnn.catalogue import Generated, locate
+from charrnn.catalogue import locate
 from charrnn.cli import terminal
 from charrnn.config import SourceConfig
 from charrnn.corpus import Corpus, fit_corpus
 from charrnn.errors import CorpusError, StorageError, UsageError
+from charrnn.named import Built, Generated
 from charrnn.run import RunDirectory
 from charrnn.sources import TextReader, exists, read_chunks
 from charrnn.storage import is_file, is_folder
@@ -38,7 +39,7 @@ def corpus_name(source: str) -> str:
 def gather(sources: Sequence[str], folder: Path) -> list[Path]:
     """The files and folders that sources stand for; what no file holds yet is put into ``folder``.
 
-    That is text from a pipe, which cannot be read twice, and text that is generated.
+    That is text from a pipe, which cannot be read twice, and text that is made when it is wanted.
 
     Raises:
         CorpusError: a source that is not there, or a pipe that cannot be read.
@@ -84,9 +85,9 @@ def is_generated(source: str) -> bool:
 def _find(source: str, folder: Path, number: int) -> Path:
     """Where a source can be read: as it is, or in a copy whose name begins with its number."""
     found = locate(source)
-    if isinstance(found, Generated):
-        copy = folder / f"{number}-{found.language}"
-        _write([found.text().encode("ascii")], copy)
+    if isinstance(found, Generated | Built):
+        copy = folder / f"{number}-{found.name}"
+        _write(found.chunks(), copy)
         return copy
     if is_file(found) or is_folder(found):
         return found
@@ -125,8 +126,8 @@ def follow(sources: Sequence[str], encoding: str | None) -> Iterator[str]:
     _check_standard_input(sources)
     found = [None if source == STDIN else locate(source) for source in sources]
     for place in found:
-        if isinstance(place, Generated):
-            yield place.text()
+        if isinstance(place, Generated | Built):
+            yield from (data.decode() for data in place.chunks())
             continue
         if place is not None and (is_file(place) or is_folder(place)):
             reader = TextReader([place], encoding)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from charrnn.cli import (
+    corpus,
     doctor,
     evaluate,
     helping,
@@ -72,6 +73,7 @@ app.command("play")(play.play)
 app.command("eval")(evaluate.evaluate)
 app.command("score")(score.score)
 app.add_typer(inspect.app, name="inspect")
+app.add_typer(corpus.app, name="corpus")
 app.command("verify")(verify.verify)
 app.command("doctor")(doctor.doctor)
 

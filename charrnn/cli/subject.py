@@ -74,7 +74,27 @@ def _read_texts(
 
 
 def _read_held_out(path: Path, model: ModelFile) -> tuple[str, Ids]:
-    """The text that the model's run held out, read again from where the run read it."""
+    """The text that the model's run held out."""
+    _, held_out = _read_own_text(path, model)
+    if not model.corpus.valid:
+        raise CorpusError(
+            f"{path.parent}: held nothing out (--valid 0).\nName the text after the run."
+        )
+    return f"{model.corpus.name}, the last {model.corpus.valid:.0%}, held out", held_out
+
+
+def read_learnt(path: Path, model: ModelFile) -> Ids:
+    """The text that the model at ``path`` was trained on, what was held out excepted, shape (N,).
+
+    Raises:
+        CorpusError: it is not at hand, or has changed.
+    """
+    learnt, _ = _read_own_text(path, model)
+    return learnt
+
+
+def _read_own_text(path: Path, model: ModelFile) -> tuple[Ids, Ids]:
+    """Both parts of the text of the model's run, read again from where the run read it."""
     run = RunDirectory(path.parent)
     request = find_request(path, model)
     if request is None:
@@ -82,16 +102,11 @@ def _read_held_out(path: Path, model: ModelFile) -> tuple[str, Ids]:
             f"{path}: is not beside the run that made it, so what was held out is not known "
             "here.\nName the text after the model."
         )
-    if not request.train.valid:
-        raise CorpusError(
-            f"{run.path}: held nothing out (--valid 0).\nName the text after the run."
-        )
     corpus = read_again(run, request.source)
     check_unchanged(corpus, model.corpus)
     if corpus.alphabet != model.alphabet:
         raise CheckpointError(f"{path}: its alphabet is not that of the text it was trained on")
-    _, held_out = corpus.split(request.train.valid)
-    return f"{model.corpus.name}, the last {request.train.valid:.0%}, held out", held_out
+    return corpus.split(request.train.valid)
 
 
 def find_request(path: Path, model: ModelFile) -> Request | None:

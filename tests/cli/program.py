@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 SMALL = ("--hidden", "16", "--embedding", "8", "--layers", "1", "--window", "16", "--batch", "4")
@@ -27,10 +27,11 @@ def charrnn(
     stdin: bytes | None = None,
     timeout: float = 120,
     environment: Mapping[str, str] | None = None,
+    command: Sequence[str] = COMMAND,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run charrnn to its end in a folder, with some more variables in its environment."""
     return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
+        [*command, *map(str, arguments)],
         cwd=cwd,
         env={**ENVIRONMENT, **(environment or {})},
         input=stdin,
