@@ -26,6 +26,7 @@ ORDER = (
         "alphabet",
         "drawing",
         "tally",
+        "novelty",
         "sources",
         "corpus",
         "streams",

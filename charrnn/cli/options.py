@@ -135,4 +135,14 @@ StackRound = Annotated[
         show_default=False,
     ),
 ]
+TrainingText = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--corpus",
+        metavar="TEXT",
+        help="Where the text that the model was trained on is now; may be repeated. Left out: "
+        "where its run read it.",
+        show_default=False,
+    ),
+]
 Encoding = Annotated[str, typer.Option("--encoding", help="How the text's bytes spell characters.")]

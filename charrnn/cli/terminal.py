@@ -68,18 +68,22 @@ def print_facts(facts: Mapping[str, str]) -> None:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
-    """Print a table on stdout under its title, its first column flush left, the others right."""
+    """Print a table on stdout under its title; see :func:`align`."""
+    sys.stdout.write("\n".join(["", title, "", *align(header, rows)]) + "\n")
+    sys.stdout.flush()
+
+
+def align(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table, its first column flush left, the others right."""
     columns = list(zip(header, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
-    lines = [
+    return [
         "  ".join(
             f"{cell:>{width}}" if place else f"{cell:<{width}}"
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in (header, *rows)
     ]
-    sys.stdout.write("\n".join(["", title, "", *lines]) + "\n")
-    sys.stdout.flush()
 
 
 def print_json(value: Mapping[str, Any]) -> None:
