@@ -17,7 +17,7 @@ from charrnn.novelty import (
 )
 
 LETTERS = Alphabet.of("abc\n")
-texts = st.text("abc", max_size=60)
+texts = st.text("\nab", max_size=60)
 
 
 def overlap(text: str, searched: str) -> Overlap:
