@@ -6,6 +6,8 @@ its header calls for before any network is made.
 
 from __future__ import annotations
 
+import math
+
 from charrnn.modelconfig import ModelConfig
 
 Shapes = dict[str, tuple[int, ...]]
@@ -13,6 +15,7 @@ Shapes = dict[str, tuple[int, ...]]
 EMBEDDING = "embedding.weight"
 """Vectors of the characters: looked up, not multiplied."""
 
+_KEPT = ("running_mean", "running_var")
 _GATES = {"lstm": 4, "gru": 3}
 _STACK_READS = {"stack": 2, "list": 3}
 _STACK_ACTIONS = {"stack": 2, "list": 3}
@@ -33,6 +36,12 @@ def shapes_of(config: ModelConfig, alphabet_size: int) -> Shapes:
     return {**shapes, "head.weight": (alphabet_size, hidden), "head.bias": (alphabet_size,)}
 
 
+def count_trained(config: ModelConfig, alphabet_size: int) -> int:
+    """How many numbers of a model training moves: all but the means that batch norm keeps."""
+    shapes = shapes_of(config, alphabet_size).items()
+    return sum(math.prod(shape) for name, shape in shapes if not name.endswith(_KEPT))
+
+
 def _cell_shapes(config: ModelConfig, inputs: int) -> Shapes:
     hidden = config.hidden
     rows = hidden * (3 if config.lstm_gates == "coupled" else _GATES.get(config.cell, 1))
@@ -42,7 +51,7 @@ def _cell_shapes(config: ModelConfig, inputs: int) -> Shapes:
     if config.gru_reset == "after":
         shapes["candidate_bias"] = (hidden,)
     if config.norm == "batch":
-        for name in ("gain", "running_mean", "running_var"):
+        for name in ("gain", *_KEPT):
             shapes[f"input_norm.{name}"] = (rows,)
     if config.stacks is not None:
         actions = _STACK_ACTIONS[config.cell] + bool(config.stack_noop)

@@ -64,7 +64,7 @@ ORDER = (
         "session",
         "run",
     ),
-    *("session", "run", "cli", "__main__"),
+    *("session", "run", "summary", "compare", "cli", "__main__"),
 )
 
 

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from charrnn import __version__
-from charrnn.cli import doctor, evaluate, inspect, interrupts, sample, terminal, train
+from charrnn.cli import compare, doctor, evaluate, inspect, interrupts, sample, terminal, train
 from charrnn.cli.options import Debugging
 from charrnn.errors import CharrnnError, UsageError
 
@@ -64,6 +64,7 @@ app.command("train")(train.train)
 app.command("sample")(sample.sample)
 app.command("eval")(evaluate.evaluate)
 app.add_typer(inspect.app, name="inspect")
+app.command("compare")(compare.compare)
 app.command("doctor")(doctor.doctor)
 
 
