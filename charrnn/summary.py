@@ -17,6 +17,8 @@ from charrnn.run import RunDirectory
 from charrnn.shapes import count_trained
 from charrnn.storage import is_file
 
+_MAKERS = ("charrnn", "torch", "kernels")
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -48,6 +50,7 @@ class Summary:
         measurements: its evaluations, in order.
         parameters: numbers that training moves.
         bytes: the size of the file of its best model.
+        made_with: versions of charrnn and torch, and the build of the native library.
     """
 
     path: Path
@@ -57,6 +60,7 @@ class Summary:
     measurements: tuple[Measurement, ...]
     parameters: int
     bytes: int
+    made_with: dict[str, str]
 
     @property
     def characters(self) -> int:
@@ -105,6 +109,7 @@ def read_summary(path: Path) -> Summary:
         measurements=tuple(one for one in found if one and one.step <= progress.step),
         parameters=count_trained(model, len(alphabet)),
         bytes=_size(run.best if is_file(run.best) else run.last),
+        made_with={name: str(header[name]) for name in _MAKERS if name in header},
     )
 
 

@@ -16,6 +16,7 @@ ORDER = (
     *(
         "__init__",
         "errors",
+        "visible",
         "plain",
         "settings",
         "registry",
@@ -64,7 +65,7 @@ ORDER = (
         "session",
         "run",
     ),
-    *("session", "run", "summary", "compare", "cli", "__main__"),
+    *("session", "run", "summary", "compare", "report", "cli", "__main__"),
 )
 
 

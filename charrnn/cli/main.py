@@ -12,7 +12,17 @@ import typer
 from typer.core import TyperGroup
 
 from charrnn import __version__
-from charrnn.cli import compare, doctor, evaluate, inspect, interrupts, sample, terminal, train
+from charrnn.cli import (
+    compare,
+    doctor,
+    evaluate,
+    inspect,
+    interrupts,
+    report,
+    sample,
+    terminal,
+    train,
+)
 from charrnn.cli.options import Debugging
 from charrnn.errors import CharrnnError, UsageError
 
@@ -65,6 +75,7 @@ app.command("sample")(sample.sample)
 app.command("eval")(evaluate.evaluate)
 app.add_typer(inspect.app, name="inspect")
 app.command("compare")(compare.compare)
+app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)
 
 

@@ -108,6 +108,14 @@ Model = Annotated[
         show_default=False,
     ),
 ]
+Run = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RUN]",
+        help="Run directory, or name of a run. Left out: the latest run.",
+        show_default=False,
+    ),
+]
 Unknown = Annotated[
     str,
     typer.Option(

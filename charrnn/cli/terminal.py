@@ -11,22 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
 
-_BIDI = [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C]
-_MARKS = {
-    **{code: chr(0x2400 + code) for code in range(0x20)},
-    0x7F: "\u2421",
-    **{code: f"<U+{code:04X}>" for code in [*range(0x80, 0xA0), *_BIDI]},
-}
-_IN_TEXT = {code: mark for code, mark in _MARKS.items() if chr(code) not in "\n\t"}
-
-
-def visible(text: str) -> str:
-    """A text with its control characters shown as marks, newlines and tabs excepted.
-
-    Escape sequences, carriage returns and marks that reverse the writing direction would be obeyed
-    by a terminal; a model may have learnt them, and a path may hold them.
-    """
-    return text.translate(_IN_TEXT).encode("utf-8", "backslashreplace").decode()
+from charrnn.visible import visible as visible  # noqa: PLC0414 - commands say terminal.visible
 
 
 @contextmanager
