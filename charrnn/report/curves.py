@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from charrnn.gradients import Reach
 from charrnn.novelty import LONGEST_GRAM
@@ -21,13 +22,14 @@ def plot_training(run: Summary) -> list[Plot]:
         return []
     characters = [run.characters_at(one.step) / 1e6 for one in run.measurements]
     seconds = [one.train_seconds for one in run.measurements]
-    speeds = [one.chars_per_second / 1e3 for one in run.measurements]
     read = "million characters read"
     return [
-        draw("loss-by-characters", "Loss", _losses(run, characters), read, _NATS),
-        draw("loss-by-seconds", "Loss", _losses(run, seconds), "seconds of training", _NATS),
+        draw("loss-by-characters", "Loss by characters", _losses(run, characters), read, _NATS),
+        draw(
+            "loss-by-seconds", "Loss by time", _losses(run, seconds), "seconds of training", _NATS
+        ),
         draw("rate", "Learning rate", [_rates(run)], read, "learning rate"),
-        draw("speed", "Speed", [Line("speed", characters, speeds)], read, "thousand characters/s"),
+        draw("speed", "Speed", [_speeds(run)], read, "thousand characters/s"),
     ]
 
 
@@ -41,7 +43,9 @@ def plot_reach(reaches: Sequence[Reach]) -> list[Plot]:
     if not lines:
         return []
     label = "mean norm of the gradient"
-    return [draw("reach", "Gradient's reach", lines, "characters back", label, logarithmic=True)]
+    return [
+        draw("reach", "Norm of the gradient", lines, "characters back", label, logarithmic=True)
+    ]
 
 
 def plot_copied(copied: Sequence[Copied]) -> list[Plot]:
@@ -55,7 +59,7 @@ def plot_copied(copied: Sequence[Copied]) -> list[Plot]:
         for one in copied
     ]
     label = "% that stand in the training text"
-    return [draw("copied", "Memorisation", lines, "characters of an n-gram", label)]
+    return [draw("copied", "Share of n-grams", lines, "characters of an n-gram", label)]
 
 
 def _losses(run: Summary, x: Sequence[float]) -> list[Line]:
@@ -70,6 +74,17 @@ def _losses(run: Summary, x: Sequence[float]) -> list[Line]:
     if held_out:
         lines.append(Line("held out", *zip(*held_out, strict=True)))
     return lines
+
+
+def _speeds(run: Summary) -> Line:
+    """How fast each stretch between two evaluations was trained."""
+    moments = [(0, 0.0), *((one.step, one.train_seconds) for one in run.measurements)]
+    points = [
+        (run.characters_at(step) / 1e6, run.characters_at(step - before) / (seconds - since) / 1e3)
+        for (before, since), (step, seconds) in pairwise(moments)
+        if seconds > since
+    ]
+    return Line("speed", [x for x, _ in points], [y for _, y in points])
 
 
 def _rates(run: Summary) -> Line:

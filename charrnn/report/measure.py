@@ -67,7 +67,7 @@ def _measure_copied(
     """Each drawn text's overlap with the training text, and that of held-out text as long."""
     texts = [alphabet.encode(symbols) for symbols in drawn.values()]
     ours, theirs = compare(texts, trained_on, held_out)
-    named = [(f"drawn at {temp:g}", overlap) for temp, overlap in zip(drawn, ours, strict=True)]
+    named = [(f"drawn at {temp}", overlap) for temp, overlap in zip(drawn, ours, strict=True)]
     found = []
     for name, overlap in [*named, ("held out", theirs[0])]:
         span = overlap.longest

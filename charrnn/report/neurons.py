@@ -23,6 +23,9 @@ from charrnn.model import CharModel
 
 SHOWN_CHARACTERS = 500
 
+LEAST_CORRELATION = 0.2
+"""What is followed less closely is not worth looking at."""
+
 _WINDOW = 1024
 
 Values = NDArray[np.float64]
@@ -50,7 +53,7 @@ class Neuron:
 
 
 def find_neurons(model: CharModel, ids: Ids, alphabet: Alphabet) -> list[Neuron]:
-    """For each thing that can be followed and occurs in the passage (N,), the unit that does best.
+    """For each thing that can be followed, the unit that does best; left out where none does well.
 
     Args:
         model: on the CPU, ready to predict.
@@ -59,11 +62,11 @@ def find_neurons(model: CharModel, ids: Ids, alphabet: Alphabet) -> list[Neuron]
     """
     symbols = alphabet.decode(ids)
     active = activations(model, ids)
-    return [
-        _best(name, values, symbols, active)
+    found = [
+        _best(name, np.fromiter(follow(symbols), np.float64), symbols, active)
         for name, follow in _FOLLOWED.items()
-        if (values := np.fromiter(follow(symbols), np.float64)).std() > 0
     ]
+    return [neuron for neuron in found if abs(neuron.correlation) >= LEAST_CORRELATION]
 
 
 def activations(model: CharModel, ids: Ids) -> list[NDArray[np.float32]]:
@@ -112,7 +115,7 @@ def _best(follows: str, values: Values, symbols: str, active: list[NDArray[np.fl
 
 
 def _correlate(outputs: NDArray[np.float32], values: Values) -> Values:
-    """The correlation of each unit (N, U) with some values (N,); 0 for one that never moves."""
+    """The correlation of each unit (N, U) with some values (N,); 0 where either never moves."""
     units = outputs.astype(np.float64) - outputs.mean(0)
     wanted = values - values.mean()
     norms = np.linalg.norm(units, axis=0) * np.linalg.norm(wanted)
@@ -123,9 +126,9 @@ def _correlate(outputs: NDArray[np.float32], values: Values) -> Values:
 def _liveliest(values: Values) -> int:
     """Where, in steps of half of what is shown, the values vary most."""
     last = max(len(values) - SHOWN_CHARACTERS, 0)
-    begins = [*range(0, last, SHOWN_CHARACTERS // 2), last]
-    spreads = [values[begin : begin + SHOWN_CHARACTERS].std() for begin in begins]
-    return begins[spreads.index(max(spreads))]
+    begins: list[int] = [*range(0, last, SHOWN_CHARACTERS // 2), last]
+    spreads = [float(values[begin : begin + SHOWN_CHARACTERS].std()) for begin in begins]
+    return max(zip(spreads, begins, strict=True))[1]
 
 
 def _position_in_line(symbols: str) -> Iterator[int]:

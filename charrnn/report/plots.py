@@ -35,7 +35,7 @@ _NAMES = {
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
-    "font.size": 9,
+    "font.size": 10,
     "text.color": _INK,
     "axes.edgecolor": _FAINT,
     "axes.labelcolor": _INK,
@@ -111,7 +111,7 @@ def draw(
         if logarithmic:
             axes.set_yscale("log")
         if len(lines) > 1:
-            axes.legend(ncols=2 if len(lines) > 3 else 1, fontsize="small")
+            axes.legend(ncols=2 if len(lines) > 3 else 1)
         drawn = io.StringIO()
         figure.savefig(drawn, format="svg", transparent=True, metadata=_NO_METADATA)
     return Plot(name, title, _for_page(drawn.getvalue(), name))
