@@ -32,7 +32,8 @@ from charrnn.storage import (
 )
 
 _DIGITS_OF_DIGEST = 12
-_COPIES = f"corpus-{'[0-9a-f]' * _DIGITS_OF_DIGEST}-*.txt"
+COPIES = f"corpus-{'[0-9a-f]' * _DIGITS_OF_DIGEST}-*.txt"
+"""Pattern of the names of texts that came from a pipe or were generated."""
 
 
 class RunDirectory:
@@ -69,7 +70,7 @@ class RunDirectory:
                 "Wait for it, or name another directory with --run."
             )
         try:
-            for names in (self.last.name, self.best.name, self.log.name, _COPIES, REHEARSALS):
+            for names in (self.last.name, self.best.name, self.log.name, COPIES, REHEARSALS):
                 clear_leftovers(self.path, names)
             yield
         finally:
@@ -119,7 +120,7 @@ class RunDirectory:
     def forget_others(self, kept: Iterable[Path]) -> None:
         """Remove what an earlier run left here; the last checkpoint is this run's already."""
         kept = {path.resolve() for path in kept}
-        for file in (self.log, self.best, *self.path.glob(_COPIES)):
+        for file in (self.log, self.best, *self.path.glob(COPIES)):
             if file.resolve() not in kept:
                 remove(file)
 

@@ -46,7 +46,7 @@ def _cell_shapes(config: ModelConfig, inputs: int) -> Shapes:
     if config.gru_reset == "after":
         shapes["candidate_bias"] = (hidden,)
     if config.norm == "batch":
-        for name in ("gain", "running_mean", "running_var"):
+        for name in ("gain", *_MEASURED):
             shapes[f"input_norm.{name}"] = (rows,)
     if config.stacks is not None:
         actions = _STACK_ACTIONS[config.cell] + bool(config.stack_noop)

@@ -39,6 +39,7 @@ ORDER = (
         "lock",
         "storage",
         "nearest",
+        "visible",
         "plain",
         "settings",
         "registry",
@@ -55,6 +56,7 @@ ORDER = (
         "surprisal",
         "units",
         "expectations",
+        "novelty",
         "sources",
         "corpus",
         "streams",
@@ -108,7 +110,7 @@ ORDER = (
         "run",
         "runs",
     ),
-    *("cli", "__main__"),
+    *("summary", "compare", "report", "cli", "__main__"),
 )
 
 

@@ -14,7 +14,8 @@ def test_shapes_are_those_of_the_network(arrangement: str, norm: str | None) -> 
     config = configure(arrangement, hidden=6, embedding=4)
     if norm:
         config = type(config)(**{**config.to_dict(), "norm": norm})
-    state = build_model(config, 9).state_dict()
+    model = build_model(config, 9)
+    state = model.state_dict()
     assert shapes_of(config, 9) == {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 

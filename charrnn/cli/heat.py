@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from charrnn.cli.terminal import mark
+from charrnn.visible import in_one_line
 
 _COLUMNS = 80
 
@@ -62,7 +62,7 @@ def show(characters: Iterable[str], values: Iterable[float], levels: Levels) -> 
 
 def display(symbol: str, *, is_bytes: bool) -> str:
     """A symbol to be looked at; a byte beyond ASCII as its number."""
-    return f"\\x{ord(symbol):02x}" if is_bytes and ord(symbol) > 0x7F else mark(symbol)
+    return f"\\x{ord(symbol):02x}" if is_bytes and ord(symbol) > 0x7F else in_one_line(symbol)
 
 
 def _in_colour() -> bool:
@@ -80,7 +80,7 @@ def _print_coloured(shown: Sequence[Shown], levels: Levels) -> None:
     for level, run in groupby(shown, key=lambda pair: pair[1]):
         for character, _ in run:
             text.append(character, level.style)
-            if character == mark("\n"):
+            if character == in_one_line("\n"):
                 text.append("\n")
     legend = Text("  ").join(Text(f" {level.meaning} ", level.style) for level in levels)
     Console(soft_wrap=True, highlight=False).print(text, "", legend, sep="\n")
@@ -111,7 +111,7 @@ def _lines(shown: Sequence[Shown], columns: int) -> Iterator[list[Shown]]:
             line, width = [], 0
         line.append((character, level))
         width += size
-        if character == mark("\n"):
+        if character == in_one_line("\n"):
             yield line
             line, width = [], 0
     if line:

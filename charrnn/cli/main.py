@@ -10,12 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from charrnn.cli import (
+    compare,
     corpus,
     doctor,
     evaluate,
     helping,
     inspect,
     play,
+    report,
     sample,
     score,
     terminal,
@@ -75,6 +77,8 @@ app.command("score")(score.score)
 app.add_typer(inspect.app, name="inspect")
 app.add_typer(corpus.app, name="corpus")
 app.command("verify")(verify.verify)
+app.command("compare")(compare.compare)
+app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)
 
 

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from charrnn.cli import terminal
 from charrnn.events import Evaluating, Evaluation, RolledBack, Step
+from charrnn.visible import visible
 
 _SECONDS_BETWEEN_LINES = 5.0
 # What tells most comes first: a narrow terminal cuts the rest off.
@@ -107,4 +108,4 @@ class TrainingView:
     @terminal.unheard_is_fine()
     def say(self, text: str) -> None:
         """Print some text above the bar."""
-        tqdm.write(terminal.visible(text), file=sys.stderr)
+        tqdm.write(visible(text), file=sys.stderr)

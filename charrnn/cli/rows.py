@@ -20,16 +20,16 @@ from typing import IO
 
 import numpy as np
 
-from charrnn.cli.terminal import MARKED
 from charrnn.surprisal import NEWLINE
 from charrnn.units import Part
+from charrnn.visible import MARKED
 
 MOST_HELD = 1 << 20
 """Bytes of a unit's text that are held in memory; a longer one waits in a temporary file."""
 
 _LOWEST_SURROGATE, _HIGHEST_SURROGATE = 0xDC80, 0xDCFF
 _ESCAPES = {
-    **{code: f"\\u{code:04x}" for code in [*MARKED, 0x2028, 0x2029]},
+    **{code: f"\\u{code:04x}" for code in MARKED},
     **{code: f"\\x{code & 0xFF:02x}" for code in range(_LOWEST_SURROGATE, _HIGHEST_SURROGATE + 1)},
     **str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}),
 }

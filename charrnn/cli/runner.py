@@ -20,22 +20,19 @@ from charrnn.cli.inputs import (
     read_again,
     remember,
 )
+from charrnn.cli.preview import draw_preview
 from charrnn.cli.progress import TrainingView
 from charrnn.cli.settling import settle
 from charrnn.cli.summary import describe, summarise
-from charrnn.config import SampleConfig, SourceConfig
+from charrnn.config import SourceConfig
 from charrnn.corpus import fit_corpus
-from charrnn.drawing import opening
 from charrnn.errors import CheckpointError, DivergedError
 from charrnn.events import Checkpoint, Evaluating, Evaluation, RolledBack, Step
 from charrnn.request import read_request
 from charrnn.run import RunDirectory
 from charrnn.runs import RUNS, find_run, mark_latest
-from charrnn.sample import sample
 from charrnn.session import Session, begin, resume
 from charrnn.storage import is_file, is_folder
-
-_SHOWN_SAMPLE = SampleConfig(temp=0.8, length=300)
 
 
 @dataclass(frozen=True)
@@ -196,10 +193,11 @@ def _follow(
             case Evaluation():
                 if event.improved:
                     run.save_best(session.model_file(event).to_checkpoint())
-                run.append(_record(event))
+                drawn = draw_preview(session, event)
+                run.append({**_record(event), "sample": drawn})
                 view.evaluated(event)
-                if options.show_samples:
-                    view.say(f"--- drawn after {event.step:,} steps:\n{_draw(session)}")
+                if options.show_samples and drawn is not None:
+                    view.say(f"--- drawn after {event.step:,} steps:\n{drawn}\n")
             case RolledBack():
                 _tell_of(event, run, view)
         due = isinstance(event, Checkpoint) or time.monotonic() - saved_at >= options.save_every
@@ -234,12 +232,3 @@ def _record(event: Evaluation) -> dict[str, object]:
         "valid_nats_per_char": event.valid_nats_per_char,
         "chars_per_second": event.chars_per_second,
     }
-
-
-def _draw(session: Session) -> str:
-    """Some text from the averaged weights; the same opening and seed at each evaluation."""
-    alphabet = session.alphabet
-    model = session.trainer.learner.average.model
-    pieces = sample(model, alphabet, _SHOWN_SAMPLE, opening(alphabet), seed=0)
-    symbols = "".join(piece.symbols for piece in pieces)
-    return alphabet.to_bytes(symbols).decode("utf-8", "replace") + "\n"

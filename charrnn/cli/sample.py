@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from charrnn.cli import terminal
-from charrnn.cli.options import Debug, Json, Model, StackRound, Unknown, option
+from charrnn.cli.options import Debug, Json, Model, StackRound, TrainingText, Unknown, option
 from charrnn.config import ComputeConfig, SampleConfig, UseConfig
 from charrnn.errors import CorpusError, UsageError
 
@@ -51,6 +51,15 @@ def sample(
     raw: Annotated[
         bool, typer.Option("--raw", help="Let a terminal obey control characters in the text.")
     ] = False,
+    novelty: Annotated[
+        bool,
+        typer.Option(
+            "--novelty",
+            help="Say on stderr how much of what is drawn stands in the training text, word for "
+            "word, and how much of the held-out text does.",
+        ),
+    ] = False,
+    corpus: TrainingText = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -59,20 +68,22 @@ def sample(
     charrnn sample --temp 0.8
     charrnn sample --prime "Once, when the river was low," --length 300
     charrnn sample runs/tales/best.safetensors --count 5 --stop $'\n' --json
+    charrnn sample --length 5000 --novelty
     """
     config = SampleConfig.pick({**ctx.params, "stop": tuple(stop or ())})
     use = UseConfig.pick(ctx.params)
+    if corpus and not novelty:
+        raise UsageError("--corpus names the text that --novelty compares with; give both")
     from secrets import randbits
 
     from charrnn.drawing import in_order
     from charrnn.modelfile import read_model
     from charrnn.runs import find_model
 
-    loaded = read_model(find_model(model)).rounding(stack_round)
+    path = find_model(model)
+    loaded = read_model(path).rounding(stack_round)
     alphabet = loaded.alphabet
-    symbols = alphabet.symbols(prime)
-    if prime == "-":
-        symbols = alphabet.symbols_in(sys.stdin.buffer.read(), "standard input")
+    symbols = _read_prime(alphabet) if prime == "-" else alphabet.symbols(prime)
     ids = alphabet.encode(symbols, unknown)
     for given in config.stop:
         if not given:
@@ -81,14 +92,24 @@ def sample(
             raise UsageError(f"--stop {given!r} has characters the model never writes")
     if seed is None:
         seed = randbits(32)
-    pieces = in_order(_draw(loaded, config, use, device, ids, seed))
+    pieces = in_order(draw(loaded, config, use, device, ids, seed))
+    comparison = None
+    if novelty:
+        from charrnn.cli.novelty import Comparison
+
+        comparison = Comparison(path, loaded, corpus or [])
+        pieces = comparison.watch(pieces)
     if as_json:
-        _print_objects(pieces, alphabet, symbols, seed)
-    else:
-        _print_text(pieces, alphabet, symbols, raw)
+        described = _describe(pieces, alphabet, symbols, seed)
+        for one in comparison.complete(described) if comparison else described:
+            terminal.print_json(one)
+        return
+    _print_text(pieces, alphabet, symbols, raw)
+    if comparison:
+        comparison.tell()
 
 
-def _draw(
+def draw(
     model: ModelFile, config: SampleConfig, use: UseConfig, device: str, prime: Ids, seed: int
 ) -> Iterator[Piece]:
     """Draw through the native network where it serves, else through torch."""
@@ -135,8 +156,10 @@ def _print_text(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, raw: bo
         sys.stderr.write("\n")
 
 
-def _print_objects(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, seed: int) -> None:
-    """Print one object for each sample."""
+def _describe(
+    pieces: Iterable[Piece], alphabet: Alphabet, prime: str, seed: int
+) -> Iterator[dict[str, Any]]:
+    """One object for each sample, as it ends."""
     symbols = ""
     for piece in pieces:
         symbols += piece.symbols
@@ -154,7 +177,7 @@ def _print_objects(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, seed
         }
         if alphabet.kind == "bytes":
             described["base64"] = base64.b64encode(data).decode()
-        terminal.print_json(described)
+        yield described
         symbols = ""
 
 

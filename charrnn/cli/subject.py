@@ -12,7 +12,7 @@ from charrnn.alphabet import Alphabet, Ids
 from charrnn.cli import terminal
 from charrnn.cli.inputs import STDIN, gather, naming_copies, read_again
 from charrnn.cli.serving import torch_network
-from charrnn.corpus import encode_corpus
+from charrnn.corpus import Corpus, encode_corpus
 from charrnn.errors import CheckpointError, CorpusError
 from charrnn.modelfile import ModelFile, read_model
 from charrnn.request import Request, check_unchanged, read_request
@@ -74,13 +74,26 @@ def _read_texts(
 
 
 def _read_held_out(path: Path, model: ModelFile) -> tuple[str, Ids]:
-    """The text that the model's run held out."""
-    _, held_out = _read_own_text(path, model)
-    if not model.corpus.valid:
+    """The text that the model's run held out, read again from where the run read it."""
+    request = find_request(path, model)
+    if request is None:
+        raise CorpusError(
+            f"{path}: is not beside the run that made it, so what was held out is not known "
+            "here.\nName the text after the model."
+        )
+    if not request.train.valid:
         raise CorpusError(
             f"{path.parent}: held nothing out (--valid 0).\nName the text after the run."
         )
-    return f"{model.corpus.name}, the last {model.corpus.valid:.0%}, held out", held_out
+    _, held_out = _read_own(path, model, request).split(request.train.valid)
+    return f"{model.corpus.name}, the last {request.train.valid:.0%}, held out", held_out
+
+
+def find_request(path: Path, model: ModelFile) -> Request | None:
+    """What the run that made the model at ``path`` was asked to do; None if it is not beside it."""
+    run = RunDirectory(path.parent)
+    request, facts = read_request(run.last) if is_file(run.last) else (None, None)
+    return request if facts == model.corpus else None
 
 
 def read_learnt(path: Path, model: ModelFile) -> Ids:
@@ -89,31 +102,60 @@ def read_learnt(path: Path, model: ModelFile) -> Ids:
     Raises:
         CorpusError: it is not at hand, or has changed.
     """
-    learnt, _ = _read_own_text(path, model)
+    learnt, _ = read_training_text(path, model, ())
     return learnt
 
 
-def _read_own_text(path: Path, model: ModelFile) -> tuple[Ids, Ids]:
-    """Both parts of the text of the model's run, read again from where the run read it."""
-    run = RunDirectory(path.parent)
+def read_training_text(path: Path, model: ModelFile, elsewhere: Sequence[str]) -> tuple[Ids, Ids]:
+    """The text that the model at ``path`` was trained on, and what was held out of it.
+
+    Args:
+        path: the model's file.
+        model: what it holds.
+        elsewhere: where the text is now; if empty it is read from where the run read it.
+
+    Raises:
+        CorpusError: it is gone, has changed, or is not known. Names the option ``--corpus``.
+    """
     request = find_request(path, model)
-    if request is None:
-        raise CorpusError(
-            f"{path}: is not beside the run that made it, so what was held out is not known "
-            "here.\nName the text after the model."
-        )
-    corpus = read_again(run, request.source)
+    try:
+        if elsewhere:
+            corpus = _read_elsewhere(elsewhere, path, model, request)
+        elif request is not None:
+            corpus = _read_own(path, model, request)
+        else:
+            raise CorpusError(
+                f"{path}: is not beside the run that made it, so where its training text is is not "
+                "known here."
+            )
+    except CorpusError as problem:
+        raise type(problem)(
+            f"{problem}\nTo read the training text from elsewhere, name it: --corpus FILE."
+        ) from None
+    return corpus.split(model.corpus.valid)
+
+
+def _read_own(path: Path, model: ModelFile, request: Request) -> Corpus:
+    corpus = read_again(RunDirectory(path.parent), request.source)
     check_unchanged(corpus, model.corpus)
     if corpus.alphabet != model.alphabet:
         raise CheckpointError(f"{path}: its alphabet is not that of the text it was trained on")
-    return corpus.split(request.train.valid)
+    return corpus
 
 
-def find_request(path: Path, model: ModelFile) -> Request | None:
-    """What the run of the model at ``path`` was asked to do, if the model lies beside its run."""
-    last = RunDirectory(path.parent).last
-    request, facts = read_request(last) if is_file(last) else (None, None)
-    return request if facts == model.corpus else None
+def _read_elsewhere(
+    sources: Sequence[str], path: Path, model: ModelFile, request: Request | None
+) -> Corpus:
+    encoding = request.source.encoding if request else "utf-8"
+    with tempfile.TemporaryDirectory() as folder, naming_copies(folder, sources):
+        paths = gather(sources, Path(folder))
+        corpus = encode_corpus(paths, model.alphabet, encoding=encoding, unknown="replace")
+    if corpus.digest != model.corpus.digest:
+        raise CorpusError(
+            f"{', '.join(sources)}: is not the text that {path} was trained on: SHA-256 "
+            f"{corpus.digest[:12]}, and not {model.corpus.digest[:12]}."
+        )
+    return corpus
 
 
 @dataclass(frozen=True)

@@ -14,45 +14,9 @@ from types import TracebackType
 from typing import Any, TextIO
 
 from charrnn.errors import StorageError
+from charrnn.visible import in_one_line, visible
 
-_BIDI = [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C]
-_LINE_ENDS = [0x2028, 0x2029]
-# Text can hide in these. The joiners U+200C and U+200D and the variation selectors are left alone:
-# several scripts and most emoji are written with them.
-_UNSEEN = [
-    *(0x180E, 0x200B, 0xFEFF, *range(0x2060, 0x2065), *range(0x206A, 0x2070)),
-    *(*range(0xFFF9, 0xFFFC), *range(0xE0000, 0xE0080)),
-]
-_MARKS = {
-    **{code: chr(0x2400 + code) for code in range(0x20)},
-    0x7F: "\u2421",
-    **{code: f"<U+{code:04X}>" for code in [*range(0x80, 0xA0), *_BIDI, *_LINE_ENDS, *_UNSEEN]},
-}
-MARKED = tuple(_MARKS)
-"""Code points that a terminal would obey, newlines and tabs included."""
-
-_IN_TEXT = {code: mark for code, mark in _MARKS.items() if chr(code) not in "\n\t"}
 _RED, _DIM = "1;31", "2"
-
-
-def visible(text: str) -> str:
-    """A text with its control characters shown as marks, newlines and tabs excepted.
-
-    Escape sequences, carriage returns and marks that reverse the writing direction would be obeyed
-    by a terminal; a model may have learnt them, and a path may hold them. So are characters that
-    nobody would see.
-    """
-    return _encodable(text.translate(_IN_TEXT))
-
-
-def in_one_line(text: str) -> str:
-    """As :func:`visible`, newlines and tabs included."""
-    return _encodable(text.translate(_MARKS))
-
-
-def _encodable(text: str) -> str:
-    """A text with its surrogates, which stand for the bytes of a strange path, spelt out."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def reopen_closed() -> None:
@@ -84,11 +48,6 @@ def write_dim(text: str, stream: TextIO) -> None:
     """Write what is not the program's own text, dim where the stream can do so."""
     stream.write(styled(visible(text), _DIM, stream))
     stream.flush()
-
-
-def mark(character: str) -> str:
-    """A single character to be looked at: itself, or a mark if it is one of MARKED."""
-    return visible(character.translate(_MARKS))
 
 
 @contextmanager
@@ -167,17 +126,21 @@ def print_facts(facts: Mapping[str, str]) -> None:
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
-    """Print a table on stdout under its title, its first column flush left, the others right."""
+    """Print a table on stdout under its title; see :func:`align`."""
+    _print(["", title, "", *map(in_one_line, align(header, rows))])
+
+
+def align(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table, its first column flush left, the others right."""
     columns = list(zip(header, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
-    lines = [
+    return [
         "  ".join(
             f"{cell:>{width}}" if place else f"{cell:<{width}}"
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in (header, *rows)
     ]
-    _print(["", title, "", *map(in_one_line, lines)])
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.cli import terminal
-from charrnn.cli.terminal import TextOutput, in_one_line, visible
+from charrnn.cli.terminal import TextOutput
 from charrnn.errors import StorageError
+from charrnn.visible import in_one_line, visible
 from tests.cli.program import SMALL, charrnn, explain
 from tests.cli.pseudoterminal import (
     forked_onto_a_terminal,

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
-from charrnn.cli.terminal import TextOutput, visible
+from charrnn.cli.terminal import TextOutput
+from charrnn.visible import visible
 from tests.cli.forked import forked
 from tests.cli.program import SMALL
 from tests.cli.pseudoterminal import forked_onto_a_terminal, terminal_stream

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Json, Model
+from charrnn.visible import in_one_line
 
 if TYPE_CHECKING:
     from charrnn.modelfile import Scores
@@ -73,7 +74,7 @@ def _list_settings(settings: dict[str, Any]) -> str:
 def _describe_alphabet(characters: str, kind: str) -> str:
     if kind == "bytes":
         return "256 bytes"
-    shown = "".join(map(terminal.mark, characters[:200]))
+    shown = "".join(map(in_one_line, characters[:200]))
     return f"{len(characters):,} characters: {shown}{'...' if len(characters) > 200 else ''}"
 
 
