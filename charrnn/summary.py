@@ -10,8 +10,8 @@ from typing import Any
 
 from charrnn.checkpoint import read_header
 from charrnn.errors import CheckpointError, StorageError
-from charrnn.events import Progress
 from charrnn.modelfile import CorpusFacts, read_description
+from charrnn.progress import Progress
 from charrnn.request import Request, parse_request
 from charrnn.run import RunDirectory
 from charrnn.shapes import count_parameters

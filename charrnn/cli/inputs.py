@@ -73,7 +73,8 @@ def _take(source: str, folder: Path, number: int) -> Path:
     if source != STDIN:
         return _find(source, folder, number)
     copy = folder / str(number)
-    _write(read_chunks("standard input", sys.stdin.buffer), copy)
+    with _open(None) as stream:
+        _write(read_chunks(_STANDARD_INPUT, stream), copy)
     return copy
 
 

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from charrnn.catalogue import Bundled, entries
+from charrnn.catalogue import entries
+from charrnn.named import Bundled
 from tests.anomalies import (
     area_under_curve,
     bits_per_char,

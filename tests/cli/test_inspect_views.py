@@ -19,7 +19,7 @@ from charrnn.modelfile import read_model
 from charrnn.neurons import activations, names_of
 from charrnn.restore import restore
 from tests.cli.forked import forked
-from tests.cli.program import _ENVIRONMENT, COMMAND, charrnn, explain
+from tests.cli.program import COMMAND, ENVIRONMENT, charrnn, explain
 from tests.conftest import SENTENCES
 
 BEST = "runs/herons/best.safetensors"
@@ -149,7 +149,7 @@ def on_a_terminal(folder: Path, *arguments: str, **environment: str) -> str:
     process = subprocess.Popen(
         [*COMMAND, *arguments],
         cwd=folder,
-        env={**_ENVIRONMENT, "TERM": "xterm-256color", "NO_COLOR": "", **environment},
+        env={**ENVIRONMENT, "TERM": "xterm-256color", "NO_COLOR": "", **environment},
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=theirs,

@@ -22,7 +22,7 @@ from tests.anomalies import (
     given_names,
     machine_made,
 )
-from tests.cli.program import _ENVIRONMENT, COMMAND, SMALL, charrnn, explain
+from tests.cli.program import COMMAND, ENVIRONMENT, SMALL, charrnn, explain
 
 LINES = "The heron stood.\n\nNobody asked the mouse\tand\nthe badger ground"
 Row = dict[str, Any]
@@ -167,7 +167,7 @@ def test_a_stream_is_answered_line_by_line(trained: Path) -> None:
     process = subprocess.Popen(
         [*COMMAND, "score", "herons", "-"],
         cwd=trained,
-        env=_ENVIRONMENT,
+        env=ENVIRONMENT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -190,7 +190,7 @@ def test_who_stops_reading_hears_nothing_more(trained: Path) -> None:
         ["bash", "-c", f"yes 'The heron' | {command} score herons - | head -2"],
         capture_output=True,
         cwd=trained,
-        env=_ENVIRONMENT,
+        env=ENVIRONMENT,
         timeout=120,
         check=True,
     )
@@ -217,7 +217,7 @@ def peak_memory(folder: Path, data: bytes) -> int:
         [COMMAND[0], "-c", code],
         input=data,
         cwd=folder,
-        env=_ENVIRONMENT,
+        env=ENVIRONMENT,
         capture_output=True,
         check=True,
     )
@@ -291,7 +291,7 @@ def test_a_terminal_shows_what_a_line_would_have_it_do(trained: Path) -> None:
     ours, theirs = pty.openpty()
     data = b"The \x1b[31mheron\n"
     arguments = [*COMMAND, "score", "herons", "-", "--unknown", "replace"]
-    subprocess.run(arguments, input=data, stdout=theirs, cwd=trained, env=_ENVIRONMENT, check=True)
+    subprocess.run(arguments, input=data, stdout=theirs, cwd=trained, env=ENVIRONMENT, check=True)
     os.close(theirs)
     shown = os.read(ours, 1000).decode()
     os.close(ours)
