@@ -34,7 +34,7 @@ TRAINING = "training"
 Arrays = dict[str, NDArray[Any]]
 
 _ENVELOPE = ("format", "kind", "sha256")
-_MOST_TENSORS = 4096
+_MOST_TENSORS = 8192
 _TYPES = {"F32": np.float32, "F64": np.float64, "U8": np.uint8, "I64": np.int64}
 
 
