@@ -35,7 +35,7 @@ MOST_TABLE_BYTES = 2**24
 MOST_PARTS = 2**17
 """Brackets and commas in the largest JSON that is parsed; each may become an object in memory."""
 
-_MOST_TENSORS = 4096
+_MOST_TENSORS = 8192
 _MOST_DIMENSIONS = 8
 _TYPES: dict[str, np.dtype[Any]] = {
     "I64": np.dtype("<i8"),

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from charrnn.cli import interrupts
 from tests.cli.program import COMMAND, ENVIRONMENT, explain
-from tests.torture.life import SETTINGS, VARIANTS, Life
+from tests.torture.life import SETTINGS, train_in
 
 _IMPORTING = b"import time:"
 _IN_HAND = b"charrnn.cli.interrupts"
@@ -29,8 +29,7 @@ def interrupt_imports(count: int, seed: int) -> Iterator[str | None]:
     """Trials of programs that are interrupted after any module that they import."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        life = Life(folder, VARIANTS[0], random.Random(seed))
-        life.start().result()
+        train_in(folder)
         left = count
         for number in itertools.count():
             chance = random.Random(f"{seed} {number}")

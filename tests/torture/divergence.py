@@ -1,13 +1,14 @@
 """A number that is not finite never reaches the weights, and a run that diverges goes back.
 
 What a run that goes back ought to come to is found without going back: a run that nothing happens
-to is put down at the evaluation before the fault, its checkpoint is made to say that the learning
-rate was halved so often, and it is taken up from there.
+to is put down at the evaluation before the fault, and taken up from there as one that was asked to
+learn at half the rate, or a quarter or an eighth of it.
 """
 
 import json
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,13 +37,12 @@ def write_corpus(folder: Path) -> Corpus:
     return fit_corpus([path])
 
 
-def take_up(session: Session, corpus: Corpus, path: Path, halvings: int | None = None) -> Session:
-    """The same run from a checkpoint; one that says that the rate was halved so often, if asked."""
-    checkpoint = session.checkpoint()
-    if halvings is not None:
-        checkpoint.header["progress"]["halvings"] = halvings
-    write_checkpoint(path, checkpoint)
-    return resume(path, corpus, read_request(path)[0])
+def take_up(session: Session, corpus: Corpus, path: Path, halvings: int = 0) -> Session:
+    """The same run from a checkpoint, asked to learn at a rate that is halved so often."""
+    write_checkpoint(path, session.checkpoint())
+    request, _ = read_request(path)
+    rate = request.train.learning_rate / 2**halvings
+    return resume(path, corpus, replace(request, train=replace(request.train, learning_rate=rate)))
 
 
 def train_until(session: Session, reached: Callable[[Event], bool]) -> None:
@@ -54,7 +54,7 @@ def train_until(session: Session, reached: Callable[[Event], bool]) -> None:
 
 @cache
 def without_going_back(plan: Plan, steps: int) -> State:
-    """What the run of a plan comes to after so many steps if it is halved, but never goes back."""
+    """What a run comes to that learns at a plan's rates for so many steps, never going back."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         corpus = write_corpus(folder)
@@ -67,6 +67,20 @@ def without_going_back(plan: Plan, steps: int) -> State:
             at_end = steps == STEPS
             train_until(session, lambda e: isinstance(e, Step) and e.step == steps and not at_end)
         return facts_of("last", session.checkpoint())
+
+
+def differing_from(expected: State, state: State) -> list[str]:
+    """The names of what differs, apart from how the rate came to be what it is."""
+    return differing(_without_rates(state), _without_rates(expected))
+
+
+def _without_rates(state: State) -> State:
+    """What a state says of its last checkpoint, but for rates and how often they were halved."""
+    kept = {n: v for n, v in state.items() if n.startswith("last ") and n != "last train"}
+    for name in ("last progress", "last good"):
+        if kept[name] is not None:
+            kept[name] = {n: v for n, v in kept[name].items() if n != "halvings"}
+    return kept
 
 
 def in_one_process(count: int, seed: int) -> Iterator[str | None]:
@@ -106,12 +120,12 @@ def _try_in_one_process(plan: Plan, put_down: frozenset[int], folder: Path) -> s
         return "it ended" if ended else "it did not end"
     if not ended:
         final = facts_of("last", session.checkpoint())
-        return _told(differing(final, without_going_back(plan, STEPS)))
+        return _told(differing_from(without_going_back(plan, STEPS), final))
     if plan.fault.kind == "weights":
         return None
     session.trainer.learner.check_finite()
     now = facts_of("last", session.checkpoint())
-    different = differing(now, without_going_back(plan, plan.fault.step))
+    different = differing_from(without_going_back(plan, plan.fault.step), now)
     weights = tuple(f"last {part}" for part in _WEIGHTS)
     return _told([name for name in different if name.startswith(weights)])
 
@@ -161,8 +175,7 @@ def _try_in_processes(plan: Plan, save_every: str, folder: Path) -> str | None:
         result = forked("train", "--resume", "--run", "run", cwd=folder)
         if result.returncode:
             return explain(result)
-    state = {name: v for name, v in state_of(folder / "run").items() if name.startswith("last")}
-    return _told(differing(state, without_going_back(plan, STEPS)))
+    return _told(differing_from(without_going_back(plan, STEPS), state_of(folder / "run")))
 
 
 def _told(different: list[str]) -> str | None:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 
 from tests.cli.program import COMMAND, ENVIRONMENT
-from tests.torture.life import SETTINGS, VARIANTS, Life
+from tests.torture.life import SETTINGS, train_in
 
 _COMMANDS = (
     ("sample", "run", "--length", "100000"),
@@ -34,7 +34,7 @@ def close_pipes(count: int, seed: int) -> Iterator[str | None]:
     """Trials of commands whose standard output or error is closed after some bytes were read."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        Life(folder, VARIANTS[0], random.Random(seed)).start().result()
+        train_in(folder)
         for number in range(count):
             chance = random.Random(f"{seed} {number}")
             command = _COMMANDS[number % len(_COMMANDS)]
