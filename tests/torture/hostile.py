@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from multiprocessing import get_context
 from pathlib import Path
@@ -201,10 +202,12 @@ def read_while_it_changes(count: int, seed: int) -> Iterator[str | None]:
 
 def _rewrite(path: Path, contents: list[bytes], seed: int) -> None:
     draw = Random(seed)
+    whole = len(contents[0])
     while True:
         with path.open("r+b") as stream:
             stream.write(draw.choice(contents))
-        os.truncate(path, draw.choice((0, 100, len(contents[0]) // 2, len(contents[0]))))
+        time.sleep(draw.random() / 500)
+        os.truncate(path, draw.choice((0, 100, whole // 2, whole, whole, whole)))
 
 
 def _read_something(path: Path, read: Callable[[Path], object]) -> str | None:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -158,14 +159,14 @@ def _disturb_tree(draw: Random, tree: Any) -> None:
         case 2:
             other = draw.choice(keys)
             node[key], node[other] = node[other], node[key]
-        case 3 if type(node[key]) in (int, float):
+        case 3 if type(node[key]) in (int, float) and abs(node[key]) < 2**64:
             node[key] += draw.choice((-1, 1, 0.5, 1e-9, 10**6))
         case 4 if isinstance(node[key], str) and node[key]:
             letters = list(node[key])
             letters[draw.randrange(len(letters))] = draw.choice("aZ0\0\ud800\U0001f98a\u202e")
             node[key] = "".join(letters)
         case _:
-            node[key] = draw.choice(_ODD)
+            node[key] = deepcopy(draw.choice(_ODD))
 
 
 Tensors = dict[str, tuple[str, list[int], bytes]]
@@ -204,10 +205,10 @@ def _reshape(draw: Random, tensors: Tensors) -> None:
 
 def _resize(draw: Random, tensors: Tensors) -> None:
     name = draw.choice(list(tensors))
-    kind, shape, data = tensors[name]
-    rows = draw.choice((0, 1, 2, 7))
-    row = len(data) // max(shape[0], 1) if shape else 0
-    tensors[name] = (kind, [rows, *shape[1:]], (data * rows)[: rows * row].ljust(rows * row, b"\0"))
+    kind, _, data = tensors[name]
+    width = SIZES.get(kind, 1)
+    size = draw.choice((0, 1, 2, 7, len(data) // width + 1))
+    tensors[name] = (kind, [size], (data + bytes(64))[: size * width])
 
 
 def _poison(draw: Random, tensors: Tensors) -> None:
