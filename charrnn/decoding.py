@@ -60,11 +60,9 @@ class Decoder:
         state = self._decoder.getstate()
         try:
             text = self._decoder.decode(data, final=not data)
-        except UnicodeDecodeError as problem:
-            raise self._error_at(problem, data, state) from None
         except UnicodeError as problem:
             raise CorpusError(
-                f"{self._file}: is not {self._encoding}: {problem}. {_REMEDY}"
+                f"{self._file}: {self._explain(problem, data, state)}. {_REMEDY}"
             ) from None
         if len(self._decoder.getstate()[0]) > MOST_PENDING:
             raise CorpusError(
@@ -80,14 +78,19 @@ class Decoder:
         self._offset += len(data)
         return text
 
-    def _error_at(
-        self, problem: UnicodeDecodeError, data: bytes, state: tuple[bytes, int]
-    ) -> CorpusError:
+    def _explain(self, problem: UnicodeError, data: bytes, state: tuple[bytes, int]) -> str:
+        """What is wrong with some bytes, before which the decoder was in a state."""
+        if not isinstance(problem, UnicodeDecodeError):
+            return f"is not {self._encoding}: {problem}"
         # Counted from the chunk's end, since a codec may cut a byte-order mark off.
         sound = len(data) - len(problem.object) + problem.start
         self._decoder.setstate(state)
-        lines = self._lines + self._decoder.decode(data[: max(sound, 0)]).count("\n")
-        return CorpusError(
-            f"{self._file}: byte {self._offset + sound:,} (0x{problem.object[problem.start]:02X}, "
-            f"line {lines:,}) is not {self._encoding}. {_REMEDY}"
+        try:
+            before = self._decoder.decode(data[: max(sound, 0)])
+        except UnicodeError as earlier:
+            # As of UTF-16 that lacks its byte-order mark, which is looked for last.
+            return self._explain(earlier, data, state)
+        return (
+            f"byte {self._offset + sound:,} (0x{problem.object[problem.start]:02X}, "
+            f"line {self._lines + before.count(chr(10)):,}) is not {self._encoding}"
         )

@@ -20,7 +20,7 @@ _LINE_ENDS = [0x2028, 0x2029]
 # Text can hide in these. The joiners U+200C and U+200D and the variation selectors are left alone:
 # several scripts and most emoji are written with them.
 _UNSEEN = [
-    *(0x180E, 0x200B, 0xFEFF, *range(0x2060, 0x2066), *range(0x206A, 0x2070)),
+    *(0x180E, 0x200B, 0xFEFF, *range(0x2060, 0x2065), *range(0x206A, 0x2070)),
     *(*range(0xFFF9, 0xFFFC), *range(0xE0000, 0xE0080)),
 ]
 _MARKS = {
