@@ -24,6 +24,7 @@ ORDER = (
         "modelconfig",
         "shapes",
         "recipe",
+        "growing",
         "alphabet",
         "drawing",
         "tally",

@@ -25,9 +25,13 @@ from tests.torture.strange import draw_bytes, draw_cuts, draw_name, known_encodi
 _ENCODINGS = known_encodings()
 _COMMON = ("utf_8", "utf_8_sig", "utf_16", "latin_1", "cp1252", "shift_jis", "gb18030")
 _OVERFLOW = "pending buffer overflow"
-_BYTES_A_CHARACTER = 2
-_FIXED_BYTES = 24 << 20
-_LEAST_MEGABYTES = 16
+_MEGABYTE = 1 << 20
+_FIXED_BYTES = 24 * _MEGABYTE
+_LEAST_MEGABYTES = 64
+_SENTENCES = ("\n".join(SENTENCES) * 8_000).encode()[:_MEGABYTE]
+_FABLES = "".join(map(chr, range(0x4E00, 0x4E00 + 5_000))).encode() * 70
+# A block that the text repeats, and the bytes of memory that a character of it may take.
+_KINDS = {"text": (_SENTENCES, 1), "bytes": (_SENTENCES, 1), "chinese": (_FABLES, 2)}
 # The child tells its own peak: what the system adds up for it includes its parent's.
 _PEAK_OF_READING = """
 import sys
@@ -149,19 +153,20 @@ def _read_while(file: Path, chunk: int, after: int, change: str, data: bytes) ->
 
 
 def stay_within_memory(count: int, seed: int) -> Iterator[str | None]:
-    """Texts of 16 MB, 32 MB and so on, each twice as large, read by a process of its own."""
+    """Texts of every kind, of 64 MB, then of 128 MB and so on, read by a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "some.txt")
-        file.write_bytes(b"ab")
-        kind = random.Random(seed).choice(("text", "bytes"))
-        floor = _peak(file, kind)
         for trial in range(count):
-            megabytes = _LEAST_MEGABYTES << trial
-            block = ("\n".join(SENTENCES) * 8000).encode()[: 1 << 20]
+            kind = list(_KINDS)[trial % len(_KINDS)]
+            block, bytes_a_character = _KINDS[kind]
+            megabytes = _LEAST_MEGABYTES << trial // len(_KINDS)
+            blocks = megabytes * _MEGABYTE // len(block)
+            file.write_bytes(b"ab")
+            floor = _peak(file, kind)
             with file.open("wb") as stream:
-                stream.writelines([block] * megabytes)
+                stream.writelines([block] * blocks)
             used = _peak(file, kind) - floor
-            most = _BYTES_A_CHARACTER * (megabytes << 20) + _FIXED_BYTES
+            most = bytes_a_character * blocks * len(block.decode()) + _FIXED_BYTES
             yield None if used <= most else f"{megabytes} MB of {kind} took {used:,} bytes more"
 
 
@@ -224,9 +229,9 @@ PROMISES = (
     Promise("Any file is read exactly as it is, or refused by its name", read_or_refuse, 20_000),
     Promise("A text that changes while it is read is refused", notice_changes, 5_000),
     Promise(
-        "Reading takes 2 bytes of memory a character and a fixed amount, up to 1 GB",
+        "Reading takes a byte of memory a character, two if more than 256 differ, up to 1 GB",
         stay_within_memory,
-        7,
+        15,
     ),
     Promise("A text without an end is refused", refuse_the_endless, 4),
     Promise(

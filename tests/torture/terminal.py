@@ -100,8 +100,8 @@ def draw_everything(count: int, seed: int) -> Iterator[str | None]:
         _train(here)
         for trial in range(count):
             run = ("bytes", "hard")[trial % 2]
-            arguments = ("sample", run, "--temp", "100", "--length", "600")
-            arguments += ("--seed", str(seed + trial), "--count", "2")
+            drawn_from = ("--seed", str(seed + trial), "--count", "2")
+            arguments = ("sample", run, "--temp", "100", "--length", "600", *drawn_from)
             exact = forked(*arguments, cwd=here).stdout
             shown = forked_onto_a_terminal(here, *arguments).stdout.decode()
             expected = visible(exact.decode("utf-8", "replace")) + "\n"

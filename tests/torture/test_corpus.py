@@ -5,7 +5,7 @@ import pytest
 from tests.torture.corpus import PROMISES
 from tests.torture.promise import Promise, put_to_the_test
 
-_SHARES = (4_000, 800, 300, 2, 1, 8)
+_SHARES = (4_000, 800, 300, 3, 1, 8)
 
 
 @pytest.mark.parametrize(
