@@ -429,17 +429,24 @@ def test_a_hole_that_claims_to_be_a_file_is_refused_unread(
 
 
 def test_a_file_that_grows_faster_than_it_is_read_ends_at_the_bound(
-    file: Path, bounded: int
+    file: Path, tmp_path: Path, bounded: int
 ) -> None:
+    before = tmp_path / "before.txt"
+    before.write_bytes(b"y" * (bounded // 2))
     file.write_bytes(b"x" * 100)
+    read: list[str] = []
 
-    def read_and_write() -> None:
-        for text in TextReader([file]):
-            with file.open("ab") as stream:
-                stream.write(b"x" * len(text))
+    def read_as_it_grows() -> None:
+        for text in TextReader([before, file]):
+            read.append(text)
+            assert len("".join(read)) <= bounded
+            if text[0] == "x":
+                with file.open("ab") as stream:
+                    stream.write(b"x" * 100)
 
-    with pytest.raises(CorpusError, match="goes beyond"):
-        read_and_write()
+    with pytest.raises(CorpusError, match=f"^{file}: goes beyond"):
+        read_as_it_grows()
+    assert set("".join(read)) == set("xy")
 
 
 @pytest.mark.parametrize("after", [b"12345678and more", b"1234", b"", b"87654321"])

@@ -145,9 +145,7 @@ def align(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print an object on one line of stdout; a number that is not finite is null."""
-    line = json.dumps(_finite(value), ensure_ascii=True, allow_nan=False)
-    # The one control character that JSON lets stand.
-    _print([line.replace("\x7f", "\\u007f")])
+    _print([json.dumps(_finite(value), ensure_ascii=True, allow_nan=False)])
 
 
 def _print(lines: Sequence[str]) -> None:

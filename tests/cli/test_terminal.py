@@ -1,18 +1,23 @@
 """What a terminal is shown: nothing that it would obey, whatever a text, a name or a file says."""
 
 import json
+import shutil
 import subprocess
 import sys
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charrnn.checkpoint import read_checkpoint, write_checkpoint
 from charrnn.cli import terminal
 from charrnn.cli.terminal import TextOutput
 from charrnn.errors import StorageError
+from charrnn.kernels.library import CHOICE
+from charrnn.run import RunDirectory
 from charrnn.visible import in_one_line, visible
 from tests.cli.program import SMALL, charrnn, explain
 from tests.cli.pseudoterminal import (
@@ -164,6 +169,26 @@ def test_no_name_is_obeyed_on_the_way_of_a_run(tmp_path: Path) -> None:
         assert result.returncode == 0, explain(result)
         # The bar begins its line again and goes up; nothing else here does.
         assert not obeyed(shown.replace("\r", "").replace("\x1b[A", "")), shown
+
+
+def test_no_name_in_a_hostile_file_is_obeyed(trained: Path, tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "r")
+    shutil.copytree(trained / "runs/herons", run.path)
+    for file in (run.last, run.best):
+        checkpoint = read_checkpoint(file)
+        corpus = {**checkpoint.header["corpus"], "name": ESCAPES}
+        header = {**checkpoint.header, "corpus": corpus, ESCAPES: ESCAPES}
+        write_checkpoint(file, replace(checkpoint, header=header))
+    for arguments in (("eval", "r"), ("train", "--resume", "r"), ("inspect", "gates", "r")):
+        result = forked_onto_a_terminal(tmp_path, *arguments)
+        assert not obeyed(result.stdout.decode()), explain(result)
+        assert result.returncode == 4 or b"owned" in result.stdout, explain(result)
+
+
+def test_what_the_environment_says_is_not_obeyed(tmp_path: Path) -> None:
+    result = through_a_terminal(tmp_path, "doctor", environment={CHOICE: ESCAPES})
+    assert not obeyed(result.stdout.decode()), explain(result)
+    assert b"owned" in result.stdout
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
