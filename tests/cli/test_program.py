@@ -17,7 +17,7 @@ def test_help_does_not_import_torch(tmp_path: Path) -> None:
         "try:\n    main()\n"
         "except SystemExit:\n    print(*(m for m in ('torch', 'numpy') if m in sys.modules))\n"
     )
-    for command in ([], ["train"], ["sample"], ["eval"], ["doctor"]):
+    for command in ([], ["train"], ["sample"], ["eval"], ["score"], ["inspect"], ["doctor"]):
         result = subprocess.run(
             [sys.executable, "-c", code, *command, "--help"],
             capture_output=True,
