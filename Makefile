@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check fix bench arrangements formal growth reach picture torture audit clean
+.PHONY: help demo test check fix bench arrangements formal growth reach anomalies picture torture audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo "make formal        every cell on the formal languages"
 	@echo "make growth        how cost grows with the network and the text"
 	@echo "make reach         how far gradients reach back"
+	@echo "make anomalies     how well planted lines are found by what they cost"
 	@echo "make torture       try every promise many thousand times; prints one table"
 	@echo "make audit         look the dependencies up among known vulnerabilities (needs the network)"
 	@echo "make picture       draw the picture of the README anew"
@@ -66,6 +67,9 @@ growth: $(READY)
 
 reach: $(READY)
 	$(BIN)/python -m tests.benchmarks.reach $(TEXT)
+
+anomalies: $(READY)
+	$(BIN)/python -m tests.benchmarks.anomalies
 
 torture: $(READY)
 	$(BIN)/python -m tests.torture

@@ -75,6 +75,15 @@ def test_chance_is_not_reported() -> None:
     assert reported == 0
 
 
+def test_a_faint_correlation_is_not_reported_however_certain() -> None:
+    feature, activations = clauses(6000, 1), noise(6000, 3, 2)
+    for share, reported in ((0.1, 0), (2.0, 1)):
+        activations[:, 1] = share * feature + noise(6000, 1, 3, 0.0)[:, 0]
+        correlation = np.corrcoef(activations[3000:, 1], feature[3000:])[0, 1]
+        assert (correlation > LEAST) == reported
+        assert len(find_followers(activations, {"clause": feature}, 1)) == reported
+
+
 def test_a_unit_that_follows_in_the_first_half_only_is_not_reported() -> None:
     feature, activations = clauses(3000, 5), noise(3000, 20, 6)
     activations[:1500, 3] = feature[:1500]

@@ -48,7 +48,7 @@ def test_units_are_named_by_their_part_and_number() -> None:
 def test_streams_side_by_side_come_to_the_same_states(
     arrangement: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, ids = make_model(arrangement), random_ids(1500)
+    model, ids = make_model(arrangement), random_ids(1503)
     monkeypatch.setattr(neurons, "_MOST_STREAMS", 1)
     alone = activations(model, ids, 2)
     monkeypatch.setattr(neurons, "_MOST_STREAMS", 5)

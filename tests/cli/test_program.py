@@ -17,7 +17,8 @@ def test_help_does_not_import_torch(tmp_path: Path) -> None:
         "try:\n    main()\n"
         "except SystemExit:\n    print(*(m for m in ('torch', 'numpy') if m in sys.modules))\n"
     )
-    for command in ([], ["train"], ["sample"], ["eval"], ["doctor"], ["compare"], ["report"]):
+    commands = ("train", "sample", "eval", "score", "inspect", "compare", "report", "doctor")
+    for command in ([], *([name] for name in commands)):
         result = subprocess.run(
             [sys.executable, "-c", code, *command, "--help"],
             capture_output=True,

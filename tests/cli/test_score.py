@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charrnn.cli.rows import escape
@@ -167,7 +167,7 @@ def test_a_stream_is_answered_line_by_line(trained: Path) -> None:
     process = subprocess.Popen(
         [*COMMAND, "score", "herons", "-"],
         cwd=trained,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, "PYTHONUNBUFFERED": ""},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -244,6 +244,7 @@ def unescape(text: str) -> bytes:
 
 
 @given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "replace")))
+@example("a\u2028b\u2029c\u0085d\u202ee\\n".encode())
 def test_the_last_column_can_be_turned_back(data: bytes) -> None:
     escaped = escape(data.decode("utf-8", "surrogateescape"))
     assert unescape(escaped) == data
