@@ -85,11 +85,32 @@ class Terminal:
         """Read on until a text is shown; what has been shown since the last one, it included."""
         ends = time.monotonic() + _PATIENCE
         while (found := self.shown.find(text, self._read_to)) < 0:
-            if not self._read(ends):
-                raise AssertionError(f"{text!r} is not among {self.shown[self._read_to :]!r}")
+            if time.monotonic() > ends or not self._read(ends):
+                raise AssertionError(
+                    f"{text!r} is not among {self.shown[self._read_to :][-2000:]!r}"
+                )
         seen = self.shown[self._read_to : found + len(text)]
         self._read_to = found + len(text)
         return seen
+
+    def leave(self) -> int:
+        """Read to the end; the exit code."""
+        self._drain(_PATIENCE)
+        return self.process.wait(timeout=_PATIENCE)
+
+    def _drain(self, seconds: float) -> None:
+        ends = time.monotonic() + seconds
+        while time.monotonic() < ends and self._read(ends):
+            pass
+
+    def terminate(self, times: int = 1) -> int:
+        """Send SIGTERM, again if the program has not ended after a while; the exit code."""
+        for _ in range(times):
+            self.process.send_signal(signal.SIGTERM)
+            self._drain(_PATIENCE / times)
+            if self.process.poll() is not None:
+                break
+        return self.process.wait(timeout=_PATIENCE)
 
     def leave(self) -> int:
         """Read to the end; the exit code."""
