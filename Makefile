@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check fix bench arrangements formal growth reach picture torture clean
+.PHONY: help demo test check fix bench arrangements formal growth reach picture torture audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make growth        how cost grows with the network and the text"
 	@echo "make reach         how far gradients reach back"
 	@echo "make torture       try every promise many thousand times; prints one table"
+	@echo "make audit         look the dependencies up among known vulnerabilities (needs the network)"
 	@echo "make picture       draw the picture of the README anew"
 	@echo "make clean         remove what these commands made"
 
@@ -68,6 +69,15 @@ reach: $(READY)
 
 torture: $(READY)
 	$(BIN)/python -m tests.torture
+
+# The tool has an environment of its own, so that only what charrnn installs is looked up. A build
+# of torch (+cpu) is looked up as the release it is of; what is not found counts as a failure.
+AUDIT := $(VENV)/audit
+audit: $(READY)
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet pip-audit
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > $(AUDIT)/installed.txt
+	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip --requirement $(AUDIT)/installed.txt
 
 picture: $(READY)
 	$(BIN)/python -m tests.benchmarks.picture .assets/session.svg

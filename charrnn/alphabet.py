@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from charrnn.config import UNKNOWN_CHOICES
 from charrnn.errors import CorpusError, UnknownCharacterError
+from charrnn.growing import Growing
 
 Ids = NDArray[Any]
 """Ids in the smallest unsigned integer type that fits the alphabet, shape (N,)."""
 
 _ALL_BYTES = bytes(range(256)).decode("latin-1")
+_AT_ONCE = 1 << 20
 _PREFERRED_REPLACEMENTS = "\ufffd?_ "
 
 
@@ -160,10 +162,15 @@ class Alphabet:
                 ids[lacking] = self.characters.index(self.replacement)
         return ids.astype(smallest_type(len(self)))
 
+    def knows(self, symbols: str) -> NDArray[np.bool_]:
+        """Of each symbol whether the alphabet has it, shape (N,)."""
+        table = self._ids_by_code_point
+        known: NDArray[np.bool_] = table[np.minimum(code_points(symbols), len(table) - 1)] >= 0
+        return known
+
     def count_unknown(self, symbols: str) -> int:
         """How many of the symbols the alphabet lacks."""
-        table = self._ids_by_code_point
-        return int((table[np.minimum(code_points(symbols), len(table) - 1)] < 0).sum())
+        return int((~self.knows(symbols)).sum())
 
     def decode(self, ids: Iterable[int] | Ids) -> str:
         """The symbols of ids; :meth:`to_bytes` turns them into what a file would hold."""
@@ -197,18 +204,18 @@ class Alphabet:
 class AlphabetBuilder:
     """Numbers characters as they come, then sorts: one pass over a text of any size.
 
-    Chunks are kept as small integers, so a text of N characters needs about 2N bytes at the peak
-    for alphabets of up to 256 characters.
+    Ids are kept as small integers in one place, so a text of N characters needs about N bytes for
+    alphabets of up to 256 characters, else 2N (3N for a moment, as the 257th is found).
     """
 
     def __init__(self) -> None:
         self._provisional = np.full(sys.maxunicode + 1, -1, dtype=np.int32)
         self._codes: list[int] = []
-        self._chunks: list[Ids] = []
+        self._ids = Growing(smallest_type(0))
 
     def __len__(self) -> int:
         """Characters taken in so far."""
-        return sum(chunk.size for chunk in self._chunks)
+        return len(self._ids)
 
     def add(self, symbols: str) -> None:
         """Take in the next part of the text."""
@@ -219,7 +226,7 @@ class AlphabetBuilder:
             self._provisional[new] = len(self._codes) + np.arange(new.size, dtype=np.int32)
             self._codes.extend(int(code) for code in new)
             ids = self._provisional[codes]
-        self._chunks.append(ids.astype(smallest_type(len(self._codes))))
+        self._ids.add(ids.astype(smallest_type(len(self._codes))))
 
     def finish(self) -> tuple[Alphabet, Ids]:
         """The alphabet in ascending order and the whole text's ids, shape (N,).
@@ -236,11 +243,8 @@ class AlphabetBuilder:
         alphabet = Alphabet("".join(map(chr, sorted(self._codes))))
         final = np.empty(len(codes), dtype=smallest_type(len(codes)))
         final[np.argsort(codes)] = np.arange(len(codes))
-        ids = np.empty(len(self), dtype=final.dtype)
-        position = 0
-        self._chunks.reverse()
-        while self._chunks:
-            chunk = self._chunks.pop()
-            ids[position : position + chunk.size] = final[chunk]
-            position += chunk.size
+        ids = self._ids.array()
+        for begin in range(0, len(ids), _AT_ONCE):
+            part = ids[begin : begin + _AT_ONCE]
+            part[:] = final[part]
         return alphabet, ids

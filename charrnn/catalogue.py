@@ -2,85 +2,62 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from charrnn.errors import CorpusError
-from charrnn.languages import find_language, generate
-from charrnn.plain import Plain
+from charrnn.named import PACKAGE, Built, Bundled, Download, Entry, Generated, Zipped
+from charrnn.nearest import did_you_mean
 from charrnn.sources import exists
 
-_PACKAGE = "charrnn.corpora"
 _LISTING = "catalogue.toml"
-
-
-@dataclass(frozen=True)
-class Bundled(Plain):
-    """A text that comes with charrnn.
-
-    Attributes:
-        file: its file, beside the catalogue.
-        licence: under which it may be used.
-        description: one sentence.
-    """
-
-    file: str
-    licence: str
-    description: str
-
-    @property
-    def path(self) -> Path:
-        """Where it can be read."""
-        return Path(str(resources.files(_PACKAGE).joinpath(self.file)))
-
-
-@dataclass(frozen=True)
-class Generated(Plain):
-    """A text that is made when it is wanted, the same every time.
-
-    Attributes:
-        language: the formal language it is written in.
-        characters: its least length; the last sequence is whole.
-        licence: under which it may be used.
-        description: one sentence.
-    """
-
-    language: str
-    characters: int
-    licence: str
-    description: str
-
-    def text(self) -> str:
-        """The whole text, in ASCII."""
-        return generate(find_language(self.language), self.characters)
-
-
-Entry = Bundled | Generated
-"""A corpus of the catalogue."""
+_KIND_OF_FIELD: dict[str, Any] = {
+    "file": Bundled,
+    "language": Generated,
+    "origin": Built,
+    "member": Zipped,
+    "url": Download,
+}
 
 
 def entries() -> dict[str, Entry]:
     """All named corpora, by name."""
-    text = resources.files(_PACKAGE).joinpath(_LISTING).read_text(encoding="utf-8")
-    return {name: _entry(table) for name, table in tomllib.loads(text).items()}
+    text = resources.files(PACKAGE).joinpath(_LISTING).read_text(encoding="utf-8")
+    return {name: _entry({"name": name, **table}) for name, table in tomllib.loads(text).items()}
 
 
-def _entry(table: dict[str, object]) -> Entry:
-    return Generated.from_dict(table) if "language" in table else Bundled.from_dict(table)
+def _entry(table: dict[str, Any]) -> Entry:
+    kind = next(kind for field, kind in _KIND_OF_FIELD.items() if field in table)
+    entry: Entry = kind.from_dict(table)
+    return entry
 
 
-def locate(source: str) -> Path | Generated:
+def find_entry(name: str) -> Entry:
+    """The corpus of a name.
+
+    Raises:
+        CorpusError: there is none; names the nearest.
+    """
+    known = entries()
+    if name not in known:
+        hint = did_you_mean(name, known) or "."
+        raise CorpusError(f"{name}: is not a corpus{hint}\n{_list(known)}")
+    return known[name]
+
+
+def locate(source: str) -> Path | Generated | Built:
     """What a user's word for a corpus stands for.
 
     Returns:
-        Where the text is: a path as it is, or that of a bundled text by its name. A text that is
-        nowhere until it is made is returned as its entry.
+        Where the text is: a path as it is, or that of a bundled or fetched text by its name. A text
+        that is nowhere until it is made is returned as its entry.
 
     Raises:
-        CorpusError: there is no such path or name; names the nearest of either kind.
+        CorpusError: there is no such path or name, with the nearest of either kind; or the text has
+            to be fetched first.
     """
     if not source:
         raise CorpusError("the name of a text is empty; name a file, a folder or a corpus")
@@ -89,13 +66,37 @@ def locate(source: str) -> Path | Generated:
         return path
     known = entries()
     if source in known:
-        entry = known[source]
-        return entry.path if isinstance(entry, Bundled) else entry
-    near = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
-    names = {*known, *(str(path.parent / name) for name in near)} - {source}
-    close = difflib.get_close_matches(source, names, n=1)
-    hint = f"; did you mean {close[0]}?" if close else "."
+        return place(known[source])
+    names = {*known, *(str(path.parent / name) for name in _names_in(path.parent))} - {source}
     raise CorpusError(
-        f"{source}: there is no such file or folder, nor a corpus of that name{hint}\n"
-        f"Corpora by name: {', '.join(known)}."
+        f"{source}: there is no such file or folder, nor a corpus of that name"
+        f"{did_you_mean(source, names) or '.'}\n{_list(known)}"
     )
+
+
+def _names_in(folder: Path) -> list[str]:
+    """What is in a folder; nothing where that is not to be known."""
+    try:
+        return [file.name for file in folder.iterdir()]
+    except (OSError, ValueError):
+        return []
+
+
+def place(entry: Entry) -> Path | Generated | Built:
+    """Where the text of a named corpus is, or the entry itself if it is nowhere until it is made.
+
+    Raises:
+        CorpusError: the text has to be fetched first.
+    """
+    if isinstance(entry, Generated | Built):
+        return entry
+    if isinstance(entry, Download) and not entry.is_here:
+        raise CorpusError(
+            f"{entry.name}: has not been fetched yet ({entry.bytes:,} bytes).\n"
+            f"Fetch it first: charrnn corpus get {entry.name}"
+        )
+    return entry.path
+
+
+def _list(known: Iterable[str]) -> str:
+    return f"Corpora by name: {', '.join(known)}."

@@ -18,6 +18,8 @@ PRECISIONS = ("auto", "fp32", "bf16")
 WEIGHTS = ("auto", "fp32", "bf16", "int8")
 UNKNOWN_CHOICES = ("error", "skip", "replace")
 LENGTHS = ("epochs", "steps", "minutes")
+MOST_HALVINGS = 3
+"""Times that a run which diverges goes back and halves its learning rate before it gives up."""
 
 
 class OptimizerDefaults(NamedTuple):
@@ -94,6 +96,12 @@ class TrainConfig(Config):
     )
     evaluations: int = setting(
         10, "Evaluations over the run, the last one at its end.", least=1, most=10**6
+    )
+    on_divergence: str = setting(
+        "stop",
+        "What to do once a loss, a gradient or a weight is not finite: stop, or go back to the "
+        f"last evaluation and halve the learning rate, {MOST_HALVINGS} times at most.",
+        choices=("stop", "rollback"),
     )
     seed: int = setting(1, "Seed of everything that is drawn.", least=0, most=2**63 - 1)
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from charrnn.alphabet import Alphabet, AlphabetBuilder, Ids, name_of
+from charrnn.alphabet import Alphabet, AlphabetBuilder, Ids, name_of, smallest_type
 from charrnn.errors import CorpusError, UnknownCharacterError
+from charrnn.growing import Growing
 from charrnn.sources import TextReader
 
 _SPLIT_DIGITS = 6
@@ -98,17 +97,16 @@ def encode_corpus(
 
 
 def _encode(reader: TextReader, alphabet: Alphabet, unknown: str) -> Corpus:
-    encoded: list[Ids] = []
+    ids = Growing(smallest_type(len(alphabet)))
     lacking = 0
     for chunk in reader:
         try:
-            encoded.append(alphabet.encode(chunk, unknown, start=reader.start))
+            ids.add(alphabet.encode(chunk, unknown, start=reader.start))
         except UnknownCharacterError as problem:
             raise UnknownCharacterError(f"{reader.file}: {problem}") from None
         if unknown != "error":
             lacking += alphabet.count_unknown(chunk)
-    ids = np.concatenate(encoded) if encoded else alphabet.encode("")
-    return Corpus(ids, alphabet, reader.digest, tuple(reader.notes), lacking)
+    return Corpus(ids.array(), alphabet, reader.digest, tuple(reader.notes), lacking)
 
 
 def _named(paths: Sequence[Path]) -> str:

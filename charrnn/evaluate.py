@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,6 +81,40 @@ def score_windows(model: CharModel, ids: Ids, window: int) -> Iterator[Tensor]:
             yield nats
 
 
+class TorchReader:
+    """The network as a :class:`charrnn.surprisal.Reader`.
+
+    Args:
+        model: on any device, in any floating type.
+    """
+
+    def __init__(self, model: CharModel) -> None:
+        self._model = model
+        self.characters = model.head.out_features
+
+    def fresh(self, rows: int) -> States:
+        """The states before any text."""
+        return self._model.initial_states(rows)
+
+    def score(
+        self, ids: NDArray[Any], targets: NDArray[Any], states: States
+    ) -> tuple[NDArray[np.float64], States]:
+        """Nats (T, R) of targets (T, R), what follows each of ids (T, R); the states after."""
+        steps = max(_rows_at_once(self._model) // ids.shape[1], 1)
+        found = []
+        for begin in range(0, len(ids), steps):
+            block = slice(begin, begin + steps)
+            nats, states = _score(self._model, _tensor(ids[block]), _tensor(targets[block]), states)
+            found.append(nats.numpy())
+        return np.concatenate(found), states
+
+    def predict(self, ids: NDArray[Any], states: States) -> tuple[NDArray[np.float32], States]:
+        """Logits (T, R, V) of what follows each of ids (T, R); the states after."""
+        with torch.inference_mode():
+            logits, after = self._model(_tensor(ids).to(self._model.head.weight.device), states)
+            return logits.float().cpu().numpy(), after
+
+
 def streams_for(characters: int) -> int:
     """How many streams a text is long enough for: each scores four times what it reads before."""
     return max(1, min(_MOST_STREAMS, characters // (4 * CONTEXT)))
@@ -87,7 +122,11 @@ def streams_for(characters: int) -> int:
 
 def take(ids: Ids, positions: NDArray[np.int64]) -> Tensor:
     """The ids (N,) at some positions, as an int64 tensor of the positions' shape."""
-    return torch.from_numpy(ids[positions].astype(np.int64))
+    return _tensor(ids[positions])
+
+
+def _tensor(ids: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(ids.astype(np.int64))
 
 
 def _read_context(
@@ -116,9 +155,14 @@ def _score_block(
     model: CharModel, ids: Ids, positions: NDArray[np.int64], states: States
 ) -> tuple[Tensor, tuple[State, ...]]:
     """Nats of what follows each position (T, B), in float64, and the states after them."""
-    device = model.head.weight.device
+    return _score(model, take(ids, positions), take(ids, positions + 1), states)
+
+
+def _score(
+    model: CharModel, read: Tensor, targets: Tensor, states: States
+) -> tuple[Tensor, tuple[State, ...]]:
+    """Nats of targets (T, B), what follows what is read (T, B), and the states after it."""
     with torch.inference_mode():
-        logits, states_after = model(take(ids, positions).to(device), states)
-        targets = take(ids, positions + 1)
+        logits, states_after = model(read.to(model.head.weight.device), states)
         likelihoods = logits.cpu().double().log_softmax(-1)
         return -likelihoods.gather(-1, targets[..., None])[..., 0], states_after

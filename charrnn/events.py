@@ -1,14 +1,8 @@
-"""What training tells its caller as it goes, and where it stands."""
+"""What training tells its caller as it goes."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-
-from charrnn.plain import Plain
-
-LONGEST_RUN_STEPS = 10**12
-"""No run is longer; one whose speed was mismeasured so badly had better end."""
 
 
 @dataclass(frozen=True)
@@ -63,42 +57,21 @@ class Checkpoint:
     """A moment at which losing the run would hurt: its length was fixed, or an evaluation ended."""
 
 
-Event = Step | Evaluating | Evaluation | Checkpoint
-
-
 @dataclass(frozen=True)
-class Progress(Plain):
-    """Where a run stands, as plain data."""
+class RolledBack:
+    """Training diverged, went back to the last good state and halved its learning rate.
 
-    step: int = 0
-    epoch: int = 0
-    window: int = 0
-    total: int | None = None
-    seconds: float = 0.0
-    timed_steps: int = 0
-    timed_seconds: float = 0.0
-    nats: float = 0.0
-    windows: int = 0
-    evaluated_step: int = 0
-    best_step: int = 0
-    best_nats_per_char: float | None = None
+    Attributes:
+        step: steps taken so far, once more.
+        diverged_step: steps that had been taken.
+        halvings: of the learning rate, this one included.
+        reason: what was not finite.
+    """
 
-    def is_possible(self, windows_per_epoch: int, planned: int | None) -> bool:
-        """Whether a run can have come to stand here.
+    step: int
+    diverged_step: int
+    halvings: int
+    reason: str
 
-        Args:
-            windows_per_epoch: of the streams it reads.
-            planned: the steps it was meant to take; None if its seconds decide.
-        """
-        return (
-            self.window in range(windows_per_epoch)
-            and self.epoch >= 0
-            and self.step == self.epoch * windows_per_epoch + self.window
-            and (self.total is None or self.step <= self.total <= LONGEST_RUN_STEPS)
-            and (planned is None or self.total == planned)
-            and 0 <= self.best_step <= self.evaluated_step <= self.step
-            and 0 <= self.windows <= self.step
-            and 0 <= self.timed_steps <= self.step
-            and all(0 <= seconds < math.inf for seconds in (self.seconds, self.timed_seconds))
-            and math.isfinite(self.nats)
-        )
+
+Event = Step | Evaluating | Evaluation | Checkpoint | RolledBack

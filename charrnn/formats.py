@@ -4,13 +4,15 @@ format 1    the first.
 format 2    settings for every form of cell, arrangement of layers and optimiser. What a file of
             format 1 holds is what these settings say below, whatever the defaults have become.
 format 3    DropConnect on recurrent weights.
+format 4    what to do if training diverges, how often the learning rate was halved and, for a run
+            that goes back, the state that it would go back to.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-FORMAT = 3
+FORMAT = 4
 """Version of the headers written now. Readers refuse a later one by its number."""
 
 _MODEL_OF_1 = {"pyramid": 0, "connect": "stack", "init": "uniform", "init_gain": 1.0}
@@ -29,6 +31,9 @@ _TRAIN_OF_1 = {"optimizer": "adamw", "clip_value": 0.0}
 
 _MODEL_OF_2 = {"weight_drop": 0.0}
 
+_TRAIN_OF_3 = {"on_divergence": "stop"}
+_PROGRESS_OF_3 = {"halvings": 0}
+
 
 def upgrade(version: int, header: dict[str, Any]) -> dict[str, Any]:
     """The header of a checkpoint of that format as the present one would have it.
@@ -44,6 +49,9 @@ def upgrade(version: int, header: dict[str, Any]) -> dict[str, Any]:
         upgraded |= _extended("train", upgraded, _TRAIN_OF_1)
     if version < 3:
         upgraded |= _extended("model", upgraded, _MODEL_OF_2)
+    if version < 4:
+        upgraded |= _extended("train", upgraded, _TRAIN_OF_3)
+        upgraded |= _extended("progress", upgraded, _PROGRESS_OF_3)
     return upgraded
 
 

@@ -23,7 +23,7 @@ States = Sequence[State]
 """One state for each layer, the lowest first."""
 
 Masks = Sequence[Tensor]
-"""Dropout masks: one for the embedding's output, then one for each layer's, each (1, B, size)."""
+"""Dropout masks: one for each layer's output, the lowest first, each (1, B, H)."""
 
 
 class CharModel(nn.Module):
@@ -78,13 +78,11 @@ class CharModel(nn.Module):
         for layer, (cell, norm) in enumerate(zip(self.layers(), self.norms, strict=True)):
             if outputs:
                 y, state = cell(outputs[-1], states[layer])
-            elif masks is None:
-                y, state = cell.run_characters(self.embedding.weight, ids, states[layer])
             else:
-                y, state = cell(self.embedding(ids) * masks[0], states[layer])
+                y, state = cell.run_characters(self.embedding.weight, ids, states[layer])
             y = norm(y)
             if masks is not None:
-                y = y * masks[layer + 1]
+                y = y * masks[layer]
             if self.connect == "residual" and layer:
                 y = y + outputs[-1]
             outputs.append(y)
@@ -95,6 +93,7 @@ class CharModel(nn.Module):
     def draw_masks(self, batch: int, dropout: float, generator: torch.Generator) -> Masks | None:
         """Masks for one window of locked dropout: a unit is dropped for the whole window or not.
 
+        Characters' vectors are left whole: with so few of them, each is what tells it apart.
         They are drawn on the CPU whatever the model's device, so that the generator's state is the
         same everywhere. Source: Gal & Ghahramani 2016; Merity, Keskar & Socher 2018.
 
@@ -103,11 +102,11 @@ class CharModel(nn.Module):
         """
         if not dropout:
             return None
-        sizes = [self.embedding.embedding_dim] + [cell.hidden for cell in self.layers()]
         weight = self.head.weight
         return [
-            (torch.rand(1, batch, size, generator=generator) >= dropout).to(weight) / (1 - dropout)
-            for size in sizes
+            (torch.rand(1, batch, cell.hidden, generator=generator) >= dropout).to(weight)
+            / (1 - dropout)
+            for cell in self.layers()
         ]
 
     def recurrent_weights(self) -> list[nn.Parameter]:

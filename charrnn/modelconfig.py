@@ -44,7 +44,7 @@ class ModelConfig(Config):
     embedding: int = setting(128, "Length of a character's vector.", least=1, most=16384)
     dropout: float = setting(
         0.0,
-        "Share of units dropped, one mask for each window.",
+        "Share of each layer's outputs dropped, one mask for each window.",
         least=0.0,
         most=0.95,
         by_recipe=True,

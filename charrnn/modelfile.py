@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
 
 from charrnn import __version__
 from charrnn.alphabet import Alphabet
-from charrnn.checkpoint import MODEL, Arrays, Checkpoint, read_checkpoint
+from charrnn.checkpoint import MODEL, Arrays, Checkpoint, CheckpointFile, open_checkpoint
+from charrnn.container import TensorSpec
 from charrnn.errors import CheckpointError, UsageError
 from charrnn.modelconfig import ModelConfig
 from charrnn.plain import Plain
+from charrnn.progress import LONGEST_RUN_STEPS
 from charrnn.shapes import shapes_of
 
+T = TypeVar("T")
+
 _AVERAGE = "average."
+_SHA256 = re.compile("[0-9a-f]{64}")
+_LONGEST_NAME = 1024
+_MOST_CHARACTERS = 2**53
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,9 @@ class CorpusFacts(Plain):
         digest: SHA-256 of its bytes, in hexadecimal.
         characters: its length, the part held out included.
         valid: the share held out at its end.
+
+    Raises:
+        ValueError: no text is like that.
     """
 
     name: str
@@ -33,16 +47,32 @@ class CorpusFacts(Plain):
     characters: int
     valid: float
 
+    def __post_init__(self) -> None:
+        if not 0 < len(self.name) <= _LONGEST_NAME:
+            raise ValueError(f"a corpus has a name of up to {_LONGEST_NAME} characters")
+        if not _SHA256.fullmatch(self.digest):
+            raise ValueError(f"{self.digest!r:.80} is no SHA-256 in hexadecimal")
+        if not (0 < self.characters <= _MOST_CHARACTERS and 0 <= self.valid < 1):
+            raise ValueError("no text has so many characters, or so many held out")
+
 
 @dataclass(frozen=True)
 class Scores(Plain):
-    """How far a model was trained and how good it was then, in nats per character."""
+    """How far a model was trained and how good it was then, in nats per character.
+
+    Raises:
+        ValueError: no training comes to that.
+    """
 
     step: int
     epoch: float
     train_seconds: float
     train_nats_per_char: float
     valid_nats_per_char: float | None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.step <= LONGEST_RUN_STEPS or min(self.epoch, self.train_seconds) < 0:
+            raise ValueError("no training is that long")
 
 
 @dataclass(frozen=True)
@@ -54,6 +84,11 @@ class ModelFile:
     corpus: CorpusFacts
     scores: Scores | None
     weights: Arrays
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that training adjusts; what batch normalisation has seen is not among them."""
+        return sum(weight.size for name, weight in self.weights.items() if "running" not in name)
 
     def to_checkpoint(self) -> Checkpoint:
         """The checkpoint to write."""
@@ -108,32 +143,49 @@ def read_model(path: Path) -> ModelFile:
     Raises:
         CheckpointError: the file is not a sound model.
     """
-    checkpoint = read_checkpoint(path)
-    config, alphabet, corpus = read_description(path, checkpoint.header)
-    weights, scores = checkpoint.arrays, None
-    if checkpoint.kind == MODEL:
-        try:
-            found = checkpoint.header.get("scores")
-            scores = Scores.from_dict(found) if found is not None else None
-        except ValueError as problem:
-            raise CheckpointError(f"{path}: its scores are not sound: {problem}") from problem
-    else:
-        weights = arrays_under(_AVERAGE, weights)
-    check_weights(path, config, len(alphabet), weights)
-    return ModelFile(config, alphabet, corpus, scores, weights)
+    with open_checkpoint(path) as file:
+        return load_model(file)
 
 
-def arrays_under(prefix: str, arrays: Arrays) -> Arrays:
-    """The arrays whose names begin with a prefix, without it."""
+def load_model(file: CheckpointFile) -> ModelFile:
+    """Read the model out of an open checkpoint, once its header is found to describe one.
+
+    Raises:
+        CheckpointError: it does not hold a sound model.
+    """
+    config, alphabet, corpus = read_description(file.path, file.header)
+    part = "" if file.kind == MODEL else _AVERAGE
+    check_weights(file.path, config, len(alphabet), arrays_under(part, file.specs))
+    found = file.header.get("scores")
+    try:
+        scores = Scores.from_dict(found) if file.kind == MODEL and found is not None else None
+    except ValueError as problem:
+        raise CheckpointError(f"{file.path}: its scores are not sound: {problem}") from problem
+    return ModelFile(config, alphabet, corpus, scores, arrays_under(part, file.read()))
+
+
+def arrays_under(prefix: str, arrays: Mapping[str, T]) -> dict[str, T]:
+    """The arrays, or what is said of them, whose names begin with a prefix, without it."""
     return {
-        name.removeprefix(prefix): array
-        for name, array in arrays.items()
+        name.removeprefix(prefix): value
+        for name, value in arrays.items()
         if name.startswith(prefix)
     }
 
 
-def check_weights(path: Path, config: ModelConfig, alphabet_size: int, weights: Arrays) -> None:
+def check_weights(
+    path: Path,
+    config: ModelConfig,
+    alphabet_size: int,
+    weights: Mapping[str, TensorSpec] | Mapping[str, NDArray[Any]],
+) -> None:
     """Hold names and shapes against what the configuration calls for, before any network is made.
+
+    Args:
+        path: what errors call the file.
+        config: the model's shape.
+        alphabet_size: characters that it knows.
+        weights: the tensors, or what the file's table says of them.
 
     Raises:
         CheckpointError: a tensor is missing, unknown or of another shape.
@@ -143,8 +195,9 @@ def check_weights(path: Path, config: ModelConfig, alphabet_size: int, weights: 
     if odd:
         raise CheckpointError(f"{path}: has missing or unknown tensors: {', '.join(odd)[:200]}")
     for name, shape in expected.items():
-        if shape != weights[name].shape or weights[name].dtype != "float32":
+        found = weights[name]
+        if found.shape != shape or found.dtype != "float32":
             raise CheckpointError(
-                f"{path}: {name} is {weights[name].dtype} of shape {weights[name].shape}; "
+                f"{path}: {name} is {found.dtype} of shape {found.shape}; "
                 f"the model it describes has float32 of shape {shape}"
             )

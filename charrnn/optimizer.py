@@ -36,6 +36,9 @@ _STATE = {
 }
 """What an optimiser keeps for each parameter, and whether in its shape (else one number)."""
 
+_BEGIN_WITH_STATE = ("Adagrad",)
+"""The optimisers that keep it before their first step, too."""
+
 
 def build_optimizers(model: nn.Module, name: str, weight_decay: float) -> Optimizers:
     """The optimisers of that name; matrices decay, biases and normalisation do not.
@@ -81,7 +84,7 @@ def load_optimizers(
 
     Args:
         model: whose parameters the optimisers hold.
-        optimizers: fresh ones.
+        optimizers: over its parameters; what they held is forgotten.
         named: the tensors.
         begun: whether a step had been taken.
 
@@ -89,10 +92,16 @@ def load_optimizers(
         ValueError: a tensor is missing, unknown, or of another shape or type.
     """
     places = _places(model, optimizers)
-    expected = set(places) if begun else set(name_optimizer_tensors(model, optimizers))
+    expected = {
+        full_name
+        for full_name, (optimizer, _, _) in places.items()
+        if begun or type(optimizer).__name__ in _BEGIN_WITH_STATE
+    }
     odd = sorted(set(named) ^ expected)
     if odd:
         raise ValueError(f"the optimiser has missing or unknown tensors: {', '.join(odd)[:200]}")
+    for optimizer in optimizers:
+        optimizer.state.clear()
     for full_name, tensor in named.items():
         optimizer, parameter, quantity = places[full_name]
         shape = _shape(optimizer, parameter, quantity)

@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Self
 
+_MOST_EXACT = 2**53
+
 
 @dataclass(frozen=True)
 class Plain:
@@ -36,13 +38,16 @@ class Plain:
 
 
 def has_declared_type(field: dataclasses.Field[Any], value: object) -> bool:
-    """Whether a value is of a type that a field is annotated with; int passes as float."""
+    """Whether a value is of a type that a field is annotated with.
+
+    An int passes as a float if it is one: no larger than what floats count exactly.
+    """
     allowed = str(field.type).split(" | ")
     if isinstance(value, tuple):
         return "tuple[str, ...]" in allowed and all(isinstance(item, str) for item in value)
     if value is None:
         return "None" in allowed
-    if type(value) is int and "float" in allowed:
+    if type(value) is int and "float" in allowed and abs(value) <= _MOST_EXACT:
         return True
     return type(value).__name__ in allowed
 

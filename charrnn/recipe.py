@@ -30,7 +30,9 @@ _HIDDEN_OF_A_TERAFLOP, _GROWTH_OF_HIDDEN = 230, 0.27
 _EPOCHS_WITHOUT_DROPOUT = 2.75
 _DROPOUT_OF_A_DOUBLING, _MOST_DROPOUT = 0.1, 0.5
 _WIDEST_AT_FULL_RATE = 512
-_TOLD = ("minutes", "layers", "hidden", "dropout", "weight_drop", "learning_rate")
+
+TOLD = ("minutes", "layers", "hidden", "dropout", "weight_drop", "learning_rate")
+"""The settings that the user is told of when they have been chosen."""
 
 Settings = Mapping[str, Any]
 
@@ -138,7 +140,7 @@ def operations_per_character(model: ModelConfig, alphabet_size: int) -> float:
 
 def _explain(given: Settings, settings: Settings, situation: Situation, epochs: float) -> str:
     """What was chosen, and from what."""
-    left = [name for name in _TOLD if name in settings and given.get(name) is None]
+    left = [name for name in TOLD if name in settings and given.get(name) is None]
     if not left:
         return ""
     shown = " ".join(f"{option_name(name)} {settings[name]:g}" for name in left)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charrnn.checkpoint import TRAINING, read_header
+from charrnn.checkpoint import TRAINING, CheckpointFile, read_header
 from charrnn.config import ComputeConfig, SourceConfig, TrainConfig
 from charrnn.corpus import Corpus
 from charrnn.errors import CheckpointError, CorpusError, UsageError
 from charrnn.modelconfig import ModelConfig
-from charrnn.modelfile import CorpusFacts, read_description
+from charrnn.modelfile import CorpusFacts, arrays_under, check_weights, read_description
+from charrnn.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,40 @@ def parse_request(path: Path, kind: str, header: dict[str, Any]) -> tuple[Reques
             train=TrainConfig.from_dict(header.get("train")),
             compute=ComputeConfig.from_dict(header.get("compute")),
         )
+        _refuse_wandering(request.source)
     except (UsageError, ValueError) as problem:
         raise CheckpointError(f"{path}: its settings are not sound: {problem}") from problem
     return request, facts
+
+
+def check_run(file: CheckpointFile) -> Progress:
+    """Hold what an open training checkpoint says of its run, and of its weights, against itself.
+
+    Returns:
+        Where the run stands.
+
+    Raises:
+        CheckpointError: it is not sound.
+    """
+    request, _ = parse_request(file.path, file.kind, file.header)
+    _, alphabet, _ = read_description(file.path, file.header)
+    weights = arrays_under("model.", file.specs)
+    check_weights(file.path, request.model, len(alphabet), weights)
+    try:
+        return Progress.from_dict(file.header.get("progress"))
+    except ValueError as problem:
+        raise CheckpointError(f"{file.path}: its progress is not sound: {problem}") from problem
+
+
+def _refuse_wandering(source: SourceConfig) -> None:
+    """Raise ValueError for a path that is neither absolute nor a bare name.
+
+    A run remembers the user's files by the one and its own copies by the other; what else is read
+    when it goes on is not for its file to say.
+    """
+    for name in source.paths:
+        if not Path(name).is_absolute() and (name in ("", "..") or Path(name).name != name):
+            raise ValueError(f"{name!r:.80} is neither an absolute path nor a name")
 
 
 def check_unchanged(corpus: Corpus, facts: CorpusFacts) -> None:

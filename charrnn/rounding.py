@@ -44,5 +44,7 @@ def to_int8(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     """Each row (N, K) rounded to 127 steps on either side of 0, the last one its largest value."""
     scale = np.abs(matrix).max(1, keepdims=True) / np.float32(MOST_INT8)
     steps = np.rint(np.divide(matrix, scale, out=np.zeros_like(matrix), where=scale > 0))
-    result: NDArray[np.float32] = (steps * scale).astype(np.float32)
+    # The largest value there is may be rounded beyond itself; it comes out in the predictions.
+    with np.errstate(over="ignore"):
+        result: NDArray[np.float32] = (steps * scale).astype(np.float32)
     return result

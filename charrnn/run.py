@@ -1,47 +1,39 @@
-"""A run directory: lock, last and best checkpoint, log; and which run is the latest.
+"""A run directory: lock, last and best checkpoint, log.
 
-runs/.latest                  name of the run that was begun or resumed last
-runs/NAME/last.safetensors    everything needed to go on
-runs/NAME/best.safetensors    the best model so far: what is used and shared
-runs/NAME/log.jsonl           one JSON object for each line
-runs/NAME/corpus-*.txt        text from a pipe, or a generated one, as it was read
-runs/NAME/.lock               held while a process trains here; dies with it
+last.safetensors    everything needed to go on
+best.safetensors    the best model so far: what is used and shared
+log.jsonl           one JSON object for each line
+corpus-*.txt        text from a pipe, or a generated one, as it was read
+.lock               held while a process trains here; dies with it
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from charrnn.checkpoint import Checkpoint, write_checkpoint
-from charrnn.errors import CheckpointError, RunDirectoryError, StorageError
-from charrnn.nearest import did_you_mean
+from charrnn.errors import RunDirectoryError, StorageError
+from charrnn.lock import Lock
+from charrnn.rehearsal import foresee
 from charrnn.storage import (
-    TEMPORARIES,
+    REHEARSALS,
     append_line,
+    clear_leftovers,
+    copy_atomically,
     is_file,
-    is_folder,
     make_folder,
+    rehearse,
     remove,
     write_atomically,
 )
 
-RUNS = Path("runs")
-"""Where runs without a directory of their own go, below the current folder."""
-
-MODEL_SUFFIX = ".safetensors"
-"""What the names of model files end with."""
-
-COPIES = "corpus-*.txt"
+_DIGITS_OF_DIGEST = 12
+COPIES = f"corpus-{'[0-9a-f]' * _DIGITS_OF_DIGEST}-*.txt"
 """Pattern of the names of texts that came from a pipe or were generated."""
-
-_LATEST = ".latest"
 
 
 class RunDirectory:
@@ -56,6 +48,7 @@ class RunDirectory:
         self.last = path / "last.safetensors"
         self.best = path / "best.safetensors"
         self.log = path / "log.jsonl"
+        self._lock = Lock(path / ".lock")
 
     @property
     def begun(self) -> bool:
@@ -71,22 +64,17 @@ class RunDirectory:
             StorageError: it cannot be made or locked.
         """
         make_folder(self.path)
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
+        if not self._lock.acquire():
             raise RunDirectoryError(
                 f"{self.path} is in use: another charrnn is training there.\n"
                 "Wait for it, or name another directory with --run."
-            ) from None
-        except OSError as problem:
-            raise StorageError(f"{self.path}: cannot be locked: {problem.strerror}") from problem
+            )
         try:
-            for leftover in self.path.glob(TEMPORARIES):
-                remove(leftover)
+            for names in (self.last.name, self.best.name, self.log.name, COPIES, REHEARSALS):
+                clear_leftovers(self.path, names)
             yield
         finally:
-            lock.release()
+            self._lock.release()
 
     def refuse_if_begun(self) -> None:
         """Raise RunDirectoryError, with the ways out, if the directory already holds a run."""
@@ -96,23 +84,81 @@ class RunDirectory:
                 "replace it: --overwrite; or name another directory with --run."
             )
 
-    def forget_others(self, kept: Collection[Path]) -> None:
+    def copy_of(self, text: Path, digest: str) -> Path:
+        """Where a text that cannot be read twice is kept, of a corpus with that digest."""
+        return self.path / f"corpus-{digest[:_DIGITS_OF_DIGEST]}-{text.name}.txt"
+
+    def begin(
+        self, checkpoint: Checkpoint, copies: Mapping[Path, Path], sources: Iterable[Path] = ()
+    ) -> None:
+        """Make the directory a new run's; then forget the run that was here.
+
+        Args:
+            checkpoint: of the new run, before its first step.
+            copies: the texts to copy, each with its :meth:`copy_of`.
+            sources: texts that are read where they are, be it here.
+
+        Raises:
+            StorageError: the disk refused, or will not take what the run is going to save. The
+                run that was here before still stands.
+        """
+        before = _identify(self.last)
+        made = [copy for copy in copies.values() if not is_file(copy)]
+        try:
+            for text, copy in copies.items():
+                copy_atomically(text, copy)
+            self.rehearse(checkpoint)
+            self.save_last(checkpoint)
+        except BaseException:
+            if _identify(self.last) == before:
+                for copy in made:
+                    with suppress(StorageError):
+                        remove(copy)
+            raise
+        self.forget_others(kept=(*copies.values(), *sources))
+
+    def forget_others(self, kept: Iterable[Path]) -> None:
         """Remove what an earlier run left here; the last checkpoint is this run's already."""
+        kept = {path.resolve() for path in kept}
         for file in (self.log, self.best, *self.path.glob(COPIES)):
-            if file not in kept:
+            if file.resolve() not in kept:
                 remove(file)
+
+    def rehearse(self, checkpoint: Checkpoint) -> None:
+        """Find out whether the disk takes what a run that stands at a checkpoint is going to save.
+
+        Raises:
+            StorageError: it does not.
+        """
+        self._check_hold()
+        sizes = foresee(checkpoint)
+        growth = (sizes.last - _size(self.last), sizes.best - _size(self.best), sizes.log)
+        # A save needs room for the new file beside the old one.
+        rehearse(self.path, [sizes.last, *(max(size, 0) for size in growth)])
 
     def save_last(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint to go on from."""
+        self._check_hold()
         write_checkpoint(self.last, checkpoint)
 
     def save_best(self, checkpoint: Checkpoint) -> None:
         """Replace the best model."""
+        self._check_hold()
         write_checkpoint(self.best, checkpoint)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add an object to the log."""
+        self._check_hold()
         append_line(self.log, json.dumps(record, allow_nan=False))
+
+    def _check_hold(self) -> None:
+        """Raise StorageError if the path no longer names the directory that was locked."""
+        if self._lock.is_lost:
+            raise StorageError(
+                f"{self.path}: it, or its .lock, was removed, moved or replaced during training, "
+                "so nothing more is saved.\n"
+                "If the run is elsewhere now, go on with: charrnn train --resume --run PATH"
+            )
 
     def records(self) -> list[dict[str, Any]]:
         """The log's objects that name a step, in order; a line cut by a crash is left out."""
@@ -128,92 +174,44 @@ class RunDirectory:
                 record = json.loads(line)
             except (ValueError, RecursionError):
                 continue
-            if isinstance(record, dict) and type(record.get("step")) is int:
+            if isinstance(record, dict) and type(record.get("step")) is int and _is_flat(record):
                 found.append(record)
         return found
 
-    def forget_after(self, step: int) -> None:
-        """Drop what the log says of steps beyond the checkpoint: they will be taken again."""
-        kept = [record for record in self.records() if record["step"] <= step]
+    def forget_after(self, step: int, halvings: int) -> None:
+        """Drop what the log says of beyond the checkpoint: it will come to pass again.
+
+        Args:
+            step: the last one that was evaluated.
+            halvings: of the learning rate so far.
+        """
+        kept = [
+            record
+            for record in self.records()
+            if record["step"] <= step and not _exceeds(record.get("halvings"), halvings)
+        ]
         text = "".join(json.dumps(record) + "\n" for record in kept)
         write_atomically(self.log, text.encode())
 
 
-def mark_latest(run: Path) -> None:
-    """Make a run the one that commands without a path mean."""
-    make_folder(RUNS)
-    below = run.resolve().is_relative_to(RUNS.resolve())
-    name = run.resolve().relative_to(RUNS.resolve()) if below else run.resolve()
-    write_atomically(RUNS / _LATEST, f"{name}\n".encode("utf-8", "surrogateescape"))
+def _is_flat(record: Mapping[str, Any]) -> bool:
+    """Whether an object holds no others: what is written here does not."""
+    return not any(isinstance(value, list | dict) for value in record.values())
 
 
-def latest_run() -> Path:
-    """The run that was begun or resumed last, from the current folder.
+def _exceeds(count: object, limit: int) -> bool:
+    return isinstance(count, int) and count > limit
 
-    Raises:
-        CheckpointError: there is none yet.
-    """
+
+def _identify(path: Path) -> tuple[int, int] | None:
+    """Tells a file from the one that replaces it; None where there is none."""
     try:
-        name = os.fsdecode((RUNS / _LATEST).read_bytes()).removesuffix("\n")
+        status = path.stat()
     except OSError:
-        name = ""
-    if not name or not is_folder(RUNS / name):
-        raise CheckpointError(
-            f"there is no latest run in {RUNS.resolve()}: train one with `charrnn train FILE`, "
-            "or name a run directory or a model file"
-        )
-    return RUNS / name
+        return None
+    return status.st_dev, status.st_ino
 
 
-def known_runs() -> list[str]:
-    """The names of the runs below ``runs``, in order."""
-    return sorted(path.name for path in RUNS.glob("*") if RunDirectory(path).begun)
-
-
-def is_run(named: str) -> bool:
-    """Whether a word is the path or the name of a directory that holds a run's files."""
-    runs = (RunDirectory(Path(named)), RunDirectory(RUNS / named))
-    return any(is_file(file) for run in runs for file in (run.last, run.best))
-
-
-def find_run(named: str | None) -> Path:
-    """A run directory by its path or by its name below ``runs``; None is the latest.
-
-    What holds a run comes before a folder that happens to have the name.
-
-    Raises:
-        CheckpointError: there is no such run; names the nearest one there is.
-    """
-    if named is None:
-        return latest_run()
-    places = (Path(named), RUNS / named)
-    for path in places:
-        if RunDirectory(path).begun:
-            return path
-    for path in places:
-        if is_folder(path):
-            return path
-    known = known_runs()
-    hint = did_you_mean(Path(named).name, known)
-    listing = f" Runs here: {', '.join(known)[:200]}." if known and not hint else ""
-    raise CheckpointError(f"{named:.200}: there is no such run or model file{hint or '.'}{listing}")
-
-
-def find_model(named: str | None) -> Path:
-    """The model file that a path, a run's name or (None) the latest run stands for.
-
-    A run that has no best model yet gives its last checkpoint, which holds one too.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    is_model = named is not None and (
-        named.endswith(MODEL_SUFFIX) or not RunDirectory(RUNS / named).begun
-    )
-    if named is not None and is_model and is_file(Path(named)):
-        return Path(named)
-    run = RunDirectory(find_run(named))
-    for file in (run.best, run.last):
-        if is_file(file):
-            return file
-    raise CheckpointError(f"{run.path}: holds no model yet; has training begun there?")
+def _size(path: Path) -> int:
+    """Bytes of a file, none if it is missing."""
+    return path.stat().st_size if is_file(path) else 0

@@ -13,19 +13,14 @@ from torch import Tensor
 from charrnn import __version__
 from charrnn.alphabet import Alphabet, Ids
 from charrnn.averaging import WeightAverage
-from charrnn.checkpoint import (
-    TRAINING,
-    Arrays,
-    Checkpoint,
-    is_finite,
-    read_checkpoint,
-)
+from charrnn.checkpoint import TRAINING, Arrays, Checkpoint, read_checkpoint
 from charrnn.config import LENGTHS, ComputeConfig
 from charrnn.corpus import Corpus
 from charrnn.device import Compute, choose_device, choose_precision, prepare
-from charrnn.errors import CheckpointError, DivergedError, UsageError
-from charrnn.events import Evaluation, Progress
+from charrnn.errors import CheckpointError, UsageError
+from charrnn.events import Evaluation
 from charrnn.kernels.library import NONE, find
+from charrnn.learner import Learner
 from charrnn.model import build_model
 from charrnn.modelconfig import ModelConfig
 from charrnn.modelfile import (
@@ -38,9 +33,11 @@ from charrnn.modelfile import (
     read_description,
 )
 from charrnn.optimizer import build_optimizers
+from charrnn.progress import Progress
 from charrnn.recipe import default_minutes
 from charrnn.registry import CELLS
 from charrnn.request import Request, check_unchanged, parse_request
+from charrnn.restore import check_states
 from charrnn.schedule import Schedule
 from charrnn.streams import Shape, Streams, fit_shape
 from charrnn.train import MOST_HELD_OUT, Trainer
@@ -66,6 +63,8 @@ class Session:
         Raises:
             DivergedError: a weight is not finite, so that this is no place to go on from.
         """
+        self.trainer.learner.check_finite()
+        good = self.trainer.good
         header = {
             "charrnn": __version__,
             "torch": torch.__version__,
@@ -75,15 +74,12 @@ class Session:
             "train": self.request.train.to_dict(),
             "compute": self.request.compute.to_dict(),
             "progress": self.trainer.progress.to_dict(),
+            "good": good.progress.to_dict() if good else None,
         }
-        return Checkpoint(TRAINING, header, _finite_arrays(self.trainer.tensors()))
+        return Checkpoint(TRAINING, header, _arrays_of(self.trainer.tensors()))
 
     def model_file(self, evaluation: Evaluation) -> ModelFile:
-        """The averaged weights as they were evaluated.
-
-        Raises:
-            DivergedError: one of them is not finite.
-        """
+        """The averaged weights as they were evaluated."""
         scores = Scores(
             step=evaluation.step,
             epoch=evaluation.epoch,
@@ -91,7 +87,7 @@ class Session:
             train_nats_per_char=evaluation.train_nats_per_char,
             valid_nats_per_char=evaluation.valid_nats_per_char,
         )
-        arrays = _finite_arrays(self.trainer.average.model.state_dict())
+        arrays = _arrays_of(self.trainer.learner.average.model.state_dict())
         return ModelFile(self.request.model, self.alphabet, self.corpus, scores, arrays)
 
 
@@ -166,22 +162,27 @@ def _build_trainer(
     steps = train.steps
     if train.epochs is not None:
         steps = train.epochs * streams.windows_per_epoch
-    return Trainer(
+    learner = Learner(
         model,
         WeightAverage(model, train.average),
         build_optimizers(model, train.optimizer, train.weight_decay),
-        streams,
-        held_out,
-        Schedule(train.learning_rate, train.warmup, steps),
         compute,
-        seconds=None if train.minutes is None else train.minutes * 60,
+        batch=streams.shape.batch,
         clip=train.clip,
         clip_value=train.clip_value,
         dropout=request.model.dropout,
         weight_drop=request.model.weight_drop,
-        evaluations=train.evaluations,
         # Another stream than the one the weights are drawn from.
         seed=int(np.random.SeedSequence([train.seed, 1]).generate_state(1)[0]),
+    )
+    return Trainer(
+        learner,
+        streams,
+        held_out,
+        Schedule(train.learning_rate, train.warmup, steps),
+        seconds=None if train.minutes is None else train.minutes * 60,
+        evaluations=train.evaluations,
+        goes_back=train.on_divergence == "rollback",
     )
 
 
@@ -222,11 +223,15 @@ def resume(path: Path, corpus: Corpus, request: Request) -> Session:
         )
     try:
         progress = Progress.from_dict(checkpoint.header.get("progress"))
+        good = checkpoint.header.get("good")
+        good = Progress.from_dict(good) if good is not None else None
         shape = fit_shape(len(train_ids), train.batch, train.window)
+        states = arrays_under("state.", checkpoint.arrays)
+        check_states(model, len(alphabet), shape.batch, states)
         streams = Streams(train_ids, shape, train.seed)
         trainer = _build_trainer(request, len(alphabet), streams, held_out)
         tensors = {name: torch.from_numpy(array) for name, array in checkpoint.arrays.items()}
-        trainer.restore(tensors, progress)
+        trainer.restore(tensors, progress, good)
     except ValueError as problem:
         raise CheckpointError(f"{path}: does not hold a run to go on with: {problem}") from problem
     return Session(request, alphabet, facts, trainer, tuple(notes))
@@ -238,12 +243,5 @@ def _kernels_of(model: ModelConfig) -> str:
     return kernels.build if kernels else NONE
 
 
-def _finite_arrays(tensors: Mapping[str, Tensor]) -> Arrays:
-    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
-    for name, array in arrays.items():
-        if not is_finite(array):
-            raise DivergedError(
-                f"{name} holds values that are not finite: training has diverged. "
-                f"{DivergedError.remedy}"
-            )
-    return arrays
+def _arrays_of(tensors: Mapping[str, Tensor]) -> Arrays:
+    return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}

@@ -6,6 +6,8 @@ its header calls for before any network is made.
 
 from __future__ import annotations
 
+from math import prod
+
 from charrnn.modelconfig import ModelConfig
 
 Shapes = dict[str, tuple[int, ...]]
@@ -15,6 +17,8 @@ EMBEDDING = "embedding.weight"
 
 _GATES = {"lstm": 4, "gru": 3}
 _STACK_READS = {"stack": 2, "list": 3}
+_LAYERED = ("cells", "norms")
+_MEASURED = ("running_mean", "running_var")
 _STACK_ACTIONS = {"stack": 2, "list": 3}
 
 
@@ -42,7 +46,7 @@ def _cell_shapes(config: ModelConfig, inputs: int) -> Shapes:
     if config.gru_reset == "after":
         shapes["candidate_bias"] = (hidden,)
     if config.norm == "batch":
-        for name in ("gain", "running_mean", "running_var"):
+        for name in ("gain", *_MEASURED):
             shapes[f"input_norm.{name}"] = (rows,)
     if config.stacks is not None:
         actions = _STACK_ACTIONS[config.cell] + bool(config.stack_noop)
@@ -50,3 +54,14 @@ def _cell_shapes(config: ModelConfig, inputs: int) -> Shapes:
         shapes["action_weight"] = (actions * config.stacks, hidden)
         shapes["push_weight"] = (config.stacks, hidden)
     return shapes
+
+
+def count_parameters(config: ModelConfig, alphabet_size: int) -> dict[str, int]:
+    """Numbers that training adjusts: of the embedding, of each layer with its norm, of the head."""
+    counts: dict[str, int] = {}
+    for name, shape in shapes_of(config, alphabet_size).items():
+        place, _, rest = name.partition(".")
+        if not rest.endswith(_MEASURED):
+            part = f"layer {int(rest.split('.')[0]) + 1}" if place in _LAYERED else place
+            counts[part] = counts.get(part, 0) + prod(shape)
+    return counts

@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
-import io
 import os
 from collections.abc import Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
 
-from charrnn.errors import CorpusError, UsageError
+from charrnn.decoding import Decoder, check_encoding
+from charrnn.errors import CorpusError
+from charrnn.storage import is_file, is_folder
 
 CHUNK_BYTES = 1 << 20
+
+MOST_BYTES = 4 << 30
+"""Bytes that a text may have: an endless one, or a hole that claims to be a file, has more."""
+
 _SNIFF_BYTES = 1 << 16
 _NAMED = 3
 _RUN_FILE = "last.safetensors"
-_BYTE_ORDER_MARK = "\ufeff"
-
-
-def check_encoding(encoding: str) -> None:
-    """Raise UsageError unless ``encoding`` names a text encoding that Python knows."""
-    try:
-        # The first refuses codecs that do not yield text, the second names that mean a place.
-        io.TextIOWrapper(io.BytesIO(), encoding=encoding).close()
-        codecs.getincrementaldecoder(encoding)
-    except (LookupError, ValueError):
-        raise UsageError(
-            f"--encoding is {encoding!r:.60}, which is not a text encoding known here; "
-            "try utf-8, latin-1, cp1252, utf-16 or shift_jis"
-        ) from None
 
 
 def exists(path: Path) -> bool:
@@ -43,8 +34,40 @@ def exists(path: Path) -> bool:
         # ValueError: no file has a name with a NUL in it.
         return False
     except OSError as problem:
-        raise CorpusError(f"{path}: cannot be read: {problem.strerror}") from problem
+        raise _unreadable(path, problem) from problem
     return True
+
+
+def read_chunks(
+    name: object, stream: BufferedReader, most: int | None = MOST_BYTES
+) -> Iterator[bytes]:
+    """What a stream holds, chunk by chunk as it comes.
+
+    Args:
+        name: what to call it in errors.
+        stream: read to its end.
+        most: bytes that it may hold; None is any number.
+
+    Raises:
+        CorpusError: it cannot be read, or goes beyond MOST_BYTES.
+    """
+    size = 0
+    try:
+        while data := stream.read1(CHUNK_BYTES):
+            size += len(data)
+            if most is not None and size > most:
+                raise too_long(name)
+            yield data
+    except OSError as problem:
+        raise _unreadable(name, problem) from problem
+
+
+def too_long(name: object) -> CorpusError:
+    """The error of a text that goes beyond MOST_BYTES."""
+    return CorpusError(
+        f"{name}: goes beyond {MOST_BYTES:,} bytes, the most that a text may have; does it end?\n"
+        "Give a part of it: head -c 1G FILE | charrnn train -"
+    )
 
 
 class TextReader:
@@ -63,7 +86,8 @@ class TextReader:
     Raises:
         UsageError: an encoding that Python does not know.
         CorpusError: a path that is missing or unreadable, a folder without text, bytes that the
-            encoding does not allow (with their offset and line).
+            encoding does not allow (with their offset and line), more than MOST_BYTES, or a file
+            that changes while it is read, so that nobody could read the same text again.
     """
 
     def __init__(self, paths: Sequence[Path], encoding: str | None = "utf-8") -> None:
@@ -71,6 +95,7 @@ class TextReader:
             check_encoding(encoding)
         self._encoding = encoding
         self._hash = hashlib.sha256()
+        self._size = 0
         self.notes: list[str] = []
         self.file: Path | None = None
         self.start = 0
@@ -83,93 +108,110 @@ class TextReader:
 
     def __iter__(self) -> Iterator[str]:
         for file in self._files:
-            self.file, self.start = file, 0
-            for text in self._read(file):
-                yield text
-                self.start += len(text)
+            yield from self._follow(file, self._read_bytes(file))
+
+    def follow(self, name: Path, stream: BufferedReader) -> Iterator[str]:
+        """The text of a stream that is open already, as it comes, however long it is.
+
+        Args:
+            name: what to call it in errors.
+            stream: read to its end, if it has one.
+        """
+        yield from self._follow(name, read_chunks(name, stream, most=None))
 
     def _expand(self, path: Path) -> list[Path]:
         if not exists(path):
             raise CorpusError(f"{path}: there is no such file or folder")
         if not path.is_dir():
             return [path]
-        found = []
-        for folder, folders, names in os.walk(path, onerror=self._note_unreadable):
-            if _RUN_FILE in names:
-                folders.clear()
-                continue
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            found += [Path(folder, name) for name in names if not name.startswith(".")]
-        texts = [file for file in sorted(found) if file.is_file() and self._is_text(file)]
+        found = list(self._walk(path))
+        texts = [file for file in sorted(found) if is_file(file) and self._is_text(file)]
         if not texts:
-            raise CorpusError(f"{path}: the folder holds no text files ({len(found)} files seen)")
+            seen = "; ".join([f"{len(found)} files seen", *self.notes])
+            raise CorpusError(f"{path}: the folder holds no text files ({seen})")
         if others := sorted(set(found) - set(texts)):
             named = ", ".join(str(file.relative_to(path)) for file in others[:_NAMED])
             more = ", ..." if len(others) > _NAMED else ""
             self.notes.append(
-                f"{path}: left out {len(others)} of {len(found)} files as not text: {named}{more}"
+                f"{path}: left out {len(others)} of {len(found)} files as not text, or closed: "
+                f"{named}{more}"
             )
         return texts
 
-    def _note_unreadable(self, problem: OSError) -> None:
-        self.notes.append(f"{problem.filename}: left out: {problem.strerror}")
+    def _walk(self, folder: Path) -> Iterator[Path]:
+        """What is in a folder at any depth, but folders, hidden ones and training runs.
+
+        Folders wait in a list: any depth of them is no depth of calls. Links to them are not
+        followed, which may lead in circles.
+        """
+        waiting = [folder]
+        while waiting:
+            here = waiting.pop()
+            try:
+                with os.scandir(here) as entries:
+                    shown = [entry for entry in entries if not entry.name.startswith(".")]
+            except OSError as problem:
+                self.notes.append(f"{here}: left out: {problem.strerror}")
+                continue
+            if any(entry.name == _RUN_FILE for entry in shown):
+                continue
+            for entry in shown:
+                path = here / entry.name
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(path)
+                elif not is_folder(path):
+                    yield path
 
     def _is_text(self, file: Path) -> bool:
         """Whether a file found in a folder opens like text: no NUL, and it decodes."""
         if self._encoding is None:
             return True
-        decoder = codecs.getincrementaldecoder(self._encoding)()
         try:
             with file.open("rb") as stream:
                 head = stream.read(_SNIFF_BYTES)
-            return "\0" not in decoder.decode(head)
-        except (OSError, UnicodeError):
+            decoder = Decoder(file, self._encoding)
+            # Without a byte there is nothing to decode, and nothing would mean the end.
+            return not head or "\0" not in decoder.decode(head)
+        except (OSError, CorpusError):
             return False
 
-    def _read(self, file: Path) -> Iterator[str]:
+    def _follow(self, file: Path, chunks: Iterator[bytes]) -> Iterator[str]:
+        self.file, self.start = file, 0
+        for text in self._decode(file, chunks):
+            if text:
+                yield text
+                self.start += len(text)
+
+    def _decode(self, file: Path, chunks: Iterator[bytes]) -> Iterator[str]:
+        if self._encoding is None:
+            yield from (data.decode("latin-1") for data in chunks)
+            return
+        decoder = Decoder(file, self._encoding)
+        for data in chunks:
+            yield decoder.decode(data)
+        yield decoder.decode(b"")
+        if decoder.dropped_mark:
+            self.notes.append(f"{file}: dropped the byte-order mark")
+
+    def _read_bytes(self, file: Path) -> Iterator[bytes]:
         try:
             with file.open("rb") as stream:
-                if self._encoding is None:
-                    while data := stream.read(CHUNK_BYTES):
-                        self._hash.update(data)
-                        yield data.decode("latin-1")
-                else:
-                    yield from self._decode(file, stream, self._encoding)
+                before = os.fstat(stream.fileno())
+                if self._size + before.st_size > MOST_BYTES:
+                    raise too_long(file)
+                for data in read_chunks(file, stream, MOST_BYTES - self._size):
+                    self._size += len(data)
+                    self._hash.update(data)
+                    yield data
+                after = os.fstat(stream.fileno())
         except OSError as problem:
-            raise CorpusError(f"{file}: cannot be read: {problem.strerror}") from problem
+            raise _unreadable(file, problem) from problem
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise CorpusError(
+                f"{file}: changed while it was read (then {before.st_size:,} bytes, now "
+                f"{after.st_size:,}). Wait until nobody writes to it, or give a copy of it."
+            )
 
-    def _decode(self, file: Path, stream: io.BufferedReader, encoding: str) -> Iterator[str]:
-        decoder = codecs.getincrementaldecoder(encoding)()
-        offset, lines, at_start = 0, 1, True
-        while True:
-            data = stream.read(CHUNK_BYTES)
-            self._hash.update(data)
-            state = decoder.getstate()
-            try:
-                text = decoder.decode(data, final=not data)
-            except UnicodeDecodeError as problem:
-                # Counted from the chunk's end, since a codec may cut a byte-order mark off.
-                sound = len(data) - len(problem.object) + problem.start
-                decoder.setstate(state)
-                lines += decoder.decode(data[: max(sound, 0)]).count("\n")
-                raise CorpusError(
-                    f"{file}: byte {offset + sound:,} (0x{problem.object[problem.start]:02X}, "
-                    f"line {lines:,}) is not {encoding}. "
-                    "Name the right one with --encoding, or use --bytes."
-                ) from None
-            except UnicodeError as problem:
-                raise CorpusError(
-                    f"{file}: is not {encoding}: {problem}. "
-                    "Name the right one with --encoding, or use --bytes."
-                ) from None
-            if at_start and text:
-                at_start = False
-                if text.startswith(_BYTE_ORDER_MARK):
-                    self.notes.append(f"{file}: dropped the byte-order mark")
-                    text = text[1:]
-            if text:
-                lines += text.count("\n")
-                yield text
-            if not data:
-                return
-            offset += len(data)
+
+def _unreadable(name: object, problem: OSError) -> CorpusError:
+    return CorpusError(f"{name}: cannot be read: {problem.strerror}")

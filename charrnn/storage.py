@@ -1,22 +1,28 @@
-"""Writing to disk so that a reader finds the old file or the new one, whole, and never a part.
-
-Every write, flush and rename of a file that matters goes through this one small layer.
-"""
+"""Writing to disk so that a reader finds the old file or the new one, whole, and never a part."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import stat
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import repeat
 from pathlib import Path
-from typing import BinaryIO
 
+from charrnn.disk import Disk
 from charrnn.errors import StorageError
 
-TEMPORARIES = ".*.tmp"
-"""Pattern of the names that a killed process may leave behind."""
+disk = Disk()
+"""Takes every write, flush, rename and removal of a file that matters."""
+
+REHEARSALS = "rehearsal-*"
+"""Pattern of the names of the files that :func:`rehearse` writes."""
+
+_CHUNK_BYTES = 1 << 20
+# Some systems refuse to write 2 GB at once.
+_MOST_AT_ONCE_BYTES = 1 << 30
+_BEFORE = ". What was there before still stands."
+_AFTER = ". It is in place, but a power cut may take it back."
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -26,35 +32,70 @@ def write_atomically(path: Path, data: bytes) -> None:
         StorageError: the system refused. What was there before still stands, unless the message
             says that the new content is in place already.
     """
-    _replace(path, lambda stream: stream.write(data))
+    fill_atomically(path, [data])
 
 
 def copy_atomically(source: Path, path: Path) -> None:
     """Replace the file at ``path`` by a copy of another, as :func:`write_atomically` does."""
-
-    def copy(stream: BinaryIO) -> None:
-        with source.open("rb") as original:
-            shutil.copyfileobj(original, stream)
-
-    _replace(path, copy)
+    fill_atomically(path, _read(source))
 
 
-def _replace(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def fill_atomically(path: Path, chunks: Iterable[bytes]) -> None:
+    """Replace a file by what comes in chunks, as :func:`write_atomically` does.
+
+    What else is raised while they come is passed on, and the file stays as it was.
+    """
     temporary = temporary_for(path)
-    stands = "What was there before still stands."
-    try:
-        with temporary.open("wb") as stream:
-            write(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-        stands = "It is in place, but a power cut may take it back."
-        _sync_folder(path.parent)
-    except OSError as problem:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        reason = problem.strerror
-        raise StorageError(f"{path}: could not be written: {reason}. {stands}") from problem
+    with _reporting(f"{path}: could not be written", _BEFORE):
+        try:
+            _write(temporary, chunks)
+            disk.rename(temporary, path)
+        except BaseException:
+            with suppress(OSError):
+                disk.remove(temporary)
+            raise
+    with _reporting(f"{path}: could not be written", _AFTER):
+        disk.sync_folder(path.parent)
+
+
+def rehearse(folder: Path, sizes: Sequence[int]) -> None:
+    """Write files of these sizes in bytes to a folder, all at once, and remove them again.
+
+    A disk that is too full for them, or takes nothing, is found out before it matters.
+
+    Raises:
+        StorageError: the system refused.
+    """
+    # Chance, and more of it than a file system that compresses looks at together.
+    noise = os.urandom(_CHUNK_BYTES)
+    refusal = f"{folder}: cannot take the {sum(sizes):,} bytes that saving needs there"
+    with ExitStack() as made, _reporting(refusal):
+        for number, size in enumerate(sizes):
+            path = temporary_for(folder / REHEARSALS.replace("*", str(number)))
+            made.callback(remove, path)
+            whole, rest = divmod(size, _CHUNK_BYTES)
+            _write(path, [*repeat(noise, whole), noise[:rest]])
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a log and flush it to the disk.
+
+    Raises:
+        StorageError: the system refused; the lines before still stand.
+    """
+    with _reporting(f"{path}: could not be written"):
+        is_new = not is_file(path)
+        with _closing(disk.extend(path)) as file:
+            size = os.fstat(file).st_size
+            try:
+                _write_whole(file, f"{line}\n".encode())
+                disk.sync(file)
+            except BaseException:
+                with suppress(OSError):
+                    disk.truncate(file, size)
+                raise
+        if is_new:
+            disk.sync_folder(path.parent)
 
 
 def remove(path: Path) -> None:
@@ -63,10 +104,36 @@ def remove(path: Path) -> None:
     Raises:
         StorageError: the system refused.
     """
+    with _reporting(f"{path}: cannot be removed"), suppress(FileNotFoundError):
+        disk.remove(path)
+        disk.sync_folder(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        StorageError: the system refused, or a file stands in the way.
+    """
+    with _reporting(f"{path}: cannot be made a folder"):
+        for folder in reversed(path.parents):
+            _make_if_missing(folder)
+        _make_if_missing(path)
+        # One that was there may be the work of a process that was killed before this.
+        if os.access(path.parent, os.R_OK):
+            disk.sync_folder(path.parent)
+
+
+def _make_if_missing(folder: Path) -> None:
+    if is_folder(folder):
+        return
     try:
-        path.unlink(missing_ok=True)
-    except OSError as problem:
-        raise StorageError(f"{path}: cannot be removed: {problem.strerror}") from problem
+        disk.make_folder(folder)
+    except FileExistsError:
+        # Unless another process has just made it.
+        if not is_folder(folder):
+            raise
+    disk.sync_folder(folder.parent)
 
 
 def is_file(path: Path) -> bool:
@@ -86,44 +153,54 @@ def _has(path: Path, kind: Callable[[int], bool]) -> bool:
         return False
 
 
-def append_line(path: Path, line: str) -> None:
-    """Add a line to a log and flush it to the disk.
-
-    Raises:
-        StorageError: the system refused.
-    """
-    try:
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(line + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-    except OSError as problem:
-        raise StorageError(f"{path}: could not be written: {problem.strerror}") from problem
-
-
-def make_folder(path: Path) -> None:
-    """Make a folder and those above it.
-
-    Raises:
-        StorageError: the system refused, or a file stands in the way.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise StorageError(f"{path}: cannot be made a folder: {problem.strerror}") from problem
-
-
 def temporary_for(path: Path) -> Path:
     """Where this process gathers the next content of a file."""
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable; Windows cannot open folders and does without."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
+def clear_leftovers(folder: Path, names: str) -> None:
+    """Remove the temporary files that killed processes left of files whose names fit a pattern.
+
+    To be called where no other process is at work on such a file.
+
+    Raises:
+        StorageError: the system refused.
+    """
+    for leftover in folder.glob(f".{names}.[0-9]*.tmp"):
+        remove(leftover)
+
+
+def _read(source: Path) -> Iterator[bytes]:
+    with source.open("rb") as stream:
+        while data := stream.read(_CHUNK_BYTES):
+            yield data
+
+
+def _write(path: Path, chunks: Iterable[bytes]) -> None:
+    with _closing(disk.create(path)) as file:
+        for chunk in chunks:
+            _write_whole(file, chunk)
+        disk.sync(file)
+
+
+def _write_whole(file: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[disk.write(file, left[:_MOST_AT_ONCE_BYTES]) :]
+
+
+@contextmanager
+def _closing(file: int) -> Iterator[int]:
     try:
-        os.fsync(descriptor)
+        yield file
     finally:
-        os.close(descriptor)
+        disk.close(file)
+
+
+@contextmanager
+def _reporting(refusal: str, consequence: str = "") -> Iterator[None]:
+    """Turn what the system refuses into an error that says what could not be done, and why."""
+    try:
+        yield
+    except OSError as problem:
+        raise StorageError(f"{refusal}: {problem.strerror or problem}{consequence}") from problem

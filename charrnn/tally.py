@@ -76,6 +76,14 @@ def split_into_windows(characters: int, window: int) -> Iterator[NDArray[np.int6
         yield np.arange(whole * window, characters)[:, None]
 
 
+def count_ids(ids: Ids, alphabet_size: int) -> NDArray[np.int64]:
+    """How often each id occurs, shape (V,), counted part by part to save memory."""
+    counts = np.zeros(alphabet_size, dtype=np.int64)
+    for begin in range(0, len(ids), _IDS_AT_ONCE):
+        counts += np.bincount(ids[begin : begin + _IDS_AT_ONCE], minlength=alphabet_size)
+    return counts
+
+
 class Tally:
     """Adds up the scores of a text's characters as they come.
 
@@ -111,8 +119,5 @@ class Tally:
             raise CheckpointError(NOT_FINITE)
         if self.characters != len(self._ids):
             raise ValueError(f"{self.characters} of {len(self._ids)} characters are scored")
-        counts = np.zeros(self._alphabet_size, dtype=np.int64)
-        for begin in range(0, len(self._ids), _IDS_AT_ONCE):
-            part = self._ids[begin : begin + _IDS_AT_ONCE]
-            counts += np.bincount(part, minlength=self._alphabet_size)
+        counts = count_ids(self._ids, self._alphabet_size)
         return Score(self.nats, self.characters, int(counts @ alphabet.byte_lengths))

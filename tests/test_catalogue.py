@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.catalogue import Bundled, Generated, entries, locate
+from charrnn.catalogue import entries, find_entry, locate
 from charrnn.errors import CorpusError
 from charrnn.languages import LANGUAGES
+from charrnn.named import Built, Bundled, Download, Entry, Generated
 
 
 @pytest.fixture(autouse=True)
@@ -31,20 +32,63 @@ def test_tales_is_found_by_name_and_is_a_hundred_thousand_characters_of_ascii() 
 
 
 @pytest.mark.parametrize(("name", "entry"), entries().items(), ids=entries())
-def test_every_named_corpus_is_there_with_its_licence(
-    name: str, entry: Bundled | Generated
-) -> None:
-    if isinstance(entry, Bundled):
-        assert path_of(name) == entry.path
-        assert entry.path.stat().st_size > 0
-    else:
-        assert locate(name) == entry
-        assert entry.characters <= len(entry.text()) < entry.characters + 200
-        assert entry.text().isascii()
+def test_every_named_corpus_is_described_with_its_licence(name: str, entry: Entry) -> None:
+    assert entry.name == name
     assert entry.licence
     assert entry.description.endswith(".")
-    # A run's copy of a generated text is recognised in messages by such a name.
+    assert entry.size > 0
+    # A run's copy of a text that is made is recognised in messages by such a name.
     assert re.fullmatch(r"\w+", name)
+
+
+def test_bundled_texts_are_there_and_others_can_be_made() -> None:
+    for name, entry in entries().items():
+        if isinstance(entry, Bundled):
+            assert path_of(name) == entry.path
+            assert entry.path.stat().st_size == entry.size
+        if isinstance(entry, Generated):
+            assert locate(name) == entry
+            assert entry.characters <= len(entry.text()) < entry.characters + 200
+            assert b"".join(entry.chunks()) == entry.text().encode("ascii")
+
+
+def test_python_is_built_from_the_machine_in_utf_8() -> None:
+    entry = locate("python")
+    assert isinstance(entry, Built)
+    data = b"".join(entry.chunks())
+    assert "class OrderedDict(dict):" in data.decode("utf-8")
+    assert entry.size == pytest.approx(len(data), rel=0.01)
+
+
+def test_downloads_are_pinned_to_a_size_a_digest_and_a_safe_way() -> None:
+    downloads = [entry for entry in entries().values() if isinstance(entry, Download)]
+    assert {"tinyshakespeare", "text8", "enwik8"} <= {entry.name for entry in downloads}
+    for entry in downloads:
+        assert re.fullmatch("[0-9a-f]{64}", entry.sha256)
+        assert entry.bytes > 0
+        assert entry.url.startswith("https://")
+        # On GitHub a branch's files may change: an address must name a commit.
+        assert "github" not in entry.url or re.search("/[0-9a-f]{40}/", entry.url)
+
+
+def test_a_download_must_be_fetched_before_it_can_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charrnn.named.user_cache_path", lambda *_, **__: tmp_path)
+    entry = entries()["names"]
+    assert isinstance(entry, Download)
+    with pytest.raises(CorpusError, match="charrnn corpus get names"):
+        locate("names")
+    entry.path.parent.mkdir(parents=True)
+    entry.path.write_bytes(bytes(entry.size))
+    assert path_of("names") == entry.path
+
+
+def test_an_entry_is_found_by_its_name_alone(empty_folder: Path) -> None:
+    (empty_folder / "tales").write_text("mine")
+    assert find_entry("tales") == entries()["tales"]
+    with pytest.raises(CorpusError, match=r"talse: is not a corpus; did you mean tales\?"):
+        find_entry("talse")
 
 
 def test_every_formal_language_is_a_corpus_of_its_own_name() -> None:

@@ -9,10 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors import safe_open
-from safetensors.numpy import save
 
-from charrnn import checkpoint
-from charrnn.checkpoint import MODEL, TRAINING, read_checkpoint, read_header, write_checkpoint
+from charrnn.checkpoint import (
+    MODEL,
+    TRAINING,
+    read_checkpoint,
+    read_header,
+    seal,
+    write_checkpoint,
+)
 from charrnn.config import ComputeConfig, SourceConfig, TrainConfig
 from charrnn.corpus import fit_corpus
 from charrnn.errors import CheckpointError
@@ -20,6 +25,7 @@ from charrnn.evaluate import evaluate
 from charrnn.formats import FORMAT, upgrade
 from charrnn.modelconfig import ModelConfig
 from charrnn.modelfile import read_model
+from charrnn.progress import Progress
 from charrnn.registry import CELLS, takers
 from charrnn.request import read_request
 from charrnn.restore import restore
@@ -71,8 +77,7 @@ def forge(source: Path, target: Path, change: Callable[[Header], object]) -> Pat
     envelope = envelope_of(source)
     del envelope["sha256"]
     change(envelope)
-    envelope["sha256"] = checkpoint._digest(envelope, arrays)
-    target.write_bytes(save(arrays, metadata={"charrnn": checkpoint._to_json(envelope)}))
+    target.write_bytes(seal(envelope, arrays))
     return target
 
 
@@ -170,12 +175,14 @@ def test_a_header_of_format_1_is_upgraded_to_exactly_todays_fields(cell: str) ->
         ("train", TrainConfig),
         ("compute", ComputeConfig),
         ("source", SourceConfig),
+        ("progress", Progress),
     ):
         assert set(header[part]) == {field.name for field in fields(config)}
         assert {name: header[part][name] for name in old[part]} == old[part]
-    untouched = set(old) - {"format", "kind", "sha256", "model", "train"}
+    upgraded = {"model", "train", "progress"}
+    untouched = set(old) - {"format", "kind", "sha256", *upgraded}
     assert {name: header[name] for name in untouched} == {name: old[name] for name in untouched}
-    assert set(header) == untouched | {"model", "train"}
+    assert set(header) == untouched | upgraded
     assert read_checkpoint(golden(cell, "last")).header == header
 
 
@@ -338,8 +345,81 @@ def test_a_run_of_format_2_goes_on_without_what_it_did_not_know(cell: str, tmp_p
 
     path = forge(GOLDEN_2 / f"{cell}-last.safetensors", tmp_path / "last.safetensors", lengthen)
     session = resume(path, fit_corpus([TEXT]), read_request(path)[0])
-    assert session.trainer.weight_drop == 0
+    assert session.trainer.learner.weight_drop == 0
     assert list(session.trainer.fit())
     write_checkpoint(tmp_path / "after", session.checkpoint())
     assert envelope_of(tmp_path / "after")["format"] == FORMAT
     assert envelope_of(tmp_path / "after")["progress"]["step"] == 9
+
+
+GOLDEN_3 = GOLDEN.with_name("format-3")
+NATS_PER_CHAR_3 = {
+    "lstm": 2.897057182464844,
+    "gru": 2.6779271846042154,
+    "list": 2.8336810294300916,
+}
+"""What reeds.txt cost under each model of format 3, said the version that wrote it."""
+MODEL_OF_3: dict[str, dict[str, Any]] = {
+    "lstm": {"weight_drop": 0.2},
+    "gru": {"weight_drop": 0.2},
+    "list": {"stacks": 2, "stack_depth": 5, "init_gain": 0.5},
+}
+
+every_cell_of_3 = pytest.mark.parametrize("cell", NATS_PER_CHAR_3)
+
+
+@every_cell_of_3
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_a_model_of_format_3_scores_a_text_as_it_always_did(cell: str, which: str) -> None:
+    path = GOLDEN_3 / f"{cell}-{which}.safetensors"
+    assert envelope_of(path)["format"] == 3
+    model = read_model(path)
+    assert model.model == ModelConfig(
+        cell=cell, layers=2, hidden=6, embedding=4, dropout=0.1, **MODEL_OF_3[cell]
+    )
+    ids = model.alphabet.encode(TEXT.read_text(encoding="utf-8"))
+    score = evaluate(restore(model), ids, model.alphabet)
+    assert score.nats_per_char == pytest.approx(NATS_PER_CHAR_3[cell], abs=1e-6)
+
+
+@every_cell_of_3
+def test_a_run_of_format_3_goes_on_and_stops_if_it_diverges(cell: str, tmp_path: Path) -> None:
+    def lengthen(envelope: Header) -> None:
+        envelope["train"]["steps"] = envelope["progress"]["total"] = 12
+
+    path = forge(GOLDEN_3 / f"{cell}-last.safetensors", tmp_path / "last.safetensors", lengthen)
+    request, _ = read_request(path)
+    assert request.train.on_divergence == "stop"
+    session = resume(path, fit_corpus([TEXT]), request)
+    assert session.trainer.good is None
+    assert session.trainer.progress.halvings == 0
+    assert list(session.trainer.fit())
+    write_checkpoint(tmp_path / "after", session.checkpoint())
+    assert envelope_of(tmp_path / "after")["format"] == FORMAT
+    assert envelope_of(tmp_path / "after")["progress"]["step"] == 12
+
+
+NEW_IN_4 = (("train", "on_divergence", "stop"), ("progress", "halvings", 0))
+
+
+@pytest.mark.parametrize(("part", "name", "value"), NEW_IN_4)
+def test_a_run_of_format_3_with_a_field_of_format_4_is_refused(
+    tmp_path: Path, part: str, name: str, value: object
+) -> None:
+    path = forge(
+        GOLDEN_3 / "gru-last.safetensors",
+        tmp_path / "last",
+        lambda envelope: envelope[part].update({name: value}),
+    )
+    assert_refused(path, lambda path: resume(path, fit_corpus([TEXT]), read_request(path)[0]))
+
+
+@pytest.mark.parametrize(("part", "name", "value"), NEW_IN_4)
+def test_a_run_of_format_4_that_lacks_a_new_field_is_refused(
+    tmp_path: Path, part: str, name: str, value: object
+) -> None:
+    path = tmp_path / "last"
+    saved = read_checkpoint(GOLDEN_3 / "gru-last.safetensors")
+    assert saved.header[part].pop(name) == value
+    write_checkpoint(path, saved)
+    assert_refused(path, lambda path: resume(path, fit_corpus([TEXT]), read_request(path)[0]))

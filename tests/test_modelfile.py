@@ -21,6 +21,7 @@ from charrnn.checkpoint import (
     TRAINING,
     Arrays,
     Checkpoint,
+    CheckpointFile,
     read_checkpoint,
     read_header,
     write_checkpoint,
@@ -362,6 +363,45 @@ def test_a_header_without_a_part_is_refused(path: Path, part: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("name", ""),
+        ("name", "x" * 1025),
+        ("digest", ""),
+        ("digest", "0" * 63),
+        ("digest", "g" * 64),
+        ("digest", "0" * 64 + "\n"),
+        ("characters", 0),
+        ("characters", -1),
+        ("characters", 10**400),
+        ("characters", 1.5),
+        ("valid", -0.1),
+        ("valid", 1.0),
+        ("valid", 10**400),
+    ],
+)
+def test_a_corpus_that_no_text_can_be_is_refused(path: Path, name: str, value: object) -> None:
+    rewrite(path, lambda header, _: header["corpus"].update({name: value}))
+    assert len(refusal(path)) < 300
+
+
+def test_a_header_that_describes_another_model_is_refused_before_the_tensors_are_read(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: CheckpointFile) -> Arrays:
+        raise AssertionError("tensors were read")
+
+    monkeypatch.setattr(CheckpointFile, "read", refuse)
+    with pytest.raises(AssertionError, match="tensors were read"):
+        read_model(path)
+    content = path.read_bytes()
+    for whole, changed in ((b'"hidden\\":16', b'"hidden\\":64'), (b"\\udd8a", b"\\ud800")):
+        path.write_bytes(content.replace(whole, changed))
+        assert path.read_bytes() != content
+        refusal(path)
+
+
+@pytest.mark.parametrize(
     "scores",
     [
         [],
@@ -369,6 +409,10 @@ def test_a_header_without_a_part_is_refused(path: Path, part: str) -> None:
         {**SCORES.to_dict(), "step": "30"},
         {**SCORES.to_dict(), "epoch": None},
         {**SCORES.to_dict(), "odd": 1},
+        {**SCORES.to_dict(), "step": -1},
+        {**SCORES.to_dict(), "step": 10**13},
+        {**SCORES.to_dict(), "epoch": -0.5},
+        {**SCORES.to_dict(), "train_seconds": 10**400},
     ],
 )
 def test_scores_of_another_sort_are_refused(path: Path, scores: object) -> None:

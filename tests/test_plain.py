@@ -85,6 +85,8 @@ def test_what_is_not_a_table_is_refused(data: object) -> None:
         ("share", "0.5"),
         ("share", False),
         ("share", None),
+        ("share", 2**53 + 1),
+        ("share", -(10**400)),
         ("name", 3),
         ("name", ["tales"]),
         ("name", []),

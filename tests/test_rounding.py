@@ -25,6 +25,14 @@ def test_int8_keeps_127_steps_of_each_row() -> None:
     assert (np.abs(np.rint(steps)).max(1) == 127).all()
 
 
+def test_the_largest_values_are_rounded_without_a_warning() -> None:
+    largest = np.full((1, 3), np.finfo(np.float32).max)
+    for _ in range(64):
+        assert (to_int8(largest) >= largest * np.float32(0.99)).all()
+        assert (to_bfloat16(largest) >= largest * np.float32(0.99)).all()
+        largest = np.nextafter(largest, np.float32(0))
+
+
 def test_what_is_looked_up_and_what_is_added_stays() -> None:
     names = [
         *("embedding.weight", "cells.0.input_weight", "cells.0.cell.input_weight"),

@@ -10,17 +10,20 @@ import pytest
 import torch
 from torch import Tensor
 
+from charrnn import session
 from charrnn.checkpoint import Arrays, read_checkpoint, write_checkpoint
 from charrnn.config import ComputeConfig, SourceConfig, TrainConfig
 from charrnn.corpus import Corpus, fit_corpus
 from charrnn.errors import CharrnnError, CheckpointError, CorpusError, UsageError
-from charrnn.events import Checkpoint, Evaluating, Evaluation, Event, Progress, Step
+from charrnn.events import Checkpoint, Evaluating, Evaluation, Event, Step
 from charrnn.kernels import calls, library
 from charrnn.modelfile import read_model
+from charrnn.progress import Progress
 from charrnn.recipe import default_minutes
 from charrnn.request import Request, read_request
 from charrnn.restore import restore
 from charrnn.session import Session, begin, resume
+from charrnn.streams import Shape, Streams
 from charrnn.train import Trainer
 from tests.arrangements import ARRANGEMENTS, configure
 from tests.optimizers import OPTIMIZERS_HERE
@@ -327,7 +330,7 @@ def test_the_last_checkpoint_holds_a_model_to_use(corpus: Corpus, last: Path) ->
     session = begin(request(), corpus, "herons")
     train_until(session.trainer, after_steps(5))
     write_checkpoint(last, session.checkpoint())
-    expected = session.trainer.average.model.state_dict()
+    expected = session.trainer.learner.average.model.state_dict()
     for name, weight in read_model(last).weights.items():
         np.testing.assert_array_equal(weight, expected[name].numpy())
 
@@ -338,7 +341,7 @@ def test_a_model_file_holds_the_averaged_weights_and_what_they_scored(corpus: Co
     evaluation = events[-1]
     assert isinstance(evaluation, Evaluation)
     kept = session.model_file(evaluation)
-    expected = session.trainer.average.model.state_dict()
+    expected = session.trainer.learner.average.model.state_dict()
     assert_identical(dict(restore(kept).state_dict()), expected)
     assert kept.corpus == session.corpus
     assert kept.scores is not None
@@ -451,7 +454,7 @@ def test_a_run_goes_on_on_another_device_than_it_was_begun_on(corpus: Corpus, sa
     rewrite(saved, lambda header, _: header["compute"].update(device="cuda"))
     asked, _ = read_request(saved)
     moved = replace(asked, compute=replace(asked.compute, device="cpu"))
-    assert resume(saved, corpus, moved).trainer.compute.device == torch.device("cpu")
+    assert resume(saved, corpus, moved).trainer.learner.compute.device == torch.device("cpu")
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any], Arrays], object]) -> None:
@@ -586,6 +589,34 @@ def test_settings_that_are_not_the_runs_are_refused(
     assert_refused(saved, corpus)
 
 
+def test_states_are_held_against_their_shapes_before_room_is_made_for_them(
+    corpus: Corpus, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> Trainer:
+        raise AssertionError("room was made")
+
+    monkeypatch.setattr(session, "_build_trainer", refuse)
+    with pytest.raises(AssertionError, match="room was made"):
+        resume(saved, corpus, read_request(saved)[0])
+    rewrite(saved, lambda header, _: header["train"].update(batch=3))
+    assert_refused(saved, corpus)
+
+
+@pytest.mark.parametrize("exponent", [13, 17, 400])
+def test_a_run_that_has_gone_on_for_ever_is_refused(
+    corpus: Corpus, saved: Path, exponent: int
+) -> None:
+    progress = {**Progress().to_dict(), "epoch": 10**exponent}
+
+    def age(header: dict[str, Any], _: Arrays) -> None:
+        windows = Streams(corpus.split(0.1)[0], Shape(4, 8), seed=1).windows_per_epoch
+        header["train"].update(steps=None, minutes=1.0)
+        header["progress"] = {**progress, "step": windows * 10**exponent}
+
+    rewrite(saved, age)
+    assert_refused(saved, corpus)
+
+
 @pytest.mark.parametrize("part", ["model", "average"])
 @pytest.mark.parametrize("name", ["running_mean", "running_var"])
 def test_running_statistics_are_part_of_a_run(
@@ -605,7 +636,7 @@ def test_a_phase_that_no_pyramid_can_be_in_does_no_harm(
     session = begin(request(arrangement="pyramid of gru"), corpus, "herons")
     train_until(session.trainer, after_steps(3))
     write_checkpoint(last, session.checkpoint())
-    shape = session.trainer.states[1][-1].shape
+    shape = session.trainer.learner.states[1][-1].shape
     odd = np.full(shape, phase, dtype=np.float32)
     rewrite(last, lambda _, arrays: arrays.update({"state.1.2": odd}))
     try:

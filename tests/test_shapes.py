@@ -3,7 +3,8 @@
 import pytest
 
 from charrnn.model import build_model
-from charrnn.shapes import shapes_of
+from charrnn.model import count_parameters as count_in_torch
+from charrnn.shapes import count_parameters, shapes_of
 from tests.arrangements import ARRANGEMENTS, configure
 
 
@@ -13,5 +14,15 @@ def test_shapes_are_those_of_the_network(arrangement: str, norm: str | None) -> 
     config = configure(arrangement, hidden=6, embedding=4)
     if norm:
         config = type(config)(**{**config.to_dict(), "norm": norm})
-    state = build_model(config, 9).state_dict()
+    model = build_model(config, 9)
+    state = model.state_dict()
     assert shapes_of(config, 9) == {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+def test_parameters_are_those_that_torch_counts(arrangement: str) -> None:
+    config = configure(arrangement, hidden=7, embedding=5)
+    counts = count_parameters(config, 11)
+    assert sum(counts.values()) == count_in_torch(build_model(config, 11))
+    layers = [f"layer {layer}" for layer in range(1, config.layers + 1)]
+    assert sorted(counts) == sorted(["embedding", *layers, "head"])

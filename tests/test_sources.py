@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn import sources
+from charrnn.decoding import check_encoding
 from charrnn.errors import CorpusError, UsageError
-from charrnn.sources import TextReader, check_encoding
+from charrnn.sources import TextReader
 
 CHUNKS = [1, 2, 3, 5, 1 << 20]
 
@@ -394,3 +396,134 @@ def test_a_file_that_may_not_be_read_is_an_error(
 def test_an_empty_file_is_an_empty_text(file: Path) -> None:
     file.touch()
     assert read(file) == read(file, encoding=None) == ""
+
+
+@pytest.fixture
+def bounded(monkeypatch: pytest.MonkeyPatch) -> int:
+    """The bytes that a text may have in these tests."""
+    monkeypatch.setattr(sources, "MOST_BYTES", 1000)
+    monkeypatch.setattr(sources, "CHUNK_BYTES", 64)
+    return 1000
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", None])
+def test_a_text_may_be_as_long_as_the_bound_and_no_longer(
+    tmp_path: Path, bounded: int, encoding: str | None
+) -> None:
+    first, second = tmp_path / "1.txt", tmp_path / "2.txt"
+    first.write_bytes(b"x" * (bounded - 1))
+    second.write_bytes(b"y")
+    assert len(read(first, second, encoding=encoding)) == bounded
+    message = error_of([first, second, second], encoding)
+    assert message.startswith(f"{second}: goes beyond 1,000 bytes")
+    assert "head -c" in message
+
+
+def test_a_hole_that_claims_to_be_a_file_is_refused_unread(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with file.open("wb") as stream:
+        stream.truncate(1 << 40)
+    monkeypatch.setattr(sources, "read_chunks", lambda *_: pytest.fail("it was read"))
+    assert "goes beyond 4,294,967,296 bytes" in error_of([file])
+
+
+def test_a_file_that_grows_faster_than_it_is_read_ends_at_the_bound(
+    file: Path, bounded: int
+) -> None:
+    file.write_bytes(b"x" * 100)
+
+    def read_and_write() -> None:
+        for text in TextReader([file]):
+            with file.open("ab") as stream:
+                stream.write(b"x" * len(text))
+
+    with pytest.raises(CorpusError, match="goes beyond"):
+        read_and_write()
+
+
+@pytest.mark.parametrize("after", [b"12345678and more", b"1234", b"", b"87654321"])
+def test_a_file_that_changes_while_it_is_read_is_refused(
+    file: Path, after: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "CHUNK_BYTES", 3)
+    file.write_bytes(b"12345678")
+    os.utime(file, (1, 1))
+    reading = iter(TextReader([file]))
+    assert next(reading) == "123"
+    file.write_bytes(after)
+    with pytest.raises(CorpusError) as raised:
+        list(reading)
+    assert str(raised.value).startswith(
+        f"{file}: changed while it was read (then 8 bytes, now {len(after)})"
+    )
+
+
+def test_a_file_that_is_replaced_or_removed_while_it_is_read_is_read_as_it_was(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "CHUNK_BYTES", 3)
+    file.write_bytes(b"12345678")
+    reading = iter(TextReader([file]))
+    assert next(reading) == "123"
+    file.unlink()
+    file.write_bytes(b"another")
+    assert "".join(reading) == "45678"
+
+
+def test_folders_may_be_deeper_than_calls(tmp_path: Path) -> None:
+    depth = 1200
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("a", dir_fd=here)
+        below = os.open("a", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(os.open("f.txt", os.O_WRONLY | os.O_CREAT, dir_fd=here))
+    os.close(here)
+    (tmp_path / "g.txt").write_text("text")
+    try:
+        assert read(tmp_path) == "text"
+    finally:
+        # Python's own ways to remove a tree call themselves at each depth.
+        subprocess.run(["rm", "-rf", tmp_path / "a"], check=True)
+
+
+def test_what_cannot_be_looked_into_is_left_out_with_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    (tmp_path / "closed").mkdir()
+    scan = os.scandir
+
+    def refuse(path: Path) -> object:
+        if path.name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    # The tests may run as root, who may look into everything.
+    monkeypatch.setattr(os, "scandir", refuse)
+    reader = TextReader([tmp_path])
+    assert "".join(reader) == "text"
+    assert reader.notes == [f"{tmp_path / 'closed'}: left out: Permission denied"]
+    message = error_of([tmp_path / "closed"])
+    assert "Permission denied" in message
+
+
+def test_a_link_into_a_closed_folder_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    (tmp_path / "link.txt").symlink_to("closed/b.txt")
+    look = Path.stat
+
+    def refuse(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if path.name == "link.txt":
+            raise PermissionError(13, "Permission denied", str(path))
+        return look(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    reader = TextReader([tmp_path])
+    assert "".join(reader) == "text"
+    (note,) = reader.notes
+    assert note.startswith(f"{tmp_path}: left out 1 of 2 files")

@@ -15,6 +15,7 @@ from charrnn.device import Compute
 from charrnn.errors import DivergedError
 from charrnn.evaluate import evaluate
 from charrnn.events import Checkpoint, Evaluating, Evaluation, Event, Step
+from charrnn.learner import Learner
 from charrnn.model import CharModel, build_model
 from charrnn.modelconfig import ModelConfig
 from charrnn.optimizer import build_optimizers
@@ -38,25 +39,31 @@ def make(
     optimizer: str = "adamw",
     dropout: float = 0.0,
     evaluations: int = 4,
+    goes_back: bool = False,
 ) -> Trainer:
     alphabet = Alphabet.of(text + held_out)
     config = configure(arrangement, hidden=16, embedding=8)
     model = build_model(config, len(alphabet), seed=1)
-    return Trainer(
+    learner = Learner(
         model,
         WeightAverage(model, 0.9),
         build_optimizers(model, optimizer, 0.01),
-        Streams(alphabet.encode(text), Shape(4, 16), seed=1),
-        alphabet.encode(held_out),
-        Schedule(rate, 5, total),
         Compute(torch.device("cpu"), "fp32"),
-        seconds=seconds,
+        batch=4,
         clip=clip,
         clip_value=clip_value,
         dropout=dropout,
         weight_drop=0.0,
-        evaluations=evaluations,
         seed=1,
+    )
+    return Trainer(
+        learner,
+        Streams(alphabet.encode(text), Shape(4, 16), seed=1),
+        alphabet.encode(held_out),
+        Schedule(rate, 5, total),
+        seconds=seconds,
+        evaluations=evaluations,
+        goes_back=goes_back,
     )
 
 
@@ -85,7 +92,7 @@ def test_a_tiny_text_is_memorised(arrangement: str) -> None:
     trainer = make(sentence * 20, arrangement=arrangement, total=300, rate=2e-2)
     assert list(trainer.fit())
     alphabet = Alphabet.of(sentence)
-    learnt = evaluate(trainer.average.model, alphabet.encode(sentence * 4), alphabet)
+    learnt = evaluate(trainer.learner.average.model, alphabet.encode(sentence * 4), alphabet)
     # The first character and the first few words cannot be known; the rest can.
     assert learnt.nats_per_char < 0.25
 
@@ -95,8 +102,8 @@ def test_an_evaluation_scores_the_averaged_weights(text: str) -> None:
     trainer = make(text, held_out=held_out)
     last = evaluations_of(list(trainer.fit()))[-1]
     alphabet = Alphabet.of(text)
-    averaged = evaluate(trainer.average.model, alphabet.encode(held_out), alphabet)
-    current = evaluate(trainer.model, alphabet.encode(held_out), alphabet)
+    averaged = evaluate(trainer.learner.average.model, alphabet.encode(held_out), alphabet)
+    current = evaluate(trainer.learner.model, alphabet.encode(held_out), alphabet)
     assert last.valid_nats_per_char == pytest.approx(averaged.nats_per_char, rel=1e-9)
     assert last.valid_nats_per_char != pytest.approx(current.nats_per_char, rel=1e-9)
 
@@ -129,13 +136,13 @@ def test_the_state_is_carried_within_an_epoch_and_fresh_at_its_start(text: str) 
     trainer = make(text, total=200)
     per_epoch = trainer.streams.windows_per_epoch
     seen: list[bool] = []
-    forward = trainer.model.forward
+    forward = trainer.learner.model.forward
 
     def spy(ids, states, masks=None):  # type: ignore[no-untyped-def]
         seen.append(bool(any(part.any() for state in states for part in state)))
         return forward(ids, states, masks)
 
-    trainer.model.forward = spy  # type: ignore[method-assign]
+    trainer.learner.model.forward = spy  # type: ignore[method-assign]
     assert len(steps_of(list(trainer.fit()))) == 200
     fresh = [step for step, carried in enumerate(seen) if not carried]
     assert per_epoch > 2
@@ -147,14 +154,14 @@ def test_gradients_are_clipped_by_their_norm(text: str) -> None:
     step = next(iter(trainer.fit()))
     assert isinstance(step, Step)
     assert step.gradient_norm > 0.01
-    gradients = [p.grad for p in trainer.model.parameters() if p.grad is not None]
+    gradients = [p.grad for p in trainer.learner.model.parameters() if p.grad is not None]
     assert float(torch.nn.utils.get_total_norm(gradients)) == pytest.approx(0.01, rel=1e-3)
 
 
 def gradients_of(trainer: Trainer) -> dict[str, torch.Tensor]:
     return {
         name: parameter.grad.clone()
-        for name, parameter in trainer.model.named_parameters()
+        for name, parameter in trainer.learner.model.named_parameters()
         if parameter.grad is not None
     }
 
@@ -182,7 +189,9 @@ def test_a_bound_that_nothing_reaches_changes_nothing(text: str) -> None:
 def test_the_schedules_rate_reaches_every_group_of_every_optimiser(text: str, name: str) -> None:
     trainer = make(text, optimizer=name, total=20)
     seen = [step.learning_rate for step in steps_of(list(trainer.fit()))]
-    rates = {group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups}
+    rates = {
+        group["lr"] for optimizer in trainer.learner.optimizers for group in optimizer.param_groups
+    }
     assert rates == {seen[-1]}
     assert seen == [trainer.schedule.learning_rate(number) for number in range(20)]
 
@@ -191,7 +200,7 @@ def test_clipping_can_be_turned_off(text: str) -> None:
     trainer = make(text, clip=0.0)
     step = next(iter(trainer.fit()))
     assert isinstance(step, Step)
-    gradients = [p.grad for p in trainer.model.parameters() if p.grad is not None]
+    gradients = [p.grad for p in trainer.learner.model.parameters() if p.grad is not None]
     assert float(torch.nn.utils.get_total_norm(gradients)) == pytest.approx(step.gradient_norm)
 
 
@@ -203,9 +212,9 @@ def test_what_is_not_finite_stops_before_the_weights_are_touched(text: str, pois
         next(events)
     if poison == "loss":
         with torch.no_grad():
-            trainer.model.head.bias[0] = math.nan
+            trainer.learner.model.head.bias[0] = math.nan
     else:
-        weight = trainer.model.embedding.weight
+        weight = trainer.learner.model.embedding.weight
         weight.register_hook(lambda grad: grad * math.inf)  # type: ignore[no-untyped-call]
     before = {name: tensor.clone() for name, tensor in trainer.tensors().items()}
     with pytest.raises(DivergedError, match="at step 4"):
@@ -297,14 +306,19 @@ def test_running_statistics_follow_the_average_as_the_weights_do(arrangement: st
 
 def test_training_moves_the_running_statistics_and_evaluating_does_not(text: str) -> None:
     trainer = make(text, arrangement="batch norm", total=6, evaluations=1, held_out=text[:300])
-    fresh = running_statistics(trainer.model)
+    fresh = running_statistics(trainer.learner.model)
     for event in trainer.fit():
         if isinstance(event, Step) and event.step == 6:
             break
-    trained = running_statistics(trainer.model), running_statistics(trainer.average.model)
+    trained = (
+        running_statistics(trainer.learner.model),
+        running_statistics(trainer.learner.average.model),
+    )
     assert not any(torch.equal(trained[0][name], fresh[name]) for name in fresh)
     assert len(evaluations_of(list(trainer.fit()))) == 1
-    for model, expected in zip((trainer.model, trainer.average.model), trained, strict=True):
+    for model, expected in zip(
+        (trainer.learner.model, trainer.learner.average.model), trained, strict=True
+    ):
         for name, buffer in model.named_buffers():
             assert torch.equal(buffer, expected[name]), name
 
@@ -317,7 +331,7 @@ def test_the_average_predicts_as_it_will_once_saved_even_if_nothing_is_held_out(
     ids = torch.zeros(4, 2, dtype=torch.long)
     for event in trainer.fit():
         if isinstance(event, Evaluation):
-            average = trainer.average.model
+            average = trainer.learner.average.model
             before = running_statistics(average)
             shown, _ = average(ids, average.initial_states(2))
             saved = copy.deepcopy(average).eval()

@@ -23,7 +23,7 @@ def among(words: Iterable[str]) -> Completer:
 
 def complete_run(incomplete: str) -> list[str]:
     """Names of runs below the current folder."""
-    from charrnn.run import known_runs
+    from charrnn.runs import known_runs
 
     return among(known_runs())(incomplete)
 

@@ -16,7 +16,6 @@ from charrnn.languages import LANGUAGES, Language, find_language
 
 if TYPE_CHECKING:
     from charrnn.modelfile import ModelFile
-    from charrnn.tally import Score
 
 
 def evaluate(
@@ -49,6 +48,13 @@ def evaluate(
             help="Say besides what it costs if the weights follow the text as it is scored.",
         ),
     ] = False,
+    baselines: Annotated[
+        bool,
+        typer.Option(
+            "--baselines/--no-baselines",
+            help="Say besides what it costs n-grams and xz that have read what the model has.",
+        ),
+    ] = True,
     device: Annotated[str, option(ComputeConfig, "device")] = "cpu",
     threads: Annotated[int | None, option(UseConfig, "threads")] = UseConfig.threads,
     weights: Annotated[str, option(UseConfig, "weights")] = UseConfig.weights,
@@ -61,11 +67,12 @@ def evaluate(
     charrnn eval runs/tales another.txt
     cat letter.txt | charrnn eval - --json
     charrnn eval --weights bf16
-    charrnn eval --reset-every 256 --dynamic
+    charrnn eval --reset-every 256 --dynamic --no-baselines
     charrnn eval runs/anbn --formal anbn
     """
     use = UseConfig(weights=weights, threads=threads)
     language = find_language(formal) if formal is not None else None
+    from charrnn.cli.comparison import Comparison, brief
     from charrnn.cli.scoring import Scoring
     from charrnn.cli.subject import load, read_text, split_arguments
 
@@ -102,7 +109,8 @@ def evaluate(
             figures["reset_nats_per_char"] = reset.nats_per_char
         if followed:
             figures["dynamic_nats_per_char"] = followed.nats_per_char
-        terminal.print_json({**figures, "model": str(path), "text": what})
+        beside = {"baselines": Comparison.of(path, loaded, ids).as_data()} if baselines else {}
+        terminal.print_json({**figures, **beside, "model": str(path), "text": what})
         return
     terminal.print_facts(
         {
@@ -116,13 +124,11 @@ def evaluate(
         }
     )
     if reset:
-        terminal.print_facts({f"reset every {reset_every:,}": _in_brief(reset)})
+        terminal.print_facts({f"reset every {reset_every:,}": brief(reset.nats_per_char)})
     if followed:
-        terminal.print_facts({"dynamic evaluation": _in_brief(followed)})
-
-
-def _in_brief(score: Score) -> str:
-    return f"{score.nats_per_char:.4f} nats, {score.bits_per_char:.4f} bits per character"
+        terminal.print_facts({"dynamic evaluation": brief(followed.nats_per_char)})
+    if baselines:
+        terminal.print_facts(Comparison.of(path, loaded, ids).as_facts())
 
 
 def _solve(

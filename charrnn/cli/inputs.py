@@ -8,32 +8,50 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
-from charrnn.catalogue import Generated, locate
+from charrnn.catalogue import locate
+from charrnn.cli import terminal
 from charrnn.config import SourceConfig
 from charrnn.corpus import Corpus, fit_corpus
 from charrnn.errors import CorpusError, StorageError, UsageError
+from charrnn.named import Built, Generated
 from charrnn.run import RunDirectory
-from charrnn.sources import CHUNK_BYTES, exists
+from charrnn.sources import TextReader, exists, read_chunks
 from charrnn.storage import is_file, is_folder
 
 STDIN = "-"
+
+_STANDARD_INPUT = Path("standard input")
+
+
+def corpus_name(source: str) -> str:
+    """What a corpus, and its run, are called: the first source's name without its extension."""
+    if source == STDIN:
+        return "stdin"
+    path = Path(source).resolve() if exists(Path(source)) else Path(source)
+    name = path.stem if is_file(path) else path.name
+    # A run that begins with a dot would be hidden, hide runs/.latest or lie outside of runs.
+    return "".join(c if c.isprintable() else "_" for c in name).lstrip(".") or "corpus"
 
 
 def gather(sources: Sequence[str], folder: Path) -> list[Path]:
     """The files and folders that sources stand for; what no file holds yet is put into ``folder``.
 
-    That is text from a pipe, which cannot be read twice, and text that is generated.
+    That is text from a pipe, which cannot be read twice, and text that is made when it is wanted.
 
     Raises:
         CorpusError: a source that is not there, or a pipe that cannot be read.
         UsageError: standard input named twice.
     """
+    _check_standard_input(sources)
+    return [_take(source, folder, number) for number, source in enumerate(sources)]
+
+
+def _check_standard_input(sources: Sequence[str]) -> None:
     if list(sources).count(STDIN) > 1:
         raise UsageError("- (standard input) can be given once only")
-    return [_take(source, folder, number) for number, source in enumerate(sources)]
 
 
 @contextmanager
@@ -55,7 +73,7 @@ def _take(source: str, folder: Path, number: int) -> Path:
     if source != STDIN:
         return _find(source, folder, number)
     copy = folder / str(number)
-    _write(_read(source, sys.stdin.buffer), copy)
+    _write(read_chunks("standard input", sys.stdin.buffer), copy)
     return copy
 
 
@@ -67,20 +85,26 @@ def is_generated(source: str) -> bool:
 def _find(source: str, folder: Path, number: int) -> Path:
     """Where a source can be read: as it is, or in a copy whose name begins with its number."""
     found = locate(source)
-    if isinstance(found, Generated):
-        copy = folder / f"{number}-{found.language}"
-        _write([found.text().encode("ascii")], copy)
+    if isinstance(found, Generated | Built):
+        copy = folder / f"{number}-{found.name}"
+        _write(found.chunks(), copy)
         return copy
     if is_file(found) or is_folder(found):
         return found
-    try:
-        stream = found.open("rb")
-    except OSError as problem:
-        raise CorpusError(f"{source}: cannot be read: {problem.strerror}") from problem
     copy = folder / str(number)
-    with stream:
-        _write(_read(source, stream), copy)
+    with _open(found) as stream:
+        _write(read_chunks(source, stream), copy)
     return copy
+
+
+def _open(place: Path | None) -> BufferedReader:
+    """A file to be read, or standard input, which stays open afterwards."""
+    if place is None:
+        return os.fdopen(sys.stdin.fileno(), "rb", closefd=False)
+    try:
+        return place.open("rb")
+    except OSError as problem:
+        raise CorpusError(f"{place}: cannot be read: {problem.strerror}") from problem
 
 
 def _write(chunks: Iterable[bytes], copy: Path) -> None:
@@ -92,12 +116,28 @@ def _write(chunks: Iterable[bytes], copy: Path) -> None:
         raise StorageError(f"{copy}: could not be written: {problem.strerror}") from problem
 
 
-def _read(source: str, stream: BinaryIO) -> Iterator[bytes]:
-    try:
-        while data := stream.read(CHUNK_BYTES):
-            yield data
-    except OSError as problem:
-        raise CorpusError(f"{source}: cannot be read: {problem.strerror}") from problem
+def follow(sources: Sequence[str], encoding: str | None) -> Iterator[str]:
+    """The text of the sources, one after another, each as it comes: nothing waits for its end.
+
+    Raises:
+        CorpusError: a source that is not there, or cannot be read.
+        UsageError: standard input named twice, or an encoding that Python does not know.
+    """
+    _check_standard_input(sources)
+    found = [None if source == STDIN else locate(source) for source in sources]
+    for place in found:
+        if isinstance(place, Generated | Built):
+            yield from (data.decode() for data in place.chunks())
+            continue
+        if place is not None and (is_file(place) or is_folder(place)):
+            reader = TextReader([place], encoding)
+            yield from reader
+        else:
+            reader = TextReader([], encoding)
+            with _open(place) as stream:
+                yield from reader.follow(place or _STANDARD_INPUT, stream)
+        for message in reader.notes:
+            terminal.note(message)
 
 
 def remember(source: str) -> str:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+_IMPORT_SYSTEM = "<frozen importlib"
 
-class Interrupted(KeyboardInterrupt):
-    """A signal asked the program to end; it exits with 128 + the signal's number."""
+
+class Interrupted(BaseException):
+    """A signal asked the program to end; it exits with 128 + the signal's number.
+
+    No KeyboardInterrupt, since Typer makes of that what it likes.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -47,13 +53,16 @@ class Stop:
 
 
 def install() -> None:
-    """Make both signals raise Interrupted."""
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        raise Interrupted(number)
-
+    """Make both signals raise Interrupted, or leave at once where that would not get through."""
     for number in SIGNALS:
-        signal.signal(number, leave)
+        signal.signal(number, _leave)
+    sys.unraisablehook = _leave_after_all
+
+
+def uninstall() -> None:
+    """Let both signals end the program as they do by themselves: without a word."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
@@ -91,3 +100,26 @@ def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[No
     finally:
         for number, one in before.items():
             signal.signal(number, one)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    # A module that is being imported may catch what is raised within it, or make another error of
+    # it; and while modules are imported there is nothing to save or to clear away.
+    if _is_importing(frame):
+        os._exit(128 + number)
+    raise Interrupted(number)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename.startswith(_IMPORT_SYSTEM):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _leave_after_all(unraisable: sys.UnraisableHookArgs) -> None:
+    """Leave if a signal came where nothing can be raised, as in a finaliser."""
+    if isinstance(unraisable.exc_value, Interrupted):
+        os._exit(unraisable.exc_value.exit_code)
+    sys.__unraisablehook__(unraisable)

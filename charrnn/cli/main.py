@@ -10,15 +10,19 @@ from typing import Annotated, Any
 import typer
 
 from charrnn.cli import (
+    compare,
+    corpus,
     doctor,
     evaluate,
     helping,
     inspect,
-    interrupts,
     play,
+    report,
     sample,
+    score,
     terminal,
     train,
+    verify,
 )
 from charrnn.cli.options import Debugging
 from charrnn.errors import CharrnnError, UsageError
@@ -40,8 +44,6 @@ class Boundary(helping.Group):
         except CharrnnError as problem:
             _report(str(problem))
             raise typer.Exit(problem.exit_code) from None
-        except interrupts.Interrupted as signal:
-            raise typer.Exit(signal.exit_code) from None
         except BrokenPipeError:
             terminal.silence(sys.stdout)
             raise typer.Exit(0) from None
@@ -56,9 +58,7 @@ class Boundary(helping.Group):
 
 def _report(message: str) -> None:
     if Debugging.wanted:
-        import traceback
-
-        traceback.print_exc()
+        terminal.show_traceback(*sys.exc_info())
     terminal.error(message)
 
 
@@ -73,7 +73,12 @@ app.command("train")(train.train)
 app.command("sample")(sample.sample)
 app.command("play")(play.play)
 app.command("eval")(evaluate.evaluate)
+app.command("score")(score.score)
 app.add_typer(inspect.app, name="inspect")
+app.add_typer(corpus.app, name="corpus")
+app.command("verify")(verify.verify)
+app.command("compare")(compare.compare)
+app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)
 
 
@@ -121,14 +126,28 @@ def _explain(problem: Any) -> str:
     return message and f"{message} ({where} --help)"
 
 
-def main() -> None:
-    """Run the program on the command line's arguments."""
-    interrupts.install()
+def run() -> int:
+    """Run the program on the command line's arguments; returns its exit code."""
+    terminal.reopen_closed()
+    sys.excepthook = terminal.show_traceback
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    code = _run()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            terminal.silence(stream)
+    return code
+
+
+def _run() -> int:
     try:
         code = app(prog_name=_NAME, standalone_mode=False)
+    except SystemExit:
+        # Rich and Typer end so, both with 1, when nobody reads the help any more.
+        return 0
     except Exception as problem:
         # Typer's own errors, of a command that cannot be parsed, have no public class in common.
         if not hasattr(problem, "format_message"):
@@ -136,4 +155,4 @@ def main() -> None:
         if message := _explain(problem):
             terminal.error(message)
         code = getattr(problem, "exit_code", UsageError.exit_code)
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0

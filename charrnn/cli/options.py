@@ -111,6 +111,14 @@ Model = Annotated[
         show_default=False,
     ),
 ]
+Run = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RUN]",
+        help="Run directory, or name of a run. Left out: the latest run.",
+        show_default=False,
+    ),
+]
 Unknown = Annotated[
     str,
     typer.Option(
@@ -137,6 +145,16 @@ StackRound = Annotated[
         "--stack-round/--no-stack-round",
         help="Take only the likeliest action of each stack, or all in proportion. Left out: as the "
         "model was trained to be used.",
+        show_default=False,
+    ),
+]
+TrainingText = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--corpus",
+        metavar="TEXT",
+        help="Where the text that the model was trained on is now; may be repeated. Left out: "
+        "where its run read it.",
         show_default=False,
     ),
 ]

@@ -68,7 +68,7 @@ def play(
     from charrnn.cli.screen import Screen
     from charrnn.modelfile import read_model
     from charrnn.playing import Play
-    from charrnn.run import find_model
+    from charrnn.runs import find_model
 
     path = find_model(model)
     loaded = read_model(path).rounding(stack_round)

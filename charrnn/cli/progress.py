@@ -9,7 +9,8 @@ from typing import Any
 from tqdm import tqdm
 
 from charrnn.cli import terminal
-from charrnn.events import Evaluating, Evaluation, Step
+from charrnn.events import Evaluating, Evaluation, RolledBack, Step
+from charrnn.visible import visible
 
 _SECONDS_BETWEEN_LINES = 5.0
 # What tells most comes first: a narrow terminal cuts the rest off.
@@ -97,7 +98,14 @@ class TrainingView:
                 f"loss {event.train_nats_per_char:.3f}{self._held_out}{best}"
             )
 
+    def rolled_back(self, event: RolledBack) -> None:
+        """Say that training diverged, and from where it goes on."""
+        self.say(
+            f"{event.reason}\nBack to step {event.step:,}, the learning rate halved for the "
+            f"{('first', 'second', 'third')[event.halvings - 1]} time."
+        )
+
     @terminal.unheard_is_fine()
     def say(self, text: str) -> None:
         """Print some text above the bar."""
-        tqdm.write(terminal.visible(text), file=sys.stderr)
+        tqdm.write(visible(text), file=sys.stderr)

@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from charrnn.cli import interrupts, terminal
-from charrnn.cli.inputs import STDIN, gather, is_generated, naming_copies, read_again, remember
+from charrnn.cli.inputs import (
+    corpus_name,
+    gather,
+    is_generated,
+    naming_copies,
+    read_again,
+    remember,
+)
+from charrnn.cli.preview import draw_preview
 from charrnn.cli.progress import TrainingView
 from charrnn.cli.settling import settle
-from charrnn.config import SampleConfig, SourceConfig
+from charrnn.cli.summary import describe, summarise
+from charrnn.config import SourceConfig
 from charrnn.corpus import fit_corpus
-from charrnn.drawing import opening
 from charrnn.errors import CheckpointError, DivergedError
-from charrnn.events import Checkpoint, Evaluating, Evaluation, Step
-from charrnn.model import count_parameters
+from charrnn.events import Checkpoint, Evaluating, Evaluation, RolledBack, Step
 from charrnn.request import read_request
-from charrnn.run import RUNS, RunDirectory, find_run, mark_latest
-from charrnn.sample import sample
+from charrnn.run import RunDirectory
+from charrnn.runs import RUNS, find_run, mark_latest
 from charrnn.session import Session, begin, resume
-from charrnn.sources import exists
-from charrnn.storage import copy_atomically, is_file, is_folder
-
-_SHOWN_SAMPLE = SampleConfig(temp=0.8, length=300)
+from charrnn.storage import is_file, is_folder
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,7 @@ def begin_training(
         corpus = fit_corpus(paths, encoding)
         for message in corpus.notes:
             terminal.note(message)
-        copies = {
-            path: run.path / f"corpus-{corpus.digest[:12]}-{path.name}.txt"
-            for path in paths
-            if path.parent == folder
-        }
+        copies = {path: run.copy_of(path, corpus.digest) for path in paths if path.parent == folder}
         remembered = tuple(
             copies[path].name if path in copies else remember(source)
             for source, path in zip(sources, paths, strict=True)
@@ -86,10 +85,7 @@ def begin_training(
         stack.enter_context(run.locked())
         if not overwrite:
             run.refuse_if_begun()
-        for path, copy in copies.items():
-            copy_atomically(path, copy)
-        run.save_last(session.checkpoint())
-        run.forget_others(kept=copies.values())
+        run.begin(session.checkpoint(), copies, sources=[p for p in paths if p not in copies])
         if reason:
             terminal.note(reason)
         _train(session, run, stop, options)
@@ -123,7 +119,9 @@ def resume_training(
         corpus = read_again(run, source)
         stop.check()
         session = resume(run.last, corpus, replace(request, source=source, compute=compute))
-        run.forget_after(session.trainer.progress.evaluated_step)
+        run.rehearse(session.checkpoint())
+        progress = session.trainer.progress
+        run.forget_after(progress.evaluated_step, progress.halvings)
         if session.trainer.finished:
             # Where the text is now is worth keeping even so.
             run.save_last(session.checkpoint())
@@ -140,15 +138,6 @@ def _saying_that_nothing_began() -> Iterator[None]:
         if not signal.saved:
             terminal.note("stopped before training began: nothing was changed")
         raise
-
-
-def corpus_name(source: str) -> str:
-    """What a corpus, and its run, are called: the first source's name without its extension."""
-    if source == STDIN:
-        return "stdin"
-    path = Path(source).resolve() if exists(Path(source)) else Path(source)
-    name = path.stem if is_file(path) else path.name
-    return "".join(c if c.isprintable() else "_" for c in name) or "corpus"
 
 
 def _run_of(named: Sequence[str]) -> Path:
@@ -168,7 +157,7 @@ def _train(
     for message in session.notes:
         terminal.note(message)
     mark_latest(run.path)
-    terminal.note(_describe(session))
+    terminal.note(describe(session))
     trainer = session.trainer
     try:
         with TrainingView(trainer.progress.step, trainer.progress.total) as view:
@@ -184,7 +173,7 @@ def _train(
             f"charrnn train --resume {shlex.quote(str(run.path))}"
         )
         raise
-    _summarise(session, run, options)
+    summarise(session, run, as_json=options.as_json)
 
 
 def _follow(
@@ -204,15 +193,33 @@ def _follow(
             case Evaluation():
                 if event.improved:
                     run.save_best(session.model_file(event).to_checkpoint())
-                run.append(_record(event))
+                drawn = draw_preview(session, event)
+                run.append({**_record(event), "sample": drawn})
                 view.evaluated(event)
-                if options.show_samples:
-                    view.say(f"--- drawn after {event.step:,} steps:\n{_draw(session)}")
+                if options.show_samples and drawn is not None:
+                    view.say(f"--- drawn after {event.step:,} steps:\n{drawn}\n")
+            case RolledBack():
+                _tell_of(event, run, view)
         due = isinstance(event, Checkpoint) or time.monotonic() - saved_at >= options.save_every
         if (due and not isinstance(event, Evaluating)) or stop:
-            run.save_last(session.checkpoint())
+            _save(session, run, view)
             saved_at = time.monotonic()
         stop.check()
+
+
+def _save(session: Session, run: RunDirectory, view: TrainingView) -> None:
+    """Save the run as it stands or, if it has diverged unnoticed, as it stands once gone back."""
+    try:
+        checkpoint = session.checkpoint()
+    except DivergedError as problem:
+        _tell_of(session.trainer.go_back(problem), run, view)
+        checkpoint = session.checkpoint()
+    run.save_last(checkpoint)
+
+
+def _tell_of(event: RolledBack, run: RunDirectory, view: TrainingView) -> None:
+    run.append({"event": "rollback", **asdict(event)})
+    view.rolled_back(event)
 
 
 def _record(event: Evaluation) -> dict[str, object]:
@@ -225,63 +232,3 @@ def _record(event: Evaluation) -> dict[str, object]:
         "valid_nats_per_char": event.valid_nats_per_char,
         "chars_per_second": event.chars_per_second,
     }
-
-
-def _draw(session: Session) -> str:
-    """Some text from the averaged weights; the same opening and seed at each evaluation."""
-    alphabet = session.alphabet
-    model = session.trainer.average.model
-    pieces = sample(model, alphabet, _SHOWN_SAMPLE, opening(alphabet), seed=0)
-    symbols = "".join(piece.symbols for piece in pieces)
-    return alphabet.to_bytes(symbols).decode("utf-8", "replace") + "\n"
-
-
-def _describe(session: Session) -> str:
-    request, trainer = session.request, session.trainer
-    model, compute = request.model, request.compute
-    parameters = count_parameters(trainer.model)
-    total = trainer.progress.total
-    length = f"{total:,} steps" if total else f"{request.train.minutes:g} minutes"
-    return (
-        f"{session.corpus.name}: {session.corpus.characters:,} characters, "
-        f"{len(session.alphabet):,} different; {model.cell} {model.layers} x {model.hidden}, "
-        f"{parameters:,} parameters; {length} on {compute.device} "
-        f"({compute.precision}, {compute.threads} threads)"
-    )
-
-
-def _summarise(session: Session, run: RunDirectory, options: RunnerOptions) -> None:
-    trainer, model = session.trainer, session.request.model
-    progress = trainer.progress
-    best = progress.best_nats_per_char
-    result = {
-        "run": str(run.path),
-        "best": str(run.best),
-        "cell": model.cell,
-        "layers": model.layers,
-        "hidden": model.hidden,
-        "parameters": count_parameters(trainer.model),
-        "steps": progress.step,
-        "epochs": trainer.epochs_done,
-        "train_seconds": progress.seconds,
-        "chars_per_second": trainer.chars_per_second,
-        "best_step": progress.best_step,
-        "valid_nats_per_char": best,
-        "valid_bits_per_char": None if best is None else best / math.log(2),
-    }
-    if options.as_json:
-        terminal.print_json(result)
-        return
-    loss = "nothing was held out"
-    if best is not None:
-        loss = f"{best:.4f} nats, {best / math.log(2):.4f} bits per character"
-    terminal.print_facts(
-        {
-            "trained": f"{model.cell} {model.layers} x {model.hidden} on {session.corpus.name}, "
-            f"{progress.step:,} steps, {trainer.epochs_done:.2f} epochs",
-            "took": f"{progress.seconds:,.1f} s, {trainer.chars_per_second:,.0f} characters/s",
-            "held out": loss + ("" if best is None else f" (best, step {progress.best_step:,})"),
-            "saved": str(run.best),
-            "next": f"charrnn sample {shlex.quote(str(run.path))} --temp 0.8",
-        }
-    )

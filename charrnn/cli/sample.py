@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from charrnn.cli import terminal
-from charrnn.cli.options import Debug, Json, Model, StackRound, Unknown, option
+from charrnn.cli.options import Debug, Json, Model, StackRound, TrainingText, Unknown, option
 from charrnn.config import ComputeConfig, SampleConfig, UseConfig
-from charrnn.errors import UsageError
+from charrnn.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
     from charrnn.alphabet import Alphabet, Ids
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from charrnn.modelfile import ModelFile
 
 _BETWEEN_SAMPLES = b"\n\n"
+_MOST_PRIME_BYTES = 1 << 24
 
 
 def sample(
@@ -50,6 +51,15 @@ def sample(
     raw: Annotated[
         bool, typer.Option("--raw", help="Let a terminal obey control characters in the text.")
     ] = False,
+    novelty: Annotated[
+        bool,
+        typer.Option(
+            "--novelty",
+            help="Say on stderr how much of what is drawn stands in the training text, word for "
+            "word, and how much of the held-out text does.",
+        ),
+    ] = False,
+    corpus: TrainingText = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -58,20 +68,22 @@ def sample(
     charrnn sample --temp 0.8
     charrnn sample --prime "Once, when the river was low," --length 300
     charrnn sample runs/tales/best.safetensors --count 5 --stop $'\n' --json
+    charrnn sample --length 5000 --novelty
     """
     config = SampleConfig.pick({**ctx.params, "stop": tuple(stop or ())})
     use = UseConfig.pick(ctx.params)
+    if corpus and not novelty:
+        raise UsageError("--corpus names the text that --novelty compares with; give both")
     from secrets import randbits
 
     from charrnn.drawing import in_order
     from charrnn.modelfile import read_model
-    from charrnn.run import find_model
+    from charrnn.runs import find_model
 
-    loaded = read_model(find_model(model)).rounding(stack_round)
+    path = find_model(model)
+    loaded = read_model(path).rounding(stack_round)
     alphabet = loaded.alphabet
-    symbols = alphabet.symbols(prime)
-    if prime == "-":
-        symbols = alphabet.symbols_in(sys.stdin.buffer.read(), "standard input")
+    symbols = _read_prime(alphabet) if prime == "-" else alphabet.symbols(prime)
     ids = alphabet.encode(symbols, unknown)
     for given in config.stop:
         if not given:
@@ -80,14 +92,24 @@ def sample(
             raise UsageError(f"--stop {given!r} has characters the model never writes")
     if seed is None:
         seed = randbits(32)
-    pieces = in_order(_draw(loaded, config, use, device, ids, seed))
+    pieces = in_order(draw(loaded, config, use, device, ids, seed))
+    comparison = None
+    if novelty:
+        from charrnn.cli.novelty import Comparison
+
+        comparison = Comparison(path, loaded, corpus or [])
+        pieces = comparison.watch(pieces)
     if as_json:
-        _print_objects(pieces, alphabet, symbols, seed)
-    else:
-        _print_text(pieces, alphabet, symbols, raw)
+        described = _describe(pieces, alphabet, symbols, seed)
+        for one in comparison.complete(described) if comparison else described:
+            terminal.print_json(one)
+        return
+    _print_text(pieces, alphabet, symbols, raw)
+    if comparison:
+        comparison.tell()
 
 
-def _draw(
+def draw(
     model: ModelFile, config: SampleConfig, use: UseConfig, device: str, prime: Ids, seed: int
 ) -> Iterator[Piece]:
     """Draw through the native network where it serves, else through torch."""
@@ -105,6 +127,17 @@ def _draw(
     return sample_through_torch(network, model.alphabet, config, prime, seed)
 
 
+def _read_prime(alphabet: Alphabet) -> str:
+    """Standard input as symbols."""
+    data = sys.stdin.buffer.read(_MOST_PRIME_BYTES + 1)
+    if len(data) > _MOST_PRIME_BYTES:
+        raise CorpusError(
+            f"standard input: more than {_MOST_PRIME_BYTES:,} bytes to read before drawing.\n"
+            "Give the end of it: tail -c 1M FILE | charrnn sample --prime -"
+        )
+    return alphabet.symbols_in(data, "standard input")
+
+
 def _print_text(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, raw: bool) -> None:
     """Stream one sample after another; on a terminal each after its prime, which goes to stderr."""
     output = terminal.TextOutput(raw)
@@ -115,16 +148,18 @@ def _print_text(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, raw: bo
             if piece.sample:
                 output.write(_BETWEEN_SAMPLES)
             if on_terminal and prime:
-                shown = alphabet.to_bytes(prime).decode("utf-8", "replace")
-                terminal.write_dim(shown, sys.stderr)
+                terminal.echo(_legible(alphabet, prime))
             begun = piece.sample
         output.write(alphabet.to_bytes(piece.symbols))
+    output.end()
     if on_terminal:
         sys.stderr.write("\n")
 
 
-def _print_objects(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, seed: int) -> None:
-    """Print one object for each sample."""
+def _describe(
+    pieces: Iterable[Piece], alphabet: Alphabet, prime: str, seed: int
+) -> Iterator[dict[str, Any]]:
+    """One object for each sample, as it ends."""
     symbols = ""
     for piece in pieces:
         symbols += piece.symbols
@@ -133,7 +168,7 @@ def _print_objects(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, seed
         data = alphabet.to_bytes(symbols)
         described = {
             "text": data.decode("utf-8", "replace"),
-            "prime": alphabet.to_bytes(prime).decode("utf-8", "replace"),
+            "prime": _legible(alphabet, prime),
             "seed": seed,
             "sample": piece.sample,
             "characters": len(symbols),
@@ -142,5 +177,14 @@ def _print_objects(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, seed
         }
         if alphabet.kind == "bytes":
             described["base64"] = base64.b64encode(data).decode()
-        terminal.print_json(described)
+        yield described
         symbols = ""
+
+
+def _legible(alphabet: Alphabet, symbols: str) -> str:
+    """What symbols spell; U+FFFD for bytes, of a model or of the command line, that spell nothing.
+
+    A prime may hold what the alphabet lacks and ``--unknown`` leaves out.
+    """
+    data = symbols.encode("latin-1" if alphabet.kind == "bytes" else "utf-8", "surrogateescape")
+    return data.decode("utf-8", "replace")

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 from charrnn.config import UseConfig
 from charrnn.engine.build import build_network, can_serve
-from charrnn.kernels.network import Network
+from charrnn.engine.reading import NativeReader
+from charrnn.kernels.network import Network, all_threads
 from charrnn.modelfile import ModelFile
 from charrnn.rounding import round_weights
+from charrnn.surprisal import Reader
 
 if TYPE_CHECKING:
     from charrnn.model import CharModel
@@ -57,6 +59,16 @@ def network_to_sample(model: ModelFile, *, device: str, use: UseConfig) -> Netwo
     chosen = "fp32" if use.weights == "auto" else use.weights
     # A product's sums may be made in another order on more threads.
     return torch_network(model, device=device, threads=use.threads or 1, weights=chosen)
+
+
+def reader(model: ModelFile, *, device: str, threads: int | None, weights: str = "fp32") -> Reader:
+    """The network as surprisal is measured with it; raises as :func:`torch_network`."""
+    native = native_network(model, device=device, weights=weights)
+    if native is not None:
+        return NativeReader(native, threads or all_threads())
+    from charrnn.evaluate import TorchReader
+
+    return TorchReader(torch_network(model, device=device, threads=threads, weights=weights))
 
 
 def _is_cpu(device: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from charrnn.config import ComputeConfig, SourceConfig, TrainConfig
@@ -14,6 +15,15 @@ from charrnn.recipe import SHARE_OF_PRODUCTS, SHARE_UNCOMPILED, Situation, choos
 from charrnn.registry import CELLS
 from charrnn.request import Request
 from charrnn.session import settle_compute
+
+
+def all_left_open() -> dict[str, Any]:
+    """The settings of a user who names none: what the recipe chooses is None."""
+    return {
+        field.name: None if field.metadata["by_recipe"] else field.default
+        for config in (ModelConfig, TrainConfig, ComputeConfig)
+        for field in fields(config)
+    }
 
 
 def settle(

@@ -12,12 +12,14 @@ from charrnn.alphabet import Alphabet, Ids
 from charrnn.cli import terminal
 from charrnn.cli.inputs import STDIN, gather, naming_copies, read_again
 from charrnn.cli.serving import torch_network
-from charrnn.corpus import encode_corpus
+from charrnn.corpus import Corpus, encode_corpus
 from charrnn.errors import CheckpointError, CorpusError
 from charrnn.modelfile import ModelFile, read_model
-from charrnn.request import check_unchanged, read_request
-from charrnn.run import MODEL_SUFFIX, RunDirectory, find_model, is_run
-from charrnn.storage import is_file, is_folder
+from charrnn.request import Request, check_unchanged, read_request
+from charrnn.run import RunDirectory
+from charrnn.runs import MODEL_SUFFIX, find_model, is_run
+from charrnn.sources import exists
+from charrnn.storage import is_file
 
 if TYPE_CHECKING:
     from charrnn.model import CharModel
@@ -28,9 +30,8 @@ def split_arguments(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
     if not arguments:
         return None, []
     first, *rest = arguments
-    path = Path(first)
     is_model = first.endswith(MODEL_SUFFIX) or is_run(first)
-    is_text = first == STDIN or is_file(path) or is_folder(path) or path.is_fifo()
+    is_text = not is_model and (first == STDIN or exists(Path(first)))
     if is_model or (rest and not is_text):
         return first, rest
     return (None, list(arguments)) if is_text else (first, rest)
@@ -74,23 +75,87 @@ def _read_texts(
 
 def _read_held_out(path: Path, model: ModelFile) -> tuple[str, Ids]:
     """The text that the model's run held out, read again from where the run read it."""
-    run = RunDirectory(path.parent)
-    request, facts = read_request(run.last) if is_file(run.last) else (None, None)
-    if request is None or facts != model.corpus:
+    request = find_request(path, model)
+    if request is None:
         raise CorpusError(
             f"{path}: is not beside the run that made it, so what was held out is not known "
             "here.\nName the text after the model."
         )
     if not request.train.valid:
         raise CorpusError(
-            f"{run.path}: held nothing out (--valid 0).\nName the text after the run."
+            f"{path.parent}: held nothing out (--valid 0).\nName the text after the run."
         )
-    corpus = read_again(run, request.source)
+    _, held_out = _read_own(path, model, request).split(request.train.valid)
+    return f"{model.corpus.name}, the last {request.train.valid:.0%}, held out", held_out
+
+
+def find_request(path: Path, model: ModelFile) -> Request | None:
+    """What the run that made the model at ``path`` was asked to do; None if it is not beside it."""
+    run = RunDirectory(path.parent)
+    request, facts = read_request(run.last) if is_file(run.last) else (None, None)
+    return request if facts == model.corpus else None
+
+
+def read_learnt(path: Path, model: ModelFile) -> Ids:
+    """The text that the model at ``path`` was trained on, what was held out excepted, shape (N,).
+
+    Raises:
+        CorpusError: it is not at hand, or has changed.
+    """
+    learnt, _ = read_training_text(path, model, ())
+    return learnt
+
+
+def read_training_text(path: Path, model: ModelFile, elsewhere: Sequence[str]) -> tuple[Ids, Ids]:
+    """The text that the model at ``path`` was trained on, and what was held out of it.
+
+    Args:
+        path: the model's file.
+        model: what it holds.
+        elsewhere: where the text is now; if empty it is read from where the run read it.
+
+    Raises:
+        CorpusError: it is gone, has changed, or is not known. Names the option ``--corpus``.
+    """
+    request = find_request(path, model)
+    try:
+        if elsewhere:
+            corpus = _read_elsewhere(elsewhere, path, model, request)
+        elif request is not None:
+            corpus = _read_own(path, model, request)
+        else:
+            raise CorpusError(
+                f"{path}: is not beside the run that made it, so where its training text is is not "
+                "known here."
+            )
+    except CorpusError as problem:
+        raise type(problem)(
+            f"{problem}\nTo read the training text from elsewhere, name it: --corpus FILE."
+        ) from None
+    return corpus.split(model.corpus.valid)
+
+
+def _read_own(path: Path, model: ModelFile, request: Request) -> Corpus:
+    corpus = read_again(RunDirectory(path.parent), request.source)
     check_unchanged(corpus, model.corpus)
     if corpus.alphabet != model.alphabet:
         raise CheckpointError(f"{path}: its alphabet is not that of the text it was trained on")
-    _, held_out = corpus.split(request.train.valid)
-    return f"{model.corpus.name}, the last {request.train.valid:.0%}, held out", held_out
+    return corpus
+
+
+def _read_elsewhere(
+    sources: Sequence[str], path: Path, model: ModelFile, request: Request | None
+) -> Corpus:
+    encoding = request.source.encoding if request else "utf-8"
+    with tempfile.TemporaryDirectory() as folder, naming_copies(folder, sources):
+        paths = gather(sources, Path(folder))
+        corpus = encode_corpus(paths, model.alphabet, encoding=encoding, unknown="replace")
+    if corpus.digest != model.corpus.digest:
+        raise CorpusError(
+            f"{', '.join(sources)}: is not the text that {path} was trained on: SHA-256 "
+            f"{corpus.digest[:12]}, and not {model.corpus.digest[:12]}."
+        )
+    return corpus
 
 
 @dataclass(frozen=True)
@@ -100,12 +165,14 @@ class Subject:
     Attributes:
         path: the model's file.
         network: the model, on the CPU.
+        alphabet: the model's.
         text: what to call the text.
         ids: the text, shape (N,).
     """
 
     path: Path
     network: CharModel
+    alphabet: Alphabet
     text: str
     ids: Ids
 
@@ -123,4 +190,4 @@ def load_and_read(
     path, model = load(name, stack_round)
     network = torch_network(model, device="cpu", threads=threads)
     text, ids = read_text(texts, path, model, encoding=encoding, unknown=unknown)
-    return Subject(path, network, text, ids)
+    return Subject(path, network, model.alphabet, text, ids)

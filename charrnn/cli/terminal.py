@@ -7,28 +7,28 @@ import json
 import math
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import TracebackType
 from typing import Any, TextIO
 
-_BIDI = [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C]
-_MARKS = {
-    **{code: chr(0x2400 + code) for code in range(0x20)},
-    0x7F: "\u2421",
-    **{code: f"<U+{code:04X}>" for code in [*range(0x80, 0xA0), *_BIDI]},
-}
-_BOLD_RED = "1;31"
-_DIM = "2"
-_IN_TEXT = {code: mark for code, mark in _MARKS.items() if chr(code) not in "\n\t"}
+from charrnn.errors import StorageError
+from charrnn.visible import in_one_line, visible
+
+_RED, _DIM = "1;31", "2"
 
 
-def visible(text: str) -> str:
-    """A text with its control characters shown as marks, newlines and tabs excepted.
+def reopen_closed() -> None:
+    """Put the null device in the place of standard streams that were closed from the beginning.
 
-    Escape sequences, carriage returns and marks that reverse the writing direction would be obeyed
-    by a terminal; a model may have learnt them, and a path may hold them.
+    The next file to be opened would take the number of a closed one, and be written into by all
+    that believes to write to standard error.
     """
-    return text.translate(_IN_TEXT).encode("utf-8", "backslashreplace").decode()
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, os.fdopen(number, mode))
 
 
 def takes_escapes(stream: TextIO) -> bool:
@@ -52,10 +52,10 @@ def write_dim(text: str, stream: TextIO) -> None:
 
 @contextmanager
 def unheard_is_fine() -> Iterator[None]:
-    """Let what is said on stderr go nowhere once nobody reads it: progress is not the result."""
+    """Let what is said on stderr go nowhere once it cannot: progress is not the result."""
     try:
         yield
-    except BrokenPipeError:
+    except OSError:
         silence(sys.stderr)
 
 
@@ -64,47 +64,95 @@ def silence(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+@contextmanager
+def _onto_stdout() -> Iterator[None]:
+    """Let a result that cannot be written end the program; a reader who has left is no mishap."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as problem:
+        silence(sys.stdout)
+        raise StorageError(
+            f"standard output could not be written: {problem.strerror}. The result is not whole."
+        ) from problem
+
+
 def note(message: str) -> None:
     """Tell the user something in passing, on stderr."""
     with unheard_is_fine():
-        sys.stderr.write(visible(message) + "\n")
+        sys.stderr.write(_indented(message) + "\n")
         sys.stderr.flush()
 
 
 def error(message: str) -> None:
     """Tell the user what went wrong, on stderr."""
     with unheard_is_fine():
-        sys.stderr.write(styled("charrnn: ", _BOLD_RED, sys.stderr) + visible(message) + "\n")
+        sys.stderr.write(f"{styled('charrnn:', _RED, sys.stderr)} {_indented(message)}\n")
         sys.stderr.flush()
+
+
+def echo(text: str) -> None:
+    """Repeat on stderr, dimly, what the user said."""
+    with unheard_is_fine():
+        write_dim(text, sys.stderr)
+
+
+def show_traceback(
+    kind: type[BaseException], problem: BaseException, trace: TracebackType | None
+) -> None:
+    """Write an exception's traceback to stderr; fit to be ``sys.excepthook``."""
+    with unheard_is_fine():
+        sys.stderr.write(visible("".join(traceback.format_exception(kind, problem, trace))))
+        sys.stderr.flush()
+
+
+def _indented(message: str) -> str:
+    """A message, its further lines indented: a name with a newline begins no message."""
+    return visible(message).replace("\n", "\n  ")
+
+
+def say(line: str = "") -> None:
+    """Print a line on stdout."""
+    sys.stdout.write(visible(line) + "\n")
+    sys.stdout.flush()
 
 
 def print_facts(facts: Mapping[str, str]) -> None:
     """Print names and values on stdout, one pair for each line, aligned."""
     width = max(map(len, facts))
-    lines = [f"{name:<{width}}  {visible(value)}" for name, value in facts.items()]
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    _print([f"{name:<{width}}  {in_one_line(value)}" for name, value in facts.items()])
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
-    """Print a table on stdout under its title, its first column flush left, the others right."""
+    """Print a table on stdout under its title; see :func:`align`."""
+    _print(["", title, "", *map(in_one_line, align(header, rows))])
+
+
+def align(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table, its first column flush left, the others right."""
     columns = list(zip(header, *rows, strict=True))
     widths = [max(map(len, column)) for column in columns]
-    lines = [
+    return [
         "  ".join(
             f"{cell:>{width}}" if place else f"{cell:<{width}}"
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in (header, *rows)
     ]
-    sys.stdout.write("\n".join(["", title, "", *lines]) + "\n")
-    sys.stdout.flush()
 
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print an object on one line of stdout; a number that is not finite is null."""
-    sys.stdout.write(json.dumps(_finite(value), ensure_ascii=True, allow_nan=False) + "\n")
-    sys.stdout.flush()
+    line = json.dumps(_finite(value), ensure_ascii=True, allow_nan=False)
+    # The one control character that JSON lets stand.
+    _print([line.replace("\x7f", "\\u007f")])
+
+
+def _print(lines: Sequence[str]) -> None:
+    with _onto_stdout():
+        sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _finite(value: Any) -> Any:
@@ -134,9 +182,13 @@ class TextOutput:
 
     def write(self, data: bytes) -> None:
         """Write some more, in UTF-8 or whatever bytes the model knows, and flush."""
-        if self._exact:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-        else:
-            sys.stdout.write(visible(self._decoder.decode(data)))
-            sys.stdout.flush()
+        with _onto_stdout():
+            if self._exact:
+                sys.stdout.buffer.write(data)
+            else:
+                sys.stdout.write(visible(self._decoder.decode(data)))
+
+    def end(self) -> None:
+        """Show what the text broke off in, if that is within a character."""
+        with _onto_stdout():
+            sys.stdout.write(self._decoder.decode(b"", final=True))

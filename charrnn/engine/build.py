@@ -38,7 +38,9 @@ def build_network(
         raise ValueError("there is no native library here")
     maps = [_input_map(weights, layer) for layer in range(config.layers)]
     first, bias = maps[0]
-    table = weights["embedding.weight"] @ first.T + bias
+    # Weights too large for their products, which no training makes, saturate the gates.
+    with np.errstate(invalid="ignore", over="ignore"):
+        table = weights["embedding.weight"] @ first.T + bias
     rows, hidden = len(first), config.hidden
     above = maps[1:]
     normalised = config.norm == "layer"

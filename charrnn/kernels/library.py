@@ -23,7 +23,7 @@ BASELINE = "baseline"
 BUILDS = ("avx512bf16", "avx512", "avx2", BASELINE)
 """All builds, the fastest first; other processors than x86 have the last one alone."""
 
-INTERFACE = 2
+INTERFACE = 3
 """What ``charrnn_interface`` of a build must say."""
 
 CHOICE = "CHARRNN_KERNELS"
@@ -55,8 +55,12 @@ _SIGNATURES = {
 }
 """What each function of ``native/interface.cpp`` and ``native/network.cpp`` takes."""
 
-_RESULTS = {"charrnn_network_new": ctypes.c_void_p}
-"""What those return that return anything."""
+_RESULTS = {
+    "charrnn_use_openmp": None,
+    "charrnn_network_new": ctypes.c_void_p,
+    "charrnn_network_free": None,
+}
+"""What those return that do not return whether there was memory for the work."""
 
 
 @dataclass(frozen=True)
@@ -133,5 +137,14 @@ def load(build: str) -> Kernels:
     for name, arguments in _SIGNATURES.items():
         function = getattr(functions, name)
         function.argtypes = [_CODES[code] for code in arguments]
-        function.restype = _RESULTS.get(name)
+        function.restype = _RESULTS.get(name, ctypes.c_int)
+        if function.restype is not None:
+            function.errcheck = _refuse_nothing
     return Kernels(build, functions)
+
+
+def _refuse_nothing(result: int | None, *_: object) -> int:
+    """Raise MemoryError if a function of the library could not do its work."""
+    if not result:
+        raise MemoryError("the native library found no memory for its work")
+    return result

@@ -18,6 +18,7 @@ from charrnn.drawing import opening
 from charrnn.engine.build import build_network
 from charrnn.engine.sampling import sample as sample_natively
 from charrnn.kernels.network import all_threads
+from charrnn.learner import Learner
 from charrnn.model import build_model
 from charrnn.modelconfig import ModelConfig
 from charrnn.optimizer import build_optimizers
@@ -52,21 +53,26 @@ def training_steps(
     ids = np.random.default_rng(0).integers(CHARACTERS, size=1_000_000).astype(np.uint8)
     train = TrainConfig()
     model = build_model(config, CHARACTERS)
-    trainer = Trainer(
+    learner = Learner(
         model,
         WeightAverage(model, train.average),
         build_optimizers(model, train.optimizer, train.weight_decay),
-        Streams(ids, shape, seed=1),
-        ids[:0],
-        Schedule(train.learning_rate, train.warmup, None),
         Compute(CPU, choose_precision(precision, CPU, config)),
-        seconds=None,
+        batch=shape.batch,
         clip=train.clip,
         clip_value=train.clip_value,
         dropout=0.0,
         weight_drop=0.0,
-        evaluations=1,
         seed=1,
+    )
+    trainer = Trainer(
+        learner,
+        Streams(ids, shape, seed=1),
+        ids[:0],
+        Schedule(train.learning_rate, train.warmup, None),
+        seconds=None,
+        evaluations=1,
+        goes_back=False,
     )
     events = trainer.fit()
 

@@ -2,11 +2,14 @@
 
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
+from charrnn.alphabet import Alphabet
+from charrnn.baselines import measure
 from charrnn.kernels.library import CHOICE, NONE
 from charrnn.modelfile import read_model
 from tests.cli.program import SMALL, charrnn, explain
@@ -140,3 +143,55 @@ def test_a_formal_language_is_no_text_to_follow(trained: Path) -> None:
     for option in (("--dynamic",), ("--reset-every", "9")):
         result = charrnn("eval", "--formal", "anbn", *option, cwd=trained)
         assert (result.returncode, b"--dynamic" in result.stderr) == (2, True)
+
+
+def test_a_score_stands_beside_those_of_ngrams_and_xz(trained: Path) -> None:
+    text = (trained / "herons.txt").read_text()
+    alphabet = Alphabet.of(text)
+    ids = alphabet.encode(text)
+    boundary = int(len(ids) * 0.9)
+    expected = measure(ids[:boundary], ids[boundary:], alphabet, ["xz"], most=1 << 22)
+    found = json.loads(charrnn("eval", "--json", cwd=trained).stdout)["baselines"]
+    assert found == {
+        "ngram_order": expected.best_order,
+        "ngram_nats_per_char": min(expected.ngrams),
+        "xz_nats_per_char": expected.compressors["xz"],
+        "learnt_characters": boundary,
+        "scored_characters": len(ids) - boundary,
+    }
+    shown = charrnn("eval", cwd=trained).stdout.decode()
+    assert f"n-grams of order {expected.best_order}  {min(expected.ngrams):.4f} nats" in shown
+    assert re.search(rf"^xz +{expected.compressors['xz']:.4f} nats", shown, re.MULTILINE)
+
+
+def test_baselines_of_another_text_have_read_what_the_model_has(trained: Path) -> None:
+    text = (trained / "herons.txt").read_text()
+    other = text[: len(text) // 2]
+    found = charrnn("eval", "-", "--json", cwd=trained, stdin=other.encode())
+    baselines = json.loads(found.stdout)["baselines"]
+    assert baselines["learnt_characters"] == int(len(text) * 0.9)
+    assert baselines["scored_characters"] == len(other)
+    # They have read it before.
+    assert baselines["ngram_nats_per_char"] < 0.5
+
+
+def test_baselines_are_left_out_when_not_wanted_or_not_to_be_had(
+    trained: Path, tmp_path: Path
+) -> None:
+    unwanted = charrnn("eval", "--json", "--no-baselines", cwd=trained)
+    assert "baselines" not in json.loads(unwanted.stdout)
+    assert b"n-grams" not in charrnn("eval", "--no-baselines", cwd=trained).stdout
+    model = tmp_path / "model.safetensors"
+    shutil.copy(trained / "runs/herons/best.safetensors", model)
+    arguments = ("eval", model, trained / "herons.txt")
+    assert json.loads(charrnn(*arguments, "--json", cwd=tmp_path).stdout)["baselines"] is None
+    assert b"baselines  none: " in charrnn(*arguments, cwd=tmp_path).stdout
+
+
+def test_a_damaged_run_does_not_keep_its_model_from_scoring(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained / "runs/herons", tmp_path / "herons")
+    (tmp_path / "herons/last.safetensors").write_bytes(b"damaged")
+    result = charrnn("eval", "herons", trained / "herons.txt", "--json", cwd=tmp_path)
+    assert result.returncode == 0, explain(result)
+    scores = json.loads(result.stdout)
+    assert (scores["baselines"], scores["nats_per_char"] > 0) == (None, True)

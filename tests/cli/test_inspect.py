@@ -165,12 +165,30 @@ def test_a_text_too_short_to_look_back_is_refused(plain: Path) -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_inspect_alone_shows_its_help_and_nothing_else(tmp_path: Path) -> None:
-    result = charrnn("inspect", cwd=tmp_path)
-    alone = charrnn(cwd=tmp_path)
-    assert (result.returncode, result.stderr) == (alone.returncode, b""), explain(result)
+def test_the_help_names_every_view(tmp_path: Path) -> None:
+    result = charrnn("inspect", "--help", cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (0, b""), explain(result)
     assert "Usage: " in result.stdout.decode()
-    assert all(command in result.stdout.decode() for command in ("gradients", "gates"))
+    for command in ("summary", "surprisal", "neurons", "gradients", "gates"):
+        assert command in result.stdout.decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ((), 4, "there is no latest run"),
+        (("nowhere",), 4, "nowhere: there is no such run or model file"),
+        (("--json",), 4, "there is no latest run"),
+        (("gatess",), 2, "Did you mean 'gates'?"),
+    ],
+)
+def test_a_word_that_is_no_view_is_a_model(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    result = charrnn("inspect", *arguments, cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (code, b""), explain(result)
+    assert said in result.stderr.decode()
+    assert len(result.stderr.splitlines()) == 1
 
 
 def test_the_help_of_its_commands_does_not_import_torch(tmp_path: Path) -> None:

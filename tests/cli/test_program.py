@@ -12,12 +12,12 @@ from tests.cli.program import charrnn, explain
 def test_help_does_not_import_torch(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from charrnn.cli.main import main\n"
+        "from charrnn.cli.start import main\n"
         "sys.argv = ['charrnn', *sys.argv[1:]]\n"
         "try:\n    main()\n"
         "except SystemExit:\n    print(*(m for m in ('torch', 'numpy') if m in sys.modules))\n"
     )
-    for command in ([], ["train"], ["sample"], ["eval"], ["doctor"]):
+    for command in ([], ["train"], ["sample"], ["eval"], ["doctor"], ["compare"], ["report"]):
         result = subprocess.run(
             [sys.executable, "-c", code, *command, "--help"],
             capture_output=True,

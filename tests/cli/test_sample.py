@@ -1,9 +1,6 @@
 """charrnn sample, through the real program."""
 
 import json
-import os
-import pty
-import select
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from charrnn.kernels.library import CHOICE, NONE
-from tests.cli.program import COMMAND, SMALL, charrnn, explain, start
+from tests.cli.program import SMALL, charrnn, explain, start
+from tests.cli.pseudoterminal import through_a_terminal
 from tests.engine.networks import needs_library
 
 
@@ -123,27 +121,6 @@ def test_a_reader_that_leaves_ends_the_program_silently(trained: Path) -> None:
         assert process.wait(timeout=60) == 0
 
 
-def through_a_terminal(folder: Path, *arguments: str) -> bytes:
-    """What the program writes when its output is a terminal."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [*COMMAND, *arguments], cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs
-    )
-    os.close(theirs)
-    seen = b""
-    while select.select([ours], [], [], 60)[0]:
-        try:
-            data = os.read(ours, 65536)
-        except OSError:
-            break
-        seen += data
-        if not data:
-            break
-    process.wait(timeout=60)
-    os.close(ours)
-    return seen
-
-
 def test_a_terminal_is_shown_control_characters_and_a_pipe_gets_them(tmp_path: Path) -> None:
     nasty = "\x1b[31mred\r\x07\x9b2J\u202eabc"
     (tmp_path / "nasty.txt").write_text(nasty * 60, encoding="utf-8", newline="")
@@ -152,17 +129,17 @@ def test_a_terminal_is_shown_control_characters_and_a_pipe_gets_them(tmp_path: P
     arguments = ("sample", "--seed", "1", "--length", "200")
     piped = charrnn(*arguments, cwd=tmp_path).stdout.decode()
     assert {"\x1b", "\r", "\x07", "\x9b", "\u202e"} <= set(piped)
-    shown = through_a_terminal(tmp_path, *arguments).decode()
+    shown = through_a_terminal(tmp_path, *arguments).stdout.decode()
     assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(shown)
     assert "\u241b[31m" in shown
     assert "\u240d" in shown
-    raw = through_a_terminal(tmp_path, *arguments, "--raw").decode()
+    raw = through_a_terminal(tmp_path, *arguments, "--raw").stdout.decode()
     assert "\x1b" in raw
 
 
 def test_a_terminal_shows_the_prime_before_the_text(trained: Path) -> None:
     arguments = ("sample", "--seed", "1", "--length", "30", "--prime", "The heron")
-    shown = through_a_terminal(trained, *arguments).decode()
+    shown = through_a_terminal(trained, *arguments).stdout.decode()
     drawn = charrnn(*arguments, cwd=trained).stdout.decode()
     assert shown.index("The heron") < shown.index(drawn.splitlines()[0])
 
@@ -194,7 +171,7 @@ def test_weights_of_every_sort_draw_text_without_the_native_library(
 
 _WITHOUT_TORCH = """
 import sys
-from charrnn.cli.main import main
+from charrnn.cli.start import main
 sys.argv = ["charrnn", *sys.argv[1:]]
 try:
     main()

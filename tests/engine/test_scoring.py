@@ -115,3 +115,15 @@ def test_windows_are_scored_as_through_torch(window: int) -> None:
     expected = sum(float(nats.sum()) for nats in score_windows_through_torch(model, ids, window))
     assert sum(part.characters for part in parts) == len(ids) - 1
     assert math.fsum(part.nats for part in parts) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_weights_too_large_for_their_products_saturate_the_gates_without_a_warning(
+    bfloat16: bool,
+) -> None:
+    model = make_model("lstm")
+    model.embedding.weight.fill_(3e38)
+    model.get_parameter("cells.0.input_weight").abs_()
+    expected = evaluate_through_torch(model, random_ids(100), ALPHABET)
+    result = evaluate(native("lstm", model, bfloat16=bfloat16), random_ids(100), ALPHABET)
+    assert result.nats_per_char == pytest.approx(expected.nats_per_char, rel=0.05)

@@ -19,6 +19,13 @@ Maker = Callable[[int], Memory]
 PRODUCTS = (4, 3, 4)
 """Of an LSTM whose gates are separate, coupled or capped."""
 
+CELLS = (
+    *((4, 2, False), (3, 2, False), (4, 2, False)),
+    *((3, 1, True), (3, 1, False)),
+    *((1, 1, False), (1, 1, False), (1, 1, False)),
+)
+"""Products, parts of the state and whether there is a second bias, in the library's order."""
+
 
 def floats(count: int) -> Memory:
     data = struct.pack(f"{count}f", *(random.uniform(-2, 2) for _ in range(count)))
@@ -111,6 +118,45 @@ def run_grus(
             functions.charrnn_gru_before_backward(*back, gradients[0], h_gradient)
 
 
+def run_networks(functions: ctypes.CDLL, rows_: int, units: int, threads: int) -> None:
+    """Every function of a network of every cell."""
+    steps, characters, count = 3, 5, 4
+    for cell, precision, layers, connect, normed in itertools.product(
+        range(len(CELLS)), (0, 1), (1, 2), (0, 2), (0, 1)
+    ):
+        products, parts, has_candidate = CELLS[cell]
+        width = products * units
+        weights = (
+            floats(characters * width),
+            floats((layers - 1) * width * units),
+            floats((layers - 1) * width),
+            floats(layers * width * units),
+            floats(layers * units) if has_candidate else None,
+            *((floats(layers * units), floats(layers * units)) if normed else (None, None)),
+            floats(characters * units),
+            floats(characters),
+        )
+        network = functions.charrnn_network_new(
+            precision, cell, connect, characters, layers, units, *weights
+        )
+        ids, targets = (rows(steps * rows_, characters) for _ in range(2))
+        states = floats(layers * parts * rows_ * units)
+        logits = floats(steps * rows_ * characters)
+        for wanted in (logits, None):
+            functions.charrnn_network_read(network, threads, steps, rows_, ids, states, wanted)
+        nats = ctypes.create_string_buffer(8 * steps * rows_)
+        functions.charrnn_network_score(network, threads, steps, rows_, ids, targets, states, nats)
+        uniforms = struct.pack(
+            f"{rows_ * count}d", *(random.random() for _ in range(rows_ * count))
+        )
+        functions.charrnn_network_draw(
+            *(network, threads, count, rows_, 0.8, 3, 0.9, 0.01, rows(rows_, characters)),
+            *(ctypes.create_string_buffer(uniforms, len(uniforms)), states),
+            ctypes.create_string_buffer(4 * rows_ * count),
+        )
+        functions.charrnn_network_free(network)
+
+
 def window(
     elements: Maker,
     steps: int,
@@ -137,8 +183,10 @@ if __name__ == "__main__":
     functions = ctypes.CDLL(sys.argv[1])
     for name, arguments in library._SIGNATURES.items():
         getattr(functions, name).argtypes = [library._CODES[code] for code in arguments]
-        getattr(functions, name).restype = None
+        getattr(functions, name).restype = library._RESULTS.get(name, ctypes.c_int)
     for steps, batch, units in itertools.product((2, 3), (1, 9), (1, 2, 3, 16, 17, 33)):
         for threads in (1, 3):
             run_all(functions, steps, batch, units, threads)
+    for batch, units, threads in itertools.product((1, 2, 9), (1, 3, 17), (1, 3)):
+        run_networks(functions, batch, units, threads)
     sys.stdout.write("sound\n")

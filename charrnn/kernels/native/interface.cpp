@@ -1,7 +1,8 @@
 // What Python calls: plain functions over addresses. Nothing here allocates what a caller keeps.
 //
 // `precision` is 0 for float32 and 1 for bfloat16, of products and of the arrays that feed them;
-// shapes stand in recurrence.h. Every function fills what it is given to fill and returns nothing.
+// shapes stand in recurrence.h. Every function fills what it is given to fill and returns 1, or 0 if
+// there was no memory for what it needs besides.
 
 #include "exported.h"
 #include "gru.h"
@@ -11,8 +12,8 @@
 namespace {
 
 template <class Work>
-void with_precision(int precision, const Work& work) {
-    precision ? work(Bfloat16{}) : work(Float32{});
+int with_precision(int precision, const Work& work) {
+    return done([&] { precision ? work(Bfloat16{}) : work(Float32{}); });
 }
 
 template <class P>
@@ -66,11 +67,11 @@ EXPORTED void charrnn_use_openmp(void* parallel, void* thread_number, void* thre
     open_mp.thread_count = reinterpret_cast<decltype(open_mp.thread_count)>(thread_count);
 }
 
-EXPORTED void charrnn_lstm_forward(int precision, int gates, int threads, int steps, int rows,
+EXPORTED int charrnn_lstm_forward(int precision, int gates, int threads, int steps, int rows,
                                    int units, const void* inputs, const std::int32_t* chosen,
                                    const float* weights, void* outputs, float* memory,
                                    void* saved) {
-    with_precision(precision, [&](auto p) {
+    return with_precision(precision, [&](auto p) {
         with_gates(gates, [&](auto g) {
             lstm_forward<decltype(p), g.value>(threads, {steps, rows, units}, inputs, chosen,
                                                weights, outputs, memory, saved);
@@ -78,11 +79,11 @@ EXPORTED void charrnn_lstm_forward(int precision, int gates, int threads, int st
     });
 }
 
-EXPORTED void charrnn_lstm_backward(int precision, int gates, int threads, int steps, int rows,
+EXPORTED int charrnn_lstm_backward(int precision, int gates, int threads, int steps, int rows,
                                     int units, const float* weights, const float* memory,
                                     const void* saved, const void* output_gradients,
                                     void* gradients, float* h_gradient, float* c_gradient) {
-    with_precision(precision, [&](auto p) {
+    return with_precision(precision, [&](auto p) {
         with_gates(gates, [&](auto g) {
             lstm_backward<decltype(p), g.value>(threads, {steps, rows, units}, weights, memory,
                                                 saved, output_gradients, gradients, h_gradient,
@@ -91,11 +92,11 @@ EXPORTED void charrnn_lstm_backward(int precision, int gates, int threads, int s
     });
 }
 
-EXPORTED void charrnn_gru_after_forward(int precision, int threads, int steps, int rows, int units,
+EXPORTED int charrnn_gru_after_forward(int precision, int threads, int steps, int rows, int units,
                                         const void* inputs, const std::int32_t* chosen,
                                         const float* weights, const float* candidate_bias,
                                         void* outputs, float* memory, void* saved) {
-    with_precision(precision, [&](auto p) {
+    return with_precision(precision, [&](auto p) {
         using P = decltype(p);
         StatePanels<P> panels(weights, units, 3);
         together(threads, [&](const Place& place) {
@@ -108,12 +109,12 @@ EXPORTED void charrnn_gru_after_forward(int precision, int threads, int steps, i
     });
 }
 
-EXPORTED void charrnn_gru_after_backward(int precision, int threads, int steps, int rows, int units,
+EXPORTED int charrnn_gru_after_backward(int precision, int threads, int steps, int rows, int units,
                                          const float* weights, const float* memory,
                                          const void* saved, const void* output_gradients,
                                          void* gradients, void* product_gradients,
                                          float* h_gradient) {
-    with_precision(precision, [&](auto p) {
+    return with_precision(precision, [&](auto p) {
         using P = decltype(p);
         using Element = typename P::Element;
         GradientPanels<P> panels(weights, 3 * units, units);
@@ -130,11 +131,11 @@ EXPORTED void charrnn_gru_after_backward(int precision, int threads, int steps, 
     });
 }
 
-EXPORTED void charrnn_gru_before_forward(int precision, int threads, int steps, int rows, int units,
+EXPORTED int charrnn_gru_before_forward(int precision, int threads, int steps, int rows, int units,
                                          const void* inputs, const std::int32_t* chosen,
                                          const float* weights, void* outputs, void* reset,
                                          float* memory, void* saved) {
-    with_precision(precision, [&](auto p) {
+    return with_precision(precision, [&](auto p) {
         using P = decltype(p);
         using Element = typename P::Element;
         StatePanels<P> gates(weights, units, 2);
@@ -154,11 +155,11 @@ EXPORTED void charrnn_gru_before_forward(int precision, int threads, int steps, 
     });
 }
 
-EXPORTED void charrnn_gru_before_backward(int precision, int threads, int steps, int rows, int units,
+EXPORTED int charrnn_gru_before_backward(int precision, int threads, int steps, int rows, int units,
                                           const float* weights, const float* memory,
                                           const void* saved, const void* output_gradients,
                                           void* gradients, float* h_gradient) {
-    with_precision(precision, [&](auto p) {
+    return with_precision(precision, [&](auto p) {
         using P = decltype(p);
         using Element = typename P::Element;
         GradientPanels<P> gates(weights, 2 * units, units);
@@ -177,10 +178,10 @@ EXPORTED void charrnn_gru_before_backward(int precision, int threads, int steps,
     });
 }
 
-EXPORTED void charrnn_add_to_rows(int precision, int threads, std::int64_t count, int columns,
+EXPORTED int charrnn_add_to_rows(int precision, int threads, std::int64_t count, int columns,
                                   std::int64_t stride, const void* values,
                                   const std::int32_t* chosen, float* sums) {
-    with_precision(precision, [&](auto p) {
+    return with_precision(precision, [&](auto p) {
         using Element = typename decltype(p)::Element;
         together(threads, [&](const Place& place) {
             add_to_rows(place, count, columns, stride, static_cast<const Element*>(values), chosen,
@@ -190,7 +191,7 @@ EXPORTED void charrnn_add_to_rows(int precision, int threads, std::int64_t count
 }
 
 // What Python must expect; another number whenever a function's arguments or arrays change.
-EXPORTED int charrnn_interface() { return 2; }
+EXPORTED int charrnn_interface() { return 3; }
 
 // Whether this processor can run the build of that name.
 EXPORTED int charrnn_supports(const char* build) {

@@ -16,12 +16,14 @@ Network* make(int precision, const Weights& weights) {
     return new NetworkOf<Float32, Step>(weights);
 }
 
-// Run work(reader, begin, end) over shares of the rows, each on a thread of its own.
+// Run work(reader, begin, end) over shares of the rows, each on a thread of its own; see `done`.
 template <class Work>
-void share(const Network& network, int threads, int rows, float* states, const Work& work) {
-    together(threads < rows ? threads : rows, [&](const Place& place) {
-        const int begin = place.begin(rows), end = place.end(rows);
-        if (begin < end) work(*network.reader(begin, end, rows, states), begin, end);
+int share(const Network& network, int threads, int rows, float* states, const Work& work) {
+    return done([&] {
+        together(threads < rows ? threads : rows, [&](const Place& place) {
+            const int begin = place.begin(rows), end = place.end(rows);
+            if (begin < end) work(*network.reader(begin, end, rows, states), begin, end);
+        });
     });
 }
 
@@ -47,7 +49,8 @@ double nats_of(const float* logits, int characters, int target) {
 }  // namespace
 
 // A network of a cell: 0 to 2 an LSTM with gates separate, coupled, capped; 3 and 4 a GRU with the
-// reset after and before the product; 5 to 7 a plain one of tanh, relu, sigmoid.
+// reset after and before the product; 5 to 7 a plain one of tanh, relu, sigmoid. Null if there is no
+// memory for it.
 EXPORTED void* charrnn_network_new(int precision, int cell, int connect, int characters, int layers,
                                    int units, const float* table, const float* below,
                                    const float* bias, const float* recurrent,
@@ -56,16 +59,18 @@ EXPORTED void* charrnn_network_new(int precision, int cell, int connect, int cha
     const Weights weights{characters, layers,    units, static_cast<Connect>(connect), table, below,
                           bias,       recurrent, candidate, gain, shift, head, head_bias};
     Network* network = nullptr;
-    switch (cell) {
-        case 0: network = make<LSTMStep<Gates::SEPARATE>>(precision, weights); break;
-        case 1: network = make<LSTMStep<Gates::COUPLED>>(precision, weights); break;
-        case 2: network = make<LSTMStep<Gates::CAPPED>>(precision, weights); break;
-        case 3: network = make<GRUAfterStep>(precision, weights); break;
-        case 4: network = make<GRUBeforeStep>(precision, weights); break;
-        case 5: network = make<RNNStep<Activation::TANH>>(precision, weights); break;
-        case 6: network = make<RNNStep<Activation::RELU>>(precision, weights); break;
-        case 7: network = make<RNNStep<Activation::SIGMOID>>(precision, weights); break;
-    }
+    done([&] {
+        switch (cell) {
+            case 0: network = make<LSTMStep<Gates::SEPARATE>>(precision, weights); break;
+            case 1: network = make<LSTMStep<Gates::COUPLED>>(precision, weights); break;
+            case 2: network = make<LSTMStep<Gates::CAPPED>>(precision, weights); break;
+            case 3: network = make<GRUAfterStep>(precision, weights); break;
+            case 4: network = make<GRUBeforeStep>(precision, weights); break;
+            case 5: network = make<RNNStep<Activation::TANH>>(precision, weights); break;
+            case 6: network = make<RNNStep<Activation::RELU>>(precision, weights); break;
+            case 7: network = make<RNNStep<Activation::SIGMOID>>(precision, weights); break;
+        }
+    });
     return network;
 }
 
@@ -73,10 +78,10 @@ EXPORTED void charrnn_network_free(void* network) { delete static_cast<Network*>
 
 // Read ids (T, R) from the states and leave the states after them; logits (T, R, V), or null where
 // they are not wanted.
-EXPORTED void charrnn_network_read(const void* handle, int threads, int steps, int rows,
+EXPORTED int charrnn_network_read(const void* handle, int threads, int steps, int rows,
                                    const std::int32_t* ids, float* states, float* logits) {
     const auto& network = *static_cast<const Network*>(handle);
-    share(network, threads, rows, states, [&](Reader& reader, int begin, int) {
+    return share(network, threads, rows, states, [&](Reader& reader, int begin, int) {
         for (std::ptrdiff_t t = 0; t < steps; ++t) {
             const std::ptrdiff_t at = t * rows + begin;
             reader.read(ids + at);
@@ -86,12 +91,12 @@ EXPORTED void charrnn_network_read(const void* handle, int threads, int steps, i
 }
 
 // Nats (T, R) of targets (T, R), each of what follows the character at the same place of ids.
-EXPORTED void charrnn_network_score(const void* handle, int threads, int steps, int rows,
+EXPORTED int charrnn_network_score(const void* handle, int threads, int steps, int rows,
                                     const std::int32_t* ids, const std::int32_t* targets,
                                     float* states, double* nats) {
     const auto& network = *static_cast<const Network*>(handle);
     const int characters = network.weights.characters;
-    share(network, threads, rows, states, [&](Reader& reader, int begin, int end) {
+    return share(network, threads, rows, states, [&](Reader& reader, int begin, int end) {
         std::vector<float> logits(std::size_t(end - begin) * characters);
         for (std::ptrdiff_t t = 0; t < steps; ++t) {
             reader.read(ids + t * rows + begin);
@@ -107,13 +112,13 @@ EXPORTED void charrnn_network_score(const void* handle, int threads, int steps, 
 
 // Draw `count` characters for each row: read the last one (R), predict, draw by a uniform number of
 // uniforms (R, count), and so on. From where a row's logits are not finite, drawn (R, count) is -1.
-EXPORTED void charrnn_network_draw(const void* handle, int threads, int count, int rows,
+EXPORTED int charrnn_network_draw(const void* handle, int threads, int count, int rows,
                                    double temperature, int top_k, double top_p, double min_p,
                                    const std::int32_t* last, const double* uniforms, float* states,
                                    std::int32_t* drawn) {
     const auto& network = *static_cast<const Network*>(handle);
     const int characters = network.weights.characters;
-    share(network, threads, rows, states, [&](Reader& reader, int begin, int end) {
+    return share(network, threads, rows, states, [&](Reader& reader, int begin, int end) {
         std::vector<std::int32_t> ids(last + begin, last + end);
         std::vector<float> logits(ids.size() * characters);
         std::vector<char> lost(ids.size());

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
+#include <new>
 
 #include "vectors.h"
 
@@ -80,7 +81,7 @@ template <class T>
 Buffer<T> allocate(std::size_t count) {
     const std::size_t bytes = (count * sizeof(T) + 63) / 64 * 64;
     void* memory = std::aligned_alloc(64, bytes ? bytes : 64);
-    if (!memory) std::abort();
+    if (!memory) throw std::bad_alloc();
     return Buffer<T>(static_cast<T*>(memory));
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -98,30 +99,78 @@ struct Place {
     int end(int count) const { return part(count, thread + 1, threads); }
 };
 
-// Run work(place) on a number of threads at once, this one among them.
+// What a team shares: its work, and what went wrong first.
+template <class Work>
+class Team {
+  public:
+    explicit Team(const Work& work) : work_(work) {}
+
+    // One thread's part. What is thrown must not leave a thread: it is kept for `finish`. Work that
+    // meets others throws nothing.
+    void run(int thread, int threads) {
+        const FlushDenormals flush;
+        try {
+            work_(Place{thread, threads, barrier_});
+        } catch (...) {
+            if (!failed_.test_and_set()) failure_ = std::current_exception();
+        }
+    }
+
+    // To be called when all threads are done.
+    void finish() const {
+        if (failure_) std::rethrow_exception(failure_);
+    }
+
+  private:
+    const Work& work_;
+    Barrier barrier_;
+    std::atomic_flag failed_;
+    std::exception_ptr failure_;
+};
+
+// Threads that wait to be told how many they are: not all that are wanted may start.
+class Helpers {
+  public:
+    template <class Body>
+    Helpers(int wanted, const Body& body) {
+        try {
+            for (int thread = 1; thread <= wanted; ++thread)
+                threads_.emplace_back([this, &body, thread] {
+                    team_.wait(0, std::memory_order_acquire);
+                    body(thread, team_.load(std::memory_order_acquire));
+                });
+        } catch (const std::exception&) {
+            // The system has no more threads to give, or no memory for them.
+        }
+        team_.store(static_cast<int>(threads_.size()) + 1, std::memory_order_release);
+        team_.notify_all();
+    }
+    ~Helpers() {
+        for (std::thread& thread : threads_) thread.join();
+    }
+
+    int team() const { return team_.load(std::memory_order_relaxed); }
+
+  private:
+    std::atomic<int> team_{0};
+    std::vector<std::thread> threads_;
+};
+
+// Run work(place) on up to that many threads at once, this one among them; throws what it threw.
 template <class Work>
 void together(int threads, const Work& work) {
-    struct Shared {
-        const Work& work;
-        Barrier barrier;
-    } shared{work, {}};
+    Team<Work> team(work);
     if (threads > 1 && open_mp.parallel) {
         const auto body = [](void* data) {
-            Shared& all = *static_cast<Shared*>(data);
-            const FlushDenormals flush;
-            all.work(Place{open_mp.thread_number(), open_mp.thread_count(), all.barrier});
+            static_cast<Team<Work>*>(data)->run(open_mp.thread_number(), open_mp.thread_count());
         };
-        open_mp.parallel(body, &shared, static_cast<unsigned>(threads), 0);
-        return;
+        open_mp.parallel(body, &team, static_cast<unsigned>(threads), 0);
+    } else {
+        const auto body = [&team](int thread, int count) { team.run(thread, count); };
+        const Helpers helpers(threads - 1, body);
+        body(0, helpers.team());
     }
-    const auto body = [&shared, threads](int thread) {
-        const FlushDenormals flush;
-        shared.work(Place{thread, threads, shared.barrier});
-    };
-    std::vector<std::thread> others;
-    for (int thread = 1; thread < threads; ++thread) others.emplace_back(body, thread);
-    body(0);
-    for (std::thread& other : others) other.join();
+    team.finish();
 }
 
 }  // namespace

@@ -1,11 +1,9 @@
-"""charrnn inspect: look inside a model while it reads a text."""
+"""charrnn inspect gates: how often each gate is all but shut or all but open."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
-
-import typer
 
 from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Encoding, Json, StackRound, Subject, Unknown, option
@@ -13,65 +11,10 @@ from charrnn.config import ComputeConfig
 
 if TYPE_CHECKING:
     from charrnn.gates import Saturation
-    from charrnn.gradients import Reach
 
-_SHOWN_STEPS = (0, 1, 2, 5, 10, 20, 30, 50, 70, 100, 200, 500, 1000, 2000, 5000)
 _MOSTLY = 0.9
 
-app = typer.Typer(no_args_is_help=True, help="Look inside a model while it reads a text.")
 
-
-@app.command("gradients")
-def gradients(
-    arguments: Subject = None,
-    steps: Annotated[
-        int, typer.Option(help="How many characters to look back.", min=1, max=10_000)
-    ] = 100,
-    unknown: Unknown = "error",
-    encoding: Encoding = "utf-8",
-    stack_round: StackRound = None,
-    threads: Annotated[int | None, option(ComputeConfig, "threads")] = ComputeConfig.threads,
-    as_json: Json = False,
-    debug: Debug = False,
-) -> None:
-    """How far back the gradient of a loss reaches, layer by layer, averaged over a text.
-
-    charrnn inspect gradients
-    charrnn inspect gradients runs/tales another.txt --steps 200
-    """
-    from charrnn.cli.subject import load_and_read
-    from charrnn.gradients import count_places, measure_reach
-
-    subject = load_and_read(
-        arguments or [],
-        encoding=encoding,
-        unknown=unknown,
-        stack_round=stack_round,
-        threads=threads,
-    )
-    reaches = measure_reach(subject.network, subject.ids, steps)
-    places = count_places(len(subject.ids), steps)
-    if as_json:
-        terminal.print_json(
-            {
-                "model": str(subject.path),
-                "text": subject.text,
-                "steps": steps,
-                "places": places,
-                "gradients": [
-                    {"layer": reach.layer, "part": reach.part, "norms": reach.norms}
-                    for reach in reaches
-                ],
-            }
-        )
-        return
-    terminal.print_facts(
-        {"model": str(subject.path), "text": subject.text, "places": f"{places}, evenly spread"}
-    )
-    _print_reaches(reaches, steps)
-
-
-@app.command("gates")
 def gates(
     arguments: Subject = None,
     unknown: Unknown = "error",
@@ -119,16 +62,6 @@ def gates(
         }
     )
     _print_saturations(found)
-
-
-def _print_reaches(reaches: Sequence[Reach], steps: int) -> None:
-    """The norms against k, a column for each part of each layer's state."""
-    shown = [k for k in _SHOWN_STEPS if k < steps] + [steps]
-    terminal.print_table(
-        ["k", *(f"layer {reach.layer} {reach.part}" for reach in reaches)],
-        [[str(k), *(f"{reach.norms[k]:.2e}" for reach in reaches)] for k in shown],
-        title="norm of dL(t) / ds(t - k), the mean over the text",
-    )
 
 
 def _print_saturations(found: Sequence[Saturation]) -> None:

@@ -1,0 +1,104 @@
+"""charrnn compare: runs side by side."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from charrnn.cli import terminal
+from charrnn.cli.options import Debug, Json
+from charrnn.errors import UsageError
+from charrnn.visible import visible
+
+if TYPE_CHECKING:
+    from charrnn.summary import Summary
+
+_NO_VALUE = "-"
+
+
+def compare(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN RUN...", help="Run directories, or names of runs.", show_default=False
+        ),
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """What sets runs apart: settings that differ, losses, speed and cost, in one table.
+
+    charrnn compare lstm gru
+    charrnn compare runs/* --json
+    """
+    if len(runs or []) < 2:
+        raise UsageError("name two runs or more: charrnn compare RUN RUN...")
+    from charrnn.compare import differing, hold_out_the_same
+    from charrnn.runs import find_run
+    from charrnn.summary import read_summary
+
+    summaries = [read_summary(find_run(run)) for run in runs or []]
+    settings = differing(summaries)
+    if not hold_out_the_same(summaries):
+        terminal.note("the runs do not hold out the same text, so their losses do not compare")
+    if as_json:
+        terminal.print_json(
+            {
+                "runs": [
+                    {
+                        "run": str(run.path),
+                        **_figures(run),
+                        "settings": {name: values[place] for name, values in settings.items()},
+                    }
+                    for place, run in enumerate(summaries)
+                ]
+            }
+        )
+        return
+    _print(summaries, settings)
+
+
+def _figures(run: Summary) -> dict[str, Any]:
+    last = run.last
+    return {
+        "best_valid_nats_per_char": run.progress.best_nats_per_char,
+        "last_valid_nats_per_char": last and last.valid_nats_per_char,
+        "last_train_nats_per_char": last and last.train_nats_per_char,
+        "chars_per_second": run.chars_per_second,
+        "train_seconds": run.progress.seconds,
+        "steps": run.progress.step,
+        "characters": run.characters,
+        "parameters": run.parameters,
+        "bytes": run.bytes,
+    }
+
+
+def _print(runs: Sequence[Summary], settings: dict[str, list[Any]]) -> None:
+    """A row for each figure and each setting that differs, a column for each run."""
+    figures = [_figures(run) for run in runs]
+    rows = [
+        [shown, *(_format(of_run[name], form) for of_run in figures)]
+        for name, shown, form in (
+            ("best_valid_nats_per_char", "held out, best (nats per character)", ".4f"),
+            ("last_valid_nats_per_char", "held out, last", ".4f"),
+            ("last_train_nats_per_char", "training, last", ".4f"),
+            ("chars_per_second", "characters per second", ",.0f"),
+            ("train_seconds", "seconds of training", ",.1f"),
+            ("steps", "steps", ","),
+            ("characters", "characters read", ","),
+            ("parameters", "parameters", ","),
+            ("bytes", "bytes of the model's file", ","),
+        )
+    ]
+    rows += [[name, *(_format(value) for value in values)] for name, values in settings.items()]
+    header = ["run", *(visible(str(run.path)) for run in runs)]
+    sys.stdout.write("\n".join(terminal.align(header, rows)) + "\n")
+    if not settings:
+        terminal.note("no setting differs")
+
+
+def _format(value: Any, form: str = "") -> str:
+    return _NO_VALUE if value is None else visible(format(value, form))

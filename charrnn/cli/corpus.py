@@ -1,0 +1,145 @@
+"""charrnn corpus: which texts there are, what is in them, and where they come from."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from charrnn.cli import terminal
+from charrnn.cli.options import Debug, Encoding, Json
+from charrnn.errors import CorpusError, UsageError
+
+app = typer.Typer(no_args_is_help=True, help="Know the texts: list, look into, fetch, write out.")
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="A corpus by name; charrnn corpus list has them all.")
+]
+
+
+@app.command("list")
+def list_corpora(as_json: Json = False, debug: Debug = False) -> None:
+    """The texts that charrnn knows by name.
+
+    charrnn corpus list
+    charrnn corpus list --json
+    """
+    from charrnn.catalogue import entries
+    from charrnn.named import Download, Entry
+
+    known = entries().values()
+
+    def is_here(entry: Entry) -> bool:
+        return entry.is_here if isinstance(entry, Download) else True
+
+    if as_json:
+        described = [
+            {**entry.to_dict(), "kind": entry.kind, "size": entry.size, "here": is_here(entry)}
+            for entry in known
+        ]
+        terminal.print_json({"corpora": described})
+        return
+    kinds = {entry.name: entry.kind + ("" if is_here(entry) else ", absent") for entry in known}
+    width = max(map(len, kinds.values()))
+    terminal.print_facts(
+        {
+            entry.name: f"{kinds[entry.name]:<{width}}  {entry.size:>11,}  {entry.description} "
+            f"({entry.licence})"
+            for entry in known
+        }
+    )
+
+
+@app.command("show")
+def show(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME|FILE",
+            help="A corpus by name, files, folders, or - for standard input, read as one text.",
+        ),
+    ],
+    encoding: Encoding = "utf-8",
+    as_bytes: Annotated[
+        bool, typer.Option("--bytes", help="Take every byte as a symbol; any file will do.")
+    ] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """What is in a text, what simple models make of it, and what charrnn would choose for it.
+
+    charrnn corpus show tales
+    charrnn corpus show novel.txt --json
+    """
+    from charrnn.cli.description import describe
+
+    describe(sources, None if as_bytes else encoding, as_json=as_json)
+
+
+@app.command("get")
+def get(name: Name, as_json: Json = False, debug: Debug = False) -> None:
+    """Fetch a text from the network, once; it is verified and kept in your cache.
+
+    charrnn corpus get tinyshakespeare
+    charrnn train tinyshakespeare
+    """
+    from charrnn.catalogue import find_entry
+    from charrnn.cli.progress import bar
+    from charrnn.downloads import fetch
+    from charrnn.named import Download
+
+    entry = find_entry(name)
+    if not isinstance(entry, Download):
+        raise UsageError(f"{name}: need not be fetched ({entry.kind}); charrnn train {name} has it")
+    with bar("fetching", entry.bytes, "B") as progress:
+        for size in fetch(entry):
+            progress.update(size - progress.n)
+    facts: dict[str, Any] = {
+        "name": name,
+        "path": str(entry.path),
+        "size": entry.size,
+        "licence": entry.licence,
+    }
+    if as_json:
+        terminal.print_json(facts)
+    else:
+        terminal.print_facts({**facts, "size": f"{entry.size:,} bytes"})
+
+
+@app.command("export")
+def export(
+    name: Name,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="A file; left out: standard output.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Write a corpus out as a file of its own.
+
+    charrnn corpus export python -o python.txt
+    charrnn corpus export anbn | head -c 100
+    """
+    from charrnn.catalogue import find_entry, place
+    from charrnn.storage import fill_atomically
+
+    found = place(find_entry(name))
+    chunks = _read(found) if isinstance(found, Path) else found.chunks()
+    if output is None:
+        sys.stdout.buffer.writelines(chunks)
+        sys.stdout.buffer.flush()
+    else:
+        fill_atomically(output, chunks)
+
+
+def _read(path: Path) -> Iterator[bytes]:
+    from charrnn.sources import CHUNK_BYTES
+
+    try:
+        with path.open("rb") as stream:
+            while data := stream.read(CHUNK_BYTES):
+                yield data
+    except OSError as problem:
+        raise CorpusError(f"{path}: cannot be read: {problem.strerror}") from problem

@@ -1,0 +1,157 @@
+"""charrnn inspect neurons: the units that follow something, and a text coloured by them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from charrnn.cli import heat, terminal
+from charrnn.cli.options import Debug, Encoding, Json, StackRound, Unknown, option
+from charrnn.cli.options import Subject as SubjectArgument
+from charrnn.config import ComputeConfig
+from charrnn.errors import CorpusError, UsageError
+
+if TYPE_CHECKING:
+    from charrnn.features import Follower
+
+_LEAST_CHARACTERS = 1000
+
+
+def neurons(
+    arguments: SubjectArgument = None,
+    layer: Annotated[
+        int | None,
+        typer.Option(
+            metavar="L",
+            help="Layer, 1 is the lowest. Left out: the highest.",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
+    top: Annotated[
+        int, typer.Option(metavar="N", help="Units to look for, for each thing to follow.", min=1)
+    ] = 1,
+    unit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K",
+            help="Show this unit only: a number, or h or c and a number. Left out: those found.",
+            show_default=False,
+        ),
+    ] = None,
+    length: Annotated[
+        int, typer.Option(metavar="N", help="Characters to show for each unit.", min=0)
+    ] = 400,
+    unknown: Unknown = "error",
+    encoding: Encoding = "utf-8",
+    stack_round: StackRound = None,
+    # A step is so little work that threads would wait for one another most of the time.
+    threads: Annotated[int, option(ComputeConfig, "threads")] = 1,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """The units that follow something in a text, and the text coloured by how active they are.
+
+    What they may follow: the position in a line, a newline, the indentation, the position in a
+    word, being inside a word, capitals, being inside quotes or brackets.
+
+    charrnn inspect neurons
+    charrnn inspect neurons code script.py --layer 1 --top 3
+    charrnn inspect neurons novel letter.txt --unit 17 --length 1000
+    """
+    from charrnn.cli.subject import load_and_read
+    from charrnn.features import compute_features, find_followers
+    from charrnn.neurons import activations, most_characters, names_of
+
+    subject = load_and_read(
+        arguments or [],
+        encoding=encoding,
+        unknown=unknown,
+        stack_round=stack_round,
+        threads=threads,
+    )
+    layer = _check_layer(layer, len(subject.network.layers()))
+    names = names_of(subject.network, layer)
+    wanted = None if unit is None else _find_unit(unit, names)
+    most = most_characters(subject.network, layer)
+    ids = subject.ids[: most if wanted is None else min(most, length)]
+    if wanted is None and len(ids) < _LEAST_CHARACTERS:
+        raise CorpusError(
+            f"{subject.text}: {len(ids):,} characters are too few to tell what a unit follows from "
+            f"chance; give {_LEAST_CHARACTERS:,} or more, or name one unit to see: --unit."
+        )
+    symbols = subject.alphabet.decode(ids)
+    active = activations(subject.network, ids, layer)
+    followers = []
+    if wanted is None:
+        followers = find_followers(active, compute_features(symbols), top)
+    shown = dict.fromkeys(f.unit for f in followers) if wanted is None else [wanted]
+    if as_json:
+        terminal.print_json(
+            {
+                "model": str(subject.path),
+                "text": subject.text,
+                "layer": layer,
+                "characters": len(ids),
+                "followers": [_describe(follower, names) for follower in followers],
+                "content": symbols[:length],
+                "activations": {names[one]: active[:length, one].tolist() for one in shown},
+            }
+        )
+        return
+    terminal.print_facts(
+        {
+            "model": str(subject.path),
+            "text": subject.text,
+            "characters": f"{len(ids):,}, from the beginning",
+            "units": f"{len(names):,} of layer {layer}",
+        }
+    )
+    if wanted is None:
+        _print_followers(followers, names)
+    is_bytes = subject.alphabet.kind == "bytes"
+    characters = [heat.display(one, is_bytes=is_bytes) for one in symbols[:length]]
+    for one in shown:
+        follows = ", ".join(follower.feature for follower in followers if follower.unit == one)
+        terminal.say(f"\n{names[one]}{f': {follows}' if follows else ''}\n")
+        heat.show(characters, active[: len(characters), one].tolist(), heat.ACTIVATIONS)
+
+
+def _check_layer(layer: int | None, layers: int) -> int:
+    if layer is not None and layer > layers:
+        raise UsageError(f"--layer is {layer}; the model's layers are from 1 to {layers}")
+    return layer or layers
+
+
+def _find_unit(unit: str, names: Sequence[str]) -> int:
+    """The place of a unit among the names; a number alone is of c where there is one, else of h."""
+    name = f"{names[-1][0]}{unit}" if re.fullmatch(r"\d+", unit) else unit
+    if name not in names:
+        raise UsageError(f"--unit is {unit!r:.40}; the layer's units are {names[0]} to {names[-1]}")
+    return names.index(name)
+
+
+def _describe(follower: Follower, names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "unit": names[follower.unit],
+        "follows": follower.feature,
+        "correlation": follower.correlation,
+        "chosen_by": follower.chosen_by,
+    }
+
+
+def _print_followers(followers: Sequence[Follower], names: Sequence[str]) -> None:
+    if not followers:
+        terminal.say("\nno unit follows any of the things that were looked for")
+        return
+    terminal.print_table(
+        ["unit", "follows", "correlation", "where it was chosen"],
+        [
+            [names[f.unit], f.feature, f"{f.correlation:+.2f}", f"{f.chosen_by:+.2f}"]
+            for f in followers
+        ],
+        title="units chosen in the text's first half, and their correlation in the second",
+    )

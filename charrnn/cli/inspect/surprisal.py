@@ -1,0 +1,123 @@
+"""charrnn inspect surprisal: a text coloured by the bits that each character cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from charrnn.cli import heat, terminal
+from charrnn.cli.options import Debug, Encoding, Json, StackRound, Subject, Unknown, option
+from charrnn.config import ComputeConfig
+
+if TYPE_CHECKING:
+    from charrnn.alphabet import Alphabet
+    from charrnn.expectations import Expectation
+
+_ALTERNATIVES = 4
+
+
+def surprisal(
+    arguments: Subject = None,
+    length: Annotated[
+        int, typer.Option(metavar="N", help="Characters to read and show; 0 is all.", min=0)
+    ] = 3000,
+    worst: Annotated[
+        int,
+        typer.Option(metavar="N", help="Characters to say of what was expected instead.", min=0),
+    ] = 10,
+    unknown: Unknown = "error",
+    encoding: Encoding = "utf-8",
+    stack_round: StackRound = None,
+    threads: Annotated[int | None, option(ComputeConfig, "threads")] = ComputeConfig.threads,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """What each character of a text cost, in bits, and what the model expected of the worst.
+
+    charrnn inspect surprisal letter.txt
+    echo "It was a dork and stormy night." | charrnn inspect surprisal novel -
+    charrnn inspect surprisal letter.txt --json
+    """
+    from charrnn.cli.serving import reader
+    from charrnn.cli.subject import load, read_text, split_arguments
+    from charrnn.expectations import expect, find_worst, measure
+
+    name, texts = split_arguments(arguments or [])
+    path, model = load(name, stack_round)
+    text, ids = read_text(texts, path, model, encoding=encoding, unknown=unknown)
+    characters = len(ids)
+    ids = ids[:length] if length else ids
+    network = reader(model, device="cpu", threads=threads)
+    bits = measure(network, ids) / math.log(2)
+    places = find_worst(bits, worst)
+    expected = expect(network, ids, places, _ALTERNATIVES)
+    symbols = model.alphabet.decode(ids)
+    if as_json:
+        terminal.print_json(
+            {
+                "model": str(path),
+                "text": text,
+                "bits_per_char": float(bits.mean()),
+                "content": symbols,
+                "bits": bits.tolist(),
+                "worst": [_describe(one, symbols, bits, model.alphabet) for one in expected],
+            }
+        )
+        return
+    read = f"{characters:,}"
+    terminal.print_facts(
+        {
+            "model": str(path),
+            "text": text,
+            "characters": read if len(ids) == characters else f"{len(ids):,} of {read}",
+            "bits per character": f"{bits.mean():.4f}",
+        }
+    )
+    is_bytes = model.alphabet.kind == "bytes"
+    terminal.say()
+    heat.show([heat.display(one, is_bytes=is_bytes) for one in symbols], bits, heat.COSTS)
+    if expected:
+        _print_expected(expected, symbols, bits, model.alphabet)
+
+
+def _describe(
+    expectation: Expectation, symbols: str, bits: Any, alphabet: Alphabet
+) -> dict[str, Any]:
+    position = expectation.position
+    before = symbols[:position]
+    return {
+        "position": position,
+        "line": before.count("\n") + 1,
+        "column": position - before.rfind("\n"),
+        "character": symbols[position],
+        "bits": float(bits[position]),
+        "expected": [
+            {"character": alphabet.characters[one], "probability": probability}
+            for one, probability in expectation.likeliest
+        ],
+    }
+
+
+def _print_expected(
+    expected: Sequence[Expectation], symbols: str, bits: Any, alphabet: Alphabet
+) -> None:
+    is_bytes = alphabet.kind == "bytes"
+
+    def quoted(symbol: str) -> str:
+        return f"'{heat.display(symbol, is_bytes=is_bytes)}'"
+
+    rows = []
+    for one in (_describe(expectation, symbols, bits, alphabet) for expectation in expected):
+        likeliest = ", ".join(
+            f"{quoted(other['character'])} {other['probability']:.0%}" for other in one["expected"]
+        )
+        place = f"{one['line']}:{one['column']}"
+        rows.append([place, quoted(one["character"]), f"{one['bits']:.2f}", likeliest])
+    terminal.print_table(
+        ["line:column", "character", "bits", "expected"],
+        rows,
+        title="the characters that cost most, and what was expected there",
+    )

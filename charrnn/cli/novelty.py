@@ -1,0 +1,114 @@
+"""charrnn sample --novelty: what is drawn, beside the text that the model was trained on."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from charrnn.alphabet import Alphabet
+from charrnn.cli import terminal
+from charrnn.cli.subject import read_training_text
+from charrnn.drawing import Piece
+from charrnn.modelfile import ModelFile
+from charrnn.novelty import LONGEST_GRAM, Overlap, compare, line_of, together
+
+_SHOWN_GRAMS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, LONGEST_GRAM)
+_SHOWN_CHARACTERS = 160
+
+
+class Comparison:
+    """Takes down what is drawn, and says how much of it was copied.
+
+    Args:
+        path: the model's file.
+        model: what it holds.
+        elsewhere: where the training text is now; if empty, where the run read it.
+
+    Raises:
+        CorpusError: the training text is gone, has changed, or is not known.
+    """
+
+    def __init__(self, path: Path, model: ModelFile, elsewhere: Sequence[str]) -> None:
+        self._alphabet: Alphabet = model.alphabet
+        self._trained_on, self._held_out = read_training_text(path, model, elsewhere)
+        self._drawn: dict[int, str] = defaultdict(str)
+
+    def watch(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        """The same pieces, taken down as they pass."""
+        for piece in pieces:
+            self._drawn[piece.sample] += piece.symbols
+            yield piece
+
+    def tell(self) -> None:
+        """Say on stderr how much of all samples was copied."""
+        drawn, held_out = map(together, self._measure())
+        sides = {"drawn": drawn, "held out": held_out}
+        rows = [
+            [str(n), *(_percent(overlap.shares[n - 1]) for overlap in sides.values())]
+            for n in _SHOWN_GRAMS
+        ]
+        title = (
+            f"share of n-grams that stand in the {len(self._trained_on):,} characters trained on: "
+            f"of {drawn.characters:,} drawn, {held_out.characters:,} held out"
+        )
+        longest = [
+            f"longest span {side}: {self._place(overlap)}" for side, overlap in sides.items()
+        ]
+        lines = terminal.align(["n", *sides], rows)
+        terminal.note("\n".join(["", title, "", *lines, "", *longest]))
+
+    def complete(self, described: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The objects of all samples, each with its own figures; none before the last is drawn."""
+        objects = list(described)
+        for one, drawn, held_out in zip(objects, *self._measure(), strict=True):
+            yield {
+                **one,
+                "novelty": {"drawn": self._figures(drawn), "held_out": self._figures(held_out)},
+            }
+
+    def _measure(self) -> tuple[list[Overlap], list[Overlap]]:
+        drawn = [self._alphabet.encode(symbols) for symbols in self._drawn.values()]
+        return compare(drawn, self._trained_on, self._held_out)
+
+    def _figures(self, overlap: Overlap) -> dict[str, Any]:
+        span = overlap.longest
+        return {
+            "characters": overlap.characters,
+            "shares": overlap.shares,
+            "longest": span
+            and {
+                "characters": span.length,
+                "start": span.start,
+                "offset": span.offset,
+                "line": line_of(self._trained_on, span.offset, self._alphabet),
+                "text": self._quote(overlap),
+            },
+        }
+
+    def _place(self, overlap: Overlap) -> str:
+        """The longest span for people: its length, where it comes from, and itself."""
+        span = overlap.longest
+        if span is None:
+            return "none"
+        line = line_of(self._trained_on, span.offset, self._alphabet)
+        quoted = self._quote(overlap)
+        shown = quoted[:_SHOWN_CHARACTERS]
+        return (
+            f"{span.length:,} characters, from line {line:,} (character {span.offset + 1:,}) of "
+            f"the training text:\n  {json.dumps(shown, ensure_ascii=False)}"
+            + ("..." if len(quoted) > len(shown) else "")
+        )
+
+    def _quote(self, overlap: Overlap) -> str:
+        span = overlap.longest
+        if span is None:
+            return ""
+        symbols = self._alphabet.decode(self._trained_on[span.offset : span.offset + span.length])
+        return self._alphabet.to_bytes(symbols).decode("utf-8", "replace")
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"

@@ -1,0 +1,68 @@
+"""charrnn report: everything about a run, on one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from charrnn.cli import terminal
+from charrnn.cli.options import Debug, Run, TrainingText
+from charrnn.config import SampleConfig, UseConfig
+from charrnn.errors import CharrnnError
+
+_SEED = 1
+
+
+def report(
+    run: Run = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Where the report goes. Left out: report.html in the run's directory.",
+            show_default=False,
+        ),
+    ] = None,
+    corpus: TrainingText = None,
+    debug: Debug = False,
+) -> None:
+    """Write a report on a run: one HTML file that needs no network, for any screen and for paper.
+
+    charrnn report
+    charrnn report runs/tales -o tales.html
+    """
+    try:
+        from charrnn.report.measure import measure
+        from charrnn.report.page import check_replaceable, render, write
+    except ModuleNotFoundError as problem:
+        raise CharrnnError(
+            f"a report takes {problem.name}, which is not installed here.\n"
+            "Install what reports need: pip install 'charrnn[report]'"
+        ) from None
+    from charrnn.cli.sample import draw
+    from charrnn.cli.serving import torch_network
+    from charrnn.cli.subject import read_training_text
+    from charrnn.modelfile import read_model
+    from charrnn.runs import find_model, find_run
+    from charrnn.summary import read_summary
+
+    folder = find_run(run)
+    summary = read_summary(folder)
+    target = Path(output) if output else folder / "report.html"
+    check_replaceable(target)
+    path = find_model(str(folder))
+    model = read_model(path)
+    trained_on, held_out = read_training_text(path, model, corpus or [])
+
+    def draw_one(config: SampleConfig) -> str:
+        pieces = draw(model, config, UseConfig(), "cpu", model.alphabet.encode(""), _SEED)
+        return "".join(piece.symbols for piece in pieces)
+
+    network = torch_network(model, device="cpu", threads=None)
+    contents = measure(summary, network, model.alphabet, trained_on, held_out, draw_one)
+    write(target, render(contents))
+    terminal.print_facts({"report": str(target)})

@@ -1,0 +1,125 @@
+r"""A line of output for each unit of a text: its bits, its bits per character, itself.
+
+With tabs between columns the text is escaped, so that it keeps to its line and its column and no
+terminal obeys it: a backslash is written \\, a newline \n, a carriage return \r, a tab \t, any
+other control character, line separator or mark of the writing direction \uXXXX, and a byte that is
+not UTF-8 \xXX. Nothing else begins with a backslash, so the text can be had back.
+"""
+
+from __future__ import annotations
+
+import codecs
+import heapq
+import json
+import math
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+import numpy as np
+
+from charrnn.surprisal import NEWLINE
+from charrnn.units import Part
+from charrnn.visible import MARKED
+
+MOST_HELD = 1 << 20
+"""Bytes of a unit's text that are held in memory; a longer one waits in a temporary file."""
+
+_LOWEST_SURROGATE, _HIGHEST_SURROGATE = 0xDC80, 0xDCFF
+_ESCAPES = {
+    **{code: f"\\u{code:04x}" for code in MARKED},
+    **{code: f"\\x{code & 0xFF:02x}" for code in range(_LOWEST_SURROGATE, _HIGHEST_SURROGATE + 1)},
+    **str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}),
+}
+
+
+def escape(text: str) -> str:
+    """A text as the last column has it; bytes that are not UTF-8 are surrogates, as in PEP 383."""
+    if text.isprintable() and "\\" not in text:
+        return text
+    return text.translate(_ESCAPES)
+
+
+class _Row:
+    """What is known of a unit so far."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.characters = 0
+        self._nats: list[float] = []
+        self._text: IO[bytes] = tempfile.SpooledTemporaryFile(MOST_HELD)  # noqa: SIM115
+
+    @property
+    def bits(self) -> float:
+        return math.fsum(self._nats) / math.log(2)
+
+    @property
+    def bits_per_char(self) -> float:
+        """NaN if no character was scored."""
+        return self.bits / self.characters if self.characters else math.nan
+
+    def add(self, part: Part, text: str) -> None:
+        self.characters += len(part.nats) - int(np.isnan(part.nats).sum())
+        self._nats.append(float(np.nansum(part.nats)))
+        self._text.write(text.encode())
+
+    def write(self, before: str, after: str) -> None:
+        """Put the text on stdout between the two."""
+        self._text.seek(0)
+        sys.stdout.buffer.write(before.encode())
+        shutil.copyfileobj(self._text, sys.stdout.buffer)
+        sys.stdout.buffer.write(f"{after}\n".encode())
+
+
+class Rows:
+    """Makes and prints rows.
+
+    Args:
+        by: what the units are called.
+        is_bytes: whether the text's symbols are bytes.
+        as_json: print an object for each, else columns with tabs between.
+    """
+
+    def __init__(self, by: str, *, is_bytes: bool, as_json: bool) -> None:
+        self._by, self._is_bytes, self._as_json = by, is_bytes, as_json
+
+    def print_all(self, parts: Iterable[Part]) -> None:
+        """Print every unit as soon as it has ended."""
+        for row in self._collect(parts):
+            self._print(row)
+
+    def print_worst(self, parts: Iterable[Part], count: int) -> None:
+        """Print those that cost most bits per character, the worst first, once all have come."""
+        rows = (row for row in self._collect(parts) if row.characters)
+        for row in heapq.nlargest(count, rows, key=lambda row: row.bits_per_char):
+            self._print(row)
+
+    def _collect(self, parts: Iterable[Part]) -> Iterator[_Row]:
+        number, row, decoder = 1, _Row(1), self._decoder()
+        for part in parts:
+            symbols = part.symbols.removesuffix(NEWLINE) if self._by == "line" else part.symbols
+            if self._is_bytes:
+                symbols = decoder.decode(symbols.encode("latin-1"), part.last)
+            row.add(part, json.dumps(symbols)[1:-1] if self._as_json else escape(symbols))
+            if part.last:
+                yield row
+                number += 1
+                row, decoder = _Row(number), self._decoder()
+
+    def _decoder(self) -> codecs.IncrementalDecoder:
+        return codecs.getincrementaldecoder("utf-8")("surrogateescape")
+
+    def _print(self, row: _Row) -> None:
+        if not self._as_json:
+            row.write(f"{row.bits:.3f}\t{row.bits_per_char:.4f}\t", "")
+            return
+        figures = {
+            self._by: row.number,
+            "bits": row.bits,
+            "bits_per_char": row.bits_per_char if row.characters else None,
+            "characters": row.characters,
+            "text": "",
+        }
+        row.write(json.dumps(figures, allow_nan=False).removesuffix('"}'), '"}')

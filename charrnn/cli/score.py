@@ -1,0 +1,147 @@
+"""charrnn score: what each line of a text costs, as the lines come."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from charrnn.cli import terminal
+from charrnn.cli.options import Debug, Encoding, StackRound, Subject, Unknown, option
+from charrnn.config import ComputeConfig, UseConfig
+from charrnn.errors import UnknownCharacterError, UsageError
+
+if TYPE_CHECKING:
+    from charrnn.modelfile import ModelFile
+    from charrnn.units import Ends
+
+_WINDOW = 100
+
+
+def _check_unit(unit: str) -> str:
+    if unit not in UNITS:
+        raise typer.BadParameter(f"{unit!r} is not one of {', '.join(UNITS)}")
+    return unit
+
+
+UNITS = ("line", "character", "window")
+"""What a text can be scored by."""
+
+
+def score(
+    arguments: Subject = None,
+    by: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(UNITS), help="What gets a line of output.", callback=_check_unit
+        ),
+    ] = "line",
+    window: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help=f"Characters of each window, with --by window; {_WINDOW} if left out.",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
+    afresh: Annotated[
+        bool | None,
+        typer.Option(
+            "--afresh/--carried",
+            help="Read each line afresh, as if it stood alone, or the whole as one text. Left out: "
+            "afresh by line, else carried.",
+            show_default=False,
+        ),
+    ] = None,
+    worst: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Only the N that cost most bits per character, the worst first.",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
+    unknown: Unknown = "error",
+    encoding: Encoding = "utf-8",
+    stack_round: StackRound = None,
+    device: Annotated[str, option(ComputeConfig, "device")] = "cpu",
+    threads: Annotated[int | None, option(UseConfig, "threads")] = UseConfig.threads,
+    weights: Annotated[str, option(UseConfig, "weights")] = UseConfig.weights,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON object for each, not tabs between columns.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    r"""What each line of a text costs: bits, bits per character, and the line.
+
+    charrnn score app.log --worst 20
+    tail -f app.log | charrnn score logs - --unknown replace
+    charrnn score novel.txt --by window --window 200 --json
+    charrnn score letter.txt --by character
+    """
+    use = UseConfig(weights=weights, threads=threads)
+    if window is not None and by != "window":
+        raise UsageError(f"--window is for --by window, and this is --by {by}")
+    from charrnn.cli.rows import Rows
+    from charrnn.cli.scoring import exact_unless_asked
+    from charrnn.cli.serving import reader
+    from charrnn.cli.subject import load, split_arguments
+    from charrnn.surprisal import Meter
+    from charrnn.units import cut
+
+    name, texts = split_arguments(arguments or [])
+    path, model = load(name, stack_round)
+    network = reader(model, device=device, threads=use.threads, weights=exact_unless_asked(use))
+    meter = Meter(network, model.alphabet, unknown)
+    chunks = _flushing(_read(texts, path, model, encoding))
+    if afresh is None:
+        afresh = by == "line"
+    measured = meter.measure_lines(chunks) if afresh else meter.measure(chunks)
+    rows = Rows(by, is_bytes=model.alphabet.kind == "bytes", as_json=as_json)
+    parts = cut(measured, _ends(by, window or _WINDOW))
+    try:
+        rows.print_worst(parts, worst) if worst else rows.print_all(parts)
+    except UnknownCharacterError as problem:
+        raise UnknownCharacterError(f"{_named(texts)}: {problem}") from None
+    if meter.unknown:
+        did = {"skip": "not scored", "replace": f"scored as {model.alphabet.replacement!r}"}
+        terminal.note(f"{meter.unknown:,} characters the model does not know were {did[unknown]}")
+
+
+def _ends(by: str, window: int) -> Ends:
+    from charrnn.units import ends_of_lines, ends_of_windows
+
+    match by:
+        case "line":
+            return ends_of_lines
+        case "character":
+            return ends_of_windows(1)
+        case _:
+            return ends_of_windows(window)
+
+
+def _read(texts: Sequence[str], path: Path, model: ModelFile, encoding: str) -> Iterator[str]:
+    """The texts' symbols as they come; without any, those of what the run held out."""
+    from charrnn.cli.inputs import follow
+    from charrnn.cli.subject import read_text
+
+    if texts:
+        return follow(texts, None if model.alphabet.kind == "bytes" else encoding)
+    _, ids = read_text([], path, model, encoding=encoding, unknown="error")
+    return iter([model.alphabet.decode(ids)])
+
+
+def _flushing(chunks: Iterable[str]) -> Iterator[str]:
+    """The same chunks; what came of one is handed on before the next one is waited for."""
+    for chunk in chunks:
+        yield chunk
+        sys.stdout.flush()
+
+
+def _named(texts: Sequence[str]) -> str:
+    return ", ".join("standard input" if text == "-" else text for text in texts)

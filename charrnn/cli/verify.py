@@ -1,0 +1,127 @@
+"""charrnn verify: whether a file is a sound checkpoint, and what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from charrnn.cli import terminal
+from charrnn.cli.options import Debug, Json
+from charrnn.errors import CheckpointError
+
+
+def verify(
+    named: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[RUN|FILE]...",
+            help="Run directories, names of runs, or model files; of a run both of its files. "
+            "Left out: the latest run.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say what a file holds, and whether it is sound: its digest, its settings, its tensors.
+
+    What a run needs to go on besides, its optimiser and hidden states, is held against the text
+    when it does.
+
+    charrnn verify
+    charrnn verify downloaded.safetensors
+    charrnn verify runs/tales other.safetensors --json
+    """
+    names: Sequence[str | None] = named or [None]
+    problems = []
+    for findings in (findings for name in names for findings in _find_out(name)):
+        if as_json:
+            terminal.print_json(findings)
+        elif findings["sound"]:
+            terminal.print_facts(_describe(findings))
+        if not findings["sound"]:
+            problems.append(findings["problem"])
+    if problems:
+        raise CheckpointError("\n".join(problems))
+
+
+def _find_out(name: str | None) -> Iterator[dict[str, Any]]:
+    """What is to be said of each file that a word stands for, sound or not."""
+    try:
+        paths = _files_of(name)
+    except CheckpointError as problem:
+        yield {"file": name, "sound": False, "problem": str(problem)}
+        return
+    for path in paths:
+        try:
+            yield _examine(path)
+        except CheckpointError as problem:
+            yield {"file": str(path), "sound": False, "problem": str(problem)}
+
+
+def _files_of(name: str | None) -> list[Path]:
+    """The checkpoints that a word stands for: the file that it names, or those of a run."""
+    from charrnn.run import RunDirectory
+    from charrnn.runs import find_model
+    from charrnn.storage import is_file
+
+    found = find_model(name)
+    if name is not None and found == Path(name):
+        return [found]
+    run = RunDirectory(found.parent)
+    return [path for path in (run.best, run.last) if is_file(path)]
+
+
+def _examine(path: Path) -> dict[str, Any]:
+    """What a sound checkpoint holds.
+
+    Raises:
+        CheckpointError: it is not sound.
+    """
+    from charrnn.checkpoint import TRAINING, open_checkpoint
+    from charrnn.modelfile import load_model
+    from charrnn.request import check_run
+
+    with open_checkpoint(path) as file:
+        model = load_model(file)
+        progress = check_run(file) if file.kind == TRAINING else None
+    step = progress.step if progress else model.scores.step if model.scores else None
+    return {
+        "file": str(path),
+        "sound": True,
+        "format": file.format,
+        "kind": file.kind,
+        "charrnn": file.header.get("charrnn"),
+        "model": model.model.to_dict(),
+        "parameters": model.parameters,
+        "tensors": len(file.specs),
+        "alphabet": {"kind": model.alphabet.kind, "size": len(model.alphabet)},
+        "corpus": model.corpus.to_dict(),
+        "step": step,
+        "scores": model.scores.to_dict() if model.scores else None,
+        "sha256": file.digest,
+    }
+
+
+def _describe(findings: dict[str, Any]) -> dict[str, str]:
+    """The findings for people."""
+    model, alphabet, corpus = (findings[name] for name in ("model", "alphabet", "corpus"))
+    scores = findings["scores"] or {}
+    trained = "not known" if findings["step"] is None else f"{findings['step']:,} steps"
+    if scores.get("valid_nats_per_char") is not None:
+        trained += f", {scores['valid_nats_per_char']:.4f} nats per held-out character"
+    return {
+        "file": findings["file"],
+        "format": f"{findings['format']}, {findings['kind']}, charrnn {findings['charrnn']!s:.40}",
+        "network": f"{model['cell']} {model['layers']} x {model['hidden']}",
+        "parameters": f"{findings['parameters']:,}, in a file of {findings['tensors']:,} tensors",
+        "alphabet": f"{alphabet['size']:,} characters, of {alphabet['kind']}",
+        "corpus": f"{corpus['name']}, {corpus['characters']:,} characters, "
+        f"SHA-256 {corpus['digest'][:12]}",
+        "trained": trained,
+        "digest": findings["sha256"],
+        "verdict": "sound: digest, settings and tensors hold",
+    }

@@ -1,0 +1,100 @@
+"""How active the units of a layer are at each character of a text.
+
+Units of h are shown as they are, units of c, where there is one, through the tanh that the cell
+itself looks at them through. Source of the view: Karpathy, Johnson & Fei-Fei 2015, "Visualizing and
+understanding recurrent networks", section 4.2.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from charrnn.alphabet import Ids
+from charrnn.cells.contract import State
+from charrnn.evaluate import ALIGNMENT, take
+from charrnn.model import CharModel
+
+PARTS = ("h", "c")
+"""Parts of a state whose units are looked at."""
+
+MOST_CHARACTERS = 20_000
+"""Of a text, from its beginning, that are looked at; fewer where the layer is so wide that its
+activations would pass MOST_NUMBERS."""
+
+MOST_NUMBERS = 1 << 24
+
+CONTEXT = 256
+"""Characters that each stream but the first reads before its own, so that many run side by side;
+a multiple of ALIGNMENT, as is the length of a stream."""
+
+_MOST_STREAMS = 16
+_LEAST_CHARACTERS = 4 * CONTEXT
+
+
+def names_of(model: CharModel, layer: int) -> list[str]:
+    """The names of a layer's units in the order of :func:`activations`: h1, h2 ... c1, c2 ...
+
+    Args:
+        model: any.
+        layer: counted from 1, the lowest.
+    """
+    cell = model.layers()[layer - 1]
+    return [f"{part}{unit}" for part in _parts(model, layer) for unit in range(1, cell.hidden + 1)]
+
+
+def activations(model: CharModel, ids: Ids, layer: int) -> NDArray[np.float32]:
+    """How active every unit of a layer is after each character.
+
+    A text of some thousand characters is read by several streams side by side, each after
+    CONTEXT characters that stand before its own.
+
+    Args:
+        model: on the CPU, ready to predict.
+        ids: the text, shape (N,); see :func:`most_characters`.
+        layer: counted from 1, the lowest.
+
+    Returns:
+        (N, U), U the length of :func:`names_of`.
+    """
+    streams = max(1, min(_MOST_STREAMS, len(ids) // _LEAST_CHARACTERS))
+    length = -(-len(ids) // (streams * ALIGNMENT)) * ALIGNMENT
+    starts = np.arange(streams) * length
+    # What lies before or beyond the text is read as its first or last character and dropped.
+    steps = np.arange(-CONTEXT if streams > 1 else 0, length)[:, None] + starts
+    first = model.initial_states(1)
+    states = model.initial_states(streams)
+    kept = []
+    with torch.inference_mode():
+        for step, window in zip(steps, take(ids, steps.clip(0, len(ids) - 1)), strict=True):
+            _, states = model(window[None], states)
+            if step[0] < 0:
+                states = _begin_afresh(states, first)
+            else:
+                kept.append(_active(states[layer - 1], len(_parts(model, layer))))
+    seen: NDArray[np.float32] = torch.stack(kept, 1).flatten(0, 1)[: len(ids)].numpy()
+    return seen
+
+
+def most_characters(model: CharModel, layer: int) -> int:
+    """How many characters of a text are looked at, at most."""
+    return min(MOST_CHARACTERS, MOST_NUMBERS // len(names_of(model, layer)))
+
+
+def _parts(model: CharModel, layer: int) -> list[str]:
+    """The parts of a layer's state that are looked at, which are the first ones."""
+    return [part for part in model.layers()[layer - 1].parts if part in PARTS]
+
+
+def _begin_afresh(states: tuple[State, ...], first: tuple[State, ...]) -> tuple[State, ...]:
+    """The states with the first stream's as before any text, which nothing stands before."""
+    return tuple(
+        tuple(torch.cat((new, part[1:])) for new, part in zip(fresh, state, strict=True))
+        for fresh, state in zip(first, states, strict=True)
+    )
+
+
+def _active(state: State, parts: int) -> torch.Tensor:
+    """(B, U) from the parts of a state (B, H)."""
+    return torch.cat((state[0], *(part.tanh() for part in state[1:parts])), dim=-1)

@@ -1,0 +1,107 @@
+"""Where a training run stands, as plain data, and how long it will be."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from charrnn.config import MOST_HALVINGS
+from charrnn.plain import Plain
+from charrnn.streams import Position
+
+LONGEST_RUN_STEPS = 10**12
+"""No run is longer; one whose speed was mismeasured so badly had better end."""
+
+_UNTIMED_STEPS = 3
+_TIMED_SECONDS = 2.0
+_TIMED_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class Progress(Plain):
+    """Where a run stands.
+
+    Attributes:
+        total: steps of the whole run; None while its speed is still being measured.
+        seconds: of training, what was taken back included.
+        nats: sum of the training loss over the ``windows`` since the last evaluation.
+        halvings: how often the run went back and halved its learning rate.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    window: int = 0
+    total: int | None = None
+    seconds: float = 0.0
+    timed_steps: int = 0
+    timed_seconds: float = 0.0
+    nats: float = 0.0
+    windows: int = 0
+    evaluated_step: int = 0
+    best_step: int = 0
+    best_nats_per_char: float | None = None
+    halvings: int = 0
+
+    @property
+    def position(self) -> Position:
+        """The window that the next step reads."""
+        return Position(self.epoch, self.window)
+
+    def after_step(self, following: Position, nats: float, seconds: float) -> Progress:
+        """After one more step, which cost ``nats`` per character and took so many seconds."""
+        timed = self.step >= _UNTIMED_STEPS
+        return replace(
+            self,
+            step=self.step + 1,
+            epoch=following.epoch,
+            window=following.window,
+            seconds=self.seconds + seconds,
+            timed_steps=self.timed_steps + timed,
+            timed_seconds=self.timed_seconds + seconds * timed,
+            nats=self.nats + nats,
+            windows=self.windows + 1,
+        )
+
+    def after_evaluation(self, valid: float | None, *, improved: bool) -> Progress:
+        """After an evaluation that found this held-out loss."""
+        evaluated = replace(self, evaluated_step=self.step, nats=0.0, windows=0)
+        if not improved:
+            return evaluated
+        return replace(evaluated, best_step=self.step, best_nats_per_char=valid)
+
+    def gone_back_to(self, earlier: Progress) -> Progress:
+        """At an earlier point of the same run again, the learning rate halved once more.
+
+        The length that was once measured stays, and so does the time that was spent.
+        """
+        return replace(earlier, total=self.total, seconds=self.seconds, halvings=self.halvings + 1)
+
+    def total_within(self, seconds: float) -> int | None:
+        """The steps of a run of that many seconds; None until enough were timed."""
+        enough = min(_TIMED_SECONDS, _TIMED_SHARE * seconds)
+        if not self.timed_steps or (self.timed_seconds < enough and self.seconds < seconds):
+            return None
+        left = (seconds - self.seconds) / (self.timed_seconds / self.timed_steps)
+        return self.step + min(max(round(left), 0), LONGEST_RUN_STEPS - self.step)
+
+    def is_possible(self, windows_per_epoch: int, planned: int | None) -> bool:
+        """Whether a run can have come to stand here.
+
+        Args:
+            windows_per_epoch: of the streams it reads.
+            planned: the steps it was meant to take; None if its seconds decide.
+        """
+        return (
+            self.window in range(windows_per_epoch)
+            and self.epoch >= 0
+            and self.step == self.epoch * windows_per_epoch + self.window
+            and self.step <= LONGEST_RUN_STEPS
+            and (self.total is None or self.step <= self.total <= LONGEST_RUN_STEPS)
+            and (planned is None or self.total == planned)
+            and 0 <= self.best_step <= self.evaluated_step <= self.step
+            and 0 <= self.windows <= self.step
+            and 0 <= self.timed_steps <= self.step
+            and all(0 <= seconds < math.inf for seconds in (self.seconds, self.timed_seconds))
+            and math.isfinite(self.nats)
+            and 0 <= self.halvings <= MOST_HALVINGS
+        )

@@ -1,0 +1,138 @@
+"""A run that was trained, or still is, as its directory tells of it: settings, figures, cost."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from charrnn.checkpoint import read_header
+from charrnn.errors import CheckpointError, StorageError
+from charrnn.events import Progress
+from charrnn.modelfile import CorpusFacts, read_description
+from charrnn.request import Request, parse_request
+from charrnn.run import RunDirectory
+from charrnn.shapes import count_parameters
+from charrnn.storage import is_file
+
+_MAKERS = ("charrnn", "torch", "kernels")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What the log says of one evaluation.
+
+    Attributes:
+        valid_nats_per_char: None if nothing is held out.
+        sample: some text that was drawn then; None in logs of before that was kept.
+    """
+
+    step: int
+    epoch: float
+    train_seconds: float
+    train_nats_per_char: float
+    valid_nats_per_char: float | None
+    chars_per_second: float
+    sample: str | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run.
+
+    Attributes:
+        path: its directory.
+        request: what it was asked to do.
+        corpus: what it remembers of its text.
+        progress: where it stands.
+        measurements: its evaluations, in order.
+        parameters: numbers that training moves.
+        bytes: the size of the file of its best model.
+        made_with: versions of charrnn and torch, and the build of the native library.
+    """
+
+    path: Path
+    request: Request
+    corpus: CorpusFacts
+    progress: Progress
+    measurements: tuple[Measurement, ...]
+    parameters: int
+    bytes: int
+    made_with: dict[str, str]
+
+    @property
+    def characters(self) -> int:
+        """Characters trained on so far, each as often as it was read."""
+        return self.characters_at(self.progress.step)
+
+    @property
+    def chars_per_second(self) -> float:
+        """The mean over the whole training; 0 before it began."""
+        return self.characters / self.progress.seconds if self.progress.seconds else 0.0
+
+    @property
+    def last(self) -> Measurement | None:
+        """The last evaluation, if there was one."""
+        return self.measurements[-1] if self.measurements else None
+
+    def characters_at(self, step: int) -> int:
+        """Characters trained on in so many steps."""
+        return step * self.request.train.batch * self.request.train.window
+
+
+def read_summary(path: Path) -> Summary:
+    """Read what a run's directory tells of it, without its weights.
+
+    Raises:
+        CheckpointError: there is no sound run.
+    """
+    run = RunDirectory(path)
+    if not is_file(run.last):
+        raise CheckpointError(
+            f"{path}: holds no run that was trained here: there is no {run.last.name}"
+        )
+    kind, header = read_header(run.last)
+    request, facts = parse_request(run.last, kind, header)
+    model, alphabet, _ = read_description(run.last, header)
+    try:
+        progress = Progress.from_dict(header.get("progress"))
+    except ValueError as problem:
+        raise CheckpointError(f"{run.last}: its progress is not sound: {problem}") from problem
+    found = map(_measurement, run.records())
+    return Summary(
+        path=path,
+        request=request,
+        corpus=facts,
+        progress=progress,
+        measurements=tuple(one for one in found if one and one.step <= progress.step),
+        parameters=sum(count_parameters(model, len(alphabet)).values()),
+        bytes=_size(run.best if is_file(run.best) else run.last),
+        made_with={name: str(header[name]) for name in _MAKERS if name in header},
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as problem:
+        raise StorageError(f"{path}: cannot be read: {problem.strerror}") from problem
+
+
+def _measurement(record: Mapping[str, Any]) -> Measurement | None:
+    """An object of the log as an evaluation; None if it is another, or is not sound."""
+    numbers = ("epoch", "train_seconds", "train_nats_per_char", "chars_per_second")
+    valid, sample = record.get("valid_nats_per_char"), record.get("sample")
+    if record.get("event") != "evaluation" or not all(_finite(record.get(n)) for n in numbers):
+        return None
+    return Measurement(
+        step=record["step"],
+        valid_nats_per_char=valid if _finite(valid) else None,
+        sample=sample if isinstance(sample, str) else None,
+        **{name: record[name] for name in numbers},
+    )
+
+
+def _finite(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)

@@ -1,0 +1,66 @@
+"""The command that trains a run again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from charrnn.config import SourceConfig, TrainConfig
+from charrnn.modelfile import read_model
+from charrnn.report.command import shell, training_command
+from charrnn.summary import Summary, read_summary
+from tests.cli.forked import forked
+from tests.cli.program import explain
+
+
+def asked(trained: Path, **train: object) -> Summary:
+    run = read_summary(trained / "runs/herons")
+    settings = {**run.request.train.to_dict(), **train}
+    return replace(run, request=replace(run.request, train=TrainConfig(**settings)))
+
+
+def reading(trained: Path, source: SourceConfig) -> list[str]:
+    run = read_summary(trained / "runs/herons")
+    return training_command(replace(run, request=replace(run.request, source=source)))
+
+
+def test_it_trains_the_same_weights(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "herons.txt").write_bytes((trained / "herons.txt").read_bytes())
+    words = training_command(read_summary(trained / "runs/herons"))
+    assert words[:3] == ["charrnn", "train", "herons.txt"]
+    result = forked(*words[1:], cwd=tmp_path)
+    assert result.returncode == 0, explain(result)
+    again, before = (
+        read_model(folder / "runs/herons/best.safetensors") for folder in (tmp_path, trained)
+    )
+    assert again.model == before.model
+    for name, weights in before.weights.items():
+        assert (again.weights[name] == weights).all(), name
+
+
+def test_a_run_by_the_clock_is_asked_for_its_steps(trained: Path) -> None:
+    words = training_command(asked(trained, steps=None, minutes=3.0))
+    assert words[words.index("--steps") + 1] == "120"
+    assert "--minutes" not in words
+
+
+def test_what_a_command_would_do_by_itself_is_left_out(trained: Path) -> None:
+    words = training_command(asked(trained, seed=7))
+    assert words[words.index("--seed") + 1] == "7"
+    assert {"--dropout", "--layers", "--hidden"} <= set(words)
+    assert not {"--evaluations", "--pyramid", "--seed"} & set(training_command(asked(trained)))
+
+
+def test_the_owners_folders_are_not_named(trained: Path) -> None:
+    assert str(trained) not in shell(training_command(read_summary(trained / "runs/herons")))
+
+
+def test_texts_are_read_as_they_were(trained: Path) -> None:
+    copy = "corpus-0123456789ab-0.txt"
+    assert reading(trained, SourceConfig(paths=("/a/b.txt", copy)))[2:4] == ["b.txt", f"RUN/{copy}"]
+    assert "--bytes" in reading(trained, SourceConfig(paths=("/a/b",), encoding=None))
+    words = reading(trained, SourceConfig(paths=("/a/b",), encoding="cp1252"))
+    assert words[words.index("--encoding") + 1] == "cp1252"
+
+
+def test_it_can_be_pasted_into_a_shell() -> None:
+    typed = shell(["charrnn", "train", "my text.txt", "--steps", "3", "--bytes"])
+    assert typed == "charrnn train 'my text.txt' \\\n    --steps 3 \\\n    --bytes"

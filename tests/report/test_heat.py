@@ -1,0 +1,29 @@
+"""Numbers along a text as colours."""
+
+from charrnn.report.heat import BITS, Run, by_activation, by_bits
+
+
+def test_neighbours_of_one_colour_stand_together() -> None:
+    assert by_bits("abcd", [0.1, 0.2, 1.5, 20.0]) == [
+        Run("bits-0", "ab"),
+        Run("bits-2", "c"),
+        Run(f"bits-{len(BITS)}", "d"),
+    ]
+
+
+def test_a_newline_is_shown_by_a_sign_of_its_colour() -> None:
+    assert by_bits("a\nb", [0.0, 5.0, 0.0]) == [
+        Run("bits-0", "a"),
+        Run("bits-5", "\u21b5\n"),
+        Run("bits-0", "b"),
+    ]
+
+
+def test_activations_have_a_side_and_a_strength() -> None:
+    assert by_activation("abcde", [-1.0, -0.2, 0.0, 0.2, 1.0]) == [
+        Run("below-5", "a"),
+        Run("below-1", "b"),
+        Run("still", "c"),
+        Run("above-1", "d"),
+        Run("above-5", "e"),
+    ]

@@ -1,0 +1,184 @@
+"""A number that is not finite never reaches the weights, and a run that diverges goes back.
+
+What a run that goes back ought to come to is found without going back: a run that nothing happens
+to is put down at the evaluation before the fault, its checkpoint is made to say that the learning
+rate was halved so often, and it is taken up from there.
+"""
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from charrnn.checkpoint import write_checkpoint
+from charrnn.corpus import Corpus, fit_corpus
+from charrnn.errors import CheckpointError, DivergedError
+from charrnn.events import Evaluation, Event, RolledBack, Step
+from charrnn.request import read_request
+from charrnn.session import Session, begin, resume
+from tests.cli.forked import Forked, forked
+from tests.cli.program import explain
+from tests.conftest import SENTENCES
+from tests.torture.faults import STEPS, Plan, draw_plan, inject, injected
+from tests.torture.promise import Promise
+from tests.torture.state import State, differing, facts_of, state_of
+
+TEXT = "\n".join(SENTENCES * 10)
+_WEIGHTS = ("model.", "average.", "optimizer.")
+
+
+def write_corpus(folder: Path) -> Corpus:
+    """The text, in folder/corpus.txt, as it is read from there."""
+    path = folder / "corpus.txt"
+    path.write_text(TEXT)
+    return fit_corpus([path])
+
+
+def take_up(session: Session, corpus: Corpus, path: Path, halvings: int | None = None) -> Session:
+    """The same run from a checkpoint; one that says that the rate was halved so often, if asked."""
+    checkpoint = session.checkpoint()
+    if halvings is not None:
+        checkpoint.header["progress"]["halvings"] = halvings
+    write_checkpoint(path, checkpoint)
+    return resume(path, corpus, read_request(path)[0])
+
+
+def train_until(session: Session, reached: Callable[[Event], bool]) -> None:
+    """Train until an event, or to the end."""
+    for event in session.trainer.fit():
+        if reached(event):
+            return
+
+
+@cache
+def without_going_back(plan: Plan, steps: int) -> State:
+    """What the run of a plan comes to after so many steps if it is halved, but never goes back."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        corpus = write_corpus(folder)
+        session = begin(plan.request, corpus, "corpus")
+        good = plan.good_step
+        if good:
+            train_until(session, lambda e: isinstance(e, Evaluation) and e.step == good)
+        session = take_up(session, corpus, folder / "last", plan.halvings)
+        if steps > good:
+            at_end = steps == STEPS
+            train_until(session, lambda e: isinstance(e, Step) and e.step == steps and not at_end)
+        return facts_of("last", session.checkpoint())
+
+
+def in_one_process(count: int, seed: int) -> Iterator[str | None]:
+    """Trials of the library, which is also put down and taken up at any event."""
+    for number in range(count):
+        how = f"seed {seed}, number {number}"
+        chance = random.Random(how)
+        plan = draw_plan(chance)
+        put_down = frozenset(chance.sample(range(3 * STEPS), chance.randint(0, 4)))
+        with TemporaryDirectory() as folder:
+            problem = _try_in_one_process(plan, put_down, Path(folder))
+        yield problem and f"{how}: {plan}, put down at {sorted(put_down)}: {problem}"
+
+
+def _try_in_one_process(plan: Plan, put_down: frozenset[int], folder: Path) -> str | None:
+    corpus = write_corpus(folder)
+    session = begin(plan.request, corpus, "corpus")
+    went_back: list[RolledBack] = []
+    ended = False
+    events = 0
+    with injected(plan.fault):
+        try:
+            while not session.trainer.finished:
+                for event in session.trainer.fit():
+                    events += 1
+                    if isinstance(event, RolledBack):
+                        went_back.append(event)
+                    if events in put_down:
+                        session = _put_down(session, corpus, folder, went_back)
+                        break
+        except DivergedError:
+            ended = True
+    expected = [(plan.good_step, number) for number in range(1, plan.halvings + 1)]
+    if [(event.step, event.halvings) for event in went_back] != expected:
+        return f"it went back {went_back}"
+    if ended != plan.ends:
+        return "it ended" if ended else "it did not end"
+    if not ended:
+        final = facts_of("last", session.checkpoint())
+        return _told(differing(final, without_going_back(plan, STEPS)))
+    if plan.fault.kind == "weights":
+        return None
+    session.trainer.learner.check_finite()
+    now = facts_of("last", session.checkpoint())
+    different = differing(now, without_going_back(plan, plan.fault.step))
+    weights = tuple(f"last {part}" for part in _WEIGHTS)
+    return _told([name for name in different if name.startswith(weights)])
+
+
+def _put_down(
+    session: Session, corpus: Corpus, folder: Path, went_back: list[RolledBack]
+) -> Session:
+    """Save the run and take it up, as the program does."""
+    try:
+        return take_up(session, corpus, folder / "last")
+    except DivergedError as problem:
+        went_back.append(session.trainer.go_back(problem))
+        return take_up(session, corpus, folder / "last")
+
+
+def in_processes(count: int, seed: int) -> Iterator[str | None]:
+    """Trials of the program."""
+    for number in range(count):
+        how = f"seed {seed}, process {number}"
+        chance = random.Random(how)
+        plan = draw_plan(chance)
+        save_every = chance.choice(("0", "1000"))
+        with TemporaryDirectory() as folder:
+            write_corpus(Path(folder))
+            try:
+                problem = _try_in_processes(plan, save_every, Path(folder))
+            except CheckpointError as error:
+                problem = str(error)
+        yield problem and f"{how}: {plan}, --save-every {save_every}: {problem}"
+
+
+def _try_in_processes(plan: Plan, save_every: str, folder: Path) -> str | None:
+    arguments = ("train", "corpus.txt", "--run", "run", *plan.options, "--save-every", save_every)
+    result = Forked(*arguments, cwd=folder, first=partial(inject, plan.fault)).result()
+    if result.returncode != (DivergedError.exit_code if plan.ends else 0):
+        return explain(result)
+    said = result.stderr.decode()
+    if "Traceback" in said or said.count(f"Back to step {plan.good_step}, ") != plan.halvings:
+        return explain(result)
+    log = folder / "run" / "log.jsonl"
+    records = map(json.loads, log.read_text().splitlines() if log.exists() else ())
+    halvings = [(r["step"], r["halvings"]) for r in records if r["event"] == "rollback"]
+    if halvings != [(plan.good_step, number) for number in range(1, plan.halvings + 1)]:
+        return f"it logged {halvings}"
+    if plan.ends:
+        # The fault is gone: from the last good checkpoint the run goes on as if it never was.
+        result = forked("train", "--resume", "--run", "run", cwd=folder)
+        if result.returncode:
+            return explain(result)
+    state = {name: v for name, v in state_of(folder / "run").items() if name.startswith("last")}
+    return _told(differing(state, without_going_back(plan, STEPS)))
+
+
+def _told(different: list[str]) -> str | None:
+    return f"differs in {', '.join(different)[:300]}" if different else None
+
+
+PROMISES = (
+    Promise(
+        "What is not finite never reaches the weights; a run goes back to its last evaluation, "
+        "at half the rate, three times at most",
+        in_one_process,
+        1000,
+    ),
+    Promise(
+        "So does the program, which says so, logs it, and leaves a checkpoint to go on from",
+        in_processes,
+        200,
+    ),
+)

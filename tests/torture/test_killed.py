@@ -1,0 +1,16 @@
+"""A share of the trials of runs that are killed."""
+
+import pytest
+
+from tests.torture.killed import PROMISES
+from tests.torture.promise import Promise, put_to_the_test
+
+KILLS = 25
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.text.split(",")[0])
+def test_a_killed_run_ends_like_one_that_was_not(promise: Promise) -> None:
+    outcome = put_to_the_test(promise, KILLS)
+    assert outcome.failures == ()
+    assert outcome.trials == KILLS

@@ -1,0 +1,19 @@
+"""A small share of what ``make torture`` tries of the terminal."""
+
+import pytest
+
+from tests.torture.promise import Promise, put_to_the_test
+from tests.torture.terminal import PROMISES
+
+_SHARES = (400, 18, 13, 4)
+
+
+@pytest.mark.parametrize(
+    ("promise", "count"),
+    list(zip(PROMISES, _SHARES, strict=True)),
+    ids=[promise.trials.__name__ for promise in PROMISES],
+)
+def test_it_holds(promise: Promise, count: int) -> None:
+    outcome = put_to_the_test(promise, count)
+    assert outcome.failures == ()
+    assert outcome.trials == count
