@@ -38,7 +38,6 @@ class Conversation:
         dials: how to go on, to begin with.
         screen: where the text is shown.
         keep: the file that texts are kept in.
-        patient: whether Ctrl-C ends a continuation only, and not the program.
     """
 
     def __init__(
@@ -49,14 +48,12 @@ class Conversation:
         screen: Screen,
         *,
         keep: Path,
-        patient: bool,
     ) -> None:
         self._play = play
         self._alphabet = alphabet
         self._dials = dials
         self._screen = screen
         self._keep = keep
-        self._patient = patient
         self.over = False
         # The beginning of a name will do, so what is wanted more often comes first.
         self._commands = {
@@ -86,6 +83,7 @@ class Conversation:
 
         Raises:
             CharrnnError: it cannot be obeyed. The text is as it was.
+            Interrupted: a signal stopped it. The text holds what was shown.
         """
         if line.startswith(_MARK) and not line.startswith(2 * _MARK):
             name, _, rest = line.removeprefix(_MARK).partition(b" ")
@@ -127,8 +125,7 @@ class Conversation:
                         break
         finally:
             self._screen.end(self._play.text)
-        if not (self._patient and stop.by_keyboard):
-            stop.check()
+        stop.check()
 
     def _retry(self) -> None:
         if self._play.ends_drawn:

@@ -43,11 +43,6 @@ class Stop:
         """Take note of a signal that may come again."""
         self._number = number
 
-    @property
-    def by_keyboard(self) -> bool:
-        """Whether it was Ctrl-C."""
-        return self._number == signal.SIGINT
-
     def check(self) -> None:
         """Raise Interrupted if a signal has come: to be called when all is saved."""
         if self._number is not None:

@@ -79,11 +79,10 @@ def play(
         dials,
         Screen(loaded.alphabet, typing=typed and sys.stdout.isatty(), raw=raw),
         keep=keep,
-        patient=typed,
     )
     if typed:
         terminal.note(f"{path}: {_describe(loaded)}\nType a beginning; /help lists the commands.")
-    refused = _converse(TypedLines() if typed else PipedLines(), conversation)
+    refused = _converse(TypedLines() if typed else PipedLines(), conversation, typed)
     if refused and not typed:
         raise typer.Exit(refused)
 
@@ -108,8 +107,11 @@ def _describe(model: ModelFile) -> str:
     return f"{shape.cell} {shape.layers} x {shape.hidden}, {len(model.alphabet)} characters"
 
 
-def _converse(lines: Lines, conversation: Conversation) -> int:
-    """Obey line after line; the exit code that the first one refused calls for, else 0."""
+def _converse(lines: Lines, conversation: Conversation, typed: bool) -> int:
+    """Obey line after line; the exit code that the first one refused calls for, else 0.
+
+    Where a person types them, Ctrl-C ends what one of them began, and not the program.
+    """
     refused = 0
     for line in lines:
         try:
@@ -120,9 +122,8 @@ def _converse(lines: Lines, conversation: Conversation) -> int:
                 lines.offer(line)
             refused = refused or problem.exit_code
         except Interrupted as signal:
-            if not (signal.by_keyboard and sys.stdin.isatty()):
+            if not (signal.by_keyboard and typed):
                 raise
-            terminal.note("stopped; the text is as it was")
         if conversation.over:
             break
     return refused

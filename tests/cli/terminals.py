@@ -11,6 +11,7 @@ import subprocess
 import termios
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -85,11 +86,22 @@ class Terminal:
         """Read on until a text is shown; what has been shown since the last one, it included."""
         ends = time.monotonic() + _PATIENCE
         while (found := self.shown.find(text, self._read_to)) < 0:
-            if not self._read(ends):
-                raise AssertionError(f"{text!r} is not among {self.shown[self._read_to :]!r}")
+            if time.monotonic() > ends or not self._read(ends):
+                raise AssertionError(
+                    f"{text!r} is not among {self.shown[self._read_to :][-2000:]!r}"
+                )
         seen = self.shown[self._read_to : found + len(text)]
         self._read_to = found + len(text)
         return seen
+
+    def terminate(self, times: int = 1) -> int:
+        """Send SIGTERM, again if the program has not ended after a while; the exit code."""
+        for _ in range(times):
+            self.process.send_signal(signal.SIGTERM)
+            self._drain(_PATIENCE / times)
+            with suppress(subprocess.TimeoutExpired):
+                return self.process.wait(timeout=_PATIENCE / times)
+        raise AssertionError(f"SIGTERM has not ended the program; it shows {self.shown[-2000:]!r}")
 
     def leave(self) -> int:
         """Read to the end; the exit code."""
@@ -100,18 +112,6 @@ class Terminal:
         ends = time.monotonic() + seconds
         while time.monotonic() < ends and self._read(ends):
             pass
-
-    def terminate(self) -> int:
-        """Send SIGTERM until the program has ended; the exit code.
-
-        One that comes just before readline waits for keys is heeded with the next key or signal.
-        """
-        for _ in range(3):
-            self.process.send_signal(signal.SIGTERM)
-            self._drain(_PATIENCE / 4)
-            if self.process.poll() is not None:
-                break
-        return self.leave()
 
     def _read(self, ends: float) -> bool:
         left = max(ends - time.monotonic(), 0)
