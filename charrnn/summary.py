@@ -32,7 +32,7 @@ class Measurement:
     step: int
     epoch: float
     train_seconds: float
-    train_nats_per_char: float
+    train_nats_per_char: float | None
     valid_nats_per_char: float | None
     chars_per_second: float
     sample: str | None
@@ -122,12 +122,14 @@ def _size(path: Path) -> int:
 
 def _measurement(record: Mapping[str, Any]) -> Measurement | None:
     """An object of the log as an evaluation; None if it is another, or is not sound."""
-    numbers = ("epoch", "train_seconds", "train_nats_per_char", "chars_per_second")
+    numbers = ("epoch", "train_seconds", "chars_per_second")
+    train = record.get("train_nats_per_char")
     valid, sample = record.get("valid_nats_per_char"), record.get("sample")
     if record.get("event") != "evaluation" or not all(_finite(record.get(n)) for n in numbers):
         return None
     return Measurement(
         step=record["step"],
+        train_nats_per_char=train if _finite(train) else None,
         valid_nats_per_char=valid if _finite(valid) else None,
         sample=sample if isinstance(sample, str) else None,
         **{name: record[name] for name in numbers},

@@ -105,6 +105,7 @@ ORDER = (
         "modelfile",
         "restore",
         "request",
+        "transfer",
         "session",
         "rehearsal",
         "run",
