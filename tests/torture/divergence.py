@@ -54,7 +54,7 @@ def train_until(session: Session, reached: Callable[[Event], bool]) -> None:
 
 @cache
 def without_going_back(plan: Plan, steps: int) -> State:
-    """What a run that learns at a plan's rates, but never goes back, comes to after so many steps."""
+    """What a run that learns at a plan's rates, and never goes back, comes to after such a step."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         corpus = write_corpus(folder)
