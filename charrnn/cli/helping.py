@@ -81,7 +81,9 @@ def adopt(app: typer.Typer) -> None:
     for command in app.registered_commands:
         command.cls = Command
     for group in app.registered_groups:
-        group.cls = Group
+        own = group.typer_instance.info.cls if group.typer_instance else None
+        if not (isinstance(own, type) and issubclass(own, Group)):
+            group.cls = Group
         if group.typer_instance:
             adopt(group.typer_instance)
 

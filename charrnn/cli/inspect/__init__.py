@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
+from charrnn.cli import helping
 from charrnn.cli.inspect import gates, gradients, neurons, summary, surprisal
 
 _ALONE = "summary"
 
 
-class _Views(TyperGroup):
+class _Views(helping.Group):
     """The views of a model; the one that sums it up needs no name."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
