@@ -91,9 +91,13 @@ def _rates(run: Summary) -> Line:
     """The learning rate of every step, or of enough of them to see its course."""
     train, taken = run.request.train, run.progress.step
     schedule = Schedule(train.learning_rate, train.warmup, run.progress.total)
+
+    def rate(step: int) -> float:
+        return schedule.learning_rate(step) / 2.0 ** sum(one <= step for one in run.rollbacks)
+
     steps = range(0, taken, max(taken // _POINTS_OF_RATE, 1))
     return Line(
         "learning rate",
         [run.characters_at(step) / 1e6 for step in steps],
-        [schedule.learning_rate(step) for step in steps],
+        [rate(step) for step in steps],
     )
