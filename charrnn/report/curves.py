@@ -63,16 +63,16 @@ def plot_copied(copied: Sequence[Copied]) -> list[Plot]:
 
 
 def _losses(run: Summary, x: Sequence[float]) -> list[Line]:
-    """The training loss, and the held-out one where there is one."""
-    train = [one.train_nats_per_char for one in run.measurements]
-    held_out = [
-        (place, one.valid_nats_per_char)
-        for place, one in zip(x, run.measurements, strict=True)
-        if one.valid_nats_per_char is not None
-    ]
-    lines = [Line("training", x, train)]
-    if held_out:
-        lines.append(Line("held out", *zip(*held_out, strict=True)))
+    """The training loss and the held-out one, each where there is one."""
+    losses = {
+        "training": [one.train_nats_per_char for one in run.measurements],
+        "held out": [one.valid_nats_per_char for one in run.measurements],
+    }
+    lines = []
+    for name, values in losses.items():
+        points = [(at, nats) for at, nats in zip(x, values, strict=True) if nats is not None]
+        if points:
+            lines.append(Line(name, *zip(*points, strict=True)))
     return lines
 
 
