@@ -1,0 +1,72 @@
+"""train --from, through the real program."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import charrnn, explain
+
+OTHER = "The owl, äugend, saw the heron in the ford. It said nothing: 7 frogs!\n" * 20
+
+
+@pytest.fixture
+def folder(trained: Path, tmp_path: Path) -> Path:
+    """A folder with the trained run and another text."""
+    shutil.copytree(trained / "runs", tmp_path / "runs")
+    (tmp_path / "owls.txt").write_text(OTHER, encoding="utf-8")
+    return tmp_path
+
+
+def records(run: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def test_another_text_is_gone_on_with(folder: Path) -> None:
+    result = charrnn("train", "owls.txt", "--from", "herons", "--steps", "12", cwd=folder)
+    assert result.returncode == 0, explain(result)
+    said = result.stderr.decode()
+    assert "goes on from runs/herons/best.safetensors, trained on herons:" in said
+    assert "characters kept" in said
+    assert "added" in said
+    first = records(folder / "runs/owls")[0]
+    assert (first["step"], first["train_nats_per_char"]) == (0, None)
+    summary = charrnn("inspect", "owls", "--json", cwd=folder)
+    assert summary.returncode == 0, explain(summary)
+    sampled = charrnn("sample", "owls", "--prime", "äug", "--length", "20", cwd=folder)
+    assert sampled.returncode == 0, explain(sampled)
+    scored = json.loads(charrnn("eval", "owls", "--json", cwd=folder).stdout)
+    assert scored["nats_per_char"] > 0
+
+
+def test_the_run_goes_on_when_the_model_is_gone(folder: Path) -> None:
+    charrnn("train", "owls.txt", "--from", "herons", "--steps", "12", cwd=folder)
+    shutil.rmtree(folder / "runs/herons")
+    result = charrnn("train", "--resume", "owls", cwd=folder)
+    assert result.returncode == 0, explain(result)
+    assert b"nothing left to train" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("--from", "herons", "--hidden", "99"), 2, "has 16: its network stays as it is"),
+        (("--from", "herons", "--cell", "gru"), 2, "has lstm: its network stays as it is"),
+        (("--from", "herons", "--bytes"), 2, "leave out --bytes"),
+        (("--from", "heron"), 4, "did you mean herons?"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_is_begun(
+    folder: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    result = charrnn("train", "owls.txt", *arguments, cwd=folder)
+    assert result.returncode == code, explain(result)
+    assert message in result.stderr.decode()
+    assert not (folder / "runs/owls").exists()
+
+
+def test_what_the_network_has_anyway_may_be_said(folder: Path) -> None:
+    given = ("--hidden", "16", "--dropout", "0.1", "--steps", "3")
+    result = charrnn("train", "owls.txt", "--from", "herons", *given, cwd=folder)
+    assert result.returncode == 0, explain(result)
