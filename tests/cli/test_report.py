@@ -186,7 +186,7 @@ def test_without_the_extra_it_says_what_to_install(trained: Path, missing: str) 
     code = (
         "import sys\n"
         f"sys.modules[{missing!r}] = None\n"
-        "from charrnn.cli.main import main\n"
+        "from charrnn.cli.start import main\n"
         "sys.argv = ['charrnn', 'report']\n"
         "main()\n"
     )

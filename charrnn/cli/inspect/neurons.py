@@ -55,12 +55,12 @@ def neurons(
 ) -> None:
     """The units that follow something in a text, and the text coloured by how active they are.
 
-    What they may follow: the position in a line, a newline, the indentation, the position in a
-    word, being inside a word, capitals, being inside quotes or brackets.
-
     charrnn inspect neurons
     charrnn inspect neurons code script.py --layer 1 --top 3
     charrnn inspect neurons novel letter.txt --unit 17 --length 1000
+
+    What they may follow: the position in a line, a newline, the indentation, the position in a
+    word, being inside a word, capitals, being inside quotes or brackets.
     """
     from charrnn.cli.subject import load_and_read
     from charrnn.features import compute_features, find_followers
