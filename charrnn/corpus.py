@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from charrnn.alphabet import Alphabet, AlphabetBuilder, Ids, name_of, smallest_type
@@ -41,6 +41,17 @@ class Corpus:
         # 1 - valid is not exact in binary; rounding first keeps 0.2 of 10 from becoming 1.
         boundary = int(round(len(self.ids) * (1 - valid), _SPLIT_DIGITS))
         return self.ids[:boundary], self.ids[boundary:]
+
+    def spelt_by(self, alphabet: Alphabet) -> Corpus:
+        """The same text in an alphabet that has all its characters, and perhaps more.
+
+        Raises:
+            UnknownCharacterError: it lacks one.
+        """
+        if alphabet == self.alphabet:
+            return self
+        ids = alphabet.encode(self.alphabet.characters)[self.ids]
+        return replace(self, ids=ids, alphabet=alphabet)
 
 
 def fit_corpus(paths: Sequence[Path], encoding: str | None = "utf-8") -> Corpus:

@@ -46,7 +46,7 @@ class Evaluation:
     step: int
     epoch: float
     train_seconds: float
-    train_nats_per_char: float
+    train_nats_per_char: float | None
     valid_nats_per_char: float | None
     chars_per_second: float
     improved: bool

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from charrnn.averaging import WeightAverage
 from charrnn.cells.contract import detach_states, name_states, restore_states
+from charrnn.checkpoint import Arrays
 from charrnn.device import Compute
 from charrnn.dropconnect import dropped
 from charrnn.errors import DivergedError
@@ -98,6 +99,12 @@ class Learner:
             tuple(tensor.float() for tensor in state) for state in detach_states(states)
         )
         return nats, norm
+
+    def begin_with(self, weights: Arrays) -> None:
+        """Take the weights of a model, of the same names and shapes, in place of those drawn."""
+        tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
+        for model in (self.model, self.average.model):
+            model.load_state_dict(tensors)
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor that it takes to go on, by name. They share memory with the learner."""

@@ -67,7 +67,7 @@ class Scores(Plain):
     step: int
     epoch: float
     train_seconds: float
-    train_nats_per_char: float
+    train_nats_per_char: float | None
     valid_nats_per_char: float | None
 
     def __post_init__(self) -> None:

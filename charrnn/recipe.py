@@ -30,6 +30,7 @@ _HIDDEN_OF_A_TERAFLOP, _GROWTH_OF_HIDDEN = 230, 0.27
 _EPOCHS_WITHOUT_DROPOUT = 2.75
 _DROPOUT_OF_A_DOUBLING, _MOST_DROPOUT = 0.1, 0.5
 _WIDEST_AT_FULL_RATE = 512
+_RATE_OF_WHAT_IS_TRAINED = 0.3
 
 TOLD = ("minutes", "layers", "hidden", "dropout", "weight_drop", "learning_rate")
 """The settings that the user is told of when they have been chosen."""
@@ -47,12 +48,14 @@ class Situation:
         operations_per_second: floating-point operations that training gets through here, for this
             cell and precision.
         generated: whether the text is drawn from a rule, which reading it often does not overfit.
+        begins_trained: whether training goes on from a model.
     """
 
     characters: int
     alphabet_size: int
     operations_per_second: float
     generated: bool = False
+    begins_trained: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,8 @@ def choose(given: Settings, situation: Situation) -> Choice:
     settings.setdefault("dropout", dropout)
     settings.setdefault("weight_drop", 0.0 if settings.get("stack_only") else dropout)
     if settings["optimizer"] == "adamw":
-        settings.setdefault("learning_rate", learning_rate_for(hidden))
+        share = _RATE_OF_WHAT_IS_TRAINED if situation.begins_trained else 1.0
+        settings.setdefault("learning_rate", round(share * learning_rate_for(hidden), 5))
     return Choice(settings, _explain(given, settings, situation, epochs))
 
 

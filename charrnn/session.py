@@ -17,7 +17,7 @@ from charrnn.checkpoint import TRAINING, Arrays, Checkpoint, read_checkpoint
 from charrnn.config import LENGTHS, ComputeConfig
 from charrnn.corpus import Corpus
 from charrnn.device import Compute, choose_device, choose_precision, prepare
-from charrnn.errors import CheckpointError, UsageError
+from charrnn.errors import CheckpointError, UnknownCharacterError, UsageError
 from charrnn.events import Evaluation
 from charrnn.kernels.library import NONE, find
 from charrnn.learner import Learner
@@ -41,6 +41,7 @@ from charrnn.restore import check_states
 from charrnn.schedule import Schedule
 from charrnn.streams import Shape, Streams, fit_shape
 from charrnn.train import MOST_HELD_OUT, Trainer
+from charrnn.transfer import Origin, Transfer
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Session:
     """A run that is ready to train or to go on.
 
     Attributes:
+        origin: the model that it went on from; None if its weights were drawn.
         notes: what was changed from the request to fit the corpus, for the user.
     """
 
@@ -55,6 +57,7 @@ class Session:
     alphabet: Alphabet
     corpus: CorpusFacts
     trainer: Trainer
+    origin: Origin | None = None
     notes: tuple[str, ...] = ()
 
     def checkpoint(self) -> Checkpoint:
@@ -73,6 +76,7 @@ class Session:
             "source": self.request.source.to_dict(),
             "train": self.request.train.to_dict(),
             "compute": self.request.compute.to_dict(),
+            "from": self.origin.to_dict() if self.origin else None,
             "progress": self.trainer.progress.to_dict(),
             "good": good.progress.to_dict() if good else None,
         }
@@ -91,8 +95,14 @@ class Session:
         return ModelFile(self.request.model, self.alphabet, self.corpus, scores, arrays)
 
 
-def begin(request: Request, corpus: Corpus, name: str) -> Session:
+def begin(request: Request, corpus: Corpus, name: str, start: Transfer | None = None) -> Session:
     """Make a fresh run. What the request leaves open is decided here and written down.
+
+    Args:
+        request: what is asked for.
+        corpus: the text; that of ``start``, if there is one.
+        name: what the user calls the text.
+        start: the model to go on from; None draws the weights.
 
     Raises:
         CorpusError: the text is too short to train on.
@@ -119,8 +129,14 @@ def begin(request: Request, corpus: Corpus, name: str) -> Session:
             f"first {MOST_HELD_OUT:,} of them, charrnn eval all"
         )
     facts = CorpusFacts(name, corpus.digest, len(corpus), request.train.valid)
-    trainer = _build_trainer(request, len(corpus.alphabet), streams, held_out)
-    return Session(request, corpus.alphabet, facts, trainer, tuple(notes))
+    origin = start.origin if start else None
+    trainer = _build_trainer(
+        request, len(corpus.alphabet), streams, held_out, begins_trained=origin is not None
+    )
+    if start:
+        trainer.learner.begin_with(start.weights)
+        notes.append(start.describe())
+    return Session(request, corpus.alphabet, facts, trainer, origin, tuple(notes))
 
 
 def _refuse_idle_layers(model: ModelConfig, shape: Shape) -> None:
@@ -154,7 +170,12 @@ def settle_compute(wished: ComputeConfig, model: ModelConfig) -> ComputeConfig:
 
 
 def _build_trainer(
-    request: Request, alphabet_size: int, streams: Streams, held_out: Ids
+    request: Request,
+    alphabet_size: int,
+    streams: Streams,
+    held_out: Ids,
+    *,
+    begins_trained: bool,
 ) -> Trainer:
     train = request.train
     compute = Compute(choose_device(request.compute.device), request.compute.precision)
@@ -183,6 +204,7 @@ def _build_trainer(
         seconds=None if train.minutes is None else train.minutes * 60,
         evaluations=train.evaluations,
         goes_back=train.on_divergence == "rollback",
+        begins_trained=begins_trained,
     )
 
 
@@ -204,8 +226,10 @@ def resume(path: Path, corpus: Corpus, request: Request) -> Session:
     for part in ("model.", "average."):
         check_weights(path, model, len(alphabet), arrays_under(part, checkpoint.arrays))
     check_unchanged(corpus, facts)
-    if corpus.alphabet != alphabet:
-        raise CheckpointError(f"{path}: its alphabet is not that of the corpus it names")
+    try:
+        corpus = corpus.spelt_by(alphabet)
+    except UnknownCharacterError:
+        raise CheckpointError(f"{path}: its alphabet is not that of the corpus it names") from None
     train = request.train
     train_ids, held_out = corpus.split(train.valid)
     request = replace(request, compute=settle_compute(request.compute, model))
@@ -229,12 +253,16 @@ def resume(path: Path, corpus: Corpus, request: Request) -> Session:
         states = arrays_under("state.", checkpoint.arrays)
         check_states(model, len(alphabet), shape.batch, states)
         streams = Streams(train_ids, shape, train.seed)
-        trainer = _build_trainer(request, len(alphabet), streams, held_out)
+        origin = checkpoint.header.get("from")
+        origin = Origin.from_dict(origin) if origin is not None else None
+        trainer = _build_trainer(
+            request, len(alphabet), streams, held_out, begins_trained=origin is not None
+        )
         tensors = {name: torch.from_numpy(array) for name, array in checkpoint.arrays.items()}
         trainer.restore(tensors, progress, good)
     except ValueError as problem:
         raise CheckpointError(f"{path}: does not hold a run to go on with: {problem}") from problem
-    return Session(request, alphabet, facts, trainer, tuple(notes))
+    return Session(request, alphabet, facts, trainer, origin, tuple(notes))
 
 
 def _kernels_of(model: ModelConfig) -> str:

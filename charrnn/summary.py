@@ -32,7 +32,7 @@ class Measurement:
     step: int
     epoch: float
     train_seconds: float
-    train_nats_per_char: float
+    train_nats_per_char: float | None
     valid_nats_per_char: float | None
     chars_per_second: float
     sample: str | None
@@ -48,6 +48,7 @@ class Summary:
         corpus: what it remembers of its text.
         progress: where it stands.
         measurements: its evaluations, in order.
+        rollbacks: the steps from which it went on at half the learning rate.
         parameters: numbers that training moves.
         bytes: the size of the file of its best model.
         made_with: versions of charrnn and torch, and the build of the native library.
@@ -58,6 +59,7 @@ class Summary:
     corpus: CorpusFacts
     progress: Progress
     measurements: tuple[Measurement, ...]
+    rollbacks: tuple[int, ...]
     parameters: int
     bytes: int
     made_with: dict[str, str]
@@ -100,13 +102,14 @@ def read_summary(path: Path) -> Summary:
         progress = Progress.from_dict(header.get("progress"))
     except ValueError as problem:
         raise CheckpointError(f"{run.last}: its progress is not sound: {problem}") from problem
-    found = map(_measurement, run.records())
+    records = [record for record in run.records() if record["step"] <= progress.step]
     return Summary(
         path=path,
         request=request,
         corpus=facts,
         progress=progress,
-        measurements=tuple(one for one in found if one and one.step <= progress.step),
+        measurements=tuple(filter(None, map(_measurement, records))),
+        rollbacks=tuple(one["step"] for one in records if one.get("event") == "rollback"),
         parameters=sum(count_parameters(model, len(alphabet)).values()),
         bytes=_size(run.best if is_file(run.best) else run.last),
         made_with={name: str(header[name]) for name in _MAKERS if name in header},
@@ -122,12 +125,14 @@ def _size(path: Path) -> int:
 
 def _measurement(record: Mapping[str, Any]) -> Measurement | None:
     """An object of the log as an evaluation; None if it is another, or is not sound."""
-    numbers = ("epoch", "train_seconds", "train_nats_per_char", "chars_per_second")
+    numbers = ("epoch", "train_seconds", "chars_per_second")
+    train = record.get("train_nats_per_char")
     valid, sample = record.get("valid_nats_per_char"), record.get("sample")
     if record.get("event") != "evaluation" or not all(_finite(record.get(n)) for n in numbers):
         return None
     return Measurement(
         step=record["step"],
+        train_nats_per_char=train if _finite(train) else None,
         valid_nats_per_char=valid if _finite(valid) else None,
         sample=sample if isinstance(sample, str) else None,
         **{name: record[name] for name in numbers},

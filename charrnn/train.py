@@ -43,6 +43,8 @@ class Trainer:
             first, from the beginning) at half the learning rate. That moment, unlike that of a
             save, does not hang on the clock: a run that diverges can be repeated, and resumed, bit
             for bit.
+        begins_trained: whether it begins with weights that are worth keeping: then it evaluates
+            them before the first step.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Trainer:
         seconds: float | None,
         evaluations: int,
         goes_back: bool,
+        begins_trained: bool = False,
     ) -> None:
         self.learner = learner
         self.streams = streams
@@ -62,6 +65,7 @@ class Trainer:
         self.schedule = schedule
         self.seconds = seconds
         self.evaluations = evaluations
+        self.begins_trained = begins_trained
         self.progress = Progress(total=schedule.total)
         self.good = GoodState.of(learner, self.progress) if goes_back else None
 
@@ -159,6 +163,8 @@ class Trainer:
 
     def _evaluation_due(self) -> bool:
         p = self.progress
+        if self.begins_trained and not p.step:
+            return p.best_nats_per_char is None and len(self.held_out) > 0
         if p.total is None or p.step == p.evaluated_step:
             return False
         return p.step >= p.total or p.step % math.ceil(p.total / self.evaluations) == 0
@@ -223,7 +229,7 @@ class Trainer:
             step=p.step,
             epoch=self.epochs_done,
             train_seconds=p.seconds,
-            train_nats_per_char=p.nats / max(p.windows, 1),
+            train_nats_per_char=p.nats / p.windows if p.windows else None,
             valid_nats_per_char=valid,
             chars_per_second=self.chars_per_second,
             improved=improved,

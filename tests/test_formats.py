@@ -423,3 +423,32 @@ def test_a_run_of_format_4_that_lacks_a_new_field_is_refused(
     assert saved.header[part].pop(name) == value
     write_checkpoint(path, saved)
     assert_refused(path, lambda path: resume(path, fit_corpus([TEXT]), read_request(path)[0]))
+
+
+GOLDEN_4 = GOLDEN.with_name("format-4")
+NATS_PER_CHAR_4 = {"gru": 2.699501142584683, "rnn": 2.837794766743312}
+"""What reeds.txt cost under each model of format 4, said the version that wrote it."""
+HALVINGS_OF_4 = {"gru": None, "rnn": 3}
+"""How often each run of format 4 had gone back; None for the one that would not."""
+
+
+@pytest.mark.parametrize("cell", NATS_PER_CHAR_4)
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_a_model_of_format_4_scores_a_text_as_it_always_did(cell: str, which: str) -> None:
+    path = GOLDEN_4 / f"{cell}-{which}.safetensors"
+    assert envelope_of(path)["format"] == 4
+    model = read_model(path)
+    ids = model.alphabet.encode(TEXT.read_text(encoding="utf-8"))
+    score = evaluate(restore(model), ids, model.alphabet)
+    assert score.nats_per_char == pytest.approx(NATS_PER_CHAR_4[cell], abs=1e-6)
+
+
+@pytest.mark.parametrize("cell", NATS_PER_CHAR_4)
+def test_a_run_of_format_4_knows_how_often_it_went_back_and_where_to(cell: str) -> None:
+    path = GOLDEN_4 / f"{cell}-last.safetensors"
+    session = resume(path, fit_corpus([TEXT]), read_request(path)[0])
+    good, halvings = session.trainer.good, HALVINGS_OF_4[cell]
+    assert session.trainer.finished
+    assert session.trainer.progress.halvings == (halvings or 0)
+    assert (good is None) == (halvings is None)
+    assert good is None or good.progress.step == 20

@@ -277,6 +277,14 @@ def test_what_the_log_says_beyond_a_step_is_forgotten(run: RunDirectory, step: i
     assert run.records() == [*RECORDS[:step], note]
 
 
+def test_what_the_log_says_of_going_back_once_more_is_forgotten(run: RunDirectory) -> None:
+    going_back = [{"event": "rollback", "step": 1, "halvings": number} for number in (1, 2, 3)]
+    for record in [RECORDS[0], *going_back]:
+        run.append(record)
+    run.forget_after(1, 2)
+    assert run.records() == [RECORDS[0], *going_back[:2]]
+
+
 @pytest.mark.parametrize(
     "line",
     ["", "null", "[1]", "\0", "{'step': 1}", "[" * 200_000, '{"step": "x"}', '{"step": null}'],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,7 @@ from charrnn.cli import terminal
 from charrnn.cli.completion import complete_run
 from charrnn.cli.options import Debug, Json
 from charrnn.errors import UsageError
-from charrnn.visible import visible
+from charrnn.visible import in_one_line
 
 if TYPE_CHECKING:
     from charrnn.summary import Summary
@@ -98,11 +97,12 @@ def _print(runs: Sequence[Summary], settings: dict[str, list[Any]]) -> None:
         )
     ]
     rows += [[name, *(_format(value) for value in values)] for name, values in settings.items()]
-    header = ["run", *(visible(str(run.path)) for run in runs)]
-    sys.stdout.write("\n".join(terminal.align(header, rows)) + "\n")
+    header = ["run", *(in_one_line(str(run.path)) for run in runs)]
+    for line in terminal.align(header, rows):
+        terminal.say(line)
     if not settings:
         terminal.note("no setting differs")
 
 
 def _format(value: Any, form: str = "") -> str:
-    return _NO_VALUE if value is None else visible(format(value, form))
+    return _NO_VALUE if value is None else in_one_line(format(value, form))

@@ -58,7 +58,8 @@ class Comparison:
             f"longest span {side}: {self._place(overlap)}" for side, overlap in sides.items()
         ]
         lines = terminal.align(["n", *sides], rows)
-        terminal.note("\n".join(["", title, "", *lines, "", *longest]))
+        for line in ["", title, "", *lines, "", *longest]:
+            terminal.note(line)
 
     def complete(self, described: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """The objects of all samples, each with its own figures; none before the last is drawn."""

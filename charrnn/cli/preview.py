@@ -6,7 +6,7 @@ from charrnn.cli.serving import native_network
 from charrnn.config import SampleConfig
 from charrnn.drawing import opening
 from charrnn.engine.sampling import sample as sample_natively
-from charrnn.errors import CheckpointError
+from charrnn.errors import CheckpointError, DivergedError
 from charrnn.events import Evaluation
 from charrnn.sample import sample
 from charrnn.session import Session
@@ -19,14 +19,11 @@ _THROUGH_TORCH = SampleConfig(temp=0.8, length=100)
 def draw_preview(session: Session, evaluation: Evaluation) -> str | None:
     """Some text from the weights that were evaluated; the same opening and seed each time.
 
-    None if their predictions are not finite: training itself says what is to be done about that.
-
-    Raises:
-        DivergedError: a weight is not finite.
+    None if they, or their predictions, are not finite: training sees to that.
     """
     try:
         return _draw(session, evaluation)
-    except CheckpointError:
+    except (CheckpointError, DivergedError):
         return None
 
 

@@ -93,9 +93,10 @@ class TrainingView:
             self._held_out = f", held out {event.valid_nats_per_char:.3f}"
         if self._bar.disable:
             best = " (best so far)" if event.improved else ""
+            train = event.train_nats_per_char
+            loss = "before training" if train is None else f"loss {train:.3f}"
             terminal.note(
-                f"step {event.step:,}, epoch {event.epoch:.2f}, "
-                f"loss {event.train_nats_per_char:.3f}{self._held_out}{best}"
+                f"step {event.step:,}, epoch {event.epoch:.2f}, {loss}{self._held_out}{best}"
             )
 
     def rolled_back(self, event: RolledBack) -> None:

@@ -44,7 +44,7 @@ def report(
             "Install what reports need: pip install 'charrnn[report]'"
         ) from None
     from charrnn.cli.sample import draw
-    from charrnn.cli.serving import torch_network
+    from charrnn.cli.serving import reader, torch_network
     from charrnn.cli.subject import read_training_text
     from charrnn.modelfile import read_model
     from charrnn.runs import find_model, find_run
@@ -63,6 +63,7 @@ def report(
         return "".join(piece.symbols for piece in pieces)
 
     network = torch_network(model, device="cpu", threads=None)
-    contents = measure(summary, network, model.alphabet, trained_on, held_out, draw_one)
+    reading = reader(model, device="cpu", threads=None)
+    contents = measure(summary, network, reading, model.alphabet, trained_on, held_out, draw_one)
     write(target, render(contents))
     terminal.print_facts({"report": str(target)})

@@ -28,11 +28,13 @@ from charrnn.config import SourceConfig
 from charrnn.corpus import fit_corpus
 from charrnn.errors import CheckpointError, DivergedError
 from charrnn.events import Checkpoint, Evaluating, Evaluation, RolledBack, Step
+from charrnn.modelfile import ModelFile
 from charrnn.request import read_request
 from charrnn.run import RunDirectory
 from charrnn.runs import RUNS, find_run, mark_latest
 from charrnn.session import Session, begin, resume
 from charrnn.storage import is_file, is_folder
+from charrnn.transfer import transfer
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,9 @@ def begin_training(
     *,
     encoding: str | None,
     overwrite: bool,
+    origin: tuple[Path, ModelFile] | None,
 ) -> None:
-    """Read the corpus, claim a run directory and train in it."""
+    """Read the corpus, claim a run directory and train in it, perhaps going on from a model."""
     name = corpus_name(sources[0])
     run = RunDirectory(run_path or RUNS / name)
     if not overwrite:
@@ -72,6 +75,8 @@ def begin_training(
         corpus = fit_corpus(paths, encoding)
         for message in corpus.notes:
             terminal.note(message)
+        start = transfer(*origin, corpus) if origin else None
+        corpus = start.corpus if start else corpus
         copies = {path: run.copy_of(path, corpus.digest) for path in paths if path.parent == folder}
         remembered = tuple(
             copies[path].name if path in copies else remember(source)
@@ -79,8 +84,10 @@ def begin_training(
         )
         source = SourceConfig(paths=remembered, encoding=encoding)
         generated = all(map(is_generated, sources))
-        request, reason = settle(settings, source, corpus, generated=generated)
-        session = begin(request, corpus, name)
+        request, reason = settle(
+            settings, source, corpus, generated=generated, begins_trained=start is not None
+        )
+        session = begin(request, corpus, name, start)
         stop = stack.enter_context(interrupts.deferred())
         stack.enter_context(run.locked())
         if not overwrite:

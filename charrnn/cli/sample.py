@@ -12,7 +12,7 @@ import typer
 from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Json, Model, StackRound, TrainingText, Unknown, option
 from charrnn.config import ComputeConfig, SampleConfig, UseConfig
-from charrnn.errors import CorpusError, UsageError
+from charrnn.errors import UsageError
 
 if TYPE_CHECKING:
     from charrnn.alphabet import Alphabet, Ids
@@ -83,7 +83,9 @@ def sample(
     path = find_model(model)
     loaded = read_model(path).rounding(stack_round)
     alphabet = loaded.alphabet
-    symbols = _read_prime(alphabet) if prime == "-" else alphabet.symbols(prime)
+    symbols = alphabet.symbols(prime)
+    if prime == "-":
+        symbols = alphabet.symbols_in(sys.stdin.buffer.read(), "standard input")
     ids = alphabet.encode(symbols, unknown)
     for given in config.stop:
         if not given:
@@ -125,17 +127,6 @@ def draw(
     from charrnn.sample import sample as sample_through_torch
 
     return sample_through_torch(network, model.alphabet, config, prime, seed)
-
-
-def _read_prime(alphabet: Alphabet) -> str:
-    """Standard input as symbols."""
-    data = sys.stdin.buffer.read(_MOST_PRIME_BYTES + 1)
-    if len(data) > _MOST_PRIME_BYTES:
-        raise CorpusError(
-            f"standard input: more than {_MOST_PRIME_BYTES:,} bytes to read before drawing.\n"
-            "Give the end of it: tail -c 1M FILE | charrnn sample --prime -"
-        )
-    return alphabet.symbols_in(data, "standard input")
 
 
 def _print_text(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, raw: bool) -> None:

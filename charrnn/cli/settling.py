@@ -27,7 +27,12 @@ def all_left_open() -> dict[str, Any]:
 
 
 def settle(
-    settings: Mapping[str, Any], source: SourceConfig, corpus: Corpus, *, generated: bool
+    settings: Mapping[str, Any],
+    source: SourceConfig,
+    corpus: Corpus,
+    *,
+    generated: bool,
+    begins_trained: bool = False,
 ) -> tuple[Request, str]:
     """The request once the recipe has chosen what the settings leave open, and why it did."""
     wished = ModelConfig.pick(settings)
@@ -36,7 +41,9 @@ def settle(
     share = SHARE_OF_PRODUCTS if compiled else SHARE_UNCOMPILED
     train_ids, _ = corpus.split(settings["valid"])
     rate = share * products_per_second(compute)
-    situation = Situation(max(len(train_ids), 1), len(corpus.alphabet), rate, generated)
+    situation = Situation(
+        max(len(train_ids), 1), len(corpus.alphabet), rate, generated, begins_trained
+    )
     choice = choose(settings, situation)
     model, train = ModelConfig.pick(choice.settings), TrainConfig.pick(choice.settings)
     return Request(source, model, train, compute), choice.reason

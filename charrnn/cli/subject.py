@@ -13,7 +13,7 @@ from charrnn.cli import terminal
 from charrnn.cli.inputs import STDIN, gather, naming_copies, read_again
 from charrnn.cli.serving import torch_network
 from charrnn.corpus import Corpus, encode_corpus
-from charrnn.errors import CheckpointError, CorpusError
+from charrnn.errors import CheckpointError, CorpusError, UnknownCharacterError
 from charrnn.modelfile import ModelFile, read_model
 from charrnn.request import Request, check_unchanged, read_request
 from charrnn.run import RunDirectory
@@ -138,9 +138,12 @@ def read_training_text(path: Path, model: ModelFile, elsewhere: Sequence[str]) -
 def _read_own(path: Path, model: ModelFile, request: Request) -> Corpus:
     corpus = read_again(RunDirectory(path.parent), request.source)
     check_unchanged(corpus, model.corpus)
-    if corpus.alphabet != model.alphabet:
-        raise CheckpointError(f"{path}: its alphabet is not that of the text it was trained on")
-    return corpus
+    try:
+        return corpus.spelt_by(model.alphabet)
+    except UnknownCharacterError:
+        raise CheckpointError(
+            f"{path}: its alphabet is not that of the text it was trained on"
+        ) from None
 
 
 def _read_elsewhere(

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from charrnn.cli.completion import complete_source
+from charrnn.cli.completion import complete_run, complete_source
 from charrnn.cli.options import Debug, Encoding, Json, with_settings
 from charrnn.config import ComputeConfig, TrainConfig
 from charrnn.errors import UsageError
 from charrnn.modelconfig import ModelConfig
 from charrnn.recipe import least_layers
+from charrnn.settings import option_name
 
 _RUN = "Run"
+_OF_TRAINING = ("dropout", "weight_drop")
+"""Settings of the model that concern its training alone."""
+
 _FREE_ON_RESUME = frozenset(
     {"sources", "run", "resume", "save_every", "show_samples", "device", "threads"}
     | {"as_json", "debug"}
@@ -49,6 +54,17 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a run.", rich_help_panel=_RUN)
     ] = False,
+    base: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="RUN|FILE",
+            autocompletion=complete_run,
+            help="Go on from a model with another text: its weights are kept, characters that it "
+            "does not know are added.",
+            rich_help_panel=_RUN,
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run there.", rich_help_panel=_RUN)
     ] = False,
@@ -70,6 +86,7 @@ def train(
 
     charrnn train novel.txt
     charrnn train poems/ --minutes 3 --hidden 256 --dropout 0.2
+    charrnn train letters.txt --from novel
     charrnn train --resume
     """
     if run == "":
@@ -89,6 +106,12 @@ def train(
         raise UsageError(
             "name a text to train on: charrnn train FILE (or try: charrnn train tales)"
         )
+    origin = None
+    if base is not None:
+        from charrnn.cli.subject import load
+
+        origin = load(base, None)
+        settings = _as_in(origin[1].model, settings, ctx)
     # Settings that make no sense are refused before torch is imported.
     settings["layers"] = settings["layers"] or least_layers(settings)
     for config in (ModelConfig, TrainConfig, ComputeConfig):
@@ -102,7 +125,24 @@ def train(
         RunnerOptions(save_every, show_samples, as_json),
         encoding=None if as_bytes else encoding,
         overwrite=overwrite,
+        origin=origin,
     )
+
+
+def _as_in(model: ModelConfig, settings: Mapping[str, Any], ctx: typer.Context) -> dict[str, Any]:
+    """The settings with the network of a model that is gone on from.
+
+    Raises:
+        UsageError: another network was asked for.
+    """
+    fixed = {name: value for name, value in model.to_dict().items() if name not in _OF_TRAINING}
+    for name, value in fixed.items():
+        if _is_given(ctx, name) and settings[name] != value:
+            raise UsageError(
+                f"{option_name(name)} is {settings[name]} and the model to go on from has {value}: "
+                "its network stays as it is.\nLeave the option out, or --from."
+            )
+    return {**settings, **fixed}
 
 
 def _is_given(ctx: typer.Context, name: str) -> bool:

@@ -63,16 +63,16 @@ def plot_copied(copied: Sequence[Copied]) -> list[Plot]:
 
 
 def _losses(run: Summary, x: Sequence[float]) -> list[Line]:
-    """The training loss, and the held-out one where there is one."""
-    train = [one.train_nats_per_char for one in run.measurements]
-    held_out = [
-        (place, one.valid_nats_per_char)
-        for place, one in zip(x, run.measurements, strict=True)
-        if one.valid_nats_per_char is not None
-    ]
-    lines = [Line("training", x, train)]
-    if held_out:
-        lines.append(Line("held out", *zip(*held_out, strict=True)))
+    """The training loss and the held-out one, each where there is one."""
+    losses = {
+        "training": [one.train_nats_per_char for one in run.measurements],
+        "held out": [one.valid_nats_per_char for one in run.measurements],
+    }
+    lines = []
+    for name, values in losses.items():
+        points = [(at, nats) for at, nats in zip(x, values, strict=True) if nats is not None]
+        if points:
+            lines.append(Line(name, *zip(*points, strict=True)))
     return lines
 
 
@@ -91,9 +91,13 @@ def _rates(run: Summary) -> Line:
     """The learning rate of every step, or of enough of them to see its course."""
     train, taken = run.request.train, run.progress.step
     schedule = Schedule(train.learning_rate, train.warmup, run.progress.total)
+
+    def rate(step: int) -> float:
+        return schedule.learning_rate(step) / 2.0 ** sum(one <= step for one in run.rollbacks)
+
     steps = range(0, taken, max(taken // _POINTS_OF_RATE, 1))
     return Line(
         "learning rate",
         [run.characters_at(step) / 1e6 for step in steps],
-        [schedule.learning_rate(step) for step in steps],
+        [rate(step) for step in steps],
     )

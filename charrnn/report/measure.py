@@ -13,6 +13,7 @@ from charrnn.report.contents import Contents, Copied, Drawn
 from charrnn.report.neurons import find_neurons
 from charrnn.report.surprisal import read_passage
 from charrnn.summary import Summary
+from charrnn.surprisal import Reader
 
 TEMPERATURES = (0.5, 0.8, 1.0)
 
@@ -20,6 +21,7 @@ _DRAWN_CHARACTERS = 3000
 _PASSAGE_CHARACTERS = 1600
 _NEURON_CHARACTERS = 5000
 _PLACES = 32
+_COSTLIEST = 12
 
 Draw = Callable[[SampleConfig], str]
 """Draws a single text; its symbols."""
@@ -28,6 +30,7 @@ Draw = Callable[[SampleConfig], str]
 def measure(
     run: Summary,
     model: CharModel,
+    reader: Reader,
     alphabet: Alphabet,
     trained_on: Ids,
     held_out: Ids,
@@ -38,6 +41,7 @@ def measure(
     Args:
         run: which one.
         model: its best one, on the CPU, ready to predict.
+        reader: the same one, as surprisal is measured with it.
         alphabet: the model's.
         trained_on: the text that it learnt, shape (N,).
         held_out: the text it did not, shape (M,); if empty, the end of the other is read.
@@ -55,7 +59,7 @@ def measure(
         read=what,
         drawn=[Drawn(temp, _text(alphabet, symbols)) for temp, symbols in drawn.items()],
         copied=_measure_copied(drawn, alphabet, trained_on, held_out),
-        passage=read_passage(model, read[:_PASSAGE_CHARACTERS], alphabet),
+        passage=read_passage(reader, read[:_PASSAGE_CHARACTERS], alphabet, _COSTLIEST),
         neurons=find_neurons(model, read[:_NEURON_CHARACTERS], alphabet),
         reaches=_reaches(model, read),
     )

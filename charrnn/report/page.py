@@ -12,7 +12,6 @@ from dataclasses import fields
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from charrnn import __version__
 from charrnn.errors import StorageError, UsageError
@@ -20,7 +19,6 @@ from charrnn.report import curves, heat
 from charrnn.report.command import shell, training_command
 from charrnn.report.contents import Contents
 from charrnn.report.evenly import evenly
-from charrnn.report.plots import SERIES, Plot
 from charrnn.settings import option_name
 from charrnn.storage import write_atomically
 from charrnn.summary import Measurement, Summary
@@ -33,7 +31,6 @@ _MARK_WITHIN = 400
 _SHOWN_CHARACTERS = 600
 _SHOWN_EVALUATIONS = 5
 _ROWS_OF_EVALUATIONS = 25
-_COSTLIEST = 12
 
 
 def write(path: Path, page: str) -> None:
@@ -72,15 +69,14 @@ def render(contents: Contents) -> str:
         contents=contents,
         run=run,
         version=__version__,
-        training=_markup(curves.plot_training(run)),
-        reach=_markup(curves.plot_reach(contents.reaches)),
-        copying=_markup(curves.plot_copied(contents.copied)),
+        training=curves.plot_training(run),
+        reach=curves.plot_reach(contents.reaches),
+        copying=curves.plot_copied(contents.copied),
         evaluations=evenly(run.measurements, _ROWS_OF_EVALUATIONS),
         evolved=evenly(_with_samples(run), _SHOWN_EVALUATIONS),
         passage=heat.by_bits(passage.symbols, passage.bits),
         bounds=heat.BITS,
         mean_bits=math.fsum(passage.bits) / len(passage.bits),
-        costliest=passage.costliest(_COSTLIEST),
         neurons=[
             (neuron, heat.by_activation(neuron.symbols, neuron.activations))
             for neuron in contents.neurons
@@ -88,7 +84,6 @@ def render(contents: Contents) -> str:
         settings=_settings(run),
         command=shell(training_command(run)),
         shown=_SHOWN_CHARACTERS,
-        series=SERIES,
     )
 
 
@@ -102,11 +97,6 @@ def _environment() -> Environment:
     )
     environment.filters["visible"] = visible
     return environment
-
-
-def _markup(plots: list[Plot]) -> list[tuple[str, Markup]]:
-    """Titles, and drawings that are not to be escaped: :mod:`plots` made them."""
-    return [(plot.title, Markup(plot.svg)) for plot in plots]  # noqa: S704
 
 
 def _with_samples(run: Summary) -> list[Measurement]:

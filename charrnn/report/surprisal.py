@@ -1,18 +1,16 @@
-"""What each character of a passage cost, for the heat map."""
+"""What each character of a passage cost, and what was expected where it cost most."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from charrnn.alphabet import Alphabet, Ids
-from charrnn.evaluate import score
-from charrnn.model import CharModel
+from charrnn.expectations import expect, find_worst, measure
+from charrnn.surprisal import Reader
 
 _BEFORE = 24
+_EXPECTED = 3
 
 
 @dataclass(frozen=True)
@@ -23,36 +21,36 @@ class Costly:
         before: the characters it came after.
         symbol: itself.
         bits: what it cost.
+        expected: the likeliest characters there, with their probabilities.
     """
 
     before: str
     symbol: str
     bits: float
+    expected: tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A text, and the bits that each of its characters cost."""
+    """A text, the bits that each of its characters cost, and those that cost most, falling."""
 
     symbols: str
     bits: tuple[float, ...]
-
-    def costliest(self, count: int) -> list[Costly]:
-        """The characters that cost most, in falling order."""
-        order = sorted(range(len(self.bits)), key=lambda place: -self.bits[place])[:count]
-        return [
-            Costly(self.symbols[max(place - _BEFORE, 0) : place], self.symbols[place], bits)
-            for place in order
-            for bits in (self.bits[place],)
-        ]
+    costliest: tuple[Costly, ...]
 
 
-def read_passage(model: CharModel, ids: Ids, alphabet: Alphabet) -> Passage:
-    """Read a passage (N,), N >= 1, from an empty state."""
-    return Passage(alphabet.decode(ids), tuple(bits_of(model, ids, len(alphabet)).tolist()))
-
-
-def bits_of(model: CharModel, ids: Ids, alphabet_size: int) -> NDArray[np.float64]:
-    """The bits of every character (N,); the first is charged log2(V), as in an evaluation."""
-    nats = [block[:, 0].numpy() for block in score(model, ids)]
-    return np.concatenate(([math.log(alphabet_size)], *nats)) / math.log(2)
+def read_passage(reader: Reader, ids: Ids, alphabet: Alphabet, worst: int) -> Passage:
+    """Read a passage (N,), N >= 1, from an empty state, and find ``worst`` costly characters."""
+    symbols = alphabet.decode(ids)
+    nats = measure(reader, ids)
+    bits = tuple((nats / math.log(2)).tolist())
+    costliest = tuple(
+        Costly(
+            before=symbols[max(one.position - _BEFORE, 0) : one.position],
+            symbol=symbols[one.position],
+            bits=bits[one.position],
+            expected=tuple((alphabet.characters[other], p) for other, p in one.likeliest),
+        )
+        for one in expect(reader, ids, find_worst(nats, worst), _EXPECTED)
+    )
+    return Passage(symbols, bits, costliest)

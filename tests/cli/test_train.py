@@ -283,6 +283,21 @@ def test_a_diverging_run_keeps_its_last_good_checkpoint(text_file: Path) -> None
     assert read_checkpoint(folder / "runs/herons/last.safetensors").kind == "training"
 
 
+def test_a_run_that_goes_back_says_so_logs_it_and_gives_up_after_three(text_file: Path) -> None:
+    folder = text_file.parent
+    arguments = ("--learning-rate", "10", "--clip", "0", "--norm", "none", "--cell", "rnn")
+    more = ("--weight-decay", "10", "--steps", "5000", "--on-divergence", "rollback")
+    result = charrnn("train", text_file, *arguments, *more, *SMALL, cwd=folder)
+    assert result.returncode == 5, explain(result)
+    assert result.stderr.count(b"Back to step 0, the learning rate halved") == 3
+    assert b"3 times did not help" in result.stderr
+    lines = (folder / "runs/herons/log.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [(r["event"], r["step"], r["halvings"]) for r in records] == [
+        ("rollback", 0, number) for number in (1, 2, 3)
+    ]
+
+
 @pytest.mark.parametrize(
     ("content", "code", "said"),
     [

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from charrnn.alphabet import Alphabet, Ids
-from charrnn.evaluate import evaluate
+from charrnn.evaluate import TorchReader, evaluate
 from charrnn.model import CharModel, build_model
-from charrnn.report.neurons import SHOWN_CHARACTERS, activations, find_neurons
-from charrnn.report.surprisal import bits_of, read_passage
+from charrnn.neurons import activations
+from charrnn.report.neurons import LEAST_CHARACTERS, SHOWN_CHARACTERS, find_neurons
+from charrnn.report.surprisal import read_passage
 from tests.arrangements import configure
 
 ALPHABET = Alphabet.of('ab "(')
@@ -25,45 +26,28 @@ def ids(length: int) -> Ids:
 
 
 def test_the_bits_of_a_passage_add_up_to_its_score() -> None:
-    bits = bits_of(model(), ids(700), len(ALPHABET))
-    assert len(bits) == 700
-    assert bits[0] == math.log2(len(ALPHABET))
+    passage = read_passage(TorchReader(model()), ids(700), ALPHABET, 0)
+    assert passage.symbols == ALPHABET.decode(ids(700))
     score = evaluate(model(), ids(700), ALPHABET)
-    assert bits.sum() == pytest.approx(score.nats / math.log(2), rel=1e-6)
+    assert math.fsum(passage.bits) == pytest.approx(score.nats / math.log(2), rel=1e-6)
+    assert passage.costliest == ()
 
 
-def test_each_character_costs_what_the_model_gave_it() -> None:
-    text = ids(12)
-    with torch.inference_mode():
-        read = torch.from_numpy(text.astype(np.int64))[:, None]
-        logits, _ = model()(read, model().initial_states(1))
-    nats = -logits[:-1, 0].double().log_softmax(-1).numpy()[np.arange(11), text[1:]]
-    assert bits_of(model(), text, len(ALPHABET))[1:].tolist() == pytest.approx(
-        (nats / math.log(2)).tolist()
-    )
-
-
-def test_the_costliest_characters_come_first_with_what_they_came_after() -> None:
-    passage = read_passage(model(), ids(60), ALPHABET)
-    first, second = passage.costliest(2)
-    place = passage.bits.index(max(passage.bits))
+def test_the_costliest_characters_come_first_with_what_was_expected() -> None:
+    text = ids(60)
+    passage = read_passage(TorchReader(model()), text, ALPHABET, 2)
+    first, second = passage.costliest
+    place = passage.bits.index(max(passage.bits[1:]))
     assert (first.symbol, first.bits) == (passage.symbols[place], passage.bits[place])
-    assert passage.symbols[:place].endswith(first.before)
-    assert first.bits >= second.bits >= sorted(passage.bits)[-3]
-
-
-@pytest.mark.parametrize("arrangement", ["lstm", "gru", "stack", "pyramid of gru"])
-def test_activations_are_the_outputs_of_each_layer(arrangement: str) -> None:
-    text = ids(40)
-    found = activations(model(arrangement), text)
-    assert len(found) == len(model(arrangement).layers())
-    read = torch.from_numpy(text.astype(np.int64))[:, None]
-    states = model(arrangement).initial_states(1)
+    assert first.before == passage.symbols[max(place - 24, 0) : place]
+    assert second.bits == sorted(passage.bits[1:])[-2]
     with torch.inference_mode():
-        for place in range(40):
-            _, states = model(arrangement)(read[place : place + 1], states)
-            for layer, state in enumerate(states):
-                assert found[layer][place] == pytest.approx(state[0][0].numpy(), abs=1e-5)
+        read = torch.from_numpy(text[:place].astype(np.int64))[:, None]
+        logits, _ = model()(read, model().initial_states(1))
+    likely = logits[-1, 0].double().softmax(-1)
+    symbol, probability = first.expected[0]
+    assert symbol == ALPHABET.characters[int(likely.argmax())]
+    assert probability == pytest.approx(float(likely.max()), rel=1e-5)
 
 
 def unit_that_follows(characters: str) -> CharModel:
@@ -81,25 +65,42 @@ def unit_that_follows(characters: str) -> CharModel:
     return network
 
 
-def test_the_unit_that_follows_the_word_is_found() -> None:
-    text = ALPHABET.encode(" a b" * 400)
-    (found,) = find_neurons(unit_that_follows("ab"), text, ALPHABET)
-    assert found.follows == "the position in the word"
-    assert (found.layer, found.unit) == (1, 4)
-    assert found.correlation == pytest.approx(1.0)
-    assert found.symbols == (" a b" * 400)[:SHOWN_CHARACTERS]
-    assert found.activations[:4] == pytest.approx((0.0, 1.0, 0.0, 1.0))
+def words(count: int) -> Ids:
+    """Words of one to four letters at random, so that nothing has a rhythm."""
+    lengths = np.random.default_rng(3).integers(1, 5, count)
+    return ALPHABET.encode("".join("ab"[length % 2] * length + " " for length in lengths))
 
 
-def test_what_does_not_occur_is_not_followed() -> None:
-    followed = {one.follows for one in find_neurons(model(), ALPHABET.encode("a" * 300), ALPHABET)}
-    assert not followed & {"being within quotation marks", "the depth of brackets"}
+def test_the_unit_that_follows_is_found_once_for_each_thing() -> None:
+    text = words(800)
+    network = unit_that_follows("ab")
+    found = find_neurons(network, text, ALPHABET)
+    assert len({neuron.follows for neuron in found}) == len(found)
+    (within,) = (neuron for neuron in found if neuron.follows == "inside a word")
+    assert (within.layer, within.unit) == (1, "h4")
+    assert within.correlation == pytest.approx(1.0)
+    assert [neuron.correlation for neuron in found] == sorted(
+        (neuron.correlation for neuron in found), key=abs, reverse=True
+    )
+
+
+def test_the_activations_shown_are_the_units_in_parts_of_their_largest() -> None:
+    text = words(800)
+    network = unit_that_follows("ab")
+    shown = find_neurons(network, text, ALPHABET)[0]
+    begin = ALPHABET.decode(text).index(shown.symbols)
+    active = activations(network, text, 1)[begin : begin + SHOWN_CHARACTERS, 3]
+    assert shown.activations == pytest.approx(active / abs(active).max(), abs=1e-6)
+    assert len(shown.symbols) == SHOWN_CHARACTERS
 
 
 def test_what_varies_most_is_shown() -> None:
-    calm, lively = " a" * 1000, '"a" (' * 200
-    text = ALPHABET.encode(calm + lively)
-    quotes = "being within quotation marks"
-    (found,) = (one for one in find_neurons(model(), text, ALPHABET) if one.follows == quotes)
-    assert '"' in found.symbols
-    assert len(found.symbols) == len(found.activations) == SHOWN_CHARACTERS
+    calm = ALPHABET.encode("a" * 1000)
+    lively = words(250)[:600]
+    text = np.concatenate([calm, lively, calm, lively])
+    for neuron in find_neurons(unit_that_follows("ab"), text, ALPHABET):
+        assert " " in neuron.symbols
+
+
+def test_a_short_text_does_not_tell_what_a_unit_follows() -> None:
+    assert find_neurons(unit_that_follows("ab"), words(800)[: LEAST_CHARACTERS - 1], ALPHABET) == []

@@ -8,14 +8,14 @@ from typing import Any
 
 import typer
 
-from charrnn.cli.helping import Group
+from charrnn.cli import helping
 from charrnn.cli.inspect import gates, gradients, neurons, summary, surprisal
 from charrnn.nearest import nearest
 
 _ALONE = "summary"
 
 
-class _Views(Group):
+class _Views(helping.Group):
     """The views of a model; the one that sums it up needs no name."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

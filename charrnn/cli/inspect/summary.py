@@ -81,9 +81,9 @@ def _describe_alphabet(characters: str, kind: str) -> str:
 def _describe_scores(scores: Scores | None) -> str:
     if scores is None:
         return "not in this file; charrnn eval makes them"
-    held_out = scores.valid_nats_per_char
+    held_out, train = scores.valid_nats_per_char, scores.train_nats_per_char
     return (
         f"{'nothing held out' if held_out is None else f'held out {held_out:.4f}'}, "
-        f"training {scores.train_nats_per_char:.4f} nats per character, after "
+        f"{'' if train is None else f'training {train:.4f} '}nats per character, after "
         f"{scores.step:,} steps, {scores.epoch:.2f} epochs, {scores.train_seconds:,.1f} s"
     )
