@@ -13,12 +13,12 @@ Source: Joulin & Mikolov 2015, "Inferring Algorithmic Patterns with Stack-Augmen
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
 from charrnn.errors import UsageError
+from charrnn.nearest import did_you_mean
 
 LEARNT_SIZE = 19
 """The largest size in a text to learn from: n < 20, as in the paper."""
@@ -104,10 +104,8 @@ def find_language(name: str) -> Language:
     """
     if name in LANGUAGES:
         return LANGUAGES[name]
-    close = difflib.get_close_matches(name, LANGUAGES, n=1)
-    hint = f"; did you mean {close[0]}?" if close else "."
     raise UsageError(
-        f"{name!r:.60} is no formal language known here{hint}\n"
+        f"{name!r:.60} is no formal language known here{did_you_mean(name, LANGUAGES) or '.'}\n"
         f"Formal languages: {', '.join(LANGUAGES)}."
     )
 

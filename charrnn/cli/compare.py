@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli import terminal
+from charrnn.cli.completion import complete_run
 from charrnn.cli.options import Debug, Json
 from charrnn.errors import UsageError
 from charrnn.visible import in_one_line
@@ -22,7 +23,10 @@ def compare(
     runs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="RUN RUN...", help="Run directories, or names of runs.", show_default=False
+            metavar="RUN RUN...",
+            help="Run directories, or names of runs.",
+            show_default=False,
+            autocompletion=complete_run,
         ),
     ] = None,
     as_json: Json = False,

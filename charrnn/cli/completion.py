@@ -28,10 +28,14 @@ def complete_run(incomplete: str) -> list[str]:
     return among(known_runs())(incomplete)
 
 
-def complete_source(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of corpora; those of runs after ``--resume``."""
-    if ctx.params.get("resume"):
-        return complete_run(incomplete)
+def complete_corpus(incomplete: str) -> list[str]:
+    """Names of corpora."""
     from charrnn.catalogue import entries
 
     return among(entries())(incomplete)
+
+
+def complete_source(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of corpora; those of runs after ``--resume``."""
+    resumes = ctx.params.get("resume")
+    return complete_run(incomplete) if resumes else complete_corpus(incomplete)

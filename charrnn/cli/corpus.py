@@ -10,13 +10,19 @@ from typing import Annotated, Any
 import typer
 
 from charrnn.cli import terminal
+from charrnn.cli.completion import complete_corpus
 from charrnn.cli.options import Debug, Encoding, Json
 from charrnn.errors import CorpusError, UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Know the texts: list, look into, fetch, write out.")
 
 Name = Annotated[
-    str, typer.Argument(metavar="NAME", help="A corpus by name; charrnn corpus list has them all.")
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A corpus by name; charrnn corpus list has them all.",
+        autocompletion=complete_corpus,
+    ),
 ]
 
 
@@ -59,6 +65,7 @@ def show(
         list[str],
         typer.Argument(
             metavar="NAME|FILE",
+            autocompletion=complete_corpus,
             help="A corpus by name, files, folders, or - for standard input, read as one text.",
         ),
     ],

@@ -81,11 +81,13 @@ def adopt(app: typer.Typer) -> None:
     for command in app.registered_commands:
         command.cls = Command
     for group in app.registered_groups:
-        own = group.typer_instance.info.cls if group.typer_instance else None
-        if not (isinstance(own, type) and issubclass(own, Group)):
+        inner = group.typer_instance
+        if inner is None:
+            continue
+        # A group that a program has made for itself knows more than ours.
+        if not (isinstance(inner.info.cls, type) and issubclass(inner.info.cls, Group)):
             group.cls = Group
-        if group.typer_instance:
-            adopt(group.typer_instance)
+        adopt(inner)
 
 
 def _write_help(command: Any, ctx: Any, formatter: Any) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from charrnn.cli import terminal
+from charrnn.cli.completion import complete_run
 from charrnn.cli.options import Debug, Json
 from charrnn.errors import CheckpointError
 
@@ -21,6 +22,7 @@ def verify(
             help="Run directories, names of runs, or model files; of a run both of its files. "
             "Left out: the latest run.",
             show_default=False,
+            autocompletion=complete_run,
         ),
     ] = None,
     as_json: Json = False,
@@ -28,12 +30,12 @@ def verify(
 ) -> None:
     """Say what a file holds, and whether it is sound: its digest, its settings, its tensors.
 
-    What a run needs to go on besides, its optimiser and hidden states, is held against the text
-    when it does.
-
     charrnn verify
     charrnn verify downloaded.safetensors
     charrnn verify runs/tales other.safetensors --json
+
+    What a run needs to go on besides, its optimiser and hidden states, is held against the text
+    when it does.
     """
     names: Sequence[str | None] = named or [None]
     problems = []

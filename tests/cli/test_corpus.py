@@ -25,7 +25,7 @@ CHINESE = Path(__file__).parents[1] / "data" / "fables-zh.txt"
 WITH_OWN_CATALOGUE = """
 import json, sys
 from charrnn import catalogue
-from charrnn.cli.main import main
+from charrnn.cli.start import main
 from charrnn.named import Download
 
 entry = Download(**json.loads(sys.argv.pop(1)))

@@ -41,7 +41,7 @@ def is_import(frame):
 sys.addaudithook(watch)
 """
 
-PROGRAM = WATCHED + "from charrnn.cli.main import main\nmain()\n"
+PROGRAM = WATCHED + "from charrnn.cli.start import main\nmain()\n"
 
 
 def run(program: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:

@@ -176,7 +176,7 @@ def test_float32_plays_the_same_without_the_native_library(trained: Path) -> Non
 @needs_library
 def test_an_ordinary_model_needs_no_torch(trained: Path) -> None:
     code = (
-        "import sys\nfrom charrnn.cli.main import main\n"
+        "import sys\nfrom charrnn.cli.start import main\n"
         "sys.argv = ['charrnn', 'play', '--length', '9']\n"
         "try:\n    main()\nfinally:\n    assert 'torch' not in sys.modules\n"
     )

@@ -208,7 +208,7 @@ def peak_memory(folder: Path, data: bytes) -> int:
     """Kilobytes that the program held at most to score so much on one line."""
     code = (
         "import sys\n"
-        "from charrnn.cli.main import main\n"
+        "from charrnn.cli.start import main\n"
         "sys.argv = ['charrnn', 'score', 'herons', '-', '--unknown', 'replace']\n"
         "try:\n    main()\n"
         "finally:\n    print(open('/proc/self/status').read(), file=sys.stderr)\n"

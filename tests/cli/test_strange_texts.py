@@ -118,7 +118,7 @@ def test_a_missing_text_beside_files_that_may_not_be_listed_is_told(
 _BOUNDED = """
 import sys
 from charrnn import sources
-from charrnn.cli.main import main
+from charrnn.cli.start import main
 sources.MOST_BYTES = 1 << 20
 main()
 """

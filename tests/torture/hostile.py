@@ -31,7 +31,7 @@ from pathlib import Path
 
 resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
 resource.setrlimit(resource.RLIMIT_AS, (2**32, 2**32))
-from charrnn.cli.main import main
+from charrnn.cli.start import main
 
 try:
     main()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import typer
 
 from charrnn.cli import helping
 from charrnn.cli.inspect import gates, gradients, neurons, summary, surprisal
+from charrnn.nearest import nearest
 
 _ALONE = "summary"
 
@@ -20,15 +20,20 @@ class _Views(helping.Group):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments, which name a view or the model to sum up."""
-        if not args or not (args[0] in {*self.commands, *ctx.help_option_names} or _misspelt(args)):
+        # A shell that completes the first word has not got it yet.
+        completes = ctx.resilient_parsing and not args
+        if not completes and not self._names_view(ctx, args):
             args = [_ALONE, *args]
         return super().parse_args(ctx, args)
 
+    def _names_view(self, ctx: Any, args: list[str]) -> bool:
+        known = {*self.commands, *ctx.help_option_names}
+        return bool(args) and (args[0] in known or _misspelt(args[0]))
 
-def _misspelt(args: list[str]) -> bool:
+
+def _misspelt(first: str) -> bool:
     """Whether the first word is no model but close to the name of a view."""
-    first = args[0]
-    if first.startswith("-") or not difflib.get_close_matches(first, VIEWS, n=1):
+    if first.startswith("-") or nearest(first, VIEWS) is None:
         return False
     from charrnn.runs import is_run
 
