@@ -29,10 +29,11 @@ _MINUTES_OF_A_MEGABYTE = 2.0
 _HIDDEN_OF_A_TERAFLOP, _GROWTH_OF_HIDDEN = 230, 0.27
 _EPOCHS_WITHOUT_DROPOUT = 2.75
 _DROPOUT_OF_A_DOUBLING, _MOST_DROPOUT = 0.1, 0.5
+_DECAY_OF_REREADING = 0.1
 _WIDEST_AT_FULL_RATE = 512
 _RATE_OF_WHAT_IS_TRAINED = 0.3
 
-TOLD = ("minutes", "layers", "hidden", "dropout", "weight_drop", "learning_rate")
+TOLD = ("minutes", "layers", "hidden", "dropout", "weight_drop", "weight_decay", "learning_rate")
 """The settings that the user is told of when they have been chosen."""
 
 Settings = Mapping[str, Any]
@@ -92,11 +93,14 @@ def choose(given: Settings, situation: Situation) -> Choice:
         )
         characters = operations / per_character
     epochs = characters / situation.characters
-    dropout = 0.0 if situation.generated else dropout_for(epochs)
+    # Reading it again brings no more of what a rule can make, and no less.
+    read = 0.0 if situation.generated else epochs
+    dropout = dropout_for(read)
     settings.setdefault("dropout", dropout)
     settings.setdefault("weight_drop", 0.0 if settings.get("stack_only") else dropout)
     if settings["optimizer"] == "adamw":
         share = _RATE_OF_WHAT_IS_TRAINED if situation.begins_trained else 1.0
+        settings.setdefault("weight_decay", weight_decay_for(read))
         settings.setdefault("learning_rate", round(share * learning_rate_for(hidden), 5))
     return Choice(settings, _explain(given, settings, situation, epochs))
 
@@ -117,6 +121,13 @@ def dropout_for(epochs: float) -> float:
     """Share to drop of units and of recurrent weights, for a text that is read so many times."""
     doublings = math.log2(max(epochs / _EPOCHS_WITHOUT_DROPOUT, 1.0))
     return round(min(_DROPOUT_OF_A_DOUBLING * doublings, _MOST_DROPOUT), 2)
+
+
+def weight_decay_for(epochs: float) -> float:
+    """Weight decay of AdamW, for a text that is read so many times."""
+    if epochs > _EPOCHS_WITHOUT_DROPOUT:
+        return _DECAY_OF_REREADING
+    return OPTIMIZERS["adamw"].weight_decay
 
 
 def learning_rate_for(hidden: int) -> float:

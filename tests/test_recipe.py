@@ -95,8 +95,8 @@ def test_a_network_without_a_recurrent_matrix_drops_none_of_it() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "muon"])
-def test_other_optimisers_keep_the_learning_rate_of_their_own(optimizer: str) -> None:
-    assert "learning_rate" not in chosen({"optimizer": optimizer})
+def test_other_optimisers_keep_defaults_of_their_own(optimizer: str) -> None:
+    assert not {"learning_rate", "weight_decay"} & set(chosen({"optimizer": optimizer}))
 
 
 def test_a_wide_layer_learns_more_slowly_and_a_narrow_one_no_faster() -> None:
@@ -146,3 +146,22 @@ def test_operations_are_counted_by_the_weights() -> None:
 def test_a_generated_text_is_learnt_without_dropout_however_often_it_is_read() -> None:
     settings = choose({**GIVEN, "epochs": 50}, replace(MEGABYTE, generated=True)).settings
     assert settings["dropout"] == settings["weight_drop"] == 0
+
+
+def test_weights_decay_more_where_a_text_is_read_often() -> None:
+    assert chosen({"epochs": 1})["weight_decay"] < chosen({"epochs": 50})["weight_decay"]
+    assert chosen({"epochs": 50, "weight_decay": 0.5})["weight_decay"] == 0.5
+
+
+def test_a_text_that_is_made_by_a_rule_is_not_regularised_for_being_read_often() -> None:
+    often, once = chosen({"epochs": 50}, replace(MEGABYTE, generated=True)), chosen({"epochs": 1})
+    for name in ("dropout", "weight_drop", "weight_decay"):
+        assert often[name] == once[name]
+
+
+def test_what_goes_on_from_a_model_learns_more_slowly() -> None:
+    rates = [
+        chosen({}, replace(MEGABYTE, begins_trained=trained))["learning_rate"]
+        for trained in (True, False)
+    ]
+    assert rates[0] < rates[1]
