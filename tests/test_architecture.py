@@ -58,8 +58,11 @@ ORDER = (
         "expectations",
         "novelty",
         "sources",
+        "records",
+        "recorddraws",
         "corpus",
         "streams",
+        "recordstreams",
     ),
     *(
         "languages",

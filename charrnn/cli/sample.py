@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from charrnn.drawing import Piece
     from charrnn.modelfile import ModelFile
 
-_BETWEEN_SAMPLES = b"\n\n"
+_BETWEEN_SAMPLES = "\n\n"
 _MOST_PRIME_BYTES = 1 << 24
 
 
@@ -37,6 +37,15 @@ def sample(
     min_p: Annotated[float, option(SampleConfig, "min_p")] = SampleConfig.min_p,
     count: Annotated[int, option(SampleConfig, "count")] = SampleConfig.count,
     stop: Annotated[list[str] | None, option(SampleConfig, "stop")] = None,
+    unique: Annotated[
+        bool, typer.Option("--unique", help="Of a model of records: no record twice.")
+    ] = False,
+    novel: Annotated[
+        bool,
+        typer.Option(
+            "--novel", help="Of a model of records: none that stands in what it was trained on."
+        ),
+    ] = False,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -69,11 +78,14 @@ def sample(
     charrnn sample --prime "Once, when the river was low," --length 300
     charrnn sample runs/tales/best.safetensors --count 5 --stop $'\n' --json
     charrnn sample --length 5000 --novelty
+    charrnn sample names --count 20 --unique --novel
     """
     config = SampleConfig.pick({**ctx.params, "stop": tuple(stop or ())})
     use = UseConfig.pick(ctx.params)
-    if corpus and not novelty:
-        raise UsageError("--corpus names the text that --novelty compares with; give both")
+    if corpus and not (novelty or novel):
+        raise UsageError(
+            "--corpus names the text that --novelty and --novel compare with; give one of them"
+        )
     from secrets import randbits
 
     from charrnn.drawing import in_order
@@ -92,7 +104,25 @@ def sample(
             raise UsageError(f"--stop {given!r} has characters the model never writes")
     if seed is None:
         seed = randbits(32)
-    pieces = in_order(draw(loaded, config, use, device, ids, seed))
+    between = _BETWEEN_SAMPLES
+    if loaded.corpus.records is not None:
+        from charrnn.cli.recordsample import RecordSampling, open_record
+        from charrnn.records import separator
+
+        between = separator(loaded.corpus.records)
+        sampling = RecordSampling(
+            path, loaded, config, symbols, unique=unique, novel=novel, elsewhere=corpus or []
+        )
+        opened = open_record(alphabet, ids)
+        drawn = draw(loaded, sampling.config, use, device, opened, seed)
+        pieces = sampling.choose(in_order(drawn))
+    elif unique or novel:
+        raise UsageError(
+            f"{path}: is no model of records, which --unique and --novel choose among.\n"
+            "Train one: charrnn train FILE --records line"
+        )
+    else:
+        pieces = in_order(draw(loaded, config, use, device, ids, seed))
     comparison = None
     if novelty:
         from charrnn.cli.novelty import Comparison
@@ -104,7 +134,8 @@ def sample(
         for one in comparison.complete(described) if comparison else described:
             terminal.print_json(one)
         return
-    _print_text(pieces, alphabet, symbols, raw)
+    echoed = "" if loaded.corpus.records is not None else symbols
+    _print_text(pieces, alphabet, echoed, raw, alphabet.to_bytes(alphabet.symbols(between)))
     if comparison:
         comparison.tell()
 
@@ -138,7 +169,9 @@ def _read_prime(alphabet: Alphabet) -> str:
     return alphabet.symbols_in(data, "standard input")
 
 
-def _print_text(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, raw: bool) -> None:
+def _print_text(
+    pieces: Iterable[Piece], alphabet: Alphabet, prime: str, raw: bool, between: bytes
+) -> None:
     """Stream one sample after another; on a terminal each after its prime, which goes to stderr."""
     output = terminal.TextOutput(raw)
     on_terminal = sys.stdout.isatty() and sys.stderr.isatty()
@@ -146,7 +179,7 @@ def _print_text(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, raw: bo
     for piece in pieces:
         if piece.sample != begun:
             if piece.sample:
-                output.write(_BETWEEN_SAMPLES)
+                output.write(between)
             if on_terminal and prime:
                 terminal.echo(_legible(alphabet, prime))
             begun = piece.sample
