@@ -89,6 +89,13 @@ class Divider:
         return joined
 
 
+def divide(chunks: Iterable[str], records: str) -> Iterator[str]:
+    """The records of a text, RECORD_END after each, as they end; see :class:`Divider`."""
+    divider = Divider(records)
+    yield from map(divider.feed, chunks)
+    yield divider.finish()
+
+
 class RecordReader:
     """What a reader reads, as records; none runs from one file into the next.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -116,12 +117,8 @@ def sample(
         opened = open_record(alphabet, ids)
         drawn = draw(loaded, sampling.config, use, device, opened, seed)
         pieces = sampling.choose(in_order(drawn))
-    elif unique or novel:
-        raise UsageError(
-            f"{path}: is no model of records, which --unique and --novel choose among.\n"
-            "Train one: charrnn train FILE --records line"
-        )
     else:
+        _refuse_choice(path, unique or novel)
         pieces = in_order(draw(loaded, config, use, device, ids, seed))
     comparison = None
     if novelty:
@@ -134,10 +131,21 @@ def sample(
         for one in comparison.complete(described) if comparison else described:
             terminal.print_json(one)
         return
-    echoed = "" if loaded.corpus.records is not None else symbols
-    _print_text(pieces, alphabet, echoed, raw, alphabet.to_bytes(alphabet.symbols(between)))
+    parting = alphabet.to_bytes(alphabet.symbols(between))
+    whole = loaded.corpus.records is not None
+    after = b"\n" if whole and not sys.stdout.isatty() else b""
+    _print_text(pieces, alphabet, "" if whole else symbols, raw, parting, after)
     if comparison:
         comparison.tell()
+
+
+def _refuse_choice(path: Path, chosen: bool) -> None:
+    """Raise UsageError if there is to be a choice among records where there are none."""
+    if chosen:
+        raise UsageError(
+            f"{path}: is no model of records, which --unique and --novel choose among.\n"
+            "Train one: charrnn train FILE --records line"
+        )
 
 
 def draw(
@@ -170,7 +178,12 @@ def _read_prime(alphabet: Alphabet) -> str:
 
 
 def _print_text(
-    pieces: Iterable[Piece], alphabet: Alphabet, prime: str, raw: bool, between: bytes
+    pieces: Iterable[Piece],
+    alphabet: Alphabet,
+    prime: str,
+    raw: bool,
+    between: bytes,
+    after: bytes,
 ) -> None:
     """Stream one sample after another; on a terminal each after its prime, which goes to stderr."""
     output = terminal.TextOutput(raw)
@@ -184,6 +197,7 @@ def _print_text(
                 terminal.echo(_legible(alphabet, prime))
             begun = piece.sample
         output.write(alphabet.to_bytes(piece.symbols))
+    output.write(after)
     output.end()
     if on_terminal:
         sys.stderr.write("\n")
