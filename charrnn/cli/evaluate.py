@@ -63,8 +63,6 @@ def evaluate(
 ) -> None:
     """Score a text: every character once, the model's state carried from the first to the last.
 
-    A model of records reads each record by itself.
-
     charrnn eval
     charrnn eval runs/tales another.txt
     cat letter.txt | charrnn eval - --json
