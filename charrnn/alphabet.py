@@ -23,6 +23,9 @@ from charrnn.growing import Growing
 Ids = NDArray[Any]
 """Ids in the smallest unsigned integer type that fits the alphabet, shape (N,)."""
 
+RECORD_END = "\x1e"
+"""Ends a record where a text is made of such; see ``records.py``. U+001E, RECORD SEPARATOR."""
+
 _ALL_BYTES = bytes(range(256)).decode("latin-1")
 _AT_ONCE = 1 << 20
 _PREFERRED_REPLACEMENTS = "\ufffd?_ "
@@ -100,9 +103,12 @@ class Alphabet:
 
     @cached_property
     def replacement(self) -> str:
-        """What ``unknown="replace"`` puts in: U+FFFD, ?, _ or a blank, whichever it has first."""
-        for character in _PREFERRED_REPLACEMENTS:
-            if character in self.characters:
+        """What ``unknown="replace"`` puts in: U+FFFD, ?, _ or a blank, whichever it has first.
+
+        If it has none, its first character, but not one that would end a record.
+        """
+        for character in _PREFERRED_REPLACEMENTS + self.characters:
+            if character in self.characters and character != RECORD_END:
                 return character
         return self.characters[0]
 

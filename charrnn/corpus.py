@@ -6,12 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from charrnn.alphabet import Alphabet, AlphabetBuilder, Ids, name_of, smallest_type
+import numpy as np
+
+from charrnn.alphabet import (
+    RECORD_END,
+    Alphabet,
+    AlphabetBuilder,
+    Ids,
+    name_of,
+    smallest_type,
+)
 from charrnn.errors import CorpusError, UnknownCharacterError
 from charrnn.growing import Growing
+from charrnn.records import RecordReader
 from charrnn.sources import TextReader
 
 _SPLIT_DIGITS = 6
+_LEAST_RECORDS = 2
 
 
 @dataclass(frozen=True)
@@ -25,6 +36,7 @@ class Corpus:
         digest: SHA-256 of the bytes the text was read from, in hexadecimal.
         notes: what reading left out or changed, for the user.
         unknown: characters that ``alphabet`` lacked and that were skipped or replaced.
+        records: what parts it into records, as ``records.py`` has it; None if it is one text.
     """
 
     ids: Ids
@@ -32,14 +44,25 @@ class Corpus:
     digest: str
     notes: tuple[str, ...] = ()
     unknown: int = 0
+    records: str | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def end(self) -> int | None:
+        """The id that ends a record; None if the text is one."""
+        return None if self.records is None else self.alphabet.characters.index(RECORD_END)
+
     def split(self, valid: float) -> tuple[Ids, Ids]:
-        """The first 1 - valid of the text, which is trained on, and the rest, held out."""
-        # 1 - valid is not exact in binary; rounding first keeps 0.2 of 10 from becoming 1.
-        boundary = int(round(len(self.ids) * (1 - valid), _SPLIT_DIGITS))
+        """The first 1 - valid of the text, which is trained on, and the rest, held out.
+
+        Of records so many whole ones, at least one on either side; each side as ``records.py`` has
+        it, so that the end before the first record held out belongs to both.
+        """
+        if self.end is not None:
+            return self._split_records(self.end, valid)
+        boundary = _share(len(self.ids), valid)
         return self.ids[:boundary], self.ids[boundary:]
 
     def spelt_by(self, alphabet: Alphabet) -> Corpus:
@@ -53,14 +76,35 @@ class Corpus:
         ids = alphabet.encode(self.alphabet.characters)[self.ids]
         return replace(self, ids=ids, alphabet=alphabet)
 
+    def _split_records(self, end: int, valid: float) -> tuple[Ids, Ids]:
+        if not valid:
+            return self.ids, self.ids[:0]
+        marks = np.flatnonzero(self.ids == end)
+        boundary = int(marks[max(_share(len(marks) - 1, valid), 1)])
+        return self.ids[: boundary + 1], self.ids[boundary:]
 
-def fit_corpus(paths: Sequence[Path], encoding: str | None = "utf-8") -> Corpus:
-    """Read a corpus and fit an alphabet to it; ``encoding=None`` takes every byte as a symbol.
+
+def _share(count: int, valid: float) -> int:
+    """How many of so many things come before the share that is held out."""
+    # 1 - valid is not exact in binary; rounding first keeps 0.2 of 10 from becoming 1.
+    return int(round(count * (1 - valid), _SPLIT_DIGITS))
+
+
+def fit_corpus(
+    paths: Sequence[Path], encoding: str | None = "utf-8", records: str | None = None
+) -> Corpus:
+    """Read a corpus and fit an alphabet to it.
+
+    Args:
+        paths: files and folders.
+        encoding: how bytes spell characters; None takes every byte as a symbol.
+        records: what parts the text into records, as ``records.py`` has it; None if it is one.
 
     Raises:
-        CorpusError: the text cannot be read, is empty or has only one distinct character.
+        CorpusError: the text cannot be read, is empty, or has only one distinct character or
+            record.
     """
-    reader = TextReader(paths, encoding)
+    reader = _reader(paths, encoding, records)
     if encoding is None:
         corpus = _encode(reader, Alphabet.bytes_alphabet(), "error")
     else:
@@ -71,8 +115,14 @@ def fit_corpus(paths: Sequence[Path], encoding: str | None = "utf-8") -> Corpus:
             raise _empty(paths)
         alphabet, ids = builder.finish()
         corpus = Corpus(ids, alphabet, reader.digest, tuple(reader.notes))
+    corpus = replace(corpus, records=records)
     if not len(corpus):
         raise _empty(paths)
+    if isinstance(reader, RecordReader) and reader.count < _LEAST_RECORDS:
+        raise CorpusError(
+            f"{_named(paths)}: {reader.count} records, parted by {records!r:.60}; at least "
+            f"{_LEAST_RECORDS} are needed. Give another --records, or more text."
+        )
     if corpus.ids.min() == corpus.ids.max():
         only = name_of(corpus.alphabet.characters[int(corpus.ids[0])])
         raise CorpusError(
@@ -88,16 +138,19 @@ def encode_corpus(
     *,
     encoding: str | None = "utf-8",
     unknown: str = "error",
+    records: str | None = None,
 ) -> Corpus:
     """Read a text in the alphabet of an existing model; a bytes alphabet reads any file.
+
+    ``records`` is as :func:`fit_corpus` has it.
 
     Raises:
         CorpusError: the text cannot be read or is empty, or it has a character that the alphabet
             lacks while ``unknown`` is "error".
     """
-    reader = TextReader(paths, None if alphabet.kind == "bytes" else encoding)
-    corpus = _encode(reader, alphabet, unknown)
-    if not len(corpus):
+    reader = _reader(paths, None if alphabet.kind == "bytes" else encoding, records)
+    corpus = replace(_encode(reader, alphabet, unknown), records=records)
+    if len(corpus) <= (records is not None):
         if corpus.unknown:
             raise CorpusError(
                 f"{_named(paths)}: none of its {corpus.unknown:,} characters is among the "
@@ -107,7 +160,17 @@ def encode_corpus(
     return corpus
 
 
-def _encode(reader: TextReader, alphabet: Alphabet, unknown: str) -> Corpus:
+def _reader(
+    paths: Sequence[Path], encoding: str | None, records: str | None
+) -> TextReader | RecordReader:
+    reader = TextReader(paths, encoding)
+    if records is None:
+        return reader
+    spelt = Alphabet.bytes_alphabet().symbols(records) if encoding is None else records
+    return RecordReader(reader, spelt)
+
+
+def _encode(reader: TextReader | RecordReader, alphabet: Alphabet, unknown: str) -> Corpus:
     ids = Growing(smallest_type(len(alphabet)))
     lacking = 0
     for chunk in reader:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.alphabet import Ids
-from charrnn.surprisal import Doubles, Reader, Reading
+from charrnn.surprisal import Doubles, Reader, Reading, cost_afresh
 
 _CHARACTERS_AT_ONCE = 1 << 14
 
@@ -25,8 +25,15 @@ class Expectation(NamedTuple):
     likeliest: tuple[tuple[int, float], ...]
 
 
-def measure(reader: Reader, ids: Ids) -> Doubles:
-    """The nats (N,) of every character of a text (N,), the state carried; the first has log(V)."""
+def measure(reader: Reader, ids: Ids, end: int | None = None) -> Doubles:
+    """The nats (N,) of every character of a text (N,), the state carried; the first has log(V).
+
+    With the id that ends a record, each is read afresh, and the end before them all has none.
+    """
+    if end is not None:
+        begins = np.flatnonzero(ids[:-1] == end)
+        costs = cost_afresh(reader, ids[1:], np.append(begins, len(ids) - 1), end)
+        return np.concatenate((np.zeros(1), costs))
     reading = Reading(reader)
     blocks = range(0, len(ids), _CHARACTERS_AT_ONCE)
     return np.concatenate(
@@ -39,7 +46,9 @@ def find_worst(nats: Doubles, count: int) -> NDArray[np.int64]:
     return np.argsort(-nats[1:], kind="stable")[:count] + 1
 
 
-def expect(reader: Reader, ids: Ids, positions: NDArray[np.int64], count: int) -> list[Expectation]:
+def expect(
+    reader: Reader, ids: Ids, positions: NDArray[np.int64], count: int, end: int | None = None
+) -> list[Expectation]:
     """The likeliest characters at some positions of a text, in the order of the positions given.
 
     Args:
@@ -47,10 +56,15 @@ def expect(reader: Reader, ids: Ids, positions: NDArray[np.int64], count: int) -
         ids: the text, shape (N,).
         positions: from 1 to N - 1.
         count: characters to name for each.
+        end: the id that ends a record, each of which is read afresh; None if the text is one.
     """
+    marks = np.flatnonzero(ids == end)
     found = {}
     states, at = reader.fresh(1), 0
     for position in sorted(map(int, positions)):
+        before = marks[: np.searchsorted(marks, position)]
+        if len(before) and before[-1] >= at:
+            states, at = reader.fresh(1), int(before[-1])
         for begin in range(at, position - 1, _CHARACTERS_AT_ONCE):
             block = slice(begin, min(begin + _CHARACTERS_AT_ONCE, position - 1))
             _, states = reader.score(ids[block, None], ids[block, None], states)

@@ -5,7 +5,7 @@ format 2    settings for every form of cell, arrangement of layers and optimiser
             format 1 holds is what these settings say below, whatever the defaults have become.
 format 3    DropConnect on recurrent weights.
 format 4    what to do if training diverges, how often the learning rate was halved and, for a run
-            that goes back, the state that it would go back to.
+            that goes back, the state that it would go back to; what parts a text into records.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ _MODEL_OF_2 = {"weight_drop": 0.0}
 
 _TRAIN_OF_3 = {"on_divergence": "stop"}
 _PROGRESS_OF_3 = {"halvings": 0}
+_CORPUS_OF_3 = {"records": None}
 
 
 def upgrade(version: int, header: dict[str, Any]) -> dict[str, Any]:
@@ -52,6 +53,7 @@ def upgrade(version: int, header: dict[str, Any]) -> dict[str, Any]:
     if version < 4:
         upgraded |= _extended("train", upgraded, _TRAIN_OF_3)
         upgraded |= _extended("progress", upgraded, _PROGRESS_OF_3)
+        upgraded |= _extended("corpus", upgraded, _CORPUS_OF_3)
     return upgraded
 
 

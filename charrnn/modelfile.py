@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from numpy.typing import NDArray
 
 from charrnn import __version__
-from charrnn.alphabet import Alphabet
+from charrnn.alphabet import RECORD_END, Alphabet
 from charrnn.checkpoint import MODEL, Arrays, Checkpoint, CheckpointFile, open_checkpoint
 from charrnn.container import TensorSpec
 from charrnn.errors import CheckpointError, UsageError
@@ -37,6 +37,7 @@ class CorpusFacts(Plain):
         digest: SHA-256 of its bytes, in hexadecimal.
         characters: its length, the part held out included.
         valid: the share held out at its end.
+        records: what parted it into records, as ``records.py`` has it; None if it is one text.
 
     Raises:
         ValueError: no text is like that.
@@ -46,6 +47,7 @@ class CorpusFacts(Plain):
     digest: str
     characters: int
     valid: float
+    records: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 < len(self.name) <= _LONGEST_NAME:
@@ -54,6 +56,8 @@ class CorpusFacts(Plain):
             raise ValueError(f"{self.digest!r:.80} is no SHA-256 in hexadecimal")
         if not (0 < self.characters <= _MOST_CHARACTERS and 0 <= self.valid < 1):
             raise ValueError("no text has so many characters, or so many held out")
+        if self.records == "":
+            raise ValueError("nothing parts its records")
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,11 @@ class ModelFile:
     corpus: CorpusFacts
     scores: Scores | None
     weights: Arrays
+
+    @property
+    def end(self) -> int | None:
+        """The id that ends a record; None if it was trained on one text."""
+        return None if self.corpus.records is None else self.alphabet.characters.index(RECORD_END)
 
     @property
     def parameters(self) -> int:
@@ -128,11 +137,12 @@ def read_description(
         CheckpointError: any part of it is missing or out of bounds.
     """
     try:
-        return (
-            ModelConfig.from_dict(header.get("model")),
-            Alphabet.from_dict(header.get("alphabet")),
-            CorpusFacts.from_dict(header.get("corpus")),
-        )
+        model = ModelConfig.from_dict(header.get("model"))
+        alphabet = Alphabet.from_dict(header.get("alphabet"))
+        corpus = CorpusFacts.from_dict(header.get("corpus"))
+        if corpus.records is not None and RECORD_END not in alphabet.characters:
+            raise ValueError("its alphabet has no end of a record")
+        return model, alphabet, corpus
     except (UsageError, ValueError) as problem:
         raise CheckpointError(f"{path}: its header is not sound: {problem}") from problem
 

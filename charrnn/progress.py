@@ -25,6 +25,7 @@ class Progress(Plain):
         total: steps of the whole run; None while its speed is still being measured.
         seconds: of training, what was taken back included.
         nats: sum of the training loss over the ``windows`` since the last evaluation.
+        windows: as full ones: half of one that is half padding.
         halvings: how often the run went back and halved its learning rate.
     """
 
@@ -36,7 +37,7 @@ class Progress(Plain):
     timed_steps: int = 0
     timed_seconds: float = 0.0
     nats: float = 0.0
-    windows: int = 0
+    windows: float = 0
     evaluated_step: int = 0
     best_step: int = 0
     best_nats_per_char: float | None = None
@@ -47,8 +48,22 @@ class Progress(Plain):
         """The window that the next step reads."""
         return Position(self.epoch, self.window)
 
-    def after_step(self, following: Position, nats: float, seconds: float) -> Progress:
-        """After one more step, which cost ``nats`` per character and took so many seconds."""
+    @property
+    def nats_per_char(self) -> float | None:
+        """The mean training loss since the last evaluation; None if there was no step."""
+        return self.nats / self.windows if self.windows else None
+
+    def after_step(
+        self, following: Position, nats: float, seconds: float, share: float = 1
+    ) -> Progress:
+        """After one more step.
+
+        Args:
+            following: the position after it.
+            nats: what a character of it cost.
+            seconds: that it took.
+            share: of its window that was no padding.
+        """
         timed = self.step >= _UNTIMED_STEPS
         return replace(
             self,
@@ -58,8 +73,8 @@ class Progress(Plain):
             seconds=self.seconds + seconds,
             timed_steps=self.timed_steps + timed,
             timed_seconds=self.timed_seconds + seconds * timed,
-            nats=self.nats + nats,
-            windows=self.windows + 1,
+            nats=self.nats + nats * share,
+            windows=self.windows + share,
         )
 
     def after_evaluation(self, valid: float | None, *, improved: bool) -> Progress:

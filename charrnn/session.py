@@ -35,11 +35,12 @@ from charrnn.modelfile import (
 from charrnn.optimizer import build_optimizers
 from charrnn.progress import Progress
 from charrnn.recipe import default_minutes
+from charrnn.recordstreams import RecordStreams, stream
 from charrnn.registry import CELLS
 from charrnn.request import Request, check_unchanged, parse_request
 from charrnn.restore import check_states
 from charrnn.schedule import Schedule
-from charrnn.streams import Shape, Streams, fit_shape
+from charrnn.streams import Shape, Streams
 from charrnn.train import MOST_HELD_OUT, Trainer
 from charrnn.transfer import Origin, Transfer
 
@@ -109,16 +110,17 @@ def begin(request: Request, corpus: Corpus, name: str, start: Transfer | None = 
         UsageError: no such device.
     """
     train_ids, held_out = corpus.split(request.train.valid)
-    shape = fit_shape(len(train_ids), request.train.batch, request.train.window)
+    streams = _stream(train_ids, corpus, request)
+    shape = streams.shape
     notes = []
     if (shape.batch, shape.window) != (request.train.batch, request.train.window):
+        what = "streams" if corpus.records is None else "records side by side"
         notes.append(
-            f"{len(train_ids):,} characters to train on fill {shape.batch} streams of windows of "
+            f"{len(train_ids):,} characters to train on fill {shape.batch} {what} in windows of "
             f"{shape.window}, not {request.train.batch} of {request.train.window}"
         )
     _refuse_idle_layers(request.model, shape)
     train = replace(request.train, batch=shape.batch, window=shape.window)
-    streams = Streams(train_ids, shape, train.seed)
     if all(getattr(train, length) is None for length in LENGTHS):
         train = replace(train, minutes=default_minutes(len(train_ids)))
     compute = settle_compute(request.compute, request.model)
@@ -128,15 +130,29 @@ def begin(request: Request, corpus: Corpus, name: str, start: Transfer | None = 
             f"{len(held_out):,} characters are held out; evaluations during training score the "
             f"first {MOST_HELD_OUT:,} of them, charrnn eval all"
         )
-    facts = CorpusFacts(name, corpus.digest, len(corpus), request.train.valid)
+    facts = CorpusFacts(name, corpus.digest, len(corpus), request.train.valid, corpus.records)
     origin = start.origin if start else None
-    trainer = _build_trainer(
-        request, len(corpus.alphabet), streams, held_out, begins_trained=origin is not None
-    )
+    trainer = _build_trainer(request, corpus, streams, held_out, begins_trained=origin is not None)
     if start:
         trainer.learner.begin_with(start.weights)
         notes.append(start.describe())
     return Session(request, corpus.alphabet, facts, trainer, origin, tuple(notes))
+
+
+def _stream(train_ids: Ids, corpus: Corpus, request: Request) -> Streams | RecordStreams:
+    """What of a corpus is trained on, as it is read.
+
+    Raises:
+        CorpusError: it is too short to train on.
+        UsageError: a model that padding between records would mislead.
+    """
+    if corpus.records is not None and request.model.norm == "batch":
+        raise UsageError(
+            "--norm batch takes the mean over what is read side by side, and records of different "
+            "lengths leave gaps in it: give --norm layer, or leave it out"
+        )
+    train = request.train
+    return stream(train_ids, corpus.end, batch=train.batch, window=train.window, seed=train.seed)
 
 
 def _refuse_idle_layers(model: ModelConfig, shape: Shape) -> None:
@@ -171,15 +187,15 @@ def settle_compute(wished: ComputeConfig, model: ModelConfig) -> ComputeConfig:
 
 def _build_trainer(
     request: Request,
-    alphabet_size: int,
-    streams: Streams,
+    corpus: Corpus,
+    streams: Streams | RecordStreams,
     held_out: Ids,
     *,
     begins_trained: bool,
 ) -> Trainer:
     train = request.train
     compute = Compute(choose_device(request.compute.device), request.compute.precision)
-    model = build_model(request.model, alphabet_size, train.seed).to(compute.device)
+    model = build_model(request.model, len(corpus.alphabet), train.seed).to(compute.device)
     steps = train.steps
     if train.epochs is not None:
         steps = train.epochs * streams.windows_per_epoch
@@ -205,6 +221,7 @@ def _build_trainer(
         evaluations=train.evaluations,
         goes_back=train.on_divergence == "rollback",
         begins_trained=begins_trained,
+        end=corpus.end,
     )
 
 
@@ -249,14 +266,13 @@ def resume(path: Path, corpus: Corpus, request: Request) -> Session:
         progress = Progress.from_dict(checkpoint.header.get("progress"))
         good = checkpoint.header.get("good")
         good = Progress.from_dict(good) if good is not None else None
-        shape = fit_shape(len(train_ids), train.batch, train.window)
+        streams = _stream(train_ids, corpus, request)
         states = arrays_under("state.", checkpoint.arrays)
-        check_states(model, len(alphabet), shape.batch, states)
-        streams = Streams(train_ids, shape, train.seed)
+        check_states(model, len(alphabet), streams.shape.batch, states)
         origin = checkpoint.header.get("from")
         origin = Origin.from_dict(origin) if origin is not None else None
         trainer = _build_trainer(
-            request, len(alphabet), streams, held_out, begins_trained=origin is not None
+            request, corpus, streams, held_out, begins_trained=origin is not None
         )
         tensors = {name: torch.from_numpy(array) for name, array in checkpoint.arrays.items()}
         trainer.restore(tensors, progress, good)

@@ -12,7 +12,10 @@ from charrnn.alphabet import Ids
 from charrnn.errors import CorpusError
 
 Window = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""Input ids and the ids that follow each of them, both (T, B)."""
+"""Input ids and the ids that follow each of them, both (T, B); NO_TARGET where none does."""
+
+NO_TARGET = -100
+"""What follows padding: torch's cross entropy leaves it out."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,10 @@ class Streams:
     def characters_per_window(self) -> int:
         """Characters that one window trains on: T * B."""
         return self.shape.batch * self.shape.window
+
+    def begins(self, position: Position) -> bool:
+        """Whether the window there is the first of an epoch, to be read with fresh states."""
+        return position.window == 0
 
     def offset(self, epoch: int) -> int:
         """Characters left out before the first stream in this epoch."""

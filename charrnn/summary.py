@@ -80,7 +80,11 @@ class Summary:
         return self.measurements[-1] if self.measurements else None
 
     def characters_at(self, step: int) -> int:
-        """Characters trained on in so many steps."""
+        """Characters trained on in so many steps; of records about, as their windows differ."""
+        last = self.last
+        if self.corpus.records is not None and last is not None and last.step:
+            learnt = self.corpus.characters * (1 - self.corpus.valid)
+            return round(step / last.step * last.epoch * learnt)
         return step * self.request.train.batch * self.request.train.window
 
 

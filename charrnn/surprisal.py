@@ -5,6 +5,7 @@ last, the first is charged log(V) as ``tally.py`` says, and the costs add up to 
 whole text. *Afresh*, every line is a text of its own: it is read from an empty state after a
 newline, the newline that ends it included, so that its cost depends on nothing around it and lines
 are read side by side. A model that knows no newline is charged log(V) for a line's first character.
+Records (``records.py``) are read so too, with their own end for a newline.
 
 In whatever chunks the text comes, and whatever is read side by side, a character's cost is the
 same as far as the network's rows are independent. What is held of a text is bounded.
@@ -99,14 +100,18 @@ class Meter:
         reader: the network.
         alphabet: its characters.
         unknown: what becomes of a character that the alphabet lacks: error, skip or replace.
+        newline: the character that ends a line, or whatever is read afresh.
 
     Attributes:
         unknown: such characters so far.
     """
 
-    def __init__(self, reader: Reader, alphabet: Alphabet, unknown: str = "error") -> None:
+    def __init__(
+        self, reader: Reader, alphabet: Alphabet, unknown: str = "error", newline: str = NEWLINE
+    ) -> None:
         self._reader, self._alphabet, self._choice = reader, alphabet, unknown
-        self._newline = alphabet.characters.find(NEWLINE)
+        self._ending = newline
+        self._newline = alphabet.characters.find(newline)
         self._read = 0
         self.unknown = 0
 
@@ -129,10 +134,10 @@ class Meter:
         held, unfinished = "", None
         for symbols in _slices(chunks):
             held += symbols
-            end = held.rfind(NEWLINE) + 1
+            end = held.rfind(self._ending) + 1
             whole, held = held[:end], held[end:]
             if whole and unfinished:
-                end = whole.find(NEWLINE) + 1
+                end = whole.find(self._ending) + 1
                 yield self._go_on(unfinished, whole[:end], separators=True)
                 whole, unfinished = whole[end:], None
             if whole:
@@ -152,27 +157,12 @@ class Meter:
         return _spread(symbols, scored, reading.cost(ids[scored]))
 
     def _measure_side_by_side(self, symbols: str) -> Measured:
-        """The costs of whole lines, of which the longest are read first and with their like."""
+        """The costs of whole lines."""
         ids, scored = self._encode(symbols, separators=True)
-        ends = np.flatnonzero(code_points(symbols) == ord(NEWLINE)) + 1
+        ends = np.flatnonzero(code_points(symbols) == ord(self._ending)) + 1
         bounds = np.concatenate(([0], scored.cumsum()[ends - 1]))
-        ids, begins, lengths = ids[scored], bounds[:-1], np.diff(bounds)
-        nats = np.full(len(ids), math.log(self._reader.characters))
-        order = np.argsort(-lengths, kind="stable")
-        while len(order) and lengths[order[0]]:
-            near = 2 * lengths[order[:_MOST_ROWS]] + _SHORT >= lengths[order[0]]
-            lines, order = order[: near.sum()], order[near.sum() :]
-            steps = np.arange(lengths[lines[0]])[:, None]
-            inside, places = steps < lengths[lines], begins[lines] + steps
-            rows = np.where(inside, ids[np.minimum(places, len(ids) - 1)], 0).astype(np.int64)
-            begun = np.full((int(self._newline >= 0), len(lines)), self._newline)
-            read = np.concatenate((begun, rows))
-            unscored = 1 - len(begun)
-            if len(read) > 1:
-                found, _ = self._reader.score(read[:-1], read[1:], self._reader.fresh(len(lines)))
-                inside, places = inside[unscored:], places[unscored:]
-                nats[places[inside]] = _finite(found[inside])
-        return _spread(symbols, scored, nats)
+        start = self._newline if self._newline >= 0 else None
+        return _spread(symbols, scored, cost_afresh(self._reader, ids[scored], bounds, start))
 
     def _encode(self, symbols: str, *, separators: bool) -> tuple[Ids, NDArray[np.bool_]]:
         """Ids of symbols, shape (N,), and which of them are scored.
@@ -182,16 +172,68 @@ class Meter:
             separators: whether newlines that the model does not know only part lines.
         """
         parting = separators and self._newline < 0
-        spelt = symbols.replace(NEWLINE, self._alphabet.replacement) if parting else symbols
+        spelt = symbols.replace(self._ending, self._alphabet.replacement) if parting else symbols
         choice = "replace" if self._choice == "skip" else self._choice
         ids = self._alphabet.encode(spelt, choice, start=self._read)
         unknown = ~self._alphabet.knows(spelt)
         scored = ~unknown if self._choice == "skip" else np.ones(len(symbols), np.bool_)
         if parting:
-            scored &= code_points(symbols) != ord(NEWLINE)
+            scored &= code_points(symbols) != ord(self._ending)
         self._read += len(symbols)
         self.unknown += int(unknown.sum())
         return ids, scored
+
+
+def cost_afresh(reader: Reader, ids: Ids, bounds: NDArray[np.int64], start: int | None) -> Doubles:
+    """The nats (N,) of texts, each read from an empty state, the longest first and with their like.
+
+    Args:
+        reader: the network.
+        ids: all of them, shape (N,).
+        bounds: where each begins, and after the last N.
+        start: as :class:`Reading` has it.
+
+    Raises:
+        CheckpointError: the model's predictions are not finite.
+    """
+    begins, lengths = bounds[:-1], np.diff(bounds)
+    nats = np.full(len(ids), math.log(reader.characters))
+    order = np.argsort(-lengths, kind="stable")
+    while len(order) and lengths[order[0]]:
+        near = 2 * lengths[order[:_MOST_ROWS]] + _SHORT >= lengths[order[0]]
+        texts, order = order[: near.sum()], order[near.sum() :]
+        steps = np.arange(lengths[texts[0]])[:, None]
+        inside, places = steps < lengths[texts], begins[texts] + steps
+        rows = np.where(inside, ids[np.minimum(places, len(ids) - 1)], 0).astype(np.int64)
+        begun = np.full((int(start is not None), len(texts)), start or 0)
+        read = np.concatenate((begun, rows))
+        unscored = 1 - len(begun)
+        if len(read) > 1:
+            found, _ = reader.score(read[:-1], read[1:], reader.fresh(len(texts)))
+            inside, places = inside[unscored:], places[unscored:]
+            nats[places[inside]] = _finite(found[inside])
+    return nats
+
+
+def score_records(reader: Reader, ids: Ids, end: int) -> Iterator[tuple[float, int]]:
+    """The nats of some more of a text of records, and how many characters they are.
+
+    Args:
+        reader: the network.
+        ids: the text, shape (N,), as ``records.py`` has it; N - 1 are scored, ends included.
+        end: the id that ends a record.
+
+    Raises:
+        CheckpointError: the model's predictions are not finite.
+    """
+    marks = np.flatnonzero(ids == end) + 1
+    first = 0
+    while first < len(marks) - 1:
+        last = int(np.searchsorted(marks, marks[first] + CHARACTERS_AT_ONCE))
+        bounds = marks[first : max(last, first + 2)]
+        nats = cost_afresh(reader, ids[bounds[0] : bounds[-1]], bounds - bounds[0], end)
+        yield float(nats.sum()), len(nats)
+        first += len(bounds) - 1
 
 
 def _slices(chunks: Iterable[str]) -> Iterator[str]:

@@ -44,6 +44,11 @@ class Score:
         return self.nats / self.characters
 
     @property
+    def bits(self) -> float:
+        """The sum over all characters, in bits."""
+        return self.nats / math.log(2)
+
+    @property
     def bits_per_char(self) -> float:
         """The mean over characters, in bits."""
         return self.nats_per_char / math.log(2)
@@ -90,13 +95,14 @@ class Tally:
     Args:
         ids: the text that is scored, shape (N,).
         alphabet_size: V, which prices the first character.
+        opened: whether the first character comes with a score too, as something was read before.
     """
 
-    def __init__(self, ids: Ids, alphabet_size: int) -> None:
+    def __init__(self, ids: Ids, alphabet_size: int, *, opened: bool = False) -> None:
         self._ids = ids
         self._alphabet_size = alphabet_size
-        self._sums = [math.log(alphabet_size)]
-        self.characters = 1
+        self._sums = [] if opened else [math.log(alphabet_size)]
+        self.characters = len(self._sums)
 
     def add(self, nats: float, characters: int) -> None:
         """Take in the scores of some more characters, together; both may be taken back."""

@@ -1,7 +1,8 @@
 """Truncated backpropagation through time. Yields events; saves and prints nothing itself.
 
 The state is carried from window to window within an epoch and cut from the graph between them;
-an epoch begins with fresh states, since its streams begin elsewhere in the text.
+an epoch begins with fresh states, since its streams begin elsewhere in the text. So does every
+batch of records.
 """
 
 from __future__ import annotations
@@ -11,18 +12,21 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 from torch import Tensor
 
 from charrnn.alphabet import Ids
 from charrnn.config import MOST_HALVINGS
 from charrnn.divergence import GoodState, explain, split_off_good
 from charrnn.errors import DivergedError
-from charrnn.evaluate import score, streams_for
+from charrnn.evaluate import TorchReader, score, streams_for
 from charrnn.events import Checkpoint, Evaluating, Evaluation, Event, RolledBack, Step
 from charrnn.learner import Learner
 from charrnn.progress import Progress
+from charrnn.recordstreams import RecordStreams
 from charrnn.schedule import Schedule
-from charrnn.streams import Streams
+from charrnn.streams import NO_TARGET, Streams
+from charrnn.surprisal import score_records
 from charrnn.tally import Tally
 
 MOST_HELD_OUT = 1_000_000
@@ -45,12 +49,13 @@ class Trainer:
             for bit.
         begins_trained: whether it begins with weights that are worth keeping: then it evaluates
             them before the first step.
+        end: the id that ends a record; None if the text is one.
     """
 
     def __init__(
         self,
         learner: Learner,
-        streams: Streams,
+        streams: Streams | RecordStreams,
         held_out: Ids,
         schedule: Schedule,
         *,
@@ -58,10 +63,12 @@ class Trainer:
         evaluations: int,
         goes_back: bool,
         begins_trained: bool = False,
+        end: int | None = None,
     ) -> None:
         self.learner = learner
         self.streams = streams
-        self.held_out = held_out[:MOST_HELD_OUT]
+        self.held_out = first_held_out(held_out, end)
+        self.end = end
         self.schedule = schedule
         self.seconds = seconds
         self.evaluations = evaluations
@@ -174,9 +181,12 @@ class Trainer:
         p = self.progress
         rate = self.schedule.learning_rate(p.step) / 2**p.halvings
         window = self.streams.read(p.position)
-        nats, norm = self.learner.learn(window, fresh=p.window == 0, step=p.step, rate=rate)
+        fresh = self.streams.begins(p.position)
+        nats, norm = self.learner.learn(window, fresh=fresh, step=p.step, rate=rate)
         following = self.streams.after(p.position)
-        self.progress = p.after_step(following, nats, time.perf_counter() - started)
+        shape = self.streams.shape
+        share = np.count_nonzero(window[1] != NO_TARGET) / (shape.batch * shape.window)
+        self.progress = p.after_step(following, nats, time.perf_counter() - started, share)
         return self._describe_step(norm, rate)
 
     def _describe_step(self, norm: float, rate: float) -> Step:
@@ -188,7 +198,7 @@ class Trainer:
             nats_per_char=p.nats / p.windows,
             gradient_norm=norm,
             learning_rate=rate,
-            characters=p.step * self.streams.characters_per_window,
+            characters=round(p.step * self.streams.characters_per_window),
             seconds=p.seconds,
         )
 
@@ -207,12 +217,12 @@ class Trainer:
     def _evaluate(self) -> Iterator[Event]:
         valid = None
         if len(self.held_out):
-            characters = len(self.held_out)
-            network = self.learner.average.model
-            tally = Tally(self.held_out, network.head.out_features)
-            for nats in score(network, self.held_out, streams_for(characters)):
-                tally.add(float(nats.sum()), nats.numel())
-                yield Evaluating(tally.characters, characters)
+            alphabet_size = self.learner.model.head.out_features
+            # The end before the first record is read, and the first character of a text is not.
+            tally = Tally(self.held_out, alphabet_size, opened=self.end is not None)
+            for nats, characters in self._score_held_out():
+                tally.add(nats, characters)
+                yield Evaluating(tally.characters, len(self.held_out))
             valid = tally.nats / tally.characters
         p = self.progress
         if valid is not None and not math.isfinite(valid):
@@ -229,8 +239,26 @@ class Trainer:
             step=p.step,
             epoch=self.epochs_done,
             train_seconds=p.seconds,
-            train_nats_per_char=p.nats / p.windows if p.windows else None,
+            train_nats_per_char=p.nats_per_char,
             valid_nats_per_char=valid,
             chars_per_second=self.chars_per_second,
             improved=improved,
         )
+
+    def _score_held_out(self) -> Iterator[tuple[float, int]]:
+        """The nats of some more held-out characters, and how many they are."""
+        network = self.learner.average.model
+        if self.end is not None:
+            yield from score_records(TorchReader(network), self.held_out, self.end)
+            return
+        for nats in score(network, self.held_out, streams_for(len(self.held_out))):
+            yield float(nats.sum()), nats.numel()
+
+
+def first_held_out(held_out: Ids, end: int | None) -> Ids:
+    """What of the held-out text, shape (N,), is scored during training; of records, whole ones."""
+    first = held_out[:MOST_HELD_OUT]
+    if end is None or len(first) == len(held_out):
+        return first
+    marks = np.flatnonzero(first == end)
+    return first[: marks[-1] + 1] if len(marks) > 1 else held_out

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from charrnn.alphabet import RECORD_END
 from charrnn.surprisal import NEWLINE, Doubles, Measured
 
 
@@ -27,6 +28,11 @@ characters the first unit had before them."""
 def ends_of_lines(symbols: str, begun: int) -> Iterator[int]:  # noqa: ARG001
     """A line ends after its newline."""
     return (found.end() for found in re.finditer(NEWLINE, symbols))
+
+
+def ends_of_records(symbols: str, begun: int) -> Iterator[int]:  # noqa: ARG001
+    """A record ends after its RECORD_END."""
+    return (found.end() for found in re.finditer(RECORD_END, symbols))
 
 
 def ends_of_windows(size: int) -> Ends:

@@ -59,8 +59,11 @@ ORDER = (
         "expectations",
         "novelty",
         "sources",
+        "records",
+        "recorddraws",
         "corpus",
         "streams",
+        "recordstreams",
     ),
     *(
         "languages",

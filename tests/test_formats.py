@@ -179,7 +179,8 @@ def test_a_header_of_format_1_is_upgraded_to_exactly_todays_fields(cell: str) ->
     ):
         assert set(header[part]) == {field.name for field in fields(config)}
         assert {name: header[part][name] for name in old[part]} == old[part]
-    upgraded = {"model", "train", "progress"}
+    assert header["corpus"] == {**old["corpus"], "records": None}
+    upgraded = {"model", "train", "progress", "corpus"}
     untouched = set(old) - {"format", "kind", "sha256", *upgraded}
     assert {name: header[name] for name in untouched} == {name: old[name] for name in untouched}
     assert set(header) == untouched | upgraded
@@ -399,7 +400,11 @@ def test_a_run_of_format_3_goes_on_and_stops_if_it_diverges(cell: str, tmp_path:
     assert envelope_of(tmp_path / "after")["progress"]["step"] == 12
 
 
-NEW_IN_4 = (("train", "on_divergence", "stop"), ("progress", "halvings", 0))
+NEW_IN_4 = (
+    ("train", "on_divergence", "stop"),
+    ("progress", "halvings", 0),
+    ("corpus", "records", None),
+)
 
 
 @pytest.mark.parametrize(("part", "name", "value"), NEW_IN_4)

@@ -161,8 +161,8 @@ def test_an_origin_that_is_none_is_refused(model: ModelFile, tmp_path: Path) -> 
 
 
 def test_going_on_beats_starting_from_nothing(tmp_path: Path) -> None:
-    settings = {"steps": 150, "batch": 4, "window": 16, "learning_rate": 1e-2}
-    old = begin(request(**settings), read(tmp_path, OLD * 3), "old")
+    long = request(steps=150, batch=4, window=16, learning_rate=1e-2)
+    old = begin(long, read(tmp_path, OLD * 3), "old")
     grown = transfer(HERE, model_files(old)[-1], read(tmp_path, NEW))
     brief = request(steps=20, batch=4, window=16, learning_rate=3e-3)
     best = []

@@ -92,11 +92,16 @@ def evaluate(
     if language:
         _solve(path, loaded, language, use, device, as_json=as_json)
         return
+    end = loaded.end
+    if reset_every or dynamic:
+        _refuse_records(path, loaded)
     what, ids = read_text(texts, path, loaded, encoding=encoding, unknown=unknown)
-    scoring = Scoring(loaded, ids, use, device)
+    scored = ids if end is None else ids[1:]
+    scoring = Scoring(loaded, ids, use, device, end)
     score = scoring.carried()
     reset = scoring.reset(reset_every) if reset_every else None
     followed = scoring.dynamic() if dynamic else None
+    ends = 0 if end is None else int((scored == end).sum())
     figures = {
         "nats_per_char": score.nats_per_char,
         "bits_per_char": score.bits_per_char,
@@ -104,12 +109,13 @@ def evaluate(
         "perplexity": score.perplexity,
         "characters": score.characters,
     }
+    figures |= {"bits_per_record": score.bits / ends, "records": ends} if ends else {}
     if as_json:
         if reset:
             figures["reset_nats_per_char"] = reset.nats_per_char
         if followed:
             figures["dynamic_nats_per_char"] = followed.nats_per_char
-        beside = {"baselines": Comparison.of(path, loaded, ids).as_data()} if baselines else {}
+        beside = {"baselines": Comparison.of(path, loaded, scored).as_data()} if baselines else {}
         terminal.print_json({**figures, **beside, "model": str(path), "text": what})
         return
     terminal.print_facts(
@@ -119,6 +125,7 @@ def evaluate(
             "characters": f"{score.characters:,}",
             "nats per character": f"{score.nats_per_char:.4f}",
             "bits per character": f"{score.bits_per_char:.4f}",
+            **({"bits per record": f"{score.bits / ends:.3f}, of {ends:,}"} if ends else {}),
             "bits per byte": f"{score.bits_per_byte:.4f}",
             "perplexity": f"{score.perplexity:.3f}",
         }
@@ -128,7 +135,15 @@ def evaluate(
     if followed:
         terminal.print_facts({"dynamic evaluation": brief(followed.nats_per_char)})
     if baselines:
-        terminal.print_facts(Comparison.of(path, loaded, ids).as_facts())
+        terminal.print_facts(Comparison.of(path, loaded, scored).as_facts())
+
+
+def _refuse_records(path: Path, model: ModelFile) -> None:
+    if model.corpus.records is not None:
+        raise UsageError(
+            f"{path}: is a model of records, each read by itself, so --reset-every and --dynamic "
+            "have nothing to say of it"
+        )
 
 
 def _solve(

@@ -163,8 +163,8 @@ def _find_again(run: RunDirectory, name: str, folder: Path, number: int) -> Path
     return path if path.is_absolute() else _find(name, folder, number)
 
 
-def read_again(run: RunDirectory, source: SourceConfig) -> Corpus:
-    """Read the corpus of an existing run from where the run read it.
+def read_again(run: RunDirectory, source: SourceConfig, records: str | None) -> Corpus:
+    """Read the corpus of an existing run, as records if it was, from where the run read it.
 
     Raises:
         CorpusError: it is gone or unreadable.
@@ -173,4 +173,4 @@ def read_again(run: RunDirectory, source: SourceConfig) -> Corpus:
         paths = [
             _find_again(run, name, Path(folder), number) for number, name in enumerate(source.paths)
         ]
-        return fit_corpus(paths, source.encoding)
+        return fit_corpus(paths, source.encoding, records)

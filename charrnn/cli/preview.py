@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import replace
+
+from charrnn.cli.recordsample import open_record, until_end
 from charrnn.cli.serving import native_network
 from charrnn.config import SampleConfig
 from charrnn.drawing import opening
 from charrnn.engine.sampling import sample as sample_natively
 from charrnn.errors import CheckpointError, DivergedError
 from charrnn.events import Evaluation
+from charrnn.records import separator
 from charrnn.sample import sample
 from charrnn.session import Session
 
 _NATIVELY = SampleConfig(temp=0.8, length=300)
 _THROUGH_TORCH = SampleConfig(temp=0.8, length=100)
 """Less, since each evaluation waits for it."""
+
+_RECORDS = 8
+"""Records, where the text is made of such."""
 
 
 def draw_preview(session: Session, evaluation: Evaluation) -> str | None:
@@ -28,12 +36,19 @@ def draw_preview(session: Session, evaluation: Evaluation) -> str | None:
 
 
 def _draw(session: Session, evaluation: Evaluation) -> str:
-    alphabet = session.alphabet
+    alphabet, prime = session.alphabet, opening(session.alphabet)
     native = native_network(session.model_file(evaluation), device="cpu", weights="fp32")
+    settings = _NATIVELY if native is not None else _THROUGH_TORCH
+    records = session.corpus.records
+    if records is not None:
+        prime = open_record(alphabet, prime[:0])
+        settings = until_end(replace(settings, count=_RECORDS))
     if native is not None:
-        pieces = sample_natively(native, alphabet, _NATIVELY, opening(alphabet), seed=0)
+        pieces = sample_natively(native, alphabet, settings, prime, seed=0)
     else:
-        model = session.trainer.learner.average.model
-        pieces = sample(model, alphabet, _THROUGH_TORCH, opening(alphabet), seed=0)
-    symbols = "".join(piece.symbols for piece in pieces)
+        pieces = sample(session.trainer.learner.average.model, alphabet, settings, prime, seed=0)
+    drawn: dict[int, str] = defaultdict(str)
+    for piece in pieces:
+        drawn[piece.sample] += piece.symbols
+    symbols = alphabet.symbols(separator(records or "")).join(drawn.values())
     return alphabet.to_bytes(symbols).decode("utf-8", "replace")

@@ -20,6 +20,7 @@ from typing import IO
 
 import numpy as np
 
+from charrnn.alphabet import RECORD_END
 from charrnn.surprisal import NEWLINE
 from charrnn.units import Part
 from charrnn.visible import MARKED
@@ -27,6 +28,7 @@ from charrnn.visible import MARKED
 MOST_HELD = 1 << 20
 """Bytes of a unit's text that are held in memory; a longer one waits in a temporary file."""
 
+_ENDINGS = {"line": NEWLINE, "record": RECORD_END}
 _LOWEST_SURROGATE, _HIGHEST_SURROGATE = 0xDC80, 0xDCFF
 _ESCAPES = {
     **{code: f"\\u{code:04x}" for code in MARKED},
@@ -99,7 +101,7 @@ class Rows:
     def _collect(self, parts: Iterable[Part]) -> Iterator[_Row]:
         number, row, decoder = 1, _Row(1), self._decoder()
         for part in parts:
-            symbols = part.symbols.removesuffix(NEWLINE) if self._by == "line" else part.symbols
+            symbols = part.symbols.removesuffix(_ENDINGS.get(self._by, ""))
             if self._is_bytes:
                 symbols = decoder.decode(symbols.encode("latin-1"), part.last)
             row.add(part, json.dumps(symbols)[1:-1] if self._as_json else escape(symbols))

@@ -26,7 +26,7 @@ from charrnn.cli.settling import settle
 from charrnn.cli.summary import describe, summarise
 from charrnn.config import SourceConfig
 from charrnn.corpus import fit_corpus
-from charrnn.errors import CheckpointError, DivergedError
+from charrnn.errors import CheckpointError, DivergedError, UsageError
 from charrnn.events import Checkpoint, Evaluating, Evaluation, RolledBack, Step
 from charrnn.modelfile import ModelFile
 from charrnn.request import read_request
@@ -59,11 +59,18 @@ def begin_training(
     options: RunnerOptions,
     *,
     encoding: str | None,
+    records: str | None,
     overwrite: bool,
     origin: tuple[Path, ModelFile] | None,
 ) -> None:
     """Read the corpus, claim a run directory and train in it, perhaps going on from a model."""
     name = corpus_name(sources[0])
+    generated = all(map(is_generated, sources))
+    if generated and records is not None:
+        raise UsageError(
+            f"{', '.join(sources)}: a formal language is one text, whose sequences follow one "
+            "another.\nLeave --records out, or train on a text of your own."
+        )
     run = RunDirectory(run_path or RUNS / name)
     if not overwrite:
         run.refuse_if_begun()
@@ -72,7 +79,7 @@ def begin_training(
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.enter_context(naming_copies(str(folder), sources))
         paths = gather(sources, folder)
-        corpus = fit_corpus(paths, encoding)
+        corpus = fit_corpus(paths, encoding, records)
         for message in corpus.notes:
             terminal.note(message)
         start = transfer(*origin, corpus) if origin else None
@@ -83,7 +90,6 @@ def begin_training(
             for source, path in zip(sources, paths, strict=True)
         )
         source = SourceConfig(paths=remembered, encoding=encoding)
-        generated = all(map(is_generated, sources))
         request, reason = settle(
             settings, source, corpus, generated=generated, begins_trained=start is not None
         )
@@ -114,7 +120,7 @@ def resume_training(
             "Give the whole train command again, without --resume."
         )
     with interrupts.deferred() as stop, run.locked():
-        request, _ = read_request(run.last)
+        request, facts = read_request(run.last)
         compute = request.compute
         if device is not None and device != compute.device:
             compute = replace(compute, device=device, precision="auto")
@@ -123,7 +129,7 @@ def resume_training(
         source = request.source
         if sources:
             source = replace(source, paths=tuple(map(remember, sources)))
-        corpus = read_again(run, source)
+        corpus = read_again(run, source, facts.records)
         stop.check()
         session = resume(run.last, corpus, replace(request, source=source, compute=compute))
         run.rehearse(session.checkpoint())

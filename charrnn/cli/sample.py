@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,14 +13,14 @@ import typer
 from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Json, Model, StackRound, TrainingText, Unknown, option
 from charrnn.config import ComputeConfig, SampleConfig, UseConfig
-from charrnn.errors import UsageError
+from charrnn.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
     from charrnn.alphabet import Alphabet, Ids
     from charrnn.drawing import Piece
     from charrnn.modelfile import ModelFile
 
-_BETWEEN_SAMPLES = b"\n\n"
+_BETWEEN_SAMPLES = "\n\n"
 _MOST_PRIME_BYTES = 1 << 24
 
 
@@ -37,6 +38,15 @@ def sample(
     min_p: Annotated[float, option(SampleConfig, "min_p")] = SampleConfig.min_p,
     count: Annotated[int, option(SampleConfig, "count")] = SampleConfig.count,
     stop: Annotated[list[str] | None, option(SampleConfig, "stop")] = None,
+    unique: Annotated[
+        bool, typer.Option("--unique", help="Of a model of records: no record twice.")
+    ] = False,
+    novel: Annotated[
+        bool,
+        typer.Option(
+            "--novel", help="Of a model of records: none that stands in what it was trained on."
+        ),
+    ] = False,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -69,11 +79,14 @@ def sample(
     charrnn sample --prime "Once, when the river was low," --length 300
     charrnn sample runs/tales/best.safetensors --count 5 --stop $'\n' --json
     charrnn sample --length 5000 --novelty
+    charrnn sample names --count 20 --unique --novel
     """
     config = SampleConfig.pick({**ctx.params, "stop": tuple(stop or ())})
     use = UseConfig.pick(ctx.params)
-    if corpus and not novelty:
-        raise UsageError("--corpus names the text that --novelty compares with; give both")
+    if corpus and not (novelty or novel):
+        raise UsageError(
+            "--corpus names the text that --novelty and --novel compare with; give one of them"
+        )
     from secrets import randbits
 
     from charrnn.drawing import in_order
@@ -83,9 +96,7 @@ def sample(
     path = find_model(model)
     loaded = read_model(path).rounding(stack_round)
     alphabet = loaded.alphabet
-    symbols = alphabet.symbols(prime)
-    if prime == "-":
-        symbols = alphabet.symbols_in(sys.stdin.buffer.read(), "standard input")
+    symbols = _read_prime(alphabet) if prime == "-" else alphabet.symbols(prime)
     ids = alphabet.encode(symbols, unknown)
     for given in config.stop:
         if not given:
@@ -94,7 +105,21 @@ def sample(
             raise UsageError(f"--stop {given!r} has characters the model never writes")
     if seed is None:
         seed = randbits(32)
-    pieces = in_order(draw(loaded, config, use, device, ids, seed))
+    between = _BETWEEN_SAMPLES
+    if loaded.corpus.records is not None:
+        from charrnn.cli.recordsample import RecordSampling, open_record
+        from charrnn.records import separator
+
+        between = separator(loaded.corpus.records)
+        sampling = RecordSampling(
+            path, loaded, config, symbols, unique=unique, novel=novel, elsewhere=corpus or []
+        )
+        opened = open_record(alphabet, ids)
+        drawn = draw(loaded, sampling.config, use, device, opened, seed)
+        pieces = sampling.choose(in_order(drawn))
+    else:
+        _refuse_choice(path, unique or novel)
+        pieces = in_order(draw(loaded, config, use, device, ids, seed))
     comparison = None
     if novelty:
         from charrnn.cli.novelty import Comparison
@@ -106,9 +131,21 @@ def sample(
         for one in comparison.complete(described) if comparison else described:
             terminal.print_json(one)
         return
-    _print_text(pieces, alphabet, symbols, raw)
+    parting = alphabet.to_bytes(alphabet.symbols(between))
+    whole = loaded.corpus.records is not None
+    after = b"\n" if whole and not sys.stdout.isatty() else b""
+    _print_text(pieces, alphabet, "" if whole else symbols, raw, parting, after)
     if comparison:
         comparison.tell()
+
+
+def _refuse_choice(path: Path, chosen: bool) -> None:
+    """Raise UsageError if there is to be a choice among records where there are none."""
+    if chosen:
+        raise UsageError(
+            f"{path}: is no model of records, which --unique and --novel choose among.\n"
+            "Train one: charrnn train FILE --records line"
+        )
 
 
 def draw(
@@ -129,7 +166,25 @@ def draw(
     return sample_through_torch(network, model.alphabet, config, prime, seed)
 
 
-def _print_text(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, raw: bool) -> None:
+def _read_prime(alphabet: Alphabet) -> str:
+    """Standard input as symbols."""
+    data = sys.stdin.buffer.read(_MOST_PRIME_BYTES + 1)
+    if len(data) > _MOST_PRIME_BYTES:
+        raise CorpusError(
+            f"standard input: more than {_MOST_PRIME_BYTES:,} bytes to read before drawing.\n"
+            "Give the end of it: tail -c 1M FILE | charrnn sample --prime -"
+        )
+    return alphabet.symbols_in(data, "standard input")
+
+
+def _print_text(
+    pieces: Iterable[Piece],
+    alphabet: Alphabet,
+    prime: str,
+    raw: bool,
+    between: bytes,
+    after: bytes,
+) -> None:
     """Stream one sample after another; on a terminal each after its prime, which goes to stderr."""
     output = terminal.TextOutput(raw)
     on_terminal = sys.stdout.isatty() and sys.stderr.isatty()
@@ -137,11 +192,12 @@ def _print_text(pieces: Iterable[Piece], alphabet: Alphabet, prime: str, raw: bo
     for piece in pieces:
         if piece.sample != begun:
             if piece.sample:
-                output.write(_BETWEEN_SAMPLES)
+                output.write(between)
             if on_terminal and prime:
                 terminal.echo(_legible(alphabet, prime))
             begun = piece.sample
         output.write(alphabet.to_bytes(piece.symbols))
+    output.write(after)
     output.end()
     if on_terminal:
         sys.stderr.write("\n")

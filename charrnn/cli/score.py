@@ -21,24 +21,27 @@ if TYPE_CHECKING:
 _WINDOW = 100
 
 
-def _check_unit(unit: str) -> str:
-    if unit not in UNITS:
+def _check_unit(unit: str | None) -> str | None:
+    if unit is not None and unit not in UNITS:
         raise typer.BadParameter(f"{unit!r} is not one of {', '.join(UNITS)}")
     return unit
 
 
-UNITS = ("line", "character", "window")
+UNITS = ("line", "record", "character", "window")
 """What a text can be scored by."""
 
 
 def score(
     arguments: Subject = None,
     by: Annotated[
-        str,
+        str | None,
         typer.Option(
-            metavar="|".join(UNITS), help="What gets a line of output.", callback=_check_unit
+            metavar="|".join(UNITS),
+            help="What gets a line of output. Left out: a line; a record for a model of records.",
+            callback=_check_unit,
+            show_default=False,
         ),
-    ] = "line",
+    ] = None,
     window: Annotated[
         int | None,
         typer.Option(
@@ -53,7 +56,7 @@ def score(
         typer.Option(
             "--afresh/--carried",
             help="Read each line afresh, as if it stood alone, or the whole as one text. Left out: "
-            "afresh by line, else carried.",
+            "afresh by line, else carried; each record afresh in any case.",
             show_default=False,
         ),
     ] = None,
@@ -86,21 +89,25 @@ def score(
     """
     use = UseConfig(weights=weights, threads=threads)
     if window is not None and by != "window":
-        raise UsageError(f"--window is for --by window, and this is --by {by}")
+        raise UsageError(f"--window is for --by window, and this is --by {by or 'line'}")
+    from charrnn.alphabet import RECORD_END
     from charrnn.cli.rows import Rows
     from charrnn.cli.scoring import exact_unless_asked
     from charrnn.cli.serving import reader
     from charrnn.cli.subject import load, split_arguments
-    from charrnn.surprisal import Meter
+    from charrnn.surprisal import NEWLINE, Meter
     from charrnn.units import cut
 
     name, texts = split_arguments(arguments or [])
     path, model = load(name, stack_round)
     network = reader(model, device=device, threads=use.threads, weights=exact_unless_asked(use))
-    meter = Meter(network, model.alphabet, unknown)
+    by = by or ("line" if model.corpus.records is None else "record")
+    _check_records(by, afresh, path, model)
+    ending = NEWLINE if model.corpus.records is None else RECORD_END
+    meter = Meter(network, model.alphabet, unknown, ending)
     chunks = _flushing(_read(texts, path, model, encoding))
     if afresh is None:
-        afresh = by == "line"
+        afresh = by == "line" or model.corpus.records is not None
     measured = meter.measure_lines(chunks) if afresh else meter.measure(chunks)
     rows = Rows(by, is_bytes=model.alphabet.kind == "bytes", as_json=as_json)
     parts = cut(measured, _ends(by, window or _WINDOW))
@@ -114,9 +121,11 @@ def score(
 
 
 def _ends(by: str, window: int) -> Ends:
-    from charrnn.units import ends_of_lines, ends_of_windows
+    from charrnn.units import ends_of_lines, ends_of_records, ends_of_windows
 
     match by:
+        case "record":
+            return ends_of_records
         case "line":
             return ends_of_lines
         case "character":
@@ -125,15 +134,28 @@ def _ends(by: str, window: int) -> Ends:
             return ends_of_windows(window)
 
 
+def _check_records(by: str, afresh: bool | None, path: Path, model: ModelFile) -> None:
+    """Raise UsageError for what cannot be said of a model of records, or of no other."""
+    if model.corpus.records is None:
+        if by == "record":
+            raise UsageError(f"{path}: is no model of records; give --by line")
+    elif by == "line" or afresh is False:
+        given = "--by line" if by == "line" else "--carried"
+        raise UsageError(f"{path}: is a model of records, each read afresh; leave {given} out")
+
+
 def _read(texts: Sequence[str], path: Path, model: ModelFile, encoding: str) -> Iterator[str]:
     """The texts' symbols as they come; without any, those of what the run held out."""
     from charrnn.cli.inputs import follow
     from charrnn.cli.subject import read_text
+    from charrnn.records import divide
 
+    records = model.corpus.records
     if texts:
-        return follow(texts, None if model.alphabet.kind == "bytes" else encoding)
+        chunks = follow(texts, None if model.alphabet.kind == "bytes" else encoding)
+        return chunks if records is None else divide(chunks, model.alphabet.symbols(records))
     _, ids = read_text([], path, model, encoding=encoding, unknown="error")
-    return iter([model.alphabet.decode(ids)])
+    return iter([model.alphabet.decode(ids if records is None else ids[1:])])
 
 
 def _flushing(chunks: Iterable[str]) -> Iterator[str]:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from charrnn.alphabet import Ids
 from charrnn.cli.progress import bar
-from charrnn.cli.serving import native_network, torch_network
+from charrnn.cli.serving import native_network, reader, torch_network
 from charrnn.config import UseConfig
 from charrnn.engine import scoring
 from charrnn.kernels.network import Network, all_threads
 from charrnn.modelfile import ModelFile
+from charrnn.surprisal import score_records
 from charrnn.tally import Score, Tally
 
 if TYPE_CHECKING:
@@ -31,15 +32,19 @@ class Scoring:
         ids: the text, shape (N,).
         use: weights and threads.
         device: as the user named it.
+        end: the id that ends a record; None if the text is one.
     """
 
     model: ModelFile
     ids: Ids
     use: UseConfig
     device: str
+    end: int | None = None
 
     def carried(self) -> Score:
-        """The state carried from the first character to the last."""
+        """The state carried from the first character to the last; of records, within each."""
+        if self.end is not None:
+            return self._records(self.end)
         native = self._native
         if native is not None:
             return self._add_up("scoring", scoring.score(native, self.ids, self._threads))
@@ -63,6 +68,15 @@ class Scoring:
 
         return self._through_torch("following", score_dynamically)
 
+    def _records(self, end: int) -> Score:
+        network = reader(
+            self.model,
+            device=self.device,
+            threads=self.use.threads,
+            weights=exact_unless_asked(self.use),
+        )
+        return self._add_up("scoring", score_records(network, self.ids, end))
+
     @property
     def _threads(self) -> int:
         return self.use.threads or all_threads()
@@ -85,7 +99,9 @@ class Scoring:
 
     def _add_up(self, title: str, parts: Iterable[tuple[float, int]]) -> Score:
         """The sum of some parts: their nats, and of how many characters each is."""
-        tally = Tally(self.ids, len(self.model.alphabet))
+        # The end before the first record is read and not scored.
+        ids = self.ids if self.end is None else self.ids[1:]
+        tally = Tally(ids, len(self.model.alphabet), opened=self.end is not None)
         with bar(title, len(self.ids), "char") as progress:
             for nats, characters in parts:
                 tally.add(nats, characters)

@@ -56,15 +56,18 @@ def read_text(
     """
     if not texts:
         return _read_held_out(path, model)
-    return _read_texts(texts, model.alphabet, encoding, unknown)
+    return _read_texts(texts, model, encoding, unknown)
 
 
 def _read_texts(
-    texts: Sequence[str], alphabet: Alphabet, encoding: str, unknown: str
+    texts: Sequence[str], model: ModelFile, encoding: str, unknown: str
 ) -> tuple[str, Ids]:
+    alphabet = model.alphabet
     with tempfile.TemporaryDirectory() as folder, naming_copies(folder, texts):
         paths = gather(texts, Path(folder))
-        corpus = encode_corpus(paths, alphabet, encoding=encoding, unknown=unknown)
+        corpus = encode_corpus(
+            paths, alphabet, encoding=encoding, unknown=unknown, records=model.corpus.records
+        )
     for message in corpus.notes:
         terminal.note(message)
     if corpus.unknown:
@@ -136,7 +139,7 @@ def read_training_text(path: Path, model: ModelFile, elsewhere: Sequence[str]) -
 
 
 def _read_own(path: Path, model: ModelFile, request: Request) -> Corpus:
-    corpus = read_again(RunDirectory(path.parent), request.source)
+    corpus = read_again(RunDirectory(path.parent), request.source, model.corpus.records)
     check_unchanged(corpus, model.corpus)
     try:
         return corpus.spelt_by(model.alphabet)
@@ -152,7 +155,13 @@ def _read_elsewhere(
     encoding = request.source.encoding if request else "utf-8"
     with tempfile.TemporaryDirectory() as folder, naming_copies(folder, sources):
         paths = gather(sources, Path(folder))
-        corpus = encode_corpus(paths, model.alphabet, encoding=encoding, unknown="replace")
+        corpus = encode_corpus(
+            paths,
+            model.alphabet,
+            encoding=encoding,
+            unknown="replace",
+            records=model.corpus.records,
+        )
     if corpus.digest != model.corpus.digest:
         raise CorpusError(
             f"{', '.join(sources)}: is not the text that {path} was trained on: SHA-256 "

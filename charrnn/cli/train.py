@@ -45,6 +45,15 @@ def train(
     as_bytes: Annotated[
         bool, typer.Option("--bytes", help="Take every byte as a symbol; any file will do.")
     ] = False,
+    records: Annotated[
+        str | None,
+        typer.Option(
+            metavar="line|paragraph|STRING",
+            help="Read the text as independent records, such as names or verses: lines, "
+            "paragraphs between blank lines, or what a string parts.",
+            show_default=False,
+        ),
+    ] = None,
     run: Annotated[
         str | None,
         typer.Option(
@@ -87,8 +96,11 @@ def train(
     charrnn train novel.txt
     charrnn train poems/ --minutes 3 --hidden 256 --dropout 0.2
     charrnn train letters.txt --from novel
+    charrnn train names.txt --records line
     charrnn train --resume
     """
+    if records == "":
+        raise UsageError("--records is empty; give line, paragraph, or what parts the records")
     if run == "":
         raise UsageError("--run is empty; name a folder, or leave it out")
     run_path = Path(run) if run else None
@@ -124,6 +136,7 @@ def train(
         settings,
         RunnerOptions(save_every, show_samples, as_json),
         encoding=None if as_bytes else encoding,
+        records=records,
         overwrite=overwrite,
         origin=origin,
     )

@@ -30,7 +30,7 @@ def training_command(run: Summary) -> list[str]:
         *_options(request.compute, request.compute.to_dict()),
     ]
     texts = [_name(path) for path in request.source.paths]
-    return ["charrnn", "train", *texts, *_reading(request.source), *options]
+    return ["charrnn", "train", *texts, *_reading(request.source), *_records(run), *options]
 
 
 def shell(words: list[str]) -> str:
@@ -61,6 +61,10 @@ def _reading(source: SourceConfig) -> list[str]:
     if source.encoding is None:
         return ["--bytes"]
     return [] if source.encoding == SourceConfig.encoding else ["--encoding", source.encoding]
+
+
+def _records(run: Summary) -> list[str]:
+    return [] if run.corpus.records is None else ["--records", run.corpus.records]
 
 
 def _name(path: str) -> str:

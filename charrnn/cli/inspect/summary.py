@@ -58,7 +58,8 @@ def summary(model: Model = None, as_json: Json = False, debug: Debug = False) ->
             + ", ".join(f"{name} {count:,}" for name, count in parameters.items()),
             "alphabet": _describe_alphabet(alphabet.characters, alphabet.kind),
             "corpus": f"{corpus.name}, {corpus.characters:,} characters, the last "
-            f"{corpus.valid:.0%} held out, SHA-256 {corpus.digest[:12]}",
+            f"{corpus.valid:.0%} held out, SHA-256 {corpus.digest[:12]}"
+            + ("" if corpus.records is None else f", records parted by {corpus.records!r}"),
             "scores": _describe_scores(file.scores),
             "trained with": _list_settings(settings) or "not known here: the run is not beside it",
         }

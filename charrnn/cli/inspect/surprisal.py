@@ -51,16 +51,17 @@ def surprisal(
     characters = len(ids)
     ids = ids[:length] if length else ids
     network = reader(model, device="cpu", threads=threads)
-    bits = measure(network, ids) / math.log(2)
+    bits = measure(network, ids, model.end) / math.log(2)
     places = find_worst(bits, worst)
-    expected = expect(network, ids, places, _ALTERNATIVES)
+    expected = expect(network, ids, places, _ALTERNATIVES, model.end)
     symbols = model.alphabet.decode(ids)
+    mean = float((bits if model.end is None else bits[1:]).mean())
     if as_json:
         terminal.print_json(
             {
                 "model": str(path),
                 "text": text,
-                "bits_per_char": float(bits.mean()),
+                "bits_per_char": mean,
                 "content": symbols,
                 "bits": bits.tolist(),
                 "worst": [_describe(one, symbols, bits, model.alphabet) for one in expected],
@@ -73,7 +74,7 @@ def surprisal(
             "model": str(path),
             "text": text,
             "characters": read if len(ids) == characters else f"{len(ids):,} of {read}",
-            "bits per character": f"{bits.mean():.4f}",
+            "bits per character": f"{mean:.4f}",
         }
     )
     is_bytes = model.alphabet.kind == "bytes"

@@ -1,0 +1,157 @@
+"""Records through the program: trained on, scored, drawn whole."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.program import SMALL, charrnn, explain
+
+NAMES = [a + b for a in ("Al", "Be", "Cor", "Di", "E", "Fri") for b in ("na", "la", "ra", "an")]
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with names.txt and a run on its lines. Not to be changed."""
+    folder = tmp_path_factory.mktemp("named")
+    (folder / "names.txt").write_text("\n".join(NAMES * 3) + "\n")
+    ask = ("train", "names.txt", "--records", "line", "--steps", "150", *SMALL)
+    result = charrnn(*ask, cwd=folder)
+    assert result.returncode == 0, explain(result)
+    return folder
+
+
+def ask(folder: Path, *arguments: str, stdin: bytes | None = None) -> str:
+    result = charrnn(*arguments, cwd=folder, stdin=stdin)
+    assert result.returncode == 0, explain(result)
+    return result.stdout.decode()
+
+
+def refusal(folder: Path, *arguments: str) -> str:
+    result = charrnn(*arguments, cwd=folder)
+    assert result.returncode == 2, explain(result)
+    return result.stderr.decode()
+
+
+def test_as_many_records_are_drawn_as_are_asked_for(named: Path) -> None:
+    printed = ask(named, "sample", "--count", "20", "--seed", "1")
+    assert printed.endswith("\n")
+    assert len(printed.splitlines()) == 20
+    assert "\x1e" not in printed
+    assert printed == ask(named, "sample", "--count", "20", "--seed", "1")
+    objects = [
+        json.loads(line)
+        for line in ask(named, "sample", "--count", "20", "--seed", "1", "--json").splitlines()
+    ]
+    assert [one["text"] for one in objects] == printed.splitlines()
+
+
+def test_unique_records_differ_and_novel_ones_are_new(named: Path) -> None:
+    wanted = ("sample", "--count", "30", "--seed", "1", "--temp", "1.2")
+    plain = ask(named, *wanted).splitlines()
+    assert len(set(plain)) < 30
+    assert set(plain) & set(NAMES)
+    unique = ask(named, *wanted, "--unique").splitlines()
+    assert len(set(unique)) == len(unique) == 30
+    novel = ask(named, *wanted, "--novel").splitlines()
+    assert len(novel) == 30
+    assert not set(novel) & set(NAMES)
+
+
+def test_a_prime_is_completed_to_a_whole_record(named: Path) -> None:
+    printed = ask(named, "sample", "--prime", "Al", "--count", "5", "--seed", "1").splitlines()
+    assert len(printed) == 5
+    assert all(one.startswith("Al") for one in printed)
+
+
+def test_where_there_are_not_enough_it_ends_and_says_so(named: Path) -> None:
+    result = charrnn("sample", "--temp", "0", "--count", "3", "--unique", cwd=named)
+    assert result.returncode == 1
+    assert len(result.stdout.splitlines()) == 1
+    assert b"only 1 of 1,000 records" in result.stderr
+
+
+def test_records_that_are_cut_are_said_to_be(named: Path) -> None:
+    result = charrnn("sample", "--length", "1", "--count", "3", "--seed", "1", cwd=named)
+    assert b"3 of 3 records were cut at --length 1" in result.stderr
+
+
+def test_an_evaluation_says_what_a_record_costs(named: Path) -> None:
+    figures = json.loads(ask(named, "eval", "--json", "--no-baselines"))
+    assert figures["records"] == 8
+    held = sum(len(name) + 1 for name in (NAMES * 3)[-8:])
+    assert figures["characters"] == held
+    assert figures["bits_per_record"] * 8 == pytest.approx(figures["bits_per_char"] * held)
+    whole = json.loads(ask(named, "eval", "names.txt", "--json"))
+    assert whole["records"] == 72
+    assert whole["baselines"]["scored_characters"] == whole["characters"]
+
+
+def test_the_scores_of_records_add_up_to_the_evaluation(named: Path) -> None:
+    rows = [
+        json.loads(line)
+        for line in ask(named, "score", "runs/names", "names.txt", "--json").splitlines()
+    ]
+    assert [row["text"] for row in rows] == NAMES * 3
+    assert [row["record"] for row in rows] == list(range(1, 73))
+    whole = json.loads(ask(named, "eval", "names.txt", "--json", "--no-baselines"))
+    total = sum(row["bits"] for row in rows)
+    assert total == pytest.approx(whole["bits_per_record"] * 72, rel=1e-5)
+    by_name: dict[str, list[float]] = {}
+    for row in rows:
+        by_name.setdefault(row["text"], []).append(row["bits"])
+    assert all(bits == pytest.approx([bits[0]] * 3, rel=1e-5) for bits in by_name.values())
+
+
+def test_surprisal_is_that_of_each_record_read_by_itself(named: Path) -> None:
+    command = ("inspect", "surprisal", "runs/names", "-", "--json")
+    alone = json.loads(ask(named, *command, stdin=b"Alna"))
+    after = json.loads(ask(named, *command, stdin=b"Frian\nAlna"))
+    assert after["content"] == "\x1eFrian\x1eAlna\x1e"
+    assert after["bits"][-5:] == pytest.approx(alone["bits"][-5:], rel=1e-4)
+    for one in after["worst"]:
+        chances = {each["character"]: each["probability"] for each in one["expected"]}
+        if one["character"] in chances:
+            assert 2 ** -one["bits"] == pytest.approx(chances[one["character"]], rel=1e-3)
+
+
+def test_the_log_keeps_whole_records(named: Path) -> None:
+    logged = [
+        json.loads(line) for line in (named / "runs/names/log.jsonl").read_text().splitlines()
+    ]
+    assert len(logged[-1]["sample"].split("\n")) == 8
+    assert "\x1e" not in logged[-1]["sample"]
+
+
+def test_a_run_goes_on_as_records(named: Path, tmp_path: Path) -> None:
+    (tmp_path / "verses.txt").write_text("a rose\nis a rose\n\nand a crow\n\nis a crow\n" * 9)
+    train = ("train", "verses.txt", "--records", "paragraph", "--bytes", "--steps", "9", *SMALL)
+    ask(tmp_path, *train)
+    ask(tmp_path, "train", "--resume")
+    verses = charrnn("sample", "--count", "3", "--length", "60", "--seed", "2", cwd=tmp_path)
+    assert verses.returncode == 0, explain(verses)
+    assert verses.stdout.count(b"\n\n") >= 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("train", "anbn", "--records", "line"), "formal language"),
+        (("train", "names.txt", "--records", ""), "--records is empty"),
+        (("eval", "--dynamic"), "model of records"),
+        (("eval", "--reset-every", "8"), "model of records"),
+        (("score", "--by", "line"), "model of records"),
+        (("score", "--carried"), "model of records"),
+        (("sample", "--prime", "Al\x1eBe"), "--prime"),
+        (("train", "--resume", "--records", "line"), "--records"),
+    ],
+)
+def test_contradictions_are_refused(named: Path, arguments: tuple[str, ...], said: str) -> None:
+    assert said in refusal(named, *arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("sample", "--unique"), ("sample", "--novel"), ("score", "--by", "record")]
+)
+def test_a_model_of_one_text_has_no_records(trained: Path, arguments: tuple[str, ...]) -> None:
+    assert "is no model of records" in refusal(trained, *arguments)
