@@ -114,9 +114,9 @@ def begin(request: Request, corpus: Corpus, name: str, start: Transfer | None = 
     shape = streams.shape
     notes = []
     if (shape.batch, shape.window) != (request.train.batch, request.train.window):
-        what = "streams" if corpus.records is None else "records side by side"
+        what = "streams of" if corpus.records is None else "records side by side in"
         notes.append(
-            f"{len(train_ids):,} characters to train on fill {shape.batch} {what} in windows of "
+            f"{len(train_ids):,} characters to train on fill {shape.batch} {what} windows of "
             f"{shape.window}, not {request.train.batch} of {request.train.window}"
         )
     _refuse_idle_layers(request.model, shape)

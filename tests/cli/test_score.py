@@ -275,7 +275,7 @@ def test_bytes_of_every_kind_keep_to_their_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--by", "paragraph"), "line, character, window"),
+        (("--by", "paragraph"), "line, record, character, window"),
         (("--window", "9"), "--window is for --by window, and this is --by line"),
         (("--by", "window", "--window", "0"), "--window"),
         (("--worst", "0"), "--worst"),
