@@ -5,7 +5,8 @@ format 2    settings for every form of cell, arrangement of layers and optimiser
             format 1 holds is what these settings say below, whatever the defaults have become.
 format 3    DropConnect on recurrent weights.
 format 4    what to do if training diverges, how often the learning rate was halved and, for a run
-            that goes back, the state that it would go back to; what parts a text into records.
+            that goes back, the state that it would go back to; what parts a text into records; the
+            model that a run went on from.
 """
 
 from __future__ import annotations
