@@ -33,7 +33,8 @@ def test_what_depends_on_where_chunks_end_is_no_encoding_of_files(encoding: str)
 @settings(deadline=None, max_examples=400)
 @given(
     encoding=st.sampled_from(known_encodings()),
-    text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff")),
+    # By an escape, encodings of several alphabets begin to change between them.
+    text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff\x1b")),
     data=st.data(),
 )
 def test_a_text_comes_back_whatever_its_encoding_and_pieces(

@@ -592,7 +592,7 @@ def test_settings_that_are_not_the_runs_are_refused(
 def test_states_are_held_against_their_shapes_before_room_is_made_for_them(
     corpus: Corpus, saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*arguments: object) -> Trainer:
+    def refuse(*arguments: object, **named: object) -> Trainer:
         raise AssertionError("room was made")
 
     monkeypatch.setattr(session, "_build_trainer", refuse)

@@ -61,7 +61,7 @@ def test_what_the_log_says_unsoundly_is_left_out(runs: Path, tmp_path: Path) -> 
     sound = json.loads(log.read_text().splitlines()[0])
     records = [
         {**sound, "train_seconds": "long"},
-        {**sound, "train_nats_per_char": None},
+        {**sound, "chars_per_second": None},
         {**sound, "event": "another"},
         {**sound, "step": 10**6},
         {**sound, "valid_nats_per_char": "low", "sample": 7},

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
+from typing import cast
 
 from charrnn.catalogue import locate
 from charrnn.cli import terminal
@@ -73,8 +74,7 @@ def _take(source: str, folder: Path, number: int) -> Path:
     if source != STDIN:
         return _find(source, folder, number)
     copy = folder / str(number)
-    with _open(None) as stream:
-        _write(read_chunks(_STANDARD_INPUT, stream), copy)
+    _write(read_chunks(_STANDARD_INPUT, cast("BufferedReader", sys.stdin.buffer)), copy)
     return copy
 
 

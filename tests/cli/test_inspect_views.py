@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from charrnn.features import compute_features, find_followers
+from charrnn.formats import FORMAT
 from charrnn.model import build_model, count_parameters
 from charrnn.modelfile import read_model
 from charrnn.neurons import activations, names_of
@@ -33,7 +34,7 @@ def test_a_model_is_summed_up(trained: Path) -> None:
     model = read_model(trained / BEST)
     assert model.scores
     assert found["model"] == BEST
-    assert (found["format"], found["kind"], found["charrnn"][:2]) == (3, "model", "0.")
+    assert (found["format"], found["kind"], found["charrnn"][:2]) == (FORMAT, "model", "0.")
     assert found["sha256"] in (trained / BEST).read_bytes().decode("latin-1")
     assert found["shape"]["hidden"] == 16
     assert "gru_reset" not in found["shape"]
@@ -55,7 +56,7 @@ def test_a_model_is_summed_up_for_people(trained: Path) -> None:
     assert (result.returncode, result.stderr) == (0, b""), explain(result)
     facts = dict(re.split("  +", line, maxsplit=1) for line in result.stdout.decode().splitlines())
     assert facts["SHA-256"] == told["sha256"]
-    assert facts["file"] == f"format 3, model, by charrnn {told['charrnn']}"
+    assert facts["file"] == f"format {FORMAT}, model, by charrnn {told['charrnn']}"
     assert "cell lstm, layers 1, hidden 16" in facts["shape"]
     assert facts["parameters"].startswith(f"{sum(told['parameters'].values()):,}: embedding ")
     characters = told["alphabet"]["characters"]

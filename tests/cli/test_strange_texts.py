@@ -80,8 +80,9 @@ def test_no_name_puts_a_run_out_of_its_place(folder: Path, tmp_path: Path, name:
     result = forked("train", *SHORT, "--", name, cwd=here)
     assert result.returncode == 0, explain(result)
     assert {file.name for file in here.iterdir()} == {name, "runs"}
-    run, latest = sorted((here / "runs").iterdir(), reverse=True)
+    run, lock, latest = sorted((here / "runs").iterdir(), reverse=True)
     assert (latest.name, latest.is_file()) == (".latest", True)
+    assert (lock.name, run.is_dir()) == (".latest.lock", True)
     assert not run.name.startswith(".")
     for arguments in (("train", "--resume"), ("eval",), ("sample", "--length", "3")):
         assert forked(*arguments, cwd=here).returncode == 0

@@ -109,7 +109,7 @@ def test_what_is_unsound_does_not_keep_the_rest_from_being_looked_at(folder: Pat
     assert [findings["sound"] for findings in (nowhere, best, last)] == [False, False, True]
     assert [findings["file"] for findings in (nowhere, best, last)] == ["nowhere", BEST, LAST]
     said = result.stderr.decode().splitlines()
-    assert said == [f"charrnn: {nowhere['problem']}", best["problem"]]
+    assert said == [f"charrnn: {nowhere['problem']}", f"  {best['problem']}"]
 
 
 def rewrite(path: Path, part: str, **changes: object) -> None:
