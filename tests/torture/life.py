@@ -43,8 +43,8 @@ _DIVERGING = (
 )
 VARIANTS = (
     *(("--cell", cell, *drops) for cell in ("lstm", "gru", "rnn", "stack") for drops in _DROPPING),
-    (*_DIVERGING, "--lr", "7", "--seed", "7"),
-    (*_DIVERGING, "--lr", "6", "--seed", "8"),
+    (*_DIVERGING, "--lr", "7", "--seed", "8"),
+    (*_DIVERGING, "--lr", "5", "--seed", "3"),
 )
 
 _MOMENT_SECONDS = 0.0005
