@@ -18,6 +18,7 @@ from types import TracebackType
 from tests.cli.program import COMMAND
 
 _PATIENCE = 60.0
+_MOMENT = 2.0
 
 
 class Terminal:
@@ -82,9 +83,21 @@ class Terminal:
         """Press keys; a line ends with \\r, Ctrl-C is \\x03, Ctrl-D \\x04."""
         os.write(self._ours, keys.encode())
 
-    def wait_for(self, text: str) -> str:
+    def interrupt_until(self, text: str) -> None:
+        """Press Ctrl-C until a text is shown.
+
+        One that comes in the moment before Python waits for keys is seen with the next key only.
+        """
+        for _ in range(int(_PATIENCE / _MOMENT)):
+            self.type("\x03")
+            with suppress(AssertionError):
+                self.wait_for(text, _MOMENT)
+                return
+        raise AssertionError(f"{text!r} is not among {self.shown[self._read_to :][-2000:]!r}")
+
+    def wait_for(self, text: str, patience: float = _PATIENCE) -> str:
         """Read on until a text is shown; what has been shown since the last one, it included."""
-        ends = time.monotonic() + _PATIENCE
+        ends = time.monotonic() + patience
         while (found := self.shown.find(text, self._read_to)) < 0:
             if time.monotonic() > ends or not self._read(ends):
                 raise AssertionError(

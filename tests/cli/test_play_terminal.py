@@ -91,8 +91,7 @@ def test_what_a_stopped_text_holds_is_what_was_shown(playing: Terminal, home: Pa
 def test_ctrl_c_at_the_prompt_drops_the_line_alone(playing: Terminal, trained: Path) -> None:
     playing.type("nonsense")
     playing.wait_for("nonsense")
-    playing.type("\x03")
-    playing.wait_for("> ")
+    playing.interrupt_until("> ")
     playing.type("The heron\r")
     playing.wait_for(as_shown(drawn_after(trained, "The heron")))
 
