@@ -49,3 +49,10 @@ def put_to_the_test(promise: Promise, count: int | None = None, seed: int = 1) -
     results = list(promise.trials(promise.count if count is None else count, seed))
     failures = tuple(result for result in results if result is not None)
     return Outcome(promise.text, len(results), failures, time.perf_counter() - started)
+
+
+def assert_kept(promise: Promise, count: int, seed: int = 1) -> None:
+    """For the test suite: make so many of a promise's trials, no fewer, and find nothing."""
+    outcome = put_to_the_test(promise, count, seed)
+    assert outcome.failures == ()
+    assert outcome.trials == count

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.torture.corpus import PROMISES
-from tests.torture.promise import Promise, put_to_the_test
+from tests.torture.promise import Promise, assert_kept
 
 _SHARES = (4_000, 800, 300, 3, 1, 8)
 
@@ -14,6 +14,4 @@ _SHARES = (4_000, 800, 300, 3, 1, 8)
     ids=[promise.trials.__name__ for promise in PROMISES],
 )
 def test_it_holds(promise: Promise, count: int) -> None:
-    outcome = put_to_the_test(promise, count)
-    assert outcome.failures == ()
-    assert outcome.trials == count
+    assert_kept(promise, count)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.torture.killed import PROMISES
-from tests.torture.promise import Promise, put_to_the_test
+from tests.torture.promise import Promise, assert_kept
 
 KILLS = 25
 
@@ -11,6 +11,4 @@ KILLS = 25
 @pytest.mark.slow
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.text.split(",")[0])
 def test_a_killed_run_ends_like_one_that_was_not(promise: Promise) -> None:
-    outcome = put_to_the_test(promise, KILLS)
-    assert outcome.failures == ()
-    assert outcome.trials == KILLS
+    assert_kept(promise, KILLS)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.torture.promise import Promise, put_to_the_test
+from tests.torture.promise import Promise, assert_kept
 from tests.torture.signals import PROMISES
 
 
@@ -13,6 +13,4 @@ from tests.torture.signals import PROMISES
     ids=["once", "twice", "imports", "pipes"],
 )
 def test_a_signal_ends_the_program_and_loses_nothing(promise: Promise, trials: int) -> None:
-    outcome = put_to_the_test(promise, trials)
-    assert outcome.failures == ()
-    assert outcome.trials == trials
+    assert_kept(promise, trials)
