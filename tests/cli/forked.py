@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -54,7 +55,8 @@ class Forked:
     def signal(self, number: int) -> None:
         """Send it a signal, unless it has ended."""
         if self._process.pid is not None and self.running:
-            os.kill(self._process.pid, number)
+            with suppress(ProcessLookupError):  # It may end between the look and the signal.
+                os.kill(self._process.pid, number)
 
     def result(self, timeout: float = 120) -> subprocess.CompletedProcess[bytes]:
         """Wait for its end; a process that a signal ended has the signal, negative, as its code.

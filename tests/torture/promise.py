@@ -54,5 +54,5 @@ def put_to_the_test(promise: Promise, count: int | None = None, seed: int = 1) -
 def assert_kept(promise: Promise, count: int, seed: int = 1) -> None:
     """For the test suite: make so many of a promise's trials, no fewer, and find nothing."""
     outcome = put_to_the_test(promise, count, seed)
-    assert outcome.failures == ()
+    assert not outcome.failures, "\n".join(outcome.failures)
     assert outcome.trials == count

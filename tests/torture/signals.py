@@ -28,7 +28,8 @@ from tests.torture.promise import Promise, Trials
 
 SIGNALS_IN_A_LIFE = 4
 _SAVED = re.compile(rb"stopped at step ([\d,]+) and saved")
-
+_FINISHED = re.compile(rb"^trained ", re.MULTILINE)
+"""A run that came to its end says so; the signal found the program on its way out."""
 
 Interruption = Callable[[Life], tuple[str | None, bool]]
 """Interrupts a run once: what went wrong, and whether it was still running then."""
@@ -85,10 +86,15 @@ def signal_once(life: Life) -> tuple[str | None, bool]:
     _wait(life, process)
     process.signal(number)
     result = process.result()
-    if b"Traceback" in result.stderr or result.returncode not in (0, 128 + number):
+    finished = _FINISHED.search(result.stdout)
+    # By then Python has given signals back, and a shell makes 128 + number of dying by one.
+    ends = (0, 128 + number, -number) if finished else (0, 128 + number)
+    if b"Traceback" in result.stderr or result.returncode not in ends:
         return explain(result), True
     if result.returncode == 0:
         return None, False
+    if finished:
+        return None, True
     saved = _SAVED.search(result.stderr)
     if saved:
         progress = read_checkpoint(last).header["progress"]
