@@ -38,9 +38,20 @@ def exists(path: Path) -> bool:
     return True
 
 
-def read_chunks(
-    name: object, stream: BufferedReader, most: int | None = MOST_BYTES
-) -> Iterator[bytes]:
+def read_text(name: object, stream: BufferedReader) -> Iterator[bytes]:
+    """The bytes of a text that has an end, chunk by chunk as they come.
+
+    Args:
+        name: what to call it in errors.
+        stream: read to its end.
+
+    Raises:
+        CorpusError: it cannot be read, or goes beyond MOST_BYTES.
+    """
+    yield from read_chunks(name, stream, MOST_BYTES)
+
+
+def read_chunks(name: object, stream: BufferedReader, most: int | None) -> Iterator[bytes]:
     """What a stream holds, chunk by chunk as it comes.
 
     Args:
@@ -49,7 +60,7 @@ def read_chunks(
         most: bytes that it may hold; None is any number.
 
     Raises:
-        CorpusError: it cannot be read, or goes beyond MOST_BYTES.
+        CorpusError: it cannot be read, or holds more.
     """
     size = 0
     try:

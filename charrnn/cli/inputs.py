@@ -19,7 +19,7 @@ from charrnn.corpus import Corpus, fit_corpus
 from charrnn.errors import CorpusError, StorageError, UsageError
 from charrnn.named import Built, Generated
 from charrnn.run import RunDirectory
-from charrnn.sources import TextReader, exists, read_chunks
+from charrnn.sources import TextReader, exists, read_text
 from charrnn.storage import is_file, is_folder
 
 STDIN = "-"
@@ -74,7 +74,7 @@ def _take(source: str, folder: Path, number: int) -> Path:
     if source != STDIN:
         return _find(source, folder, number)
     copy = folder / str(number)
-    _write(read_chunks(_STANDARD_INPUT, cast("BufferedReader", sys.stdin.buffer)), copy)
+    _write(read_text(_STANDARD_INPUT, cast("BufferedReader", sys.stdin.buffer)), copy)
     return copy
 
 
@@ -94,7 +94,7 @@ def _find(source: str, folder: Path, number: int) -> Path:
         return found
     copy = folder / str(number)
     with _open(found) as stream:
-        _write(read_chunks(source, stream), copy)
+        _write(read_text(source, stream), copy)
     return copy
 
 
