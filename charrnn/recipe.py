@@ -27,9 +27,10 @@ SHARE_UNCOMPILED = 0.1
 
 _MINUTES_OF_A_MEGABYTE = 2.0
 _HIDDEN_OF_A_TERAFLOP, _GROWTH_OF_HIDDEN = 230, 0.27
-_EPOCHS_WITHOUT_DROPOUT = 2.75
+_EPOCHS_OF_ONE_LAYER = 8.0
+_STRAIN_WITHOUT_DROPOUT = 5.0
 _DROPOUT_OF_A_DOUBLING, _MOST_DROPOUT = 0.1, 0.5
-_DECAY_OF_REREADING = 0.1
+_MOST_DECAY = 0.3
 _WIDEST_AT_FULL_RATE = 512
 _RATE_OF_WHAT_IS_TRAINED = 0.3
 
@@ -78,31 +79,27 @@ def choose(given: Settings, situation: Situation) -> Choice:
     minutes = settings.get("minutes", default_minutes(situation.characters))
     if not any(name in settings for name in LENGTHS):
         settings["minutes"] = minutes
+    settings.setdefault("batch", TrainConfig.batch)
+    settings.setdefault("window", TrainConfig.window)
     operations = situation.operations_per_second * minutes * 60
-    layers = settings.setdefault("layers", least_layers(settings))
-    hidden = settings.setdefault("hidden", hidden_for(operations / layers))
-    batch = settings.setdefault("batch", TrainConfig.batch)
-    window = settings.setdefault("window", TrainConfig.window)
-    if "epochs" in settings:
-        characters = settings["epochs"] * situation.characters
-    elif "steps" in settings:
-        characters = settings["steps"] * batch * window
-    else:
-        per_character = operations_per_character(
-            ModelConfig.pick(settings), situation.alphabet_size
-        )
-        characters = operations / per_character
-    epochs = characters / situation.characters
+    settings = _sized(settings, situation, operations)
+    epochs = _epochs(settings, situation, operations)
+    weights = _weights(settings, situation) / situation.characters
     # Reading it again brings no more of what a rule can make, and no less.
-    read = 0.0 if situation.generated else epochs
-    dropout = dropout_for(read)
+    dropout = dropout_for(0.0 if situation.generated else epochs, weights)
     settings.setdefault("dropout", dropout)
     settings.setdefault("weight_drop", 0.0 if settings.get("stack_only") else dropout)
     if settings["optimizer"] == "adamw":
         share = _RATE_OF_WHAT_IS_TRAINED if situation.begins_trained else 1.0
-        settings.setdefault("weight_decay", weight_decay_for(read))
-        settings.setdefault("learning_rate", round(share * learning_rate_for(hidden), 5))
+        settings.setdefault("weight_decay", weight_decay_for(dropout))
+        rate = share * learning_rate_for(settings["layers"] * settings["hidden"])
+        settings.setdefault("learning_rate", round(rate, 5))
     return Choice(settings, _explain(given, settings, situation, epochs))
+
+
+def with_layers(settings: Settings) -> dict[str, Any]:
+    """The settings with as few layers as they allow, if they leave the number open."""
+    return {**settings, "layers": settings.get("layers") or least_layers(settings)}
 
 
 def default_minutes(characters: int) -> float:
@@ -111,28 +108,40 @@ def default_minutes(characters: int) -> float:
     return round(min(max(minutes, LEAST_MINUTES), MOST_MINUTES), 2)
 
 
-def hidden_for(operations: float) -> int:
-    """Hidden units of a layer that so many floating-point operations train best."""
-    hidden: float = _HIDDEN_OF_A_TERAFLOP * (operations / 1e12) ** _GROWTH_OF_HIDDEN
+def hidden_for(operations: float, layers: int) -> int:
+    """Hidden units of each layer that so many floating-point operations train best.
+
+    However many layers they are in, the weights are about as many: each layer but the first has
+    two square matrices where that has one.
+    """
+    alone: float = _HIDDEN_OF_A_TERAFLOP * (operations / 1e12) ** _GROWTH_OF_HIDDEN
+    hidden = alone / math.sqrt(2 * layers - 1)
     return min(max(HIDDEN_STEP * round(hidden / HIDDEN_STEP), LEAST_HIDDEN), MOST_HIDDEN)
 
 
-def dropout_for(epochs: float) -> float:
-    """Share to drop of units and of recurrent weights, for a text that is read so many times."""
-    doublings = math.log2(max(epochs / _EPOCHS_WITHOUT_DROPOUT, 1.0))
+def dropout_for(epochs: float, weights_per_character: float) -> float:
+    """Share to drop of units and of recurrent weights.
+
+    What learns a text by heart is reading it often with many weights: a tenth more is dropped for
+    each doubling of the epochs, or for four times the weights.
+
+    Args:
+        epochs: how many times the text is read.
+        weights_per_character: weights of the matrices for each character of the text.
+    """
+    strain = epochs * math.sqrt(weights_per_character)
+    doublings = math.log2(max(strain / _STRAIN_WITHOUT_DROPOUT, 1.0))
     return round(min(_DROPOUT_OF_A_DOUBLING * doublings, _MOST_DROPOUT), 2)
 
 
-def weight_decay_for(epochs: float) -> float:
-    """Weight decay of AdamW, for a text that is read so many times."""
-    if epochs > _EPOCHS_WITHOUT_DROPOUT:
-        return _DECAY_OF_REREADING
-    return OPTIMIZERS["adamw"].weight_decay
+def weight_decay_for(dropout: float) -> float:
+    """Weight decay of AdamW beside that much dropout."""
+    return max(OPTIMIZERS["adamw"].weight_decay, min(dropout, _MOST_DECAY))
 
 
-def learning_rate_for(hidden: int) -> float:
-    """Peak learning rate of AdamW for layers of that size."""
-    narrowness = min(_WIDEST_AT_FULL_RATE / hidden, 1.0)
+def learning_rate_for(units: int) -> float:
+    """Peak learning rate of AdamW for layers of so many hidden units together."""
+    narrowness = min(_WIDEST_AT_FULL_RATE / units, 1.0)
     return round(OPTIMIZERS["adamw"].learning_rate * math.sqrt(narrowness), 4)
 
 
@@ -148,9 +157,42 @@ def operations_per_character(model: ModelConfig, alphabet_size: int) -> float:
 
     Each weight of a matrix multiplies and adds once on the way forward and twice on the way back.
     """
+    return 6.0 * _multiplied(model, alphabet_size)
+
+
+def _multiplied(model: ModelConfig, alphabet_size: int) -> int:
+    """Weights of a model that are multiplied for each character."""
     shapes = shapes_of(model, alphabet_size)
-    weights = (math.prod(s) for name, s in shapes.items() if len(s) == 2 and name != EMBEDDING)
-    return 6.0 * sum(weights)
+    return sum(math.prod(s) for name, s in shapes.items() if len(s) == 2 and name != EMBEDDING)
+
+
+def _weights(settings: Settings, situation: Situation) -> int:
+    return _multiplied(ModelConfig.pick(settings), situation.alphabet_size)
+
+
+def _sized(settings: Settings, situation: Situation, operations: float) -> dict[str, Any]:
+    """The settings with layers and hidden units."""
+    one = _with_hidden(with_layers(settings), operations)
+    read = 0.0 if situation.generated else _epochs(one, situation, operations)
+    # Where a wide layer would read the text that often, two narrower ones learn more of it.
+    if "layers" in settings or one["layers"] > 1 or read <= _EPOCHS_OF_ONE_LAYER:
+        return one
+    return _with_hidden({**settings, "layers": 2}, operations)
+
+
+def _with_hidden(settings: Settings, operations: float) -> dict[str, Any]:
+    return {"hidden": hidden_for(operations, settings["layers"]), **settings}
+
+
+def _epochs(settings: Settings, situation: Situation, operations: float) -> float:
+    """How many times the text will be read."""
+    if "epochs" in settings:
+        return float(settings["epochs"])
+    if "steps" in settings:
+        characters = settings["steps"] * settings["batch"] * settings["window"]
+    else:
+        characters = operations / (6.0 * _weights(settings, situation))
+    return float(characters / situation.characters)
 
 
 def _explain(given: Settings, settings: Settings, situation: Situation, epochs: float) -> str:

@@ -70,10 +70,10 @@ def test_minutes_stay_within_their_bounds(characters: int) -> None:
 
 @pytest.mark.parametrize("operations", [0.0, 1e9, 1e12, 1e15, 1e30])
 def test_hidden_sizes_stay_within_their_bounds(operations: float) -> None:
-    hidden = hidden_for(operations)
+    hidden = hidden_for(operations, layers=1)
     assert LEAST_HIDDEN <= hidden <= MOST_HIDDEN
     assert hidden % HIDDEN_STEP == 0
-    assert hidden <= hidden_for(2 * operations)
+    assert hidden_for(operations, layers=3) <= hidden <= hidden_for(2 * operations, layers=1)
 
 
 def test_more_time_makes_a_larger_network_that_learns_more_slowly() -> None:
@@ -83,10 +83,30 @@ def test_more_time_makes_a_larger_network_that_learns_more_slowly() -> None:
 
 
 def test_a_text_that_is_read_often_is_learnt_with_more_dropout() -> None:
-    assert dropout_for(0.1) == dropout_for(1) == 0
-    assert 0 < dropout_for(5) < dropout_for(20) < dropout_for(10**9) < 0.95
+    assert dropout_for(0.1, 2) == dropout_for(1, 2) == 0
+    assert 0 < dropout_for(5, 2) < dropout_for(20, 2) < dropout_for(10**9, 2) < 0.95
     assert chosen({"epochs": 1})["dropout"] == 0
-    assert chosen({"epochs": 50})["weight_drop"] == dropout_for(50)
+    settings = chosen({"epochs": 50})
+    assert settings["dropout"] == settings["weight_drop"] > chosen({"epochs": 10})["dropout"]
+
+
+def test_many_weights_for_a_text_want_more_dropout() -> None:
+    assert dropout_for(10, 1) < dropout_for(10, 4) == dropout_for(20, 1)
+    narrow, wide = (chosen({"epochs": 20, "hidden": hidden}) for hidden in (128, 1024))
+    assert narrow["dropout"] < wide["dropout"]
+
+
+def test_a_text_that_a_wide_layer_would_read_often_gets_a_second_layer() -> None:
+    seldom, often = chosen({"epochs": 5}), chosen({"epochs": 20})
+    assert (seldom["layers"], often["layers"]) == (1, 2)
+    assert often["hidden"] < seldom["hidden"]
+    weights = [
+        operations_per_character(ModelConfig.pick(settings), 65) for settings in (seldom, often)
+    ]
+    assert weights[1] == pytest.approx(weights[0], rel=0.25)
+    assert chosen({"epochs": 20, "layers": 1})["layers"] == 1
+    generated = choose({**GIVEN, "epochs": 20}, replace(MEGABYTE, generated=True))
+    assert generated.settings["layers"] == 1
 
 
 def test_a_network_without_a_recurrent_matrix_drops_none_of_it() -> None:
@@ -104,7 +124,13 @@ def test_a_wide_layer_learns_more_slowly_and_a_narrow_one_no_faster() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "layers"), [({}, 1), ({"pyramid": 2}, 3), ({"connect": "sum"}, 2)]
+    ("given", "layers"),
+    [
+        ({"epochs": 1}, 1),
+        ({"pyramid": 2}, 3),
+        ({"connect": "sum"}, 2),
+        ({"connect": "sum", "epochs": 50}, 2),
+    ],
 )
 def test_there_are_as_many_layers_as_what_is_given_needs(
     given: dict[str, Any], layers: int
@@ -126,7 +152,7 @@ def test_every_choice_is_one_that_a_user_could_have_given(
 
 
 def test_the_reason_names_what_was_chosen_and_nothing_that_was_given() -> None:
-    reason = choose({**GIVEN, "hidden": 320}, MEGABYTE).reason
+    reason = choose({**GIVEN, "hidden": 320, "epochs": 2}, MEGABYTE).reason
     assert "--layers 1" in reason
     assert "--hidden" not in reason
     assert "1,000,000 characters" in reason

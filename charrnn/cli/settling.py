@@ -11,7 +11,7 @@ from charrnn.corpus import Corpus
 from charrnn.device import products_per_second
 from charrnn.kernels.library import find
 from charrnn.modelconfig import ModelConfig
-from charrnn.recipe import SHARE_OF_PRODUCTS, SHARE_UNCOMPILED, Situation, choose
+from charrnn.recipe import SHARE_OF_PRODUCTS, SHARE_UNCOMPILED, Situation, choose, with_layers
 from charrnn.registry import CELLS
 from charrnn.request import Request
 from charrnn.session import settle_compute
@@ -35,7 +35,7 @@ def settle(
     begins_trained: bool = False,
 ) -> tuple[Request, str]:
     """The request once the recipe has chosen what the settings leave open, and why it did."""
-    wished = ModelConfig.pick(settings)
+    wished = ModelConfig.pick(with_layers(settings))
     compute = settle_compute(ComputeConfig.pick(settings), wished)
     compiled = CELLS[wished.cell].compiled and compute.device == "cpu" and find() is not None
     share = SHARE_OF_PRODUCTS if compiled else SHARE_UNCOMPILED

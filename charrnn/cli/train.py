@@ -13,7 +13,7 @@ from charrnn.cli.options import Debug, Encoding, Json, with_settings
 from charrnn.config import ComputeConfig, TrainConfig
 from charrnn.errors import UsageError
 from charrnn.modelconfig import ModelConfig
-from charrnn.recipe import least_layers
+from charrnn.recipe import with_layers
 from charrnn.settings import option_name
 
 _RUN = "Run"
@@ -125,9 +125,8 @@ def train(
         origin = load(base, None)
         settings = _as_in(origin[1].model, settings, ctx)
     # Settings that make no sense are refused before torch is imported.
-    settings["layers"] = settings["layers"] or least_layers(settings)
     for config in (ModelConfig, TrainConfig, ComputeConfig):
-        config.pick(settings)
+        config.pick(with_layers(settings))
     from charrnn.cli.runner import RunnerOptions, begin_training
 
     begin_training(
