@@ -12,10 +12,13 @@ curves that happen to agree do not pass.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from charrnn.alphabet import RECORD_END
 
 LEAST = 0.3
 """Correlation in the second half that counts."""
@@ -70,9 +73,14 @@ def find_followers(
 
 
 def compute_features(text: str) -> dict[str, Doubles]:
-    """The features of a text by name, each (N,)."""
+    """The features of a text by name, each (N,).
+
+    Each record is a text of its own, and the RECORD_END before it a newline.
+    """
+    first, *records = text.split(RECORD_END)
+    parts = [first, *("\n" + record for record in records)]
     return {
-        name: np.fromiter(feature(text), np.float64, len(text))
+        name: np.fromiter(chain.from_iterable(map(feature, parts)), np.float64, len(text))
         for name, feature in _FEATURES.items()
     }
 

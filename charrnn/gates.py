@@ -7,6 +7,7 @@ understanding recurrent networks", figure 2.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from charrnn.alphabet import Ids
 from charrnn.cells.contract import State
 from charrnn.errors import UsageError
 from charrnn.model import CharModel
+from charrnn.recordsteps import read_records
 
 SHUT, OPEN = 0.1, 0.9
 
@@ -44,12 +46,13 @@ class Saturation:
     open: tuple[float, ...]
 
 
-def measure_saturation(model: CharModel, ids: Ids) -> list[Saturation]:
+def measure_saturation(model: CharModel, ids: Ids, end: int | None = None) -> list[Saturation]:
     """How the gates stand while a text is read from its beginning.
 
     Args:
         model: on any device.
         ids: the text, shape (N,).
+        end: the id that ends a record, each of which is read afresh; None if the text is one.
 
     Raises:
         UsageError: the cells have no gates.
@@ -67,12 +70,8 @@ def measure_saturation(model: CharModel, ids: Ids) -> list[Saturation]:
 
     cores: list[nn.Module] = [cell.core for cell in model.layers()]
     watches = [core.register_forward_hook(watch(layer)) for layer, core in enumerate(cores, 1)]
-    text = torch.from_numpy(ids[:MOST_CHARACTERS].astype(np.int64))[:, None]
-    states = model.initial_states(1)
     try:
-        with torch.inference_mode():
-            for window in torch.split(text.to(model.head.weight.device), _WINDOW):
-                _, states = model(window, states)
+        _read(model, ids[:MOST_CHARACTERS], end)
     finally:
         for handle in watches:
             handle.remove()
@@ -82,6 +81,18 @@ def measure_saturation(model: CharModel, ids: Ids) -> list[Saturation]:
         Saturation(layer, gate, count.share(count.shut), count.share(count.open))
         for (layer, gate), count in counts.items()
     ]
+
+
+def _read(model: CharModel, ids: Ids, end: int | None) -> None:
+    """Let a model read a text."""
+    if end is not None:
+        deque(read_records(model, ids, end), maxlen=0)
+        return
+    text = torch.from_numpy(ids.astype(np.int64))[:, None]
+    states = model.initial_states(1)
+    with torch.inference_mode():
+        for window in torch.split(text.to(model.head.weight.device), _WINDOW):
+            _, states = model(window, states)
 
 
 class _Count:

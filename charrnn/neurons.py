@@ -15,6 +15,7 @@ from charrnn.alphabet import Ids
 from charrnn.cells.contract import State
 from charrnn.evaluate import ALIGNMENT, take
 from charrnn.model import CharModel
+from charrnn.recordsteps import read_records
 
 PARTS = ("h", "c")
 """Parts of a state whose units are looked at."""
@@ -44,20 +45,32 @@ def names_of(model: CharModel, layer: int) -> list[str]:
     return [f"{part}{unit}" for part in _parts(model, layer) for unit in range(1, cell.hidden + 1)]
 
 
-def activations(model: CharModel, ids: Ids, layer: int) -> NDArray[np.float32]:
+def activations(
+    model: CharModel, ids: Ids, layer: int, end: int | None = None
+) -> NDArray[np.float32]:
     """How active every unit of a layer is after each character.
 
     A text of some thousand characters is read by several streams side by side, each after
-    CONTEXT characters that stand before its own.
+    CONTEXT characters that stand before its own; records are read each by itself.
 
     Args:
         model: on the CPU, ready to predict.
         ids: the text, shape (N,); see :func:`most_characters`.
         layer: counted from 1, the lowest.
+        end: the id that ends a record; None if the text is one.
 
     Returns:
         (N, U), U the length of :func:`names_of`.
     """
+    if end is None:
+        return _activations_carried(model, ids, layer)
+    active = np.empty((len(ids), len(names_of(model, layer))), np.float32)
+    for places, states in read_records(model, ids, end):
+        active[places] = _active(states[layer - 1], len(_parts(model, layer))).numpy()
+    return active
+
+
+def _activations_carried(model: CharModel, ids: Ids, layer: int) -> NDArray[np.float32]:
     streams = max(1, min(_MOST_STREAMS, len(ids) // _LEAST_CHARACTERS))
     length = -(-len(ids) // (streams * ALIGNMENT)) * ALIGNMENT
     starts = np.arange(streams) * length

@@ -122,8 +122,13 @@ def together(overlaps: Sequence[Overlap]) -> Overlap:
     )
 
 
-def line_of(text: Ids, offset: int, alphabet: Alphabet) -> int:
-    """The line, counted from 1, that a character of a text stands in."""
+def line_of(text: Ids, offset: int, alphabet: Alphabet, end: int | None = None) -> int:
+    """The line, counted from 1, that a character of a text stands in.
+
+    With the id that ends a record, and stands before the first, it is the record.
+    """
+    if end is not None:
+        return int(np.count_nonzero(text[: offset + 1] == end))
     newline = alphabet.characters.find("\n")
     return int(np.count_nonzero(text[:offset] == newline)) + 1
 

@@ -31,6 +31,15 @@ def test_tales_is_found_by_name_and_is_a_hundred_thousand_characters_of_ascii() 
     assert len(text) >= 100_000
 
 
+def test_every_quatrain_has_four_lines_of_five_or_seven_characters() -> None:
+    poems = path_of("quatrains").read_text(encoding="utf-8").splitlines()
+    assert len(poems) == len(set(poems)) == 81
+    for poem in poems:
+        lines, marks = re.findall(r"\w+", poem), re.sub(r"\w", "", poem)
+        assert [len(line) for line in lines] in ([5] * 4, [7] * 4)
+        assert marks == "\uff0c\u3002" * 2
+
+
 @pytest.mark.parametrize(("name", "entry"), entries().items(), ids=entries())
 def test_every_named_corpus_is_described_with_its_licence(name: str, entry: Entry) -> None:
     assert entry.name == name

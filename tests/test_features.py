@@ -20,6 +20,10 @@ from charrnn.features import LEAST, Doubles, compute_features, find_followers
         ("inside quotes", 'a"b\n\nc"d', [0, 1, 1, 1, 0, 0, 1, 1]),
         ("inside brackets", "a(b[c]d)e)", [0, 1, 1, 1, 1, 1, 1, 0, 0, 0]),
         ("inside brackets", "a)(b\n\nc", [0, 0, 1, 1, 1, 0, 0]),
+        ("position in line", "\x1eab\x1ec\x1e", [0, 1, 2, 0, 1, 0]),
+        ("after a newline", "\x1eab\x1ec\x1e", [1, 0, 0, 1, 0, 1]),
+        ("inside quotes", '\x1ea"b\x1ec"d', [0, 0, 1, 1, 0, 0, 1, 1]),
+        ("inside brackets", "\x1e(b\x1ec", [0, 1, 1, 0, 0]),
     ],
 )
 def test_features_of_a_text(feature: str, text: str, values: list[int]) -> None:

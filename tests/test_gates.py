@@ -203,3 +203,16 @@ def test_the_model_is_left_as_it_was() -> None:
         measure_saturation(model, ids)
     assert all(torch.equal(before[name], now) for name, now in model.state_dict().items())
     assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize("arrangement", ["lstm", "pyramid of lstm", "stack"])
+def test_of_records_the_shares_are_those_of_each_by_itself(arrangement: str) -> None:
+    model, end = arrange(arrangement), ALPHABET - 1
+    lengths = (4, 8, 16)
+    texts = [np.append(end, random_ids(length - 1) % end) for length in lengths]
+    together = measure_saturation(model, np.concatenate(texts), end)
+    alone = [measure_saturation(model, text) for text in texts]
+    for whole, *each in zip(together, *alone, strict=True):
+        shut = np.average([one.shut for one in each], axis=0, weights=lengths)
+        assert whole.shut == pytest.approx(shut.tolist())
+    assert together != measure_saturation(model, np.concatenate(texts))

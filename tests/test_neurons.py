@@ -99,3 +99,13 @@ def test_the_unit_that_is_made_to_follow_brackets_is_found() -> None:
     follower = next(one for one in found if one.feature == "inside brackets")
     assert names_of(model, 1)[follower.unit] == "h4"
     assert follower.correlation > 0.95
+
+
+def test_of_records_the_activations_are_those_of_each_by_itself() -> None:
+    model, end = make_model("lstm"), 10
+    records = [random_ids(5 + number, characters=10) for number in range(4)]
+    ids = np.concatenate([np.append(end, record) for record in records]).astype(np.uint8)
+    alone = [one_by_one(model, np.append(end, record).astype(np.uint8), 2) for record in records]
+    found = activations(model, ids, 2, end)
+    np.testing.assert_allclose(found, np.concatenate(alone), atol=1e-6)
+    assert abs(found - activations(model, ids, 2)).max() > 0.01

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrnn.alphabet import Alphabet
+from charrnn.alphabet import RECORD_END, Alphabet
 from charrnn.novelty import (
     LONGEST_GRAM,
     Overlap,
@@ -92,6 +92,13 @@ def test_several_overlaps_add_up() -> None:
 @pytest.mark.parametrize(("offset", "line"), [(0, 1), (1, 1), (2, 2), (4, 3)])
 def test_lines_are_counted_from_one(offset: int, line: int) -> None:
     assert line_of(LETTERS.encode("a\nb\nc"), offset, LETTERS) == line
+
+
+@pytest.mark.parametrize(("offset", "record"), [(0, 1), (1, 1), (3, 2), (4, 2)])
+def test_records_are_counted_from_one(offset: int, record: int) -> None:
+    alphabet = Alphabet.of("ab" + RECORD_END)
+    ids = alphabet.encode(RECORD_END.join(["", "ab", "a", ""]))
+    assert line_of(ids, offset, alphabet, alphabet.characters.index(RECORD_END)) == record
 
 
 def test_a_text_without_newlines_is_one_line() -> None:

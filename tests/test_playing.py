@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrnn.alphabet import Alphabet, Ids
+from charrnn.alphabet import RECORD_END, Alphabet, Ids
 from charrnn.config import SampleConfig
 from charrnn.errors import UnknownCharacterError
 from charrnn.playing import MOST_STEPS_BACK, Play
@@ -76,6 +76,62 @@ def test_the_text_the_place_and_the_way_back_always_belong_together(script: list
         past.pop()
         assert play.text == place_of(play) == past[-1]
     assert past == [""]
+
+
+class Speller:
+    """A voice that goes on with a text of its own, a few ids at a time; its place is what it read.
+
+    Args:
+        alphabet: of the text.
+        text: what it writes, from the beginning each time.
+    """
+
+    def __init__(self, alphabet: Alphabet, text: str) -> None:
+        self._alphabet, self._text = alphabet, text
+
+    def beginning(self) -> str:
+        return ""
+
+    def read(self, place: str, ids: Ids) -> str:
+        return place + self._alphabet.decode(ids)
+
+    def write(
+        self, place: str, config: SampleConfig, generator: np.random.Generator
+    ) -> Iterator[tuple[Ids, str]]:
+        for begin in range(0, config.length, 3):
+            piece = self._text[begin : begin + 3]
+            place += piece
+            yield self._alphabet.encode(piece), place
+
+
+@pytest.mark.parametrize(("records", "parted"), [("line", "\n"), ("paragraph", "\n\n"), ("%", "%")])
+def test_a_continuation_ends_with_its_record_and_the_next_begins_afresh(
+    records: str, parted: str
+) -> None:
+    alphabet = Alphabet.of("abc" + RECORD_END)
+    play = Play(Speller(alphabet, f"ab{RECORD_END}cab"), alphabet, 0, records)
+    assert place_of(play) == RECORD_END
+    play.add("c")
+    assert place_of(play) == f"{RECORD_END}c"
+    assert draw(play, 6) == f"ab{parted}"
+    assert play.text == f"cab{parted}"
+    assert place_of(play) == RECORD_END
+    play.add("b")
+    assert (play.text, place_of(play)) == (f"cab{parted}b", f"{RECORD_END}b")
+    play.add(f"a{parted}cc")
+    assert (play.text, place_of(play)) == (f"cab{parted}ba{parted}cc", f"{RECORD_END}cc")
+    assert play.take_back()
+    assert place_of(play) == f"{RECORD_END}b"
+    assert play.count_unknown(f"a{parted}b!") == 1
+
+
+def test_a_record_that_was_cut_goes_on() -> None:
+    alphabet = Alphabet.of("abc" + RECORD_END)
+    play = Play(Speller(alphabet, f"abcabc{RECORD_END}"), alphabet, 0, "line")
+    assert draw(play, 3) == "abc"
+    assert place_of(play) == f"{RECORD_END}abc"
+    assert draw(play, 9) == "abcabc\n"
+    assert place_of(play) == RECORD_END
 
 
 def test_nothing_is_read_twice() -> None:

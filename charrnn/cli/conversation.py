@@ -109,7 +109,7 @@ class Conversation:
             self._play.add(symbols, self._dials.unknown)
         except UnknownCharacterError as problem:
             raise UnknownCharacterError(str(problem).replace("--unknown", "/unknown")) from None
-        if strange := self._alphabet.count_unknown(symbols):
+        if strange := self._play.count_unknown(symbols):
             did = {"skip": "left out", "replace": "replaced"}[self._dials.unknown]
             terminal.note(f"{strange:,} characters the model does not know were {did}")
         self._screen.show_added(self._play.text)

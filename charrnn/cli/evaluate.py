@@ -90,11 +90,12 @@ def evaluate(
         raise UsageError("--formal scores no text, which --reset-every and --dynamic are about")
     path, loaded = load(model, stack_round)
     if language:
+        _refuse_records(path, loaded, "--formal")
         _solve(path, loaded, language, use, device, as_json=as_json)
         return
     end = loaded.end
     if reset_every or dynamic:
-        _refuse_records(path, loaded)
+        _refuse_records(path, loaded, "--reset-every and --dynamic")
     what, ids = read_text(texts, path, loaded, encoding=encoding, unknown=unknown)
     scored = ids if end is None else ids[1:]
     scoring = Scoring(loaded, ids, use, device, end)
@@ -138,11 +139,12 @@ def evaluate(
         terminal.print_facts(Comparison.of(path, loaded, scored).as_facts())
 
 
-def _refuse_records(path: Path, model: ModelFile) -> None:
+def _refuse_records(path: Path, model: ModelFile, asked: str) -> None:
+    """Raise UsageError for what only a model of one text can be asked."""
     if model.corpus.records is not None:
         raise UsageError(
-            f"{path}: is a model of records, each read by itself, so --reset-every and --dynamic "
-            "have nothing to say of it"
+            f"{path}: is a model of records, each read by itself; {asked} can be asked of a model "
+            "of one text only.\nTrain one without --records, or leave the option out."
         )
 
 

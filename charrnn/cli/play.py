@@ -54,7 +54,7 @@ def play(
 
     Enter goes on from where the text ends; /help lists the commands, such as /retry, /undo and
     /temp 0.5. Ctrl-C stops the text and Ctrl-D leaves. From a pipe each line is taken the same way,
-    and stdout is the text alone.
+    and stdout is the text alone. A model of records ends each continuation with its record.
     """
     from secrets import randbits
 
@@ -74,7 +74,7 @@ def play(
     loaded = read_model(path).rounding(stack_round)
     typed = sys.stdin.isatty()
     conversation = Conversation(
-        Play(_voice(loaded, use, device), loaded.alphabet, given),
+        Play(_voice(loaded, use, device), loaded.alphabet, given, loaded.corpus.records),
         loaded.alphabet,
         dials,
         Screen(loaded.alphabet, typing=typed and sys.stdout.isatty(), raw=raw),

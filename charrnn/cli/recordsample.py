@@ -11,8 +11,8 @@ import numpy as np
 from charrnn.alphabet import RECORD_END, Alphabet, Ids
 from charrnn.cli import terminal
 from charrnn.cli.subject import read_training_text
-from charrnn.config import SampleConfig
-from charrnn.drawing import Piece
+from charrnn.config import SampleConfig, UseConfig
+from charrnn.drawing import Piece, in_order
 from charrnn.errors import CharrnnError, UsageError
 from charrnn.modelfile import ModelFile
 from charrnn.recorddraws import Selection, most_tries
@@ -26,6 +26,20 @@ def open_record(alphabet: Alphabet, prime: Ids) -> Ids:
 def until_end(config: SampleConfig) -> SampleConfig:
     """The same way of drawing, up to the end of a record."""
     return replace(config, stop=(*config.stop, RECORD_END))
+
+
+def draw_records(model: ModelFile, config: SampleConfig, seed: int) -> str:
+    """Records until they hold ``config.length`` characters, as a text of records has them."""
+    from charrnn.cli.sample import draw
+
+    opened = open_record(model.alphabet, model.alphabet.encode(""))
+    wanted = until_end(replace(config, count=config.length))
+    text = RECORD_END
+    for piece in in_order(draw(model, wanted, UseConfig(), "cpu", opened, seed)):
+        text += piece.symbols + (RECORD_END if piece.last else "")
+        if len(text) > config.length and piece.last:
+            break
+    return text
 
 
 class RecordSampling:

@@ -43,6 +43,7 @@ def report(
             f"a report takes {problem.name}, which is not installed here.\n"
             "Install what reports need: pip install 'charrnn[report]'"
         ) from None
+    from charrnn.cli.recordsample import draw_records
     from charrnn.cli.sample import draw
     from charrnn.cli.serving import reader, torch_network
     from charrnn.cli.subject import read_training_text
@@ -59,6 +60,8 @@ def report(
     trained_on, held_out = read_training_text(path, model, corpus or [])
 
     def draw_one(config: SampleConfig) -> str:
+        if model.end is not None:
+            return draw_records(model, config, _SEED)
         pieces = draw(model, config, UseConfig(), "cpu", model.alphabet.encode(""), _SEED)
         return "".join(piece.symbols for piece in pieces)
 

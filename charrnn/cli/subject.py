@@ -180,6 +180,7 @@ class Subject:
         alphabet: the model's.
         text: what to call the text.
         ids: the text, shape (N,).
+        end: the id that ends a record of it; None if it is one.
     """
 
     path: Path
@@ -187,6 +188,7 @@ class Subject:
     alphabet: Alphabet
     text: str
     ids: Ids
+    end: int | None
 
 
 def load_and_read(
@@ -202,4 +204,4 @@ def load_and_read(
     path, model = load(name, stack_round)
     network = torch_network(model, device="cpu", threads=threads)
     text, ids = read_text(texts, path, model, encoding=encoding, unknown=unknown)
-    return Subject(path, network, model.alphabet, text, ids)
+    return Subject(path, network, model.alphabet, text, ids, model.end)

@@ -33,7 +33,7 @@ class Copied:
         name: of the text.
         overlap: the figures.
         quote: the longest span; empty if there is none.
-        line: of the training text, counted from 1, in which it begins there.
+        line: of the training text, counted from 1, in which it begins there; of records, the one.
     """
 
     name: str

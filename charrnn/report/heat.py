@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+from charrnn.alphabet import RECORD_END
+
 BITS = (0.5, 1.0, 2.0, 3.0, 4.5, 6.5, 9.0)
 """Where one colour of the surprisal map ends and the next begins."""
 
@@ -36,8 +38,8 @@ def by_activation(symbols: str, activations: Sequence[float]) -> list[Run]:
 
 
 def _colour(symbols: str, values: Iterable[float], colour: Callable[[float], str]) -> Iterator[Run]:
-    """Newlines are shown by a sign as well, which carries their colour."""
+    """Newlines, and ends of records, are shown by a sign as well, which carries their colour."""
     coloured = zip(map(colour, values), symbols, strict=True)
     for shade, group in groupby(coloured, lambda one: one[0]):
         text = "".join(symbol for _, symbol in group)
-        yield Run(shade, text.replace("\n", "\u21b5\n"))
+        yield Run(shade, text.replace("\n", "\u21b5\n").replace(RECORD_END, "\u241e\n"))

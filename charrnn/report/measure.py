@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from charrnn.alphabet import Alphabet, Ids
+from charrnn.alphabet import RECORD_END, Alphabet, Ids
 from charrnn.config import SampleConfig
 from charrnn.gradients import CONTEXT, STEPS, Reach, measure_reach
 from charrnn.model import CharModel
 from charrnn.novelty import compare, line_of
+from charrnn.records import separator
 from charrnn.report.contents import Contents, Copied, Drawn
 from charrnn.report.neurons import find_neurons
 from charrnn.report.surprisal import read_passage
@@ -24,7 +25,7 @@ _PLACES = 32
 _COSTLIEST = 12
 
 Draw = Callable[[SampleConfig], str]
-"""Draws a single text; its symbols."""
+"""Draws a single text, or records one after another; its symbols."""
 
 
 def measure(
@@ -50,23 +51,33 @@ def measure(
     Raises:
         CheckpointError: the model's predictions are not finite.
     """
+    end = None if run.corpus.records is None else alphabet.characters.index(RECORD_END)
     read, what = held_out, "the beginning of the held-out text"
     if not len(held_out):
-        read, what = trained_on[-_NEURON_CHARACTERS:], "the end of the training text"
+        read, what = _last(trained_on, end), "the end of the training text"
     drawn = {temp: draw(SampleConfig(temp=temp, length=_DRAWN_CHARACTERS)) for temp in TEMPERATURES}
     return Contents(
         run=run,
         read=what,
-        drawn=[Drawn(temp, _text(alphabet, symbols)) for temp, symbols in drawn.items()],
-        copied=_measure_copied(drawn, alphabet, trained_on, held_out),
-        passage=read_passage(reader, read[:_PASSAGE_CHARACTERS], alphabet, _COSTLIEST),
-        neurons=find_neurons(model, read[:_NEURON_CHARACTERS], alphabet),
+        drawn=[
+            Drawn(temp, _parted(_text(alphabet, symbols), run.corpus.records))
+            for temp, symbols in drawn.items()
+        ],
+        copied=_measure_copied(drawn, alphabet, trained_on, held_out, end),
+        passage=read_passage(reader, read[:_PASSAGE_CHARACTERS], alphabet, _COSTLIEST, end),
+        neurons=find_neurons(model, read[:_NEURON_CHARACTERS], alphabet, end),
         reaches=_reaches(model, read),
     )
 
 
+def _last(ids: Ids, end: int | None) -> Ids:
+    """The end of a text; of records, whole ones, with the end before them."""
+    last = ids[-_NEURON_CHARACTERS:]
+    return last if end is None else last[int((last == end).argmax()) :]
+
+
 def _measure_copied(
-    drawn: dict[float, str], alphabet: Alphabet, trained_on: Ids, held_out: Ids
+    drawn: dict[float, str], alphabet: Alphabet, trained_on: Ids, held_out: Ids, end: int | None
 ) -> list[Copied]:
     """Each drawn text's overlap with the training text, and that of held-out text as long."""
     texts = [alphabet.encode(symbols) for symbols in drawn.values()]
@@ -77,7 +88,7 @@ def _measure_copied(
         span = overlap.longest
         begin, end = (span.offset, span.offset + span.length) if span else (0, 0)
         quote = _text(alphabet, alphabet.decode(trained_on[begin:end]))
-        found.append(Copied(name, overlap, quote, line_of(trained_on, begin, alphabet)))
+        found.append(Copied(name, overlap, quote, line_of(trained_on, begin, alphabet, end)))
     return found
 
 
@@ -85,6 +96,11 @@ def _reaches(model: CharModel, ids: Ids) -> list[Reach]:
     """The gradient's reach, as far as the text is long enough to look back."""
     steps = min(STEPS, len(ids) - CONTEXT - 2)
     return measure_reach(model, ids, steps, _PLACES) if steps > 0 else []
+
+
+def _parted(text: str, records: str | None) -> str:
+    """A text to be looked at, its records parted as the corpus has them."""
+    return text if records is None else text.replace(RECORD_END, separator(records))
 
 
 def _text(alphabet: Alphabet, symbols: str) -> str:

@@ -39,30 +39,35 @@ class Neuron:
     activations: tuple[float, ...]
 
 
-def find_neurons(model: CharModel, ids: Ids, alphabet: Alphabet) -> list[Neuron]:
+def find_neurons(
+    model: CharModel, ids: Ids, alphabet: Alphabet, end: int | None = None
+) -> list[Neuron]:
     """For each thing that can be followed, the unit of any layer that does so most closely.
 
     Args:
         model: on the CPU, ready to predict.
         ids: the text; see LEAST_CHARACTERS.
         alphabet: the model's.
+        end: the id that ends a record, each of which is read afresh; None if the text is one.
     """
     if len(ids) < LEAST_CHARACTERS:
         return []
     best: dict[str, Neuron] = {}
     for layer, _ in enumerate(model.layers(), 1):
-        for neuron in _of_layer(model, ids[: most_characters(model, layer)], alphabet, layer):
+        for neuron in _of_layer(model, ids[: most_characters(model, layer)], alphabet, layer, end):
             rival = best.get(neuron.follows)
             if rival is None or abs(neuron.correlation) > abs(rival.correlation):
                 best[neuron.follows] = neuron
     return sorted(best.values(), key=lambda neuron: -abs(neuron.correlation))
 
 
-def _of_layer(model: CharModel, ids: Ids, alphabet: Alphabet, layer: int) -> list[Neuron]:
+def _of_layer(
+    model: CharModel, ids: Ids, alphabet: Alphabet, layer: int, end: int | None
+) -> list[Neuron]:
     """For each thing that can be followed, the unit of a layer that does, if one does."""
     symbols, names = alphabet.decode(ids), names_of(model, layer)
     features = compute_features(symbols)
-    active = activations(model, ids, layer)
+    active = activations(model, ids, layer, end)
     neurons = []
     for follower in find_followers(active, features, count=1):
         begin = _liveliest(features[follower.feature])

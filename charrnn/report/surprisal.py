@@ -39,10 +39,15 @@ class Passage:
     costliest: tuple[Costly, ...]
 
 
-def read_passage(reader: Reader, ids: Ids, alphabet: Alphabet, worst: int) -> Passage:
-    """Read a passage (N,), N >= 1, from an empty state, and find ``worst`` costly characters."""
+def read_passage(
+    reader: Reader, ids: Ids, alphabet: Alphabet, worst: int, end: int | None = None
+) -> Passage:
+    """Read a passage (N,), N >= 1, from an empty state, and find ``worst`` costly characters.
+
+    With the id that ends a record, each is read so, and the end before them all is left out.
+    """
     symbols = alphabet.decode(ids)
-    nats = measure(reader, ids)
+    nats = measure(reader, ids, end)
     bits = tuple((nats / math.log(2)).tolist())
     costliest = tuple(
         Costly(
@@ -51,6 +56,7 @@ def read_passage(reader: Reader, ids: Ids, alphabet: Alphabet, worst: int) -> Pa
             bits=bits[one.position],
             expected=tuple((alphabet.characters[other], p) for other, p in one.likeliest),
         )
-        for one in expect(reader, ids, find_worst(nats, worst), _EXPECTED)
+        for one in expect(reader, ids, find_worst(nats, worst), _EXPECTED, end)
     )
-    return Passage(symbols, bits, costliest)
+    scored = slice(0 if end is None else 1, None)
+    return Passage(symbols[scored], bits[scored], costliest)

@@ -1,7 +1,9 @@
 """Records through the program: trained on, scored, drawn whole."""
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,12 +135,78 @@ def test_a_run_goes_on_as_records(named: Path, tmp_path: Path) -> None:
     assert verses.stdout.count(b"\n\n") >= 2
 
 
+def test_play_ends_with_the_record_and_the_next_line_begins_another(named: Path) -> None:
+    play = ("play", "names", "--seed", "1", "--length", "40")
+    prime = ("sample", "--prime", "Al", "--seed", "1")
+    assert ask(named, *play, stdin=b"Al\n") == ask(named, *prime)
+    drawn = ask(named, *play, stdin=b"Al\n\nBe\n")
+    first, second, third = drawn.splitlines()
+    assert (first, third[:2]) == (ask(named, *prime).strip(), "Be")
+    without = ("sample", "--count", "2", "--seed", "1")
+    assert second == ask(named, *without).splitlines()[1]
+
+
+def test_lines_that_are_typed_are_records_for_play(named: Path) -> None:
+    script = b"/line Alna\n/line Bera\nCor\n/show\n"
+    drawn = ask(named, "play", "names", "--seed", "1", stdin=script)
+    shown, again = drawn.split("\n\n\n")
+    lines = shown.splitlines()
+    assert lines[:2] == ["Alna", "Bera"]
+    assert lines[2].startswith("Cor")
+    assert again == f"{shown}\n"
+
+
+def test_gates_and_units_are_those_of_each_record_by_itself(named: Path) -> None:
+    def gates(text: str) -> list[dict[str, Any]]:
+        found = json.loads(ask(named, *gates_of, stdin=text.encode()))["gates"]
+        assert isinstance(found, list)
+        return found
+
+    gates_of = ("inspect", "gates", "names", "-", "--json")
+    forwards, backwards = gates("Alna\nFrila\nEan\n"), gates("Ean\nFrila\nAlna\n")
+    for one, other in zip(forwards, backwards, strict=True):
+        assert one["open"] == pytest.approx(other["open"])
+    unit = ("inspect", "neurons", "names", "-", "--unit", "h1", "--json")
+    found = json.loads(ask(named, *unit, stdin=b"Alna\nFrila\nAlna\n"))
+    assert found["content"] == "\x1eAlna\x1eFrila\x1eAlna\x1e"
+    active = found["activations"]["h1"]
+    assert active[:5] == pytest.approx(active[11:16], rel=1e-4)
+
+
+def test_gradients_say_that_they_read_one_text(named: Path) -> None:
+    (named / "short.txt").write_text("\n".join(NAMES))
+    result = charrnn("inspect", "gradients", "names", "short.txt", "--steps", "5", cwd=named)
+    assert result.returncode == 0, explain(result)
+    assert b"the records are read as one text" in result.stderr
+
+
+def test_what_was_copied_is_told_by_record(named: Path) -> None:
+    arguments = ("sample", "--count", "5", "--seed", "1", "--novelty")
+    result = charrnn(*arguments, cwd=named)
+    assert b"characters, from record " in result.stderr, explain(result)
+    found = json.loads(ask(named, *arguments, "--json").splitlines()[0])
+    longest = found["novelty"]["drawn"]["longest"]
+    assert longest["text"] in (NAMES * 3)[longest["record"] - 1]
+
+
+def test_a_report_shows_whole_records(named: Path) -> None:
+    pytest.importorskip("matplotlib")
+    ask(named, "report", "names", "-o", "names.html")
+    page = (named / "names.html").read_text(encoding="utf-8")
+    drawn = page.split("<h2>Samples by temperature</h2>")[1].split("</section>")[0]
+    assert "\u241e" not in drawn
+    names = [line for line in re.sub("<[^>]*>", "", drawn).splitlines() if line in NAMES]
+    assert len(names) > 50
+    assert "\u241e the end of a record" in page
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (("train", "anbn", "--records", "line"), "formal language"),
         (("train", "names.txt", "--records", ""), "--records is empty"),
         (("eval", "--dynamic"), "model of records"),
+        (("eval", "--formal", "anbn"), "model of records"),
         (("eval", "--reset-every", "8"), "model of records"),
         (("score", "--by", "line"), "model of records"),
         (("score", "--carried"), "model of records"),

@@ -19,6 +19,10 @@ def test_a_newline_is_shown_by_a_sign_of_its_colour() -> None:
     ]
 
 
+def test_the_end_of_a_record_is_shown_by_a_sign_and_ends_the_line() -> None:
+    assert by_bits("a\x1eb", [0.0, 0.0, 0.0]) == [Run("bits-0", "a\u241e\nb")]
+
+
 def test_activations_have_a_side_and_a_strength() -> None:
     assert by_activation("abcde", [-1.0, -0.2, 0.0, 0.2, 1.0]) == [
         Run("below-5", "a"),

@@ -50,6 +50,19 @@ def test_the_costliest_characters_come_first_with_what_was_expected() -> None:
     assert probability == pytest.approx(float(likely.max()), rel=1e-5)
 
 
+def test_a_passage_of_records_is_read_record_by_record() -> None:
+    end = 0
+    records = [[1, 2, 3], [4, 3], [1, 2, 3]]
+    text = np.array([end, *(one for record in records for one in (*record, end))], np.uint8)
+    passage = read_passage(TorchReader(model()), text, ALPHABET, 3, end)
+    assert passage.symbols == ALPHABET.decode(text[1:])
+    first, last = passage.bits[:4], passage.bits[-4:]
+    assert first == pytest.approx(last, rel=1e-5)
+    assert [one.bits for one in passage.costliest] == sorted(passage.bits, reverse=True)[:3]
+    for one in passage.costliest:
+        assert one.symbol == passage.symbols[passage.bits.index(one.bits)]
+
+
 def unit_that_follows(characters: str) -> CharModel:
     """A plain network whose fourth unit is active at some characters and still at others."""
     network = build_model(

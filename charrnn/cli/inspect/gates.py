@@ -39,7 +39,7 @@ def gates(
         stack_round=stack_round,
         threads=threads,
     )
-    found = measure_saturation(subject.network, subject.ids)
+    found = measure_saturation(subject.network, subject.ids, subject.end)
     characters = min(len(subject.ids), MOST_CHARACTERS)
     if as_json:
         terminal.print_json(

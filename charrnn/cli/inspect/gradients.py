@@ -33,6 +33,8 @@ def gradients(
 
     charrnn inspect gradients
     charrnn inspect gradients runs/tales another.txt --steps 200
+
+    Of a model of records it looks back across their ends, as if they were one text.
     """
     from charrnn.cli.subject import load_and_read
     from charrnn.gradients import count_places, measure_reach
@@ -44,6 +46,8 @@ def gradients(
         stack_round=stack_round,
         threads=threads,
     )
+    if subject.end is not None:
+        terminal.note("the records are read as one text: the state is carried across their ends")
     reaches = measure_reach(subject.network, subject.ids, steps)
     places = count_places(len(subject.ids), steps)
     if as_json:

@@ -84,7 +84,7 @@ def neurons(
             f"chance; give {_LEAST_CHARACTERS:,} or more, or name one unit to see: --unit."
         )
     symbols = subject.alphabet.decode(ids)
-    active = activations(subject.network, ids, layer)
+    active = activations(subject.network, ids, layer, subject.end)
     followers = []
     if wanted is None:
         followers = find_followers(active, compute_features(symbols), top)
