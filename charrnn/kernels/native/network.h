@@ -73,10 +73,7 @@ class ReaderOf final : public Reader {
 
     void read(const std::int32_t* ids) override {
         for (int layer = 0; layer < all_.layers; ++layer) {
-            const std::ptrdiff_t width = std::ptrdiff_t{Layer<P, Step>::ROWS} * units_;
-            run(layer, [&](int row) {
-                return layer ? all_.bias + (layer - 1) * width : all_.table + ids[row] * width;
-            });
+            run(layer, [&](int row) { return layer ? 0 : ids[row]; });
             for (int row = 0; row < count_; ++row) {
                 remember(layer, row);
                 put_out(layer, row);
@@ -95,31 +92,35 @@ class ReaderOf final : public Reader {
     }
 
   private:
-    template <class Bias>
-    void run(int layer, const Bias& bias) {
+    template <class Chosen>
+    void run(int layer, const Chosen& chosen) {
         const auto& own = network_.layers[layer];
         Element* const past = past_ + layer * image();
+        // States have left the nearer caches since the last step; they come with the products.
+        const auto fetch = [&](int row, int block) {
+            for (int part = 0; part < Step::PARTS; ++part)
+                __builtin_prefetch(state(layer, part, row) + block * LANES, 1);
+        };
         if constexpr (Layer<P, Step>::BEFORE) {
-            own.main.run(count_, x_, past, room_.get(), bias,
-                         [&](int row, int block, const Vec* inputs, const Vec* sums) {
+            own.main.run(count_, x_, past, room_.get(), chosen, fetch,
+                         [&](int row, int block, const Vec*, const Vec* sums) {
                 const int lanes = lanes_of(block, units_), unit = block * LANES;
-                const Vec r = sigmoid(inputs[0] + sums[0]);
+                const Vec r = sigmoid(sums[0]);
                 const Vec h = load(state(layer, 0, row) + unit, lanes);
                 store(reset_ + std::ptrdiff_t(row) * even(units_) + unit, r * h, lanes);
                 store(update_.data() + std::ptrdiff_t(row) * units_ + unit,
-                      sigmoid(inputs[1] + sums[1]), lanes);
+                      sigmoid(sums[1]), lanes);
             });
-            const auto candidate_bias = [&](int row) { return bias(row) + 2 * units_; };
-            own.candidate->run(count_, x_, reset_, room_.get(), candidate_bias,
-                               [&](int row, int block, const Vec* inputs, const Vec* sums) {
+            own.candidate->run(count_, x_, reset_, room_.get(), chosen, fetch,
+                               [&](int row, int block, const Vec*, const Vec* sums) {
                 const int lanes = lanes_of(block, units_), unit = block * LANES;
-                const Vec n = hyperbolic_tangent(inputs[0] + sums[0]);
+                const Vec n = hyperbolic_tangent(sums[0]);
                 const Vec z = load(update_.data() + std::ptrdiff_t(row) * units_ + unit, lanes);
                 float* const h = state(layer, 0, row) + unit;
                 store(h, n + z * (load(h, lanes) - n), lanes);
             });
         } else {
-            own.main.run(count_, x_, past, room_.get(), bias,
+            own.main.run(count_, x_, past, room_.get(), chosen, fetch,
                          [&](int row, int block, const Vec* inputs, const Vec* sums) {
                 apply(layer, row, block, inputs, sums);
             });

@@ -19,7 +19,8 @@ template <class P, int BLOCKS, int PANELS>
 __attribute__((noinline)) void multiply_row(const typename P::Element* row, const Words* panel,
                                             int steps, Vec* result) {
     const std::ptrdiff_t next = std::ptrdiff_t{BLOCKS} * steps;
-    Vec sums[PANELS][BLOCKS] = {};
+    Vec sums[PANELS][BLOCKS];
+    std::memcpy(sums, result, sizeof sums);
     for (int step = 0; step < steps; ++step) {
         std::uint32_t word;
         std::memcpy(&word, row + step * P::PER_STEP, sizeof word);
@@ -57,7 +58,8 @@ class Panels {
 
     int count() const { return (blocks_of(outputs_) + W - 1) / W; }
 
-    // Multiply all rows with `panels` panels from `first` on; sums [panel][row][block of outputs][G].
+    // Add the products of all rows with `panels` panels from `first` on to their sums
+    // [panel][row][block of outputs][G].
     void multiply(int first, int panels, int rows, const Element* x, std::ptrdiff_t stride,
                   Vec* sums) const {
         const Words* panel = words_.get() + at(first);
@@ -77,6 +79,7 @@ class Panels {
     void for_all(int rows, const Element* x, std::ptrdiff_t stride, Vec* sums,
                  const Take& take) const {
         for_panels(count(), rows, [&](int first, int panels) {
+            clear(sums, panels, rows);
             multiply(first, panels, rows, x, stride, sums);
             for_blocks(first, panels, rows, blocks_of(outputs_), [&](int row, int block, int at) {
                 take(row, block, sums + at);
@@ -99,6 +102,10 @@ class Panels {
             for (int row = 0; row < rows; ++row)
                 for (int w = 0; w < W && (first + n) * W + w < blocks; ++w)
                     take(row, (first + n) * W + w, (n * rows + row) * BLOCKS + w * G);
+    }
+
+    static void clear(Vec* sums, int panels, int rows) {
+        std::memset(sums, 0, sizeof(Vec) * panels * rows * BLOCKS);
     }
 
     static std::size_t sums_for(int rows) {
