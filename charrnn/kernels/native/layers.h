@@ -114,6 +114,7 @@ struct Stage {
         const int blocks = blocks_of(units);
         Matrix::for_panels(recurrent.count(), rows, [&](int first, int panels) {
             if (APART) Matrix::clear(sums, panels, rows);
+            if (W > 1) Matrix::clear(inputs, panels, rows);  // There may be more than there are units.
             Matrix::for_blocks(first, panels, rows, blocks, [&](int row, int block, int at) {
                 std::memcpy(inputs + at, biases.at(block, chosen(row)), sizeof(Vec) * G);
                 fetch(row, block);

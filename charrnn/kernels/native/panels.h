@@ -4,9 +4,27 @@
 // W blocks of outputs, BLOCKS = G * W vectors for each step, a block's G products side by side.
 #pragma once
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "product.h"
 
 namespace {
+
+// Memory for weights, in large pages where the system has them for those who ask: every character
+// reads all of it, and would have to find the address of each small page again.
+inline Buffer<Words> allocate_weights(std::size_t count) {
+#if defined(__linux__)
+    constexpr std::size_t PAGE = std::size_t{2} << 20;
+    if (const std::size_t whole = count * sizeof(Words) / PAGE * PAGE) {
+        Buffer<Words> words = allocate<Words>(count, PAGE);
+        madvise(words.get(), whole, MADV_HUGEPAGE);  // If it is refused, small ones do.
+        return words;
+    }
+#endif
+    return allocate<Words>(count);
+}
 
 // Panels that are read side by side for a single row, whose few sums would else wait for one
 // another.
@@ -44,7 +62,7 @@ class Panels {
 
     Panels(const float* weights, int outputs, int inputs)
         : outputs_(outputs), steps_(steps_of<P>(inputs)),
-          words_(allocate<Words>(std::size_t(count()) * steps_ * BLOCKS)) {
+          words_(allocate_weights(std::size_t(count()) * steps_ * BLOCKS)) {
         const auto value = [&](int panel, int row, int column) {
             const int block = column / LANES, lane = column % LANES;
             const int output = (panel * W + block / G) * LANES + lane;

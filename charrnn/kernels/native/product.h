@@ -76,11 +76,11 @@ struct Aligned {
 template <class T>
 using Buffer = std::unique_ptr<T[], Aligned>;
 
-// Memory for a number of values, aligned to a cache line; not set to anything.
+// Memory for a number of values, aligned to a cache line or more; not set to anything.
 template <class T>
-Buffer<T> allocate(std::size_t count) {
-    const std::size_t bytes = (count * sizeof(T) + 63) / 64 * 64;
-    void* memory = std::aligned_alloc(64, bytes ? bytes : 64);
+Buffer<T> allocate(std::size_t count, std::size_t alignment = 64) {
+    const std::size_t bytes = (count * sizeof(T) + alignment - 1) / alignment * alignment;
+    void* memory = std::aligned_alloc(alignment, bytes ? bytes : alignment);
     if (!memory) throw std::bad_alloc();
     return Buffer<T>(static_cast<T*>(memory));
 }
