@@ -94,8 +94,8 @@ def _draw(
     while streams:
         with pace.next(config.length - position) as count:
             uniforms = np.empty((len(streams), count))
-            for stream, row in zip(streams, uniforms, strict=True):
-                stream.generator.random(out=row)
+            for stream, numbers in zip(streams, uniforms, strict=True):
+                stream.generator.random(out=numbers)
             drawn = network.draw(last, uniforms, states, filters, threads)
         if drawn.size and drawn.min() < 0:
             raise CheckpointError(NOT_FINITE)
