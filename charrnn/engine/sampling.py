@@ -93,14 +93,18 @@ def _draw(
     position, pace = 0, Pace()
     while streams:
         with pace.next(config.length - position) as count:
-            uniforms = np.stack([stream.generator.random(count) for stream in streams])
+            uniforms = np.empty((len(streams), count))
+            for stream, numbers in zip(streams, uniforms, strict=True):
+                stream.generator.random(out=numbers)
             drawn = network.draw(last, uniforms, states, filters, threads)
         if drawn.size and drawn.min() < 0:
             raise CheckpointError(NOT_FINITE)
         position += count
+        decoded = alphabet.decode(drawn.ravel().tolist())
         left = []
         for row, stream in enumerate(streams):
-            symbols, ends = stream.take(alphabet.decode(drawn[row]), position == config.length)
+            own = decoded[row * count : (row + 1) * count]
+            symbols, ends = stream.take(own, position == config.length)
             if symbols or ends:
                 yield stream, symbols, ends
             if not ends:

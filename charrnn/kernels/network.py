@@ -86,7 +86,7 @@ class Network:
         bfloat16: bool = False,
     ) -> None:
         self._library = kernels.functions
-        # Biases and the table are read where they are.
+        # What is not packed is read where it is.
         self._weights = tuple(
             None if array is None else np.ascontiguousarray(array, np.float32) for array in weights
         )

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <vector>
 
+#include "vectors.h"
+
 namespace {
 
 struct Filters {
@@ -32,9 +34,7 @@ class Drawer {
             if (logits[n] > logits[best]) best = n;
         }
         if (filters_.temperature < DBL_MIN) return best;
-        const double most = logits[best];
-        for (int n = 0; n < count; ++n)
-            weights_[n] = std::exp((logits[n] - most) / filters_.temperature);
+        weigh(logits, logits[best]);
         if (filters_.top_k > 0 && filters_.top_k < count) keep_likeliest(filters_.top_k);
         if (filters_.top_p < 1) keep_nucleus();
         if (filters_.min_p > 0) {
@@ -46,6 +46,20 @@ class Drawer {
     }
 
   private:
+    // Exponentials are as precise as the logits are.
+    void weigh(const float* logits, double most) {
+        float below[LANES];
+        const int count = static_cast<int>(weights_.size());
+        for (int begin = 0; begin < count; begin += LANES) {
+            const int lanes = lanes_of(begin / LANES, count);
+            for (int lane = 0; lane < lanes; ++lane)
+                below[lane] =
+                    static_cast<float>((logits[begin + lane] - most) / filters_.temperature);
+            const Vec weights = exponential(load(below, lanes));
+            for (int lane = 0; lane < lanes; ++lane) weights_[begin + lane] = weights[lane];
+        }
+    }
+
     // Likelier characters first, and of equals the first.
     auto likelier() const {
         return [this](int a, int b) {

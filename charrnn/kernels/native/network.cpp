@@ -1,7 +1,7 @@
 // What Python calls to use a network: see network.h for the shapes, and for who must keep what.
 //
-// The weights that are not packed (table, biases, gain and shift) stay the caller's, who keeps them
-// as long as the network. Ids are the caller's to check: 0 <= id < V.
+// The weights that are not packed (candidate, gain, shift and head_bias) stay the caller's, who keeps
+// them as long as the network. Ids are the caller's to check: 0 <= id < V.
 
 #include "drawing.h"
 #include "exported.h"

@@ -64,22 +64,24 @@ class ReaderOf final : public Reader {
     ReaderOf(const NetworkOf<P, Step>& network, int begin, int end, int rows, float* states)
         : network_(network), all_(network.weights), units_(all_.units), count_(end - begin),
           begin_(begin), rows_(rows), states_(states),
-          past_(images(all_.layers + 2)), x_(past_ + all_.layers * image()), reset_(x_ + image()),
+          images_((all_.layers + 3) * image()), next_(image_of(all_.layers)),
+          reset_(image_of(all_.layers + 1)), connected_(image_of(all_.layers + 2)),
           outputs_(std::size_t(count_) * units_), total_(outputs_.size()), update_(outputs_.size()),
           room_(allocate<Vec>(4 * 4 * (count_ + MOST_PANELS))) {
-        for (int layer = 0; layer < all_.layers; ++layer)
-            for (int row = 0; row < count_; ++row) remember(layer, row);
+        for (int layer = 0; layer < all_.layers; ++layer) {
+            past_.push_back(image_of(layer));
+            for (int row = 0; row < count_; ++row) take(state(layer, 0, row), past_[layer], row);
+        }
     }
 
     void read(const std::int32_t* ids) override {
         for (int layer = 0; layer < all_.layers; ++layer) {
-            const std::ptrdiff_t width = std::ptrdiff_t{Layer<P, Step>::ROWS} * units_;
-            run(layer, [&](int row) {
-                return layer ? all_.bias + (layer - 1) * width : all_.table + ids[row] * width;
-            });
-            for (int row = 0; row < count_; ++row) {
-                remember(layer, row);
-                put_out(layer, row);
+            run(layer, [&](int row) { return layer ? 0 : ids[row]; });
+            std::swap(past_[layer], next_);
+            x_ = past_[layer];
+            if (all_.gain || all_.connect != Connect::STACK) {
+                for (int row = 0; row < count_; ++row) put_out(layer, row);
+                x_ = connected_;
             }
         }
     }
@@ -95,31 +97,35 @@ class ReaderOf final : public Reader {
     }
 
   private:
-    template <class Bias>
-    void run(int layer, const Bias& bias) {
+    template <class Chosen>
+    void run(int layer, const Chosen& chosen) {
         const auto& own = network_.layers[layer];
-        Element* const past = past_ + layer * image();
+        const Element* const past = past_[layer];
+        // States have left the nearer caches since the last step; they come with the products.
+        const auto fetch = [&](int row, int block) {
+            for (int part = 0; part < Step::PARTS; ++part)
+                __builtin_prefetch(state(layer, part, row) + block * LANES, 1);
+        };
         if constexpr (Layer<P, Step>::BEFORE) {
-            own.main.run(count_, x_, past, room_.get(), bias,
-                         [&](int row, int block, const Vec* inputs, const Vec* sums) {
+            own.main.run(count_, x_, past, room_.get(), chosen, fetch,
+                         [&](int row, int block, const Vec*, const Vec* sums) {
                 const int lanes = lanes_of(block, units_), unit = block * LANES;
-                const Vec r = sigmoid(inputs[0] + sums[0]);
+                const Vec r = sigmoid(sums[0]);
                 const Vec h = load(state(layer, 0, row) + unit, lanes);
                 store(reset_ + std::ptrdiff_t(row) * even(units_) + unit, r * h, lanes);
                 store(update_.data() + std::ptrdiff_t(row) * units_ + unit,
-                      sigmoid(inputs[1] + sums[1]), lanes);
+                      sigmoid(sums[1]), lanes);
             });
-            const auto candidate_bias = [&](int row) { return bias(row) + 2 * units_; };
-            own.candidate->run(count_, x_, reset_, room_.get(), candidate_bias,
-                               [&](int row, int block, const Vec* inputs, const Vec* sums) {
+            own.candidate->run(count_, x_, reset_, room_.get(), chosen, fetch,
+                               [&](int row, int block, const Vec*, const Vec* sums) {
                 const int lanes = lanes_of(block, units_), unit = block * LANES;
-                const Vec n = hyperbolic_tangent(inputs[0] + sums[0]);
+                const Vec n = hyperbolic_tangent(sums[0]);
                 const Vec z = load(update_.data() + std::ptrdiff_t(row) * units_ + unit, lanes);
-                float* const h = state(layer, 0, row) + unit;
-                store(h, n + z * (load(h, lanes) - n), lanes);
+                const Vec h = load(state(layer, 0, row) + unit, lanes);
+                put(layer, row, unit, n + z * (h - n), lanes);
             });
         } else {
-            own.main.run(count_, x_, past, room_.get(), bias,
+            own.main.run(count_, x_, past, room_.get(), chosen, fetch,
                          [&](int row, int block, const Vec* inputs, const Vec* sums) {
                 apply(layer, row, block, inputs, sums);
             });
@@ -131,13 +137,13 @@ class ReaderOf final : public Reader {
                                          const Vec* sums) {
         if constexpr (!Layer<P, Step>::BEFORE) {
             const int lanes = lanes_of(block, units_), unit = block * LANES;
-            float* const h = state(layer, 0, row) + unit;
+            const Vec h = load(state(layer, 0, row) + unit, lanes);
             float* const memory = Step::PARTS > 1 ? state(layer, 1, row) + unit : nullptr;
             const float* d = all_.candidate;
             const Vec bias =
                 d ? load(d + std::ptrdiff_t(layer) * units_ + unit, lanes) : Vec{};
             Vec c = memory ? load(memory, lanes) : Vec{};
-            store(h, Step::apply(inputs, sums, load(h, lanes), c, bias), lanes);
+            put(layer, row, unit, Step::apply(inputs, sums, h, c, bias), lanes);
             if (memory) store(memory, c, lanes);
         }
     }
@@ -147,8 +153,11 @@ class ReaderOf final : public Reader {
                ((std::ptrdiff_t(layer) * Step::PARTS + part) * rows_ + begin_ + row) * units_;
     }
 
-    // h as the products of the next step take it.
-    void remember(int layer, int row) { take(state(layer, 0, row), past_ + layer * image(), row); }
+    // The new h, and as products take it: its place is another than what they still read.
+    void put(int layer, int row, int unit, Vec h, int lanes) const {
+        store(state(layer, 0, row) + unit, h, lanes);
+        store(next_ + std::ptrdiff_t(row) * even(units_) + unit, h, lanes);
+    }
 
     void take(const float* from, Element* image, int row) const {
         Element* const to = image + std::ptrdiff_t(row) * even(units_);
@@ -181,7 +190,8 @@ class ReaderOf final : public Reader {
                 store(sum, layer ? load(sum, lanes) + value : value, lanes);
             }
         }
-        take(last && connect == Connect::SUM ? total_.data() + (y - outputs_.data()) : y, x_, row);
+        take(last && connect == Connect::SUM ? total_.data() + (y - outputs_.data()) : y, connected_,
+             row);
     }
 
     // Mean of a row and the reciprocal of its deviation.
@@ -211,19 +221,18 @@ class ReaderOf final : public Reader {
     }
 
     std::ptrdiff_t image() const { return std::ptrdiff_t(count_) * even(units_); }
-    Element* images(int count) {
-        images_.assign(count * image(), Element{});
-        return images_.data();
-    }
+    Element* image_of(int number) { return images_.data() + number * image(); }
 
     const NetworkOf<P, Step>& network_;
     const Weights& all_;
     const int units_, count_, begin_, rows_;
     float* const states_;
-    std::vector<Element> images_;
-    Element* const past_;   // (L, rows, H rounded up to even): each layer's h
-    Element* const x_;      // The same for one layer: the output of the one below,
-    Element* const reset_;  // and r h.
+    std::vector<Element> images_;  // (rows, H rounded up to even), each of one of these:
+    std::vector<Element*> past_;   // each layer's h,
+    Element* next_;                // what becomes of one layer's h,
+    Element* const reset_;         // r h,
+    Element* const connected_;     // a layer's output, where that is not just h.
+    const Element* x_ = nullptr;   // What the next layer, or the head, takes.
     std::vector<float> outputs_, total_, update_;
     Buffer<Vec> room_;
 };

@@ -4,9 +4,27 @@
 // W blocks of outputs, BLOCKS = G * W vectors for each step, a block's G products side by side.
 #pragma once
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #include "product.h"
 
 namespace {
+
+// Memory for weights, in large pages where the system has them for those who ask: every character
+// reads all of it, and would have to find the address of each small page again.
+inline Buffer<Words> allocate_weights(std::size_t count) {
+#if defined(__linux__)
+    constexpr std::size_t PAGE = std::size_t{2} << 20;
+    if (const std::size_t whole = count * sizeof(Words) / PAGE * PAGE) {
+        Buffer<Words> words = allocate<Words>(count, PAGE);
+        madvise(words.get(), whole, MADV_HUGEPAGE);  // If it is refused, small ones do.
+        return words;
+    }
+#endif
+    return allocate<Words>(count);
+}
 
 // Panels that are read side by side for a single row, whose few sums would else wait for one
 // another.
@@ -19,7 +37,8 @@ template <class P, int BLOCKS, int PANELS>
 __attribute__((noinline)) void multiply_row(const typename P::Element* row, const Words* panel,
                                             int steps, Vec* result) {
     const std::ptrdiff_t next = std::ptrdiff_t{BLOCKS} * steps;
-    Vec sums[PANELS][BLOCKS] = {};
+    Vec sums[PANELS][BLOCKS];
+    std::memcpy(sums, result, sizeof sums);
     for (int step = 0; step < steps; ++step) {
         std::uint32_t word;
         std::memcpy(&word, row + step * P::PER_STEP, sizeof word);
@@ -43,7 +62,7 @@ class Panels {
 
     Panels(const float* weights, int outputs, int inputs)
         : outputs_(outputs), steps_(steps_of<P>(inputs)),
-          words_(allocate<Words>(std::size_t(count()) * steps_ * BLOCKS)) {
+          words_(allocate_weights(std::size_t(count()) * steps_ * BLOCKS)) {
         const auto value = [&](int panel, int row, int column) {
             const int block = column / LANES, lane = column % LANES;
             const int output = (panel * W + block / G) * LANES + lane;
@@ -57,7 +76,8 @@ class Panels {
 
     int count() const { return (blocks_of(outputs_) + W - 1) / W; }
 
-    // Multiply all rows with `panels` panels from `first` on; sums [panel][row][block of outputs][G].
+    // Add the products of all rows with `panels` panels from `first` on to their sums
+    // [panel][row][block of outputs][G].
     void multiply(int first, int panels, int rows, const Element* x, std::ptrdiff_t stride,
                   Vec* sums) const {
         const Words* panel = words_.get() + at(first);
@@ -77,6 +97,7 @@ class Panels {
     void for_all(int rows, const Element* x, std::ptrdiff_t stride, Vec* sums,
                  const Take& take) const {
         for_panels(count(), rows, [&](int first, int panels) {
+            clear(sums, panels, rows);
             multiply(first, panels, rows, x, stride, sums);
             for_blocks(first, panels, rows, blocks_of(outputs_), [&](int row, int block, int at) {
                 take(row, block, sums + at);
@@ -99,6 +120,10 @@ class Panels {
             for (int row = 0; row < rows; ++row)
                 for (int w = 0; w < W && (first + n) * W + w < blocks; ++w)
                     take(row, (first + n) * W + w, (n * rows + row) * BLOCKS + w * G);
+    }
+
+    static void clear(Vec* sums, int panels, int rows) {
+        std::memset(sums, 0, sizeof(Vec) * panels * rows * BLOCKS);
     }
 
     static std::size_t sums_for(int rows) {

@@ -76,19 +76,22 @@ struct Aligned {
 template <class T>
 using Buffer = std::unique_ptr<T[], Aligned>;
 
-// Memory for a number of values, aligned to a cache line; not set to anything.
+// Memory for a number of values, aligned to a cache line or more; not set to anything.
 template <class T>
-Buffer<T> allocate(std::size_t count) {
-    const std::size_t bytes = (count * sizeof(T) + 63) / 64 * 64;
-    void* memory = std::aligned_alloc(64, bytes ? bytes : 64);
+Buffer<T> allocate(std::size_t count, std::size_t alignment = 64) {
+    const std::size_t bytes = (count * sizeof(T) + alignment - 1) / alignment * alignment;
+    void* memory = std::aligned_alloc(alignment, bytes ? bytes : alignment);
     if (!memory) throw std::bad_alloc();
     return Buffer<T>(static_cast<T*>(memory));
 }
 
+// Add the products of some rows with a panel to their sums [row][block].
 template <class P, int ROWS, int BLOCKS>
 __attribute__((noinline)) void multiply(const typename P::Element* rows, std::ptrdiff_t stride,
                                         const Words* panel, int steps, Vec* result) {
-    Vec sums[ROWS][BLOCKS] = {};
+    Vec sums[ROWS][BLOCKS];
+    for (int row = 0; row < ROWS; ++row)
+        for (int block = 0; block < BLOCKS; ++block) sums[row][block] = result[row * BLOCKS + block];
     for (int step = 0; step < steps; ++step) {
         Words columns[BLOCKS];
         for (int block = 0; block < BLOCKS; ++block) columns[block] = panel[step * BLOCKS + block];
@@ -123,9 +126,9 @@ constexpr int tiles_of(int rows, int blocks) {
 template <class P, int BLOCKS, class Take>
 inline void for_products(int count, const typename P::Element* rows, std::ptrdiff_t stride,
                          const Words* panel, int steps, const Take& take) {
-    Vec sums[most_rows(BLOCKS) * BLOCKS];
     const int tiles = tiles_of(count, BLOCKS);
     for (int tile = 0; tile < tiles; ++tile) {
+        Vec sums[most_rows(BLOCKS) * BLOCKS] = {};
         const int begin = part(count, tile, tiles), end = part(count, tile + 1, tiles);
         multiply_rows<P, BLOCKS>(end - begin, rows + begin * stride, stride, panel, steps, sums);
         for (int row = begin; row < end; ++row) take(row, sums + (row - begin) * BLOCKS);

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX512BF16__)
+#if defined(__AVX512F__)
 #include <immintrin.h>
 #endif
 
@@ -107,8 +107,17 @@ inline void store(Share* to, Vec value, int lanes) {
 }
 
 // What is not a number stays so if it is `x`: a network that has diverged must not look sound.
+#if defined(__AVX512F__)  // With a mask of all lanes: GCC 12 warns of its own header without one.
+inline Vec at_most(Vec x, Vec bound) {
+    return (Vec)_mm512_maskz_min_ps(0xffff, (__m512)bound, (__m512)x);
+}
+inline Vec at_least(Vec x, Vec bound) {
+    return (Vec)_mm512_maskz_max_ps(0xffff, (__m512)bound, (__m512)x);
+}
+#else
 inline Vec at_most(Vec x, Vec bound) { return bound < x ? bound : x; }
 inline Vec at_least(Vec x, Vec bound) { return bound > x ? bound : x; }
+#endif
 
 // e to the x by the polynomial of Cephes' expf (Moshier); 2 units in the last place. The bounds come
 // first in their comparisons, so that what is not a number stays so.
