@@ -111,12 +111,11 @@ def default_minutes(characters: int) -> float:
 def hidden_for(operations: float, layers: int) -> int:
     """Hidden units of each layer that so many floating-point operations train best.
 
-    However many layers they are in, the weights are about as many: each layer but the first has
-    two square matrices where that has one.
+    However many layers they are in, the units are about as many.
     """
-    alone: float = _HIDDEN_OF_A_TERAFLOP * (operations / 1e12) ** _GROWTH_OF_HIDDEN
-    hidden = alone / math.sqrt(2 * layers - 1)
-    return min(max(HIDDEN_STEP * round(hidden / HIDDEN_STEP), LEAST_HIDDEN), MOST_HIDDEN)
+    units: float = _HIDDEN_OF_A_TERAFLOP * (operations / 1e12) ** _GROWTH_OF_HIDDEN
+    steps = round(units / layers / HIDDEN_STEP)
+    return min(max(HIDDEN_STEP * steps, LEAST_HIDDEN), MOST_HIDDEN)
 
 
 def dropout_for(epochs: float, weights_per_character: float) -> float:

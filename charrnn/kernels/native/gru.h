@@ -90,6 +90,12 @@ struct GRUAfter {
         const auto step = [&](int t, int row, int block, Vec from_after) {
             const int unit = block * LANES, lanes = lanes_of(block, units);
             const std::ptrdiff_t position = shape.row(t, row);
+            const std::ptrdiff_t next = shape.row_before(t, row);
+            fetch(saved + next * 4 * units + unit, 4, units);
+            fetch(memory + next * units + unit, 1, 0);
+            fetch(output_gradients + next * units + unit, 1, 0);
+            fetch(gradients + next * width + unit, 3, units);
+            fetch(product_gradients + next * width + unit, 3, units);
             const GRUGates gates = recall<P>(saved + position * 4 * units + unit, units, lanes);
             const Vec before = load(memory + position * units + unit, lanes);
             float* carried = h_gradient + std::ptrdiff_t(row) * units + unit;
@@ -191,6 +197,11 @@ struct GRUBefore {
         const auto candidate = [&](int t, int row, int block, Vec from_after) {
             const int unit = block * LANES, lanes = lanes_of(block, units);
             const std::ptrdiff_t position = shape.row(t, row);
+            const std::ptrdiff_t next = shape.row_before(t, row);
+            fetch(saved + next * 3 * units + unit, 3, units);
+            fetch(memory + next * units + unit, 1, 0);
+            fetch(output_gradients + next * units + unit, 1, 0);
+            fetch(gradients + next * width + unit, 3, units);
             const Saved* from = saved + position * 3 * units + unit;
             const Vec z = load(from + units, lanes);
             const Vec n = load(from + 2 * std::ptrdiff_t(units), lanes);

@@ -88,6 +88,11 @@ struct LSTM {
         const auto step = [&](int t, int row, int block, Vec from_after) {
             const int unit = block * LANES, lanes = lanes_of(block, units);
             const std::ptrdiff_t position = shape.row(t, row);
+            const std::ptrdiff_t next = shape.row_before(t, row);
+            fetch(saved + next * 4 * units + unit, 4, units);
+            fetch(memory + next * units + unit, 1, 0);
+            fetch(output_gradients + next * units + unit, 1, 0);
+            fetch(gradients + next * width + unit, G, units);
             const LSTMGates gates = recall(saved + position * 4 * units + unit, units, lanes);
             const float* c = memory + position * units + unit;
             const Vec before = load(c, lanes);

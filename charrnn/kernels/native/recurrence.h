@@ -25,6 +25,9 @@ struct Shape {
     int units;
 
     std::ptrdiff_t row(int step, int row) const { return static_cast<std::ptrdiff_t>(step) * rows + row; }
+
+    // Of the step that the way back takes next; of the first step, which it takes last, itself.
+    std::ptrdiff_t row_before(int step, int row) const { return this->row(step ? step - 1 : 0, row); }
 };
 
 // The inputs' part in the gates: of step t and row b at [t, b], or in a table's row that they name.
@@ -133,6 +136,14 @@ class GradientPanels {
     int steps_;
     Buffer<Words> words_;
 };
+
+// Ask for `count` places of an array, so far from one another, before they are needed. On the way back
+// each step reads and writes what lies apart from the step before in several arrays at once, which
+// the processor does not foresee.
+template <class Element>
+inline void fetch(const Element* first, int count, std::ptrdiff_t apart) {
+    for (int n = 0; n < count; ++n) __builtin_prefetch(first + n * apart);
+}
 
 // Set the column that rounds rows up to an even width to 0, in all rows of an array.
 template <class Element>
