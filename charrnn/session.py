@@ -19,6 +19,7 @@ from charrnn.corpus import Corpus
 from charrnn.device import Compute, choose_device, choose_precision, prepare
 from charrnn.errors import CheckpointError, UnknownCharacterError, UsageError
 from charrnn.events import Evaluation
+from charrnn.heldout import MOST_SCORED, HeldOut
 from charrnn.kernels.library import NONE, find
 from charrnn.learner import Learner
 from charrnn.model import build_model
@@ -41,7 +42,7 @@ from charrnn.request import Request, check_unchanged, parse_request
 from charrnn.restore import check_states
 from charrnn.schedule import Schedule
 from charrnn.streams import Shape, Streams
-from charrnn.train import MOST_HELD_OUT, Trainer
+from charrnn.train import Trainer
 from charrnn.transfer import Origin, Transfer
 
 
@@ -125,10 +126,10 @@ def begin(request: Request, corpus: Corpus, name: str, start: Transfer | None = 
         train = replace(train, minutes=default_minutes(len(train_ids)))
     compute = settle_compute(request.compute, request.model)
     request = replace(request, train=train, compute=compute)
-    if len(held_out) > MOST_HELD_OUT:
+    if len(held_out) > MOST_SCORED:
         notes.append(
             f"{len(held_out):,} characters are held out; evaluations during training score the "
-            f"first {MOST_HELD_OUT:,} of them, charrnn eval all"
+            f"first {MOST_SCORED:,} of them, charrnn eval all"
         )
     facts = CorpusFacts(name, corpus.digest, len(corpus), request.train.valid, corpus.records)
     origin = start.origin if start else None
@@ -215,13 +216,12 @@ def _build_trainer(
     return Trainer(
         learner,
         streams,
-        held_out,
+        HeldOut(held_out, corpus.end),
         Schedule(train.learning_rate, train.warmup, steps),
         seconds=None if train.minutes is None else train.minutes * 60,
         evaluations=train.evaluations,
         goes_back=train.on_divergence == "rollback",
         begins_trained=begins_trained,
-        end=corpus.end,
     )
 
 

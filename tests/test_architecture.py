@@ -93,6 +93,7 @@ ORDER = (
         "dropconnect",
         "optimizer",
         "evaluate",
+        "heldout",
         "dynamic",
         "formal",
         "gradients",
