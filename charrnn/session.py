@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor
 from charrnn import __version__
 from charrnn.alphabet import Alphabet, Ids
 from charrnn.averaging import WeightAverage
-from charrnn.checkpoint import TRAINING, Arrays, Checkpoint, read_checkpoint
+from charrnn.checkpoint import TRAINING, Arrays, Checkpoint
 from charrnn.config import LENGTHS, ComputeConfig
 from charrnn.corpus import Corpus
 from charrnn.device import Compute, choose_device, choose_precision, prepare
@@ -38,7 +37,7 @@ from charrnn.progress import Progress
 from charrnn.recipe import default_minutes
 from charrnn.recordstreams import RecordStreams, stream
 from charrnn.registry import CELLS
-from charrnn.request import Request, check_unchanged, parse_request
+from charrnn.request import Request, SavedRun, check_unchanged
 from charrnn.restore import check_states
 from charrnn.schedule import Schedule
 from charrnn.streams import Shape, Streams
@@ -225,20 +224,21 @@ def _build_trainer(
     )
 
 
-def resume(path: Path, corpus: Corpus, request: Request) -> Session:
+def resume(saved: SavedRun, corpus: Corpus, wished: Request | None = None) -> Session:
     """Take up a run where its checkpoint left it.
 
     Args:
-        path: the run's last checkpoint.
+        saved: the run's last checkpoint.
         corpus: the text it was trained on, read again.
-        request: from :func:`read_request`, the computing part possibly changed by the user.
+        wished: the saved request with another computing part, or with its texts elsewhere; None
+            leaves it as it was.
 
     Raises:
         CheckpointError: not a sound training checkpoint.
         CorpusError: the corpus is not the one that was trained on.
     """
-    checkpoint = read_checkpoint(path)
-    saved, facts = parse_request(path, checkpoint.kind, checkpoint.header)
+    path, checkpoint, facts = saved.path, saved.checkpoint, saved.corpus
+    request = wished or saved.request
     model, alphabet, _ = read_description(path, checkpoint.header)
     for part in ("model.", "average."):
         check_weights(path, model, len(alphabet), arrays_under(part, checkpoint.arrays))
@@ -253,7 +253,7 @@ def resume(path: Path, corpus: Corpus, request: Request) -> Session:
     notes = []
     kernels = _kernels_of(model)
     if (
-        request.compute != saved.compute
+        request.compute != saved.request.compute
         or checkpoint.header.get("torch") != torch.__version__
         # Files of before there were any do not say.
         or checkpoint.header.get("kernels", kernels) != kernels

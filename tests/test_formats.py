@@ -27,7 +27,7 @@ from charrnn.modelconfig import ModelConfig
 from charrnn.modelfile import read_model
 from charrnn.progress import Progress
 from charrnn.registry import CELLS, takers
-from charrnn.request import read_request
+from charrnn.request import read_request, read_run
 from charrnn.restore import restore
 from charrnn.session import resume
 
@@ -138,7 +138,7 @@ def test_a_run_of_format_1_is_taken_up_and_saved_in_todays_format(
 ) -> None:
     before = read_checkpoint(golden(cell, "last"))
     request, facts = read_request(golden(cell, "last"))
-    session = resume(golden(cell, "last"), fit_corpus([TEXT]), request)
+    session = resume(read_run(golden(cell, "last")), fit_corpus([TEXT]), request)
     assert session.corpus == facts
     assert session.trainer.finished
     write_checkpoint(tmp_path / "last", session.checkpoint())
@@ -156,7 +156,7 @@ def test_a_run_of_format_1_goes_on(tmp_path: Path, cell: str) -> None:
         envelope["train"]["steps"] = envelope["progress"]["total"] = 44
 
     path = forge(golden(cell, "last"), tmp_path / "last.safetensors", lengthen)
-    session = resume(path, fit_corpus([TEXT]), read_request(path)[0])
+    session = resume(read_run(path), fit_corpus([TEXT]))
     assert not session.trainer.finished
     assert list(session.trainer.fit())
     assert session.trainer.progress.step == 44
@@ -345,7 +345,7 @@ def test_a_run_of_format_2_goes_on_without_what_it_did_not_know(cell: str, tmp_p
         envelope["train"]["steps"] = envelope["progress"]["total"] = 9
 
     path = forge(GOLDEN_2 / f"{cell}-last.safetensors", tmp_path / "last.safetensors", lengthen)
-    session = resume(path, fit_corpus([TEXT]), read_request(path)[0])
+    session = resume(read_run(path), fit_corpus([TEXT]))
     assert session.trainer.learner.weight_drop == 0
     assert list(session.trainer.fit())
     write_checkpoint(tmp_path / "after", session.checkpoint())
@@ -391,7 +391,7 @@ def test_a_run_of_format_3_goes_on_and_stops_if_it_diverges(cell: str, tmp_path:
     path = forge(GOLDEN_3 / f"{cell}-last.safetensors", tmp_path / "last.safetensors", lengthen)
     request, _ = read_request(path)
     assert request.train.on_divergence == "stop"
-    session = resume(path, fit_corpus([TEXT]), request)
+    session = resume(read_run(path), fit_corpus([TEXT]), request)
     assert session.trainer.good is None
     assert session.trainer.progress.halvings == 0
     assert list(session.trainer.fit())
@@ -416,7 +416,7 @@ def test_a_run_of_format_3_with_a_field_of_format_4_is_refused(
         tmp_path / "last",
         lambda envelope: envelope[part].update({name: value}),
     )
-    assert_refused(path, lambda path: resume(path, fit_corpus([TEXT]), read_request(path)[0]))
+    assert_refused(path, lambda path: resume(read_run(path), fit_corpus([TEXT])))
 
 
 @pytest.mark.parametrize(("part", "name", "value"), NEW_IN_4)
@@ -427,7 +427,7 @@ def test_a_run_of_format_4_that_lacks_a_new_field_is_refused(
     saved = read_checkpoint(GOLDEN_3 / "gru-last.safetensors")
     assert saved.header[part].pop(name) == value
     write_checkpoint(path, saved)
-    assert_refused(path, lambda path: resume(path, fit_corpus([TEXT]), read_request(path)[0]))
+    assert_refused(path, lambda path: resume(read_run(path), fit_corpus([TEXT])))
 
 
 GOLDEN_4 = GOLDEN.with_name("format-4")
@@ -451,7 +451,7 @@ def test_a_model_of_format_4_scores_a_text_as_it_always_did(cell: str, which: st
 @pytest.mark.parametrize("cell", NATS_PER_CHAR_4)
 def test_a_run_of_format_4_knows_how_often_it_went_back_and_where_to(cell: str) -> None:
     path = GOLDEN_4 / f"{cell}-last.safetensors"
-    session = resume(path, fit_corpus([TEXT]), read_request(path)[0])
+    session = resume(read_run(path), fit_corpus([TEXT]))
     good, halvings = session.trainer.good, HALVINGS_OF_4[cell]
     assert session.trainer.finished
     assert session.trainer.progress.halvings == (halvings or 0)
