@@ -111,6 +111,7 @@ ORDER = (
         "restore",
         "request",
         "transfer",
+        "assembly",
         "session",
         "rehearsal",
         "run",

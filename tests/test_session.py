@@ -597,7 +597,7 @@ def test_states_are_held_against_their_shapes_before_room_is_made_for_them(
     def refuse(*arguments: object, **named: object) -> Trainer:
         raise AssertionError("room was made")
 
-    monkeypatch.setattr(session, "_build_trainer", refuse)
+    monkeypatch.setattr(session, "assemble", refuse)
     with pytest.raises(AssertionError, match="room was made"):
         resume(read_run(saved), corpus)
     rewrite(saved, lambda header, _: header["train"].update(batch=3))
