@@ -9,7 +9,7 @@ import numpy as np
 from charrnn.alphabet import Ids
 from charrnn.evaluate import TorchReader, score, streams_for
 from charrnn.model import CharModel
-from charrnn.surprisal import score_records
+from charrnn.reading import score_records
 from charrnn.tally import Tally
 
 MOST_SCORED = 1_000_000

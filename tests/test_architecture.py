@@ -54,6 +54,7 @@ ORDER = (
         "playing",
         "tally",
         "decoding",
+        "reading",
         "surprisal",
         "units",
         "expectations",
