@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from charrnn.settings import option_name
@@ -22,8 +23,11 @@ def differing(runs: Sequence[Summary]) -> dict[str, list[Any]]:
 
 
 def hold_out_the_same(runs: Sequence[Summary]) -> bool:
-    """Whether the runs are scored on the same text, so that their losses compare."""
-    return len({(run.corpus.digest, run.corpus.valid) for run in runs}) == 1
+    """Whether the runs are scored on the same text, so that their losses compare.
+
+    The same bytes are not, if they were read as another number of characters or of records.
+    """
+    return len({replace(run.corpus, name="-") for run in runs}) == 1
 
 
 def _settings(run: Summary) -> dict[str, Any]:
@@ -37,5 +41,6 @@ def _settings(run: Summary) -> dict[str, Any]:
         "text": run.corpus.name,
         "SHA-256": run.corpus.digest[:_DIGITS_OF_DIGEST],
         "--encoding": request.source.encoding or "bytes",
+        "--records": run.corpus.records,
         **options,
     }

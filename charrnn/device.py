@@ -78,6 +78,20 @@ def choose_precision(name: str, device: torch.device, model: ModelConfig) -> str
     return "bf16" if device.type == "cpu" and _gains_from_bfloat16(model) else "fp32"
 
 
+def settle_compute(wished: ComputeConfig, model: ModelConfig) -> ComputeConfig:
+    """Turn what a user left open into the device, precision and threads that will be used.
+
+    Raises:
+        UsageError: no such device or precision here.
+    """
+    device = choose_device(wished.device)
+    return ComputeConfig(
+        device=device.type,
+        precision=choose_precision(wished.precision, device, model),
+        threads=prepare(wished.threads),
+    )
+
+
 def _gains_from_bfloat16(model: ModelConfig) -> bool:
     """Whether the processor multiplies bfloat16 fast and some path for the cell makes use of it.
 

@@ -82,7 +82,7 @@ def score_windows(model: CharModel, ids: Ids, window: int) -> Iterator[Tensor]:
 
 
 class TorchReader:
-    """The network as a :class:`charrnn.surprisal.Reader`.
+    """The network as a :class:`charrnn.reading.Reader`.
 
     Args:
         model: on any device, in any floating type.

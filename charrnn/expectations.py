@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.alphabet import Ids
-from charrnn.surprisal import Doubles, Reader, Reading, cost_afresh
+from charrnn.reading import Doubles, Reader, Reading, cost_afresh
 
 _CHARACTERS_AT_ONCE = 1 << 14
 

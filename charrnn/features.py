@@ -25,6 +25,9 @@ LEAST = 0.3
 
 SHIFTS = 50
 
+LEAST_CHARACTERS = 1000
+"""Of a text; fewer do not tell from chance what a unit follows."""
+
 _OPENING, _CLOSING = "([{<\u300c\u3010\uff08", ")]}>\u300d\u3011\uff09"
 _PARAGRAPH = "\n\n"
 

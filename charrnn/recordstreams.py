@@ -120,21 +120,25 @@ def fit_records(ids: Ids, end: int, batch: int, window: int) -> Shape:
     return Shape(min(batch, len(lengths)), min(window, int(lengths.max())))
 
 
-def stream(
-    ids: Ids, end: int | None, *, batch: int, window: int, seed: int
-) -> Streams | RecordStreams:
-    """A text in the largest shape within ``batch`` x ``window`` that it fills.
+def fit(ids: Ids, end: int | None, *, batch: int, window: int) -> Shape:
+    """The largest shape within ``batch`` x ``window`` that a text fills.
 
     Args:
         ids: the text, shape (N,).
         end: the id that ends a record; None for a text that is one.
         batch: streams, or records, side by side at most.
         window: characters in a window at most.
-        seed: of the order, or of the offset, of every epoch.
 
     Raises:
         CorpusError: it is too short to train on.
     """
     if end is None:
-        return Streams(ids, fit_shape(len(ids), batch, window), seed)
-    return RecordStreams(ids, end, fit_records(ids, end, batch, window), seed)
+        return fit_shape(len(ids), batch, window)
+    return fit_records(ids, end, batch, window)
+
+
+def stream(ids: Ids, end: int | None, shape: Shape, seed: int) -> Streams | RecordStreams:
+    """A text, or its records, in a shape from :func:`fit`."""
+    if end is None:
+        return Streams(ids, shape, seed)
+    return RecordStreams(ids, end, shape, seed)

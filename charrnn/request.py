@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charrnn.checkpoint import TRAINING, CheckpointFile, read_header
+from charrnn.checkpoint import TRAINING, Checkpoint, CheckpointFile, read_checkpoint, read_header
 from charrnn.config import ComputeConfig, SourceConfig, TrainConfig
 from charrnn.corpus import Corpus
 from charrnn.errors import CheckpointError, CorpusError, UsageError
@@ -23,6 +23,33 @@ class Request:
     model: ModelConfig
     train: TrainConfig
     compute: ComputeConfig
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A run as it was put down.
+
+    Attributes:
+        path: where it was read.
+        checkpoint: what its file holds.
+        request: what it was asked to do.
+        corpus: what it remembers of its text.
+    """
+
+    path: Path
+    checkpoint: Checkpoint
+    request: Request
+    corpus: CorpusFacts
+
+
+def read_run(path: Path) -> SavedRun:
+    """Read the run saved at ``path``, its tensors included.
+
+    Raises:
+        CheckpointError: not a sound training checkpoint.
+    """
+    checkpoint = read_checkpoint(path)
+    return SavedRun(path, checkpoint, *parse_request(path, checkpoint.kind, checkpoint.header))
 
 
 def read_request(path: Path) -> tuple[Request, CorpusFacts]:

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from charrnn import __version__
-from charrnn.alphabet import Alphabet, Ids
-from charrnn.averaging import WeightAverage
-from charrnn.checkpoint import TRAINING, Arrays, Checkpoint, read_checkpoint
-from charrnn.config import LENGTHS, ComputeConfig
+from charrnn.alphabet import Alphabet
+from charrnn.assembly import assemble, fit_to
+from charrnn.checkpoint import TRAINING, Arrays, Checkpoint
+from charrnn.config import LENGTHS
 from charrnn.corpus import Corpus
-from charrnn.device import Compute, choose_device, choose_precision, prepare
-from charrnn.errors import CheckpointError, UnknownCharacterError, UsageError
+from charrnn.device import settle_compute
+from charrnn.errors import CheckpointError, UnknownCharacterError
 from charrnn.events import Evaluation
+from charrnn.heldout import MOST_SCORED
 from charrnn.kernels.library import NONE, find
-from charrnn.learner import Learner
-from charrnn.model import build_model
 from charrnn.modelconfig import ModelConfig
 from charrnn.modelfile import (
     CorpusFacts,
@@ -32,16 +29,12 @@ from charrnn.modelfile import (
     describe,
     read_description,
 )
-from charrnn.optimizer import build_optimizers
 from charrnn.progress import Progress
 from charrnn.recipe import default_minutes
-from charrnn.recordstreams import RecordStreams, stream
 from charrnn.registry import CELLS
-from charrnn.request import Request, check_unchanged, parse_request
+from charrnn.request import Request, SavedRun, check_unchanged
 from charrnn.restore import check_states
-from charrnn.schedule import Schedule
-from charrnn.streams import Shape, Streams
-from charrnn.train import MOST_HELD_OUT, Trainer
+from charrnn.train import Trainer
 from charrnn.transfer import Origin, Transfer
 
 
@@ -107,11 +100,10 @@ def begin(request: Request, corpus: Corpus, name: str, start: Transfer | None = 
 
     Raises:
         CorpusError: the text is too short to train on.
-        UsageError: no such device.
+        UsageError: no such device, or a model that would not learn from the text.
     """
     train_ids, held_out = corpus.split(request.train.valid)
-    streams = _stream(train_ids, corpus, request)
-    shape = streams.shape
+    shape = fit_to(request, corpus)
     notes = []
     if (shape.batch, shape.window) != (request.train.batch, request.train.window):
         what = "streams of" if corpus.records is None else "records side by side in"
@@ -119,126 +111,40 @@ def begin(request: Request, corpus: Corpus, name: str, start: Transfer | None = 
             f"{len(train_ids):,} characters to train on fill {shape.batch} {what} windows of "
             f"{shape.window}, not {request.train.batch} of {request.train.window}"
         )
-    _refuse_idle_layers(request.model, shape)
     train = replace(request.train, batch=shape.batch, window=shape.window)
     if all(getattr(train, length) is None for length in LENGTHS):
         train = replace(train, minutes=default_minutes(len(train_ids)))
     compute = settle_compute(request.compute, request.model)
     request = replace(request, train=train, compute=compute)
-    if len(held_out) > MOST_HELD_OUT:
+    if len(held_out) > MOST_SCORED:
         notes.append(
             f"{len(held_out):,} characters are held out; evaluations during training score the "
-            f"first {MOST_HELD_OUT:,} of them, charrnn eval all"
+            f"first {MOST_SCORED:,} of them, charrnn eval all"
         )
     facts = CorpusFacts(name, corpus.digest, len(corpus), request.train.valid, corpus.records)
     origin = start.origin if start else None
-    trainer = _build_trainer(request, corpus, streams, held_out, begins_trained=origin is not None)
+    trainer = assemble(request, corpus, shape, begins_trained=origin is not None)
     if start:
         trainer.learner.begin_with(start.weights)
         notes.append(start.describe())
     return Session(request, corpus.alphabet, facts, trainer, origin, tuple(notes))
 
 
-def _stream(train_ids: Ids, corpus: Corpus, request: Request) -> Streams | RecordStreams:
-    """What of a corpus is trained on, as it is read.
-
-    Raises:
-        CorpusError: it is too short to train on.
-        UsageError: a model that padding between records would mislead.
-    """
-    if corpus.records is not None and request.model.norm == "batch":
-        raise UsageError(
-            "--norm batch takes the mean over what is read side by side, and records of different "
-            "lengths leave gaps in it: give --norm layer, or leave it out"
-        )
-    train = request.train
-    return stream(train_ids, corpus.end, batch=train.batch, window=train.window, seed=train.seed)
-
-
-def _refuse_idle_layers(model: ModelConfig, shape: Shape) -> None:
-    """Raise UsageError if a layer would not run often enough in a window to learn."""
-    runs = shape.window // 2**model.pyramid
-    what = f"windows of {shape.window:,} characters in {shape.batch:,} streams"
-    if not runs:
-        raise UsageError(
-            f"--pyramid {model.pyramid} has a layer that runs once every {2**model.pyramid:,} "
-            f"characters, too seldom for {what}: give a longer --window, and a text that fills it"
-        )
-    if model.norm == "batch" and runs * shape.batch < 2:
-        raise UsageError(
-            f"--norm batch takes the mean of several characters, and {what} have one for a layer: "
-            "give a longer --window or a larger --batch, and a text that fills them"
-        )
-
-
-def settle_compute(wished: ComputeConfig, model: ModelConfig) -> ComputeConfig:
-    """Turn what a user left open into the device, precision and threads that will be used.
-
-    Raises:
-        UsageError: no such device or precision here.
-    """
-    device = choose_device(wished.device)
-    return ComputeConfig(
-        device=device.type,
-        precision=choose_precision(wished.precision, device, model),
-        threads=prepare(wished.threads),
-    )
-
-
-def _build_trainer(
-    request: Request,
-    corpus: Corpus,
-    streams: Streams | RecordStreams,
-    held_out: Ids,
-    *,
-    begins_trained: bool,
-) -> Trainer:
-    train = request.train
-    compute = Compute(choose_device(request.compute.device), request.compute.precision)
-    model = build_model(request.model, len(corpus.alphabet), train.seed).to(compute.device)
-    steps = train.steps
-    if train.epochs is not None:
-        steps = train.epochs * streams.windows_per_epoch
-    learner = Learner(
-        model,
-        WeightAverage(model, train.average),
-        build_optimizers(model, train.optimizer, train.weight_decay),
-        compute,
-        batch=streams.shape.batch,
-        clip=train.clip,
-        clip_value=train.clip_value,
-        dropout=request.model.dropout,
-        weight_drop=request.model.weight_drop,
-        # Another stream than the one the weights are drawn from.
-        seed=int(np.random.SeedSequence([train.seed, 1]).generate_state(1)[0]),
-    )
-    return Trainer(
-        learner,
-        streams,
-        held_out,
-        Schedule(train.learning_rate, train.warmup, steps),
-        seconds=None if train.minutes is None else train.minutes * 60,
-        evaluations=train.evaluations,
-        goes_back=train.on_divergence == "rollback",
-        begins_trained=begins_trained,
-        end=corpus.end,
-    )
-
-
-def resume(path: Path, corpus: Corpus, request: Request) -> Session:
+def resume(saved: SavedRun, corpus: Corpus, wished: Request | None = None) -> Session:
     """Take up a run where its checkpoint left it.
 
     Args:
-        path: the run's last checkpoint.
+        saved: the run's last checkpoint.
         corpus: the text it was trained on, read again.
-        request: from :func:`read_request`, the computing part possibly changed by the user.
+        wished: the saved request with another computing part, or with its texts elsewhere; None
+            leaves it as it was.
 
     Raises:
         CheckpointError: not a sound training checkpoint.
         CorpusError: the corpus is not the one that was trained on.
     """
-    checkpoint = read_checkpoint(path)
-    saved, facts = parse_request(path, checkpoint.kind, checkpoint.header)
+    path, checkpoint, facts = saved.path, saved.checkpoint, saved.corpus
+    request = wished or saved.request
     model, alphabet, _ = read_description(path, checkpoint.header)
     for part in ("model.", "average."):
         check_weights(path, model, len(alphabet), arrays_under(part, checkpoint.arrays))
@@ -247,13 +153,11 @@ def resume(path: Path, corpus: Corpus, request: Request) -> Session:
         corpus = corpus.spelt_by(alphabet)
     except UnknownCharacterError:
         raise CheckpointError(f"{path}: its alphabet is not that of the corpus it names") from None
-    train = request.train
-    train_ids, held_out = corpus.split(train.valid)
     request = replace(request, compute=settle_compute(request.compute, model))
     notes = []
     kernels = _kernels_of(model)
     if (
-        request.compute != saved.compute
+        request.compute != saved.request.compute
         or checkpoint.header.get("torch") != torch.__version__
         # Files of before there were any do not say.
         or checkpoint.header.get("kernels", kernels) != kernels
@@ -266,14 +170,12 @@ def resume(path: Path, corpus: Corpus, request: Request) -> Session:
         progress = Progress.from_dict(checkpoint.header.get("progress"))
         good = checkpoint.header.get("good")
         good = Progress.from_dict(good) if good is not None else None
-        streams = _stream(train_ids, corpus, request)
+        shape = fit_to(request, corpus)
         states = arrays_under("state.", checkpoint.arrays)
-        check_states(model, len(alphabet), streams.shape.batch, states)
+        check_states(model, len(alphabet), shape.batch, states)
         origin = checkpoint.header.get("from")
         origin = Origin.from_dict(origin) if origin is not None else None
-        trainer = _build_trainer(
-            request, corpus, streams, held_out, begins_trained=origin is not None
-        )
+        trainer = assemble(request, corpus, shape, begins_trained=origin is not None)
         tensors = {name: torch.from_numpy(array) for name, array in checkpoint.arrays.items()}
         trainer.restore(tensors, progress, good)
     except ValueError as problem:

@@ -15,22 +15,16 @@ from dataclasses import replace
 import numpy as np
 from torch import Tensor
 
-from charrnn.alphabet import Ids
 from charrnn.config import MOST_HALVINGS
 from charrnn.divergence import GoodState, explain, split_off_good
 from charrnn.errors import DivergedError
-from charrnn.evaluate import TorchReader, score, streams_for
 from charrnn.events import Checkpoint, Evaluating, Evaluation, Event, RolledBack, Step
+from charrnn.heldout import HeldOut
 from charrnn.learner import Learner
 from charrnn.progress import Progress
 from charrnn.recordstreams import RecordStreams
 from charrnn.schedule import Schedule
 from charrnn.streams import NO_TARGET, Streams
-from charrnn.surprisal import score_records
-from charrnn.tally import Tally
-
-MOST_HELD_OUT = 1_000_000
-"""Held-out characters, from their beginning, that an evaluation during training scores."""
 
 
 class Trainer:
@@ -39,7 +33,7 @@ class Trainer:
     Args:
         learner: what is trained.
         streams: the text to train on.
-        held_out: ids to evaluate on, shape (N,); empty for none.
+        held_out: the text to evaluate on; empty for none.
         schedule: its total is None when ``seconds`` sets the length.
         seconds: of training, turned into a number of steps once the speed is known.
         evaluations: how many over the run.
@@ -49,26 +43,23 @@ class Trainer:
             for bit.
         begins_trained: whether it begins with weights that are worth keeping: then it evaluates
             them before the first step.
-        end: the id that ends a record; None if the text is one.
     """
 
     def __init__(
         self,
         learner: Learner,
         streams: Streams | RecordStreams,
-        held_out: Ids,
+        held_out: HeldOut,
         schedule: Schedule,
         *,
         seconds: float | None,
         evaluations: int,
         goes_back: bool,
         begins_trained: bool = False,
-        end: int | None = None,
     ) -> None:
         self.learner = learner
         self.streams = streams
-        self.held_out = first_held_out(held_out, end)
-        self.end = end
+        self.held_out = held_out
         self.schedule = schedule
         self.seconds = seconds
         self.evaluations = evaluations
@@ -217,10 +208,9 @@ class Trainer:
     def _evaluate(self) -> Iterator[Event]:
         valid = None
         if len(self.held_out):
-            alphabet_size = self.learner.model.head.out_features
-            # The end before the first record is read, and the first character of a text is not.
-            tally = Tally(self.held_out, alphabet_size, opened=self.end is not None)
-            for nats, characters in self._score_held_out():
+            network = self.learner.average.model
+            tally = self.held_out.tally(network)
+            for nats, characters in self.held_out.score(network):
                 tally.add(nats, characters)
                 yield Evaluating(tally.characters, len(self.held_out))
             valid = tally.nats / tally.characters
@@ -244,21 +234,3 @@ class Trainer:
             chars_per_second=self.chars_per_second,
             improved=improved,
         )
-
-    def _score_held_out(self) -> Iterator[tuple[float, int]]:
-        """The nats of some more held-out characters, and how many they are."""
-        network = self.learner.average.model
-        if self.end is not None:
-            yield from score_records(TorchReader(network), self.held_out, self.end)
-            return
-        for nats in score(network, self.held_out, streams_for(len(self.held_out))):
-            yield float(nats.sum()), nats.numel()
-
-
-def first_held_out(held_out: Ids, end: int | None) -> Ids:
-    """What of the held-out text, shape (N,), is scored during training; of records, whole ones."""
-    first = held_out[:MOST_HELD_OUT]
-    if end is None or len(first) == len(held_out):
-        return first
-    marks = np.flatnonzero(first == end)
-    return first[: marks[-1] + 1] if len(marks) > 1 else held_out

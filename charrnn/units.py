@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.alphabet import RECORD_END
-from charrnn.surprisal import NEWLINE, Doubles, Measured
+from charrnn.reading import Doubles
+from charrnn.surprisal import NEWLINE, Measured
 
 
 class Part(NamedTuple):

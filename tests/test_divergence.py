@@ -15,7 +15,7 @@ from charrnn.corpus import Corpus, fit_corpus
 from charrnn.errors import CheckpointError, DivergedError
 from charrnn.events import Checkpoint, Evaluation, Event, RolledBack, Step
 from charrnn.modelconfig import ModelConfig
-from charrnn.request import Request, read_request
+from charrnn.request import Request, read_run
 from charrnn.session import Session, begin, resume
 from tests.optimizers import OPTIMIZERS_HERE
 from tests.torture.faults import Fault, injected
@@ -160,7 +160,7 @@ def last(corpus: Corpus, tmp_path: Path) -> Path:
 def test_a_run_that_was_put_down_knows_where_it_would_go_back_to(
     corpus: Corpus, last: Path
 ) -> None:
-    session = resume(last, corpus, read_request(last)[0])
+    session = resume(read_run(last), corpus)
     good = session.trainer.good
     assert good is not None
     assert (good.progress.step, good.progress.halvings) == (4, 0)
@@ -204,7 +204,7 @@ def test_a_file_that_lies_about_where_to_go_back_to_is_refused(
     LIES[lie](checkpoint.header, checkpoint.arrays)
     write_checkpoint(last, checkpoint)
     with pytest.raises(CheckpointError):
-        resume(last, corpus, read_request(last)[0])
+        resume(read_run(last), corpus)
 
 
 def test_a_run_that_stops_keeps_nothing_to_go_back_to(corpus: Corpus) -> None:
@@ -223,4 +223,4 @@ def test_the_deepest_run_that_goes_back_can_be_taken_up(corpus: Corpus, tmp_path
     session = begin(request, corpus, "herons")
     assert list(session.trainer.fit())
     write_checkpoint(tmp_path / "last", session.checkpoint())
-    assert resume(tmp_path / "last", corpus, request).trainer.finished
+    assert resume(read_run(tmp_path / "last"), corpus, request).trainer.finished

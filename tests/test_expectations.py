@@ -9,7 +9,7 @@ from charrnn.alphabet import Ids
 from charrnn.engine.reading import NativeReader
 from charrnn.evaluate import TorchReader
 from charrnn.expectations import expect, find_worst, measure
-from charrnn.surprisal import Doubles, Reader
+from charrnn.reading import Doubles, Reader
 from tests.engine.networks import make_model, native, needs_library, random_ids
 
 ARRANGEMENTS = ["lstm", "pyramid of lstm"]

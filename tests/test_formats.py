@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +27,12 @@ from charrnn.modelconfig import ModelConfig
 from charrnn.modelfile import read_model
 from charrnn.progress import Progress
 from charrnn.registry import CELLS, takers
-from charrnn.request import read_request
+from charrnn.request import read_request, read_run
 from charrnn.restore import restore
 from charrnn.session import resume
 
-GOLDEN = Path(__file__).parent / "data" / "format-1"
-TEXT = GOLDEN / "reeds.txt"
-NATS_PER_CHAR = {
-    "lstm": 2.7235416702886557,
-    "gru": 2.5749888802044802,
-    "rnn": 2.6187909485044956,
-}
-"""What reeds.txt cost under each model, said the version that wrote it."""
-
-MODEL_OF_1: dict[str, Any] = {
-    "layers": 2,
-    "hidden": 6,
-    "embedding": 4,
-    "dropout": 0.1,
-    "norm": "layer",
-}
-"""What the files of format 1 say of every model's shape, besides its cell."""
+DATA = Path(__file__).parent / "data"
+TEXT = DATA / "format-1" / "reeds.txt"
 
 OWN: dict[str, dict[str, Any]] = {
     "lstm": {"lstm_gates": "separate", "forget_bias": 1.0},
@@ -56,13 +41,65 @@ OWN: dict[str, dict[str, Any]] = {
 }
 """What every cell was in format 1."""
 
+
+@dataclass(frozen=True)
+class Golden:
+    """A run whose files were kept when their format was new.
+
+    Attributes:
+        format: of its files.
+        cell: of its model.
+        nats_per_char: what reeds.txt cost under it, said the version that wrote it.
+        settings: of its model, besides the cell and what all of them share.
+        halvings: how often it went back; None for one that would not.
+    """
+
+    format: int
+    cell: str
+    nats_per_char: float
+    settings: dict[str, Any]
+    halvings: int | None = None
+
+    @property
+    def model(self) -> ModelConfig:
+        """Its model."""
+        shared = {"layers": 2, "hidden": 6, "embedding": 4, "dropout": 0.1, "norm": "layer"}
+        return ModelConfig(cell=self.cell, **{**shared, **self.settings})
+
+    def path(self, which: str) -> Path:
+        """Its best model, or its last checkpoint."""
+        return DATA / f"format-{self.format}" / f"{self.cell}-{which}.safetensors"
+
+
+_OF_1: dict[str, Any] = {"init_gain": 1.0, "weight_drop": 0.0}
+_DIVERGING = {"weight_drop": 0.2, "norm": "none", "init_gain": 1.8, "activation": "relu"}
+GOLDEN = (
+    Golden(1, "lstm", 2.7235416702886557, {**OWN["lstm"], **_OF_1}),
+    Golden(1, "gru", 2.5749888802044802, {**OWN["gru"], **_OF_1}),
+    Golden(1, "rnn", 2.6187909485044956, {**OWN["rnn"], **_OF_1}),
+    Golden(2, "lstm", 3.0028974526099947, {"weight_drop": 0.0, "lstm_gates": "capped"}),
+    Golden(2, "gru", 2.703101087134528, {"weight_drop": 0.0, "gru_reset": "before"}),
+    Golden(2, "stack", 2.956305904704408, {"weight_drop": 0.0, "stacks": 2, "stack_depth": 5}),
+    Golden(3, "lstm", 2.897057182464844, {"weight_drop": 0.2}),
+    Golden(3, "gru", 2.6779271846042154, {"weight_drop": 0.2}),
+    Golden(3, "list", 2.8336810294300916, {"stacks": 2, "stack_depth": 5, "init_gain": 0.5}),
+    Golden(4, "gru", 2.699501142584683, {"weight_drop": 0.2}),
+    Golden(4, "rnn", 2.837794766743312, _DIVERGING, halvings=3),
+)
+
 Header = dict[str, Any]
 
-every_cell = pytest.mark.parametrize("cell", NATS_PER_CHAR)
+every_cell = pytest.mark.parametrize("cell", OWN)
+
+
+def every_golden(formats: range) -> pytest.MarkDecorator:
+    runs = [golden for golden in GOLDEN if golden.format in formats]
+    return pytest.mark.parametrize("run", runs, ids=[f"{run.cell}-{run.format}" for run in runs])
 
 
 def golden(cell: str, which: str) -> Path:
-    return GOLDEN / f"{cell}-{which}.safetensors"
+    """A file of format 1."""
+    return next(run for run in GOLDEN if run.cell == cell).path(which)
 
 
 def envelope_of(path: Path) -> Header:
@@ -88,26 +125,60 @@ def assert_refused(path: Path, read: Callable[[Path], object]) -> None:
     assert str(caught.value).startswith(str(path))
 
 
-@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.safetensors")), ids=lambda path: path.stem)
-def test_the_golden_files_are_of_format_1(path: Path) -> None:
-    assert envelope_of(path)["format"] == 1
-    assert FORMAT > 1
+def test_every_golden_file_is_tried() -> None:
+    tried = {run.path(which) for run in GOLDEN for which in ("best", "last")}
+    assert tried == set(DATA.glob("format-*/*.safetensors"))
+    assert {run.format for run in GOLDEN} == set(range(1, FORMAT + 1))
 
 
-@every_cell
+@every_golden(range(1, FORMAT + 1))
 @pytest.mark.parametrize("which", ["best", "last"])
-def test_a_model_of_format_1_scores_a_text_as_it_always_did(cell: str, which: str) -> None:
-    model = read_model(golden(cell, which))
+def test_a_model_scores_a_text_as_it_always_did(run: Golden, which: str) -> None:
+    path = run.path(which)
+    assert envelope_of(path)["format"] == run.format
+    model = read_model(path)
+    assert model.model == run.model
     ids = model.alphabet.encode(TEXT.read_text(encoding="utf-8"))
     score = evaluate(restore(model), ids, model.alphabet)
     # Every run was best at its end, so that its average is what was kept.
-    assert score.nats_per_char == pytest.approx(NATS_PER_CHAR[cell], abs=1e-6)
+    assert score.nats_per_char == pytest.approx(run.nats_per_char, abs=1e-6)
+
+
+@every_golden(range(1, 4))
+def test_an_older_run_goes_on_without_what_it_did_not_know(run: Golden, tmp_path: Path) -> None:
+    steps = envelope_of(run.path("last"))["progress"]["step"] + 4
+
+    def lengthen(envelope: Header) -> None:
+        envelope["train"]["steps"] = envelope["progress"]["total"] = steps
+
+    path = forge(run.path("last"), tmp_path / "last.safetensors", lengthen)
+    session = resume(read_run(path), fit_corpus([TEXT]))
+    assert session.request.train.on_divergence == "stop"
+    trainer = session.trainer
+    assert (trainer.good, trainer.progress.halvings) == (None, 0)
+    assert trainer.learner.weight_drop == run.model.weight_drop
+    assert not trainer.finished
+    assert list(trainer.fit())
+    best = trainer.progress.best_nats_per_char
+    assert best is not None
+    assert best < envelope_of(path)["progress"]["best_nats_per_char"] + 0.01
+    write_checkpoint(tmp_path / "after", session.checkpoint())
+    assert envelope_of(tmp_path / "after")["format"] == FORMAT
+    assert envelope_of(tmp_path / "after")["progress"]["step"] == steps
+
+
+@every_golden(range(4, FORMAT + 1))
+def test_a_run_knows_how_often_it_went_back_and_where_to(run: Golden) -> None:
+    trainer = resume(read_run(run.path("last")), fit_corpus([TEXT])).trainer
+    assert trainer.finished
+    assert trainer.progress.halvings == (run.halvings or 0)
+    assert (trainer.good is None) == (run.halvings is None)
+    assert trainer.good is None or trainer.good.progress.step == 20
 
 
 @every_cell
-def test_a_model_of_format_1_is_the_one_that_was_trained(cell: str) -> None:
+def test_a_model_of_format_1_knows_what_it_was_trained_on(cell: str) -> None:
     model = read_model(golden(cell, "best"))
-    assert model.model == ModelConfig(cell=cell, **MODEL_OF_1, **OWN[cell], init_gain=1.0)
     assert (model.corpus.name, model.corpus.characters) == ("reeds", len(TEXT.read_text()))
     assert model.scores is not None
     assert model.scores.step == 40
@@ -138,7 +209,7 @@ def test_a_run_of_format_1_is_taken_up_and_saved_in_todays_format(
 ) -> None:
     before = read_checkpoint(golden(cell, "last"))
     request, facts = read_request(golden(cell, "last"))
-    session = resume(golden(cell, "last"), fit_corpus([TEXT]), request)
+    session = resume(read_run(golden(cell, "last")), fit_corpus([TEXT]), request)
     assert session.corpus == facts
     assert session.trainer.finished
     write_checkpoint(tmp_path / "last", session.checkpoint())
@@ -148,21 +219,6 @@ def test_a_run_of_format_1_is_taken_up_and_saved_in_todays_format(
     for name, array in before.arrays.items():
         np.testing.assert_array_equal(after.arrays[name], array)
     assert read_request(tmp_path / "last")[0].model == request.model
-
-
-@every_cell
-def test_a_run_of_format_1_goes_on(tmp_path: Path, cell: str) -> None:
-    def lengthen(envelope: Header) -> None:
-        envelope["train"]["steps"] = envelope["progress"]["total"] = 44
-
-    path = forge(golden(cell, "last"), tmp_path / "last.safetensors", lengthen)
-    session = resume(path, fit_corpus([TEXT]), read_request(path)[0])
-    assert not session.trainer.finished
-    assert list(session.trainer.fit())
-    assert session.trainer.progress.step == 44
-    best = session.trainer.progress.best_nats_per_char
-    assert best is not None
-    assert best < envelope_of(path)["progress"]["best_nats_per_char"] + 0.01
 
 
 @every_cell
@@ -216,8 +272,11 @@ def test_an_upgrade_changes_nothing_in_place() -> None:
     assert header == {"model": {"cell": "gru"}, "train": {"seed": 1}}
 
 
+MODEL_OF_1 = ("cell", "layers", "hidden", "embedding", "dropout", "norm")
+"""What the files of format 1 say of a model's shape."""
+
 NEW = {
-    "model": [field.name for field in fields(ModelConfig) if field.name not in MODEL_OF_1][1:],
+    "model": [field.name for field in fields(ModelConfig) if field.name not in MODEL_OF_1],
     "train": ["optimizer", "clip_value"],
 }
 """The fields that came with format 2."""
@@ -311,95 +370,7 @@ def test_an_odd_run_of_format_1_is_refused(tmp_path: Path, what: str) -> None:
     assert_refused(forge(golden("rnn", "last"), tmp_path / "last", ODD_RUNS[what]), read_request)
 
 
-GOLDEN_2 = GOLDEN.with_name("format-2")
-NATS_PER_CHAR_2 = {
-    "lstm": 3.0028974526099947,
-    "gru": 2.703101087134528,
-    "stack": 2.956305904704408,
-}
-"""What reeds.txt cost under each model of format 2, said the version that wrote it."""
-MODEL_OF_2: dict[str, dict[str, Any]] = {
-    "lstm": {"lstm_gates": "capped"},
-    "gru": {"gru_reset": "before"},
-    "stack": {"stacks": 2, "stack_depth": 5},
-}
-
-
-@pytest.mark.parametrize("cell", NATS_PER_CHAR_2)
-@pytest.mark.parametrize("which", ["best", "last"])
-def test_a_model_of_format_2_scores_a_text_as_it_always_did(cell: str, which: str) -> None:
-    path = GOLDEN_2 / f"{cell}-{which}.safetensors"
-    assert envelope_of(path)["format"] == 2
-    model = read_model(path)
-    assert model.model == ModelConfig(
-        cell=cell, layers=2, hidden=6, embedding=4, dropout=0.1, weight_drop=0.0, **MODEL_OF_2[cell]
-    )
-    ids = model.alphabet.encode(TEXT.read_text(encoding="utf-8"))
-    score = evaluate(restore(model), ids, model.alphabet)
-    assert score.nats_per_char == pytest.approx(NATS_PER_CHAR_2[cell], abs=1e-6)
-
-
-@pytest.mark.parametrize("cell", NATS_PER_CHAR_2)
-def test_a_run_of_format_2_goes_on_without_what_it_did_not_know(cell: str, tmp_path: Path) -> None:
-    def lengthen(envelope: Header) -> None:
-        envelope["train"]["steps"] = envelope["progress"]["total"] = 9
-
-    path = forge(GOLDEN_2 / f"{cell}-last.safetensors", tmp_path / "last.safetensors", lengthen)
-    session = resume(path, fit_corpus([TEXT]), read_request(path)[0])
-    assert session.trainer.learner.weight_drop == 0
-    assert list(session.trainer.fit())
-    write_checkpoint(tmp_path / "after", session.checkpoint())
-    assert envelope_of(tmp_path / "after")["format"] == FORMAT
-    assert envelope_of(tmp_path / "after")["progress"]["step"] == 9
-
-
-GOLDEN_3 = GOLDEN.with_name("format-3")
-NATS_PER_CHAR_3 = {
-    "lstm": 2.897057182464844,
-    "gru": 2.6779271846042154,
-    "list": 2.8336810294300916,
-}
-"""What reeds.txt cost under each model of format 3, said the version that wrote it."""
-MODEL_OF_3: dict[str, dict[str, Any]] = {
-    "lstm": {"weight_drop": 0.2},
-    "gru": {"weight_drop": 0.2},
-    "list": {"stacks": 2, "stack_depth": 5, "init_gain": 0.5},
-}
-
-every_cell_of_3 = pytest.mark.parametrize("cell", NATS_PER_CHAR_3)
-
-
-@every_cell_of_3
-@pytest.mark.parametrize("which", ["best", "last"])
-def test_a_model_of_format_3_scores_a_text_as_it_always_did(cell: str, which: str) -> None:
-    path = GOLDEN_3 / f"{cell}-{which}.safetensors"
-    assert envelope_of(path)["format"] == 3
-    model = read_model(path)
-    assert model.model == ModelConfig(
-        cell=cell, layers=2, hidden=6, embedding=4, dropout=0.1, **MODEL_OF_3[cell]
-    )
-    ids = model.alphabet.encode(TEXT.read_text(encoding="utf-8"))
-    score = evaluate(restore(model), ids, model.alphabet)
-    assert score.nats_per_char == pytest.approx(NATS_PER_CHAR_3[cell], abs=1e-6)
-
-
-@every_cell_of_3
-def test_a_run_of_format_3_goes_on_and_stops_if_it_diverges(cell: str, tmp_path: Path) -> None:
-    def lengthen(envelope: Header) -> None:
-        envelope["train"]["steps"] = envelope["progress"]["total"] = 12
-
-    path = forge(GOLDEN_3 / f"{cell}-last.safetensors", tmp_path / "last.safetensors", lengthen)
-    request, _ = read_request(path)
-    assert request.train.on_divergence == "stop"
-    session = resume(path, fit_corpus([TEXT]), request)
-    assert session.trainer.good is None
-    assert session.trainer.progress.halvings == 0
-    assert list(session.trainer.fit())
-    write_checkpoint(tmp_path / "after", session.checkpoint())
-    assert envelope_of(tmp_path / "after")["format"] == FORMAT
-    assert envelope_of(tmp_path / "after")["progress"]["step"] == 12
-
-
+GRU_OF_3 = DATA / "format-3" / "gru-last.safetensors"
 NEW_IN_4 = (
     ("train", "on_divergence", "stop"),
     ("progress", "halvings", 0),
@@ -412,11 +383,11 @@ def test_a_run_of_format_3_with_a_field_of_format_4_is_refused(
     tmp_path: Path, part: str, name: str, value: object
 ) -> None:
     path = forge(
-        GOLDEN_3 / "gru-last.safetensors",
+        GRU_OF_3,
         tmp_path / "last",
         lambda envelope: envelope[part].update({name: value}),
     )
-    assert_refused(path, lambda path: resume(path, fit_corpus([TEXT]), read_request(path)[0]))
+    assert_refused(path, lambda path: resume(read_run(path), fit_corpus([TEXT])))
 
 
 @pytest.mark.parametrize(("part", "name", "value"), NEW_IN_4)
@@ -424,36 +395,7 @@ def test_a_run_of_format_4_that_lacks_a_new_field_is_refused(
     tmp_path: Path, part: str, name: str, value: object
 ) -> None:
     path = tmp_path / "last"
-    saved = read_checkpoint(GOLDEN_3 / "gru-last.safetensors")
+    saved = read_checkpoint(GRU_OF_3)
     assert saved.header[part].pop(name) == value
     write_checkpoint(path, saved)
-    assert_refused(path, lambda path: resume(path, fit_corpus([TEXT]), read_request(path)[0]))
-
-
-GOLDEN_4 = GOLDEN.with_name("format-4")
-NATS_PER_CHAR_4 = {"gru": 2.699501142584683, "rnn": 2.837794766743312}
-"""What reeds.txt cost under each model of format 4, said the version that wrote it."""
-HALVINGS_OF_4 = {"gru": None, "rnn": 3}
-"""How often each run of format 4 had gone back; None for the one that would not."""
-
-
-@pytest.mark.parametrize("cell", NATS_PER_CHAR_4)
-@pytest.mark.parametrize("which", ["best", "last"])
-def test_a_model_of_format_4_scores_a_text_as_it_always_did(cell: str, which: str) -> None:
-    path = GOLDEN_4 / f"{cell}-{which}.safetensors"
-    assert envelope_of(path)["format"] == 4
-    model = read_model(path)
-    ids = model.alphabet.encode(TEXT.read_text(encoding="utf-8"))
-    score = evaluate(restore(model), ids, model.alphabet)
-    assert score.nats_per_char == pytest.approx(NATS_PER_CHAR_4[cell], abs=1e-6)
-
-
-@pytest.mark.parametrize("cell", NATS_PER_CHAR_4)
-def test_a_run_of_format_4_knows_how_often_it_went_back_and_where_to(cell: str) -> None:
-    path = GOLDEN_4 / f"{cell}-last.safetensors"
-    session = resume(path, fit_corpus([TEXT]), read_request(path)[0])
-    good, halvings = session.trainer.good, HALVINGS_OF_4[cell]
-    assert session.trainer.finished
-    assert session.trainer.progress.halvings == (halvings or 0)
-    assert (good is None) == (halvings is None)
-    assert good is None or good.progress.step == 20
+    assert_refused(path, lambda path: resume(read_run(path), fit_corpus([TEXT])))

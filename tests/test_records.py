@@ -17,12 +17,12 @@ from charrnn.drawing import Piece
 from charrnn.errors import CorpusError, UsageError
 from charrnn.evaluate import TorchReader
 from charrnn.model import build_model
+from charrnn.reading import score_records
 from charrnn.recorddraws import Selection
 from charrnn.records import LINE, PARAGRAPH, Divider, divide, separator
 from charrnn.recordstreams import RecordStreams, fit_records
 from charrnn.session import begin
 from charrnn.streams import NO_TARGET, Position, Shape
-from charrnn.surprisal import score_records
 from tests.arrangements import configure
 from tests.test_session import (
     after_steps,
@@ -215,7 +215,7 @@ def test_many_records_are_scored_part_by_part(
     assert corpus.end is not None
     reader = reader_of(corpus, "gru")
     ((whole, _),) = score_records(reader, corpus.ids, corpus.end)
-    monkeypatch.setattr("charrnn.surprisal.CHARACTERS_AT_ONCE", 7)
+    monkeypatch.setattr("charrnn.reading._CHARACTERS_AT_ONCE", 7)
     parts = list(score_records(reader, corpus.ids, corpus.end))
     assert len(parts) > 5
     assert sum(characters for _, characters in parts) == len(corpus) - 1

@@ -20,7 +20,7 @@ from charrnn.kernels import calls, library
 from charrnn.modelfile import read_model
 from charrnn.progress import Progress
 from charrnn.recipe import default_minutes
-from charrnn.request import Request, read_request
+from charrnn.request import Request, read_request, read_run
 from charrnn.restore import restore
 from charrnn.session import Session, begin, resume
 from charrnn.streams import Shape, Streams
@@ -108,7 +108,7 @@ def losses(events: list[Event]) -> list[tuple[object, ...]]:
 
 def put_down_and_take_up(session: Session, last: Path, corpus: Corpus) -> Session:
     write_checkpoint(last, session.checkpoint())
-    return resume(last, corpus, read_request(last)[0])
+    return resume(read_run(last), corpus)
 
 
 MOMENTS: dict[str, Callable[[Trainer, Event], bool]] = {
@@ -250,22 +250,22 @@ def test_a_run_goes_on_with_other_kernels_and_says_so(
     compiled = arrangement != "rnn"
     header = read_checkpoint(last).header
     assert header["kernels"] == (begun_with.build if compiled else library.NONE)
-    assert resume(last, corpus, session.request).notes == ()
+    assert resume(read_run(last), corpus, session.request).notes == ()
 
     choose_kernels(choosing_kernels, other)
-    taken_up = resume(last, corpus, session.request)
+    taken_up = resume(read_run(last), corpus, session.request)
     assert ["native library" in note for note in taken_up.notes] == [True] * compiled
     assert list(taken_up.trainer.fit())
     # What it is taken up with is what it says from then on.
     write_checkpoint(last, taken_up.checkpoint())
-    assert resume(last, corpus, session.request).notes == ()
+    assert resume(read_run(last), corpus, session.request).notes == ()
 
 
 def test_a_run_of_before_there_were_kernels_goes_on_without_a_note(
     corpus: Corpus, saved: Path
 ) -> None:
     rewrite(saved, lambda header, _: header.pop("kernels"))
-    assert resume(saved, corpus, read_request(saved)[0]).notes == ()
+    assert resume(read_run(saved), corpus).notes == ()
 
 
 def test_training_put_down_after_every_step_ends_with_identical_weights(
@@ -299,7 +299,7 @@ def test_a_run_comes_back_with_equal_tensors_progress_and_request(
     write_checkpoint(last, session.checkpoint())
     found, facts = read_request(last)
     assert (found, facts) == (session.request, session.corpus)
-    taken_up = resume(last, corpus, found)
+    taken_up = resume(read_run(last), corpus, found)
     assert_identical(tensors_of(taken_up), tensors_of(session))
     assert taken_up.trainer.progress == session.trainer.progress
     assert (taken_up.request, taken_up.corpus) == (session.request, session.corpus)
@@ -380,7 +380,7 @@ def test_a_text_too_short_for_the_request_is_fitted_and_said_so(tmp_path: Path, 
     assert "1 streams of windows of 7, not 4 of 8" in session.notes[0]
     write_checkpoint(last, session.checkpoint())
     assert read_request(last)[0] == session.request
-    assert resume(last, corpus, session.request).trainer.streams.shape.window == 7
+    assert resume(read_run(last), corpus, session.request).trainer.streams.shape.window == 7
 
 
 def test_the_seed_alone_makes_the_start(corpus: Corpus) -> None:
@@ -405,7 +405,7 @@ def saved(corpus: Corpus, last: Path) -> Path:
 def test_a_changed_corpus_is_refused(tmp_path: Path, saved: Path, text: str) -> None:
     asked, _ = read_request(saved)
     with pytest.raises(CorpusError, match="herons: the text has changed") as caught:
-        resume(saved, read_text(tmp_path, text), asked)
+        resume(read_run(saved), read_text(tmp_path, text), asked)
     assert caught.value.exit_code == 3
     assert "--run" in str(caught.value)
 
@@ -417,7 +417,7 @@ def test_a_model_file_is_refused_with_a_hint_at_the_run(corpus: Corpus, tmp_path
     write_checkpoint(best, session.model_file(evaluation).to_checkpoint())
     attempts: list[Callable[[], object]] = [
         lambda: read_request(best),
-        lambda: resume(best, corpus, session.request),
+        lambda: resume(read_run(best), corpus, session.request),
     ]
     for attempt in attempts:
         with pytest.raises(CheckpointError, match=r"a model to use.*last\.safetensors"):
@@ -446,7 +446,7 @@ def test_a_device_that_the_machine_lacks_is_refused_at_both_ends(
         begin(asked, corpus, "herons")
     assert caught.value.exit_code == 2
     with pytest.raises(UsageError, match=f"{device}.*it has: cpu"):
-        resume(saved, corpus, asked)
+        resume(read_run(saved), corpus, asked)
 
 
 @pytest.mark.usefixtures("bare_machine")
@@ -454,7 +454,9 @@ def test_a_run_goes_on_on_another_device_than_it_was_begun_on(corpus: Corpus, sa
     rewrite(saved, lambda header, _: header["compute"].update(device="cuda"))
     asked, _ = read_request(saved)
     moved = replace(asked, compute=replace(asked.compute, device="cpu"))
-    assert resume(saved, corpus, moved).trainer.learner.compute.device == torch.device("cpu")
+    assert resume(read_run(saved), corpus, moved).trainer.learner.compute.device == torch.device(
+        "cpu"
+    )
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any], Arrays], object]) -> None:
@@ -467,7 +469,7 @@ def rewrite(path: Path, change: Callable[[dict[str, Any], Arrays], object]) -> N
 def assert_refused(path: Path, corpus: Corpus) -> None:
     # What was asked is read apart, as the command line does; either may find the fault.
     with pytest.raises(CheckpointError) as caught:
-        resume(path, corpus, read_request(path)[0])
+        resume(read_run(path), corpus)
     assert caught.value.exit_code == 4
     assert str(path) in str(caught.value)
 
@@ -595,9 +597,9 @@ def test_states_are_held_against_their_shapes_before_room_is_made_for_them(
     def refuse(*arguments: object, **named: object) -> Trainer:
         raise AssertionError("room was made")
 
-    monkeypatch.setattr(session, "_build_trainer", refuse)
+    monkeypatch.setattr(session, "assemble", refuse)
     with pytest.raises(AssertionError, match="room was made"):
-        resume(saved, corpus, read_request(saved)[0])
+        resume(read_run(saved), corpus)
     rewrite(saved, lambda header, _: header["train"].update(batch=3))
     assert_refused(saved, corpus)
 
@@ -640,7 +642,7 @@ def test_a_phase_that_no_pyramid_can_be_in_does_no_harm(
     odd = np.full(shape, phase, dtype=np.float32)
     rewrite(last, lambda _, arrays: arrays.update({"state.1.2": odd}))
     try:
-        assert list(resume(last, corpus, read_request(last)[0]).trainer.fit())
+        assert list(resume(read_run(last), corpus).trainer.fit())
     except CheckpointError:
         return
 

@@ -12,7 +12,8 @@ from charrnn.engine.reading import NativeReader
 from charrnn.errors import CheckpointError, UnknownCharacterError
 from charrnn.evaluate import TorchReader, evaluate
 from charrnn.model import CharModel
-from charrnn.surprisal import Doubles, Meter, Reader, Reading
+from charrnn.reading import Doubles, Reader, Reading
+from charrnn.surprisal import Meter
 from tests.engine.networks import SERVED, make_model, native, needs_library
 
 ALPHABET = Alphabet.of("abcdefghi \n")

@@ -15,6 +15,7 @@ from charrnn.device import Compute
 from charrnn.errors import DivergedError
 from charrnn.evaluate import evaluate
 from charrnn.events import Checkpoint, Evaluating, Evaluation, Event, Step
+from charrnn.heldout import HeldOut
 from charrnn.learner import Learner
 from charrnn.model import CharModel, build_model
 from charrnn.modelconfig import ModelConfig
@@ -59,7 +60,7 @@ def make(
     return Trainer(
         learner,
         Streams(alphabet.encode(text), Shape(4, 16), seed=1),
-        alphabet.encode(held_out),
+        HeldOut(alphabet.encode(held_out)),
         Schedule(rate, 5, total),
         seconds=seconds,
         evaluations=evaluations,

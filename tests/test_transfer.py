@@ -14,6 +14,7 @@ from charrnn.errors import CheckpointError, UsageError
 from charrnn.evaluate import evaluate
 from charrnn.events import Evaluation, Step
 from charrnn.modelfile import CorpusFacts, ModelFile
+from charrnn.request import read_run
 from charrnn.restore import restore
 from charrnn.session import Session, begin, resume
 from charrnn.transfer import Transfer, transfer
@@ -140,7 +141,7 @@ def test_a_run_that_is_put_down_goes_on_without_the_model(
         for _ in zip(range(3 + stop_after), session.trainer.fit(), strict=False):
             pass
     write_checkpoint(last, session.checkpoint())
-    resumed = resume(last, corpus, session.request)
+    resumed = resume(read_run(last), corpus, session.request)
     assert resumed.origin == session.origin
     list(resumed.trainer.fit())
     assert resumed.trainer.progress.step == STEPS
@@ -157,7 +158,7 @@ def test_an_origin_that_is_none_is_refused(model: ModelFile, tmp_path: Path) -> 
     forged = {**checkpoint.header, "from": {"model": 3}}
     write_checkpoint(last, replace(checkpoint, header=forged))
     with pytest.raises(CheckpointError, match="Origin needs exactly"):
-        resume(last, read(tmp_path, NEW), session.request)
+        resume(read_run(last), read(tmp_path, NEW), session.request)
 
 
 def test_going_on_beats_starting_from_nothing(tmp_path: Path) -> None:

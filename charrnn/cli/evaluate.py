@@ -72,7 +72,7 @@ def evaluate(
     """
     use = UseConfig(weights=weights, threads=threads)
     language = find_language(formal) if formal is not None else None
-    from charrnn.cli.comparison import Comparison, brief
+    from charrnn.cli.baselines import Comparison, brief
     from charrnn.cli.scoring import Scoring
     from charrnn.cli.subject import load, read_text, split_arguments
 

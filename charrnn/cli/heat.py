@@ -91,7 +91,9 @@ def _print_marked(shown: Sequence[Shown], levels: Levels) -> None:
 
     columns = shutil.get_terminal_size((_COLUMNS, 0)).columns
     for line in _lines(shown, columns):
-        marks = "".join(f"{level.mark:<{cell_len(character)}}" for character, level in line)
+        # What has no column of its own, as an accent over the character before, has no mark.
+        columns_of = [(cell_len(character), level.mark) for character, level in line]
+        marks = "".join(mark.ljust(width)[:width] for width, mark in columns_of)
         sys.stdout.write("".join(character for character, _ in line) + f"\n{marks.rstrip()}\n")
     legend = ", ".join(f"{level.mark!r} {level.meaning}" for level in levels)
     sys.stdout.write(f"\nbeneath each line: {legend}\n")

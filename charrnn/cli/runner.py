@@ -29,7 +29,7 @@ from charrnn.corpus import fit_corpus
 from charrnn.errors import CheckpointError, DivergedError, UsageError
 from charrnn.events import Checkpoint, Evaluating, Evaluation, RolledBack, Step
 from charrnn.modelfile import ModelFile
-from charrnn.request import read_request
+from charrnn.request import read_run
 from charrnn.run import RunDirectory
 from charrnn.runs import RUNS, find_run, mark_latest
 from charrnn.session import Session, begin, resume
@@ -120,18 +120,17 @@ def resume_training(
             "Give the whole train command again, without --resume."
         )
     with interrupts.deferred() as stop, run.locked():
-        request, facts = read_request(run.last)
-        compute = request.compute
+        saved = read_run(run.last)
+        compute, source = saved.request.compute, saved.request.source
         if device is not None and device != compute.device:
             compute = replace(compute, device=device, precision="auto")
         if threads is not None:
             compute = replace(compute, threads=threads)
-        source = request.source
         if sources:
             source = replace(source, paths=tuple(map(remember, sources)))
-        corpus = read_again(run, source, facts.records)
+        corpus = read_again(run, source, saved.corpus.records)
         stop.check()
-        session = resume(run.last, corpus, replace(request, source=source, compute=compute))
+        session = resume(saved, corpus, replace(saved.request, source=source, compute=compute))
         run.rehearse(session.checkpoint())
         progress = session.trainer.progress
         run.forget_after(progress.evaluated_step, progress.halvings)

@@ -89,7 +89,7 @@ def score(
     """
     use = UseConfig(weights=weights, threads=threads)
     if window is not None and by != "window":
-        raise UsageError(f"--window is for --by window, and this is --by {by or 'line'}")
+        raise UsageError("--window is for --by window: give both, or leave it out")
     from charrnn.alphabet import RECORD_END
     from charrnn.cli.rows import Rows
     from charrnn.cli.scoring import exact_unless_asked

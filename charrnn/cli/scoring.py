@@ -14,7 +14,7 @@ from charrnn.config import UseConfig
 from charrnn.engine import scoring
 from charrnn.kernels.network import Network, all_threads
 from charrnn.modelfile import ModelFile
-from charrnn.surprisal import score_records
+from charrnn.reading import score_records
 from charrnn.tally import Score, Tally
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from charrnn.engine.build import build_network, can_serve
 from charrnn.engine.reading import NativeReader
 from charrnn.kernels.network import Network, all_threads
 from charrnn.modelfile import ModelFile
+from charrnn.reading import Reader
 from charrnn.rounding import round_weights
-from charrnn.surprisal import Reader
 
 if TYPE_CHECKING:
     from charrnn.model import CharModel

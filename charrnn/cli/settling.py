@@ -8,13 +8,12 @@ from typing import Any
 
 from charrnn.config import ComputeConfig, SourceConfig, TrainConfig
 from charrnn.corpus import Corpus
-from charrnn.device import products_per_second
+from charrnn.device import products_per_second, settle_compute
 from charrnn.kernels.library import find
 from charrnn.modelconfig import ModelConfig
 from charrnn.recipe import SHARE_OF_PRODUCTS, SHARE_UNCOMPILED, Situation, choose, with_layers
 from charrnn.registry import CELLS
 from charrnn.request import Request
-from charrnn.session import settle_compute
 
 
 def all_left_open() -> dict[str, Any]:

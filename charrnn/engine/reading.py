@@ -1,4 +1,4 @@
-"""The native network as ``surprisal.py`` reads with it."""
+"""The native network as ``reading.py`` reads with it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from charrnn.kernels.network import Doubles, Floats, Network
 
 
 class NativeReader:
-    """A :class:`charrnn.surprisal.Reader`.
+    """A :class:`charrnn.reading.Reader`.
 
     Args:
         network: of any model.

@@ -9,12 +9,12 @@ from charrnn.config import SampleConfig
 from charrnn.gradients import CONTEXT, STEPS, Reach, measure_reach
 from charrnn.model import CharModel
 from charrnn.novelty import compare, line_of
+from charrnn.reading import Reader
 from charrnn.records import separator
 from charrnn.report.contents import Contents, Copied, Drawn
 from charrnn.report.neurons import find_neurons
 from charrnn.report.surprisal import read_passage
 from charrnn.summary import Summary
-from charrnn.surprisal import Reader
 
 TEMPERATURES = (0.5, 0.8, 1.0)
 

@@ -8,14 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.alphabet import Alphabet, Ids
-from charrnn.features import compute_features, find_followers
+from charrnn.features import LEAST_CHARACTERS, compute_features, find_followers
 from charrnn.model import CharModel
 from charrnn.neurons import activations, most_characters, names_of
 
 SHOWN_CHARACTERS = 500
-
-LEAST_CHARACTERS = 1000
-"""Fewer do not tell from chance what a unit follows."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from charrnn.alphabet import Alphabet, Ids
 from charrnn.expectations import expect, find_worst, measure
-from charrnn.surprisal import Reader
+from charrnn.reading import Reader
 
 _BEFORE = 24
 _EXPECTED = 3

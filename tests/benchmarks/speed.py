@@ -17,6 +17,7 @@ from charrnn.device import Compute, choose_precision, prepare
 from charrnn.drawing import opening
 from charrnn.engine.build import build_network
 from charrnn.engine.sampling import sample as sample_natively
+from charrnn.heldout import HeldOut
 from charrnn.kernels.network import all_threads
 from charrnn.learner import Learner
 from charrnn.model import build_model
@@ -68,7 +69,7 @@ def training_steps(
     trainer = Trainer(
         learner,
         Streams(ids, shape, seed=1),
-        ids[:0],
+        HeldOut(ids[:0]),
         Schedule(train.learning_rate, train.warmup, None),
         seconds=None,
         evaluations=1,

@@ -80,6 +80,26 @@ def test_runs_of_different_texts_are_told_apart(runs: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
+    ("option", "shown"),
+    [(("--records", "line"), ["-", "line"]), (("--bytes",), ["utf-8", "bytes"])],
+)
+def test_one_text_that_was_read_in_two_ways_is_told_apart(
+    tmp_path: Path, option: tuple[str, ...], shown: list[str]
+) -> None:
+    (tmp_path / "b.txt").write_text("h\u00e9rons, so \u00e9l\u00e9gants\n" * 50, encoding="utf-8")
+    for name, more in (("plain", ()), ("other", option)):
+        arguments = ("--steps", "2", "--run", f"runs/{name}", *SMALL, *more)
+        result = forked("train", "b.txt", *arguments, cwd=tmp_path)
+        assert result.returncode == 0, explain(result)
+    told = forked("compare", "plain", "other", "--json", cwd=tmp_path)
+    assert told.returncode == 0, explain(told)
+    assert b"do not hold out the same text" in told.stderr
+    settings = [run["settings"] for run in json.loads(told.stdout)["runs"]]
+    name = "--records" if "--records" in option else "--encoding"
+    assert [one[name] or "-" for one in settings] == shown
+
+
+@pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
         ((), 2, b"two runs"),

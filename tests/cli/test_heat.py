@@ -65,6 +65,14 @@ def test_marks_stand_beneath_their_characters(
     ]
 
 
+def test_marks_stand_beneath_their_characters_where_accents_are_apart(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    heat.show("he\u0301ron", [1, 0, 9, 2, 4, 8], COSTS)
+    assert capsys.readouterr().out.split("\n")[:2] == ["he\u0301ron", "1 248"]
+
+
 def test_bytes_beyond_ascii_are_shown_as_numbers() -> None:
     assert [display(one, is_bytes=True) for one in "a\xe9\x85\n"] == [
         "a",

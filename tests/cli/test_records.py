@@ -117,6 +117,24 @@ def test_surprisal_is_that_of_each_record_read_by_itself(named: Path) -> None:
             assert 2 ** -one["bits"] == pytest.approx(chances[one["character"]], rel=1e-3)
 
 
+def test_surprisal_says_in_which_record_and_where_in_it(named: Path) -> None:
+    command = ("inspect", "surprisal", "runs/names", "names.txt", "--worst", "40")
+    worst = json.loads(ask(named, *command, "--json"))["worst"]
+    assert len({one["record"] for one in worst}) > 1
+    for one in worst:
+        assert f"{(NAMES * 3)[one['record'] - 1]}\x1e"[one["column"] - 1] == one["character"]
+    assert "record:column" in ask(named, *command)
+
+
+def test_surprisal_of_so_many_characters_leaves_the_first_end_out(named: Path) -> None:
+    command = ("inspect", "surprisal", "runs/names", "names.txt", "--json", "--length")
+    found = [json.loads(ask(named, *command, length)) for length in ("1", "9")]
+    assert [one["content"] for one in found] == ["\x1eA", "\x1eAlna\x1eAlla"]
+    for one in found:
+        scored = one["bits"][1:]
+        assert one["bits_per_char"] == pytest.approx(sum(scored) / len(scored))
+
+
 def test_the_log_keeps_whole_records(named: Path) -> None:
     logged = [
         json.loads(line) for line in (named / "runs/names/log.jsonl").read_text().splitlines()

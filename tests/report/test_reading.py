@@ -8,9 +8,10 @@ import torch
 
 from charrnn.alphabet import Alphabet, Ids
 from charrnn.evaluate import TorchReader, evaluate
+from charrnn.features import LEAST_CHARACTERS
 from charrnn.model import CharModel, build_model
 from charrnn.neurons import activations
-from charrnn.report.neurons import LEAST_CHARACTERS, SHOWN_CHARACTERS, find_neurons
+from charrnn.report.neurons import SHOWN_CHARACTERS, find_neurons
 from charrnn.report.surprisal import read_passage
 from tests.arrangements import configure
 

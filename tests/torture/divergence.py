@@ -17,7 +17,7 @@ from charrnn.checkpoint import write_checkpoint
 from charrnn.corpus import Corpus, fit_corpus
 from charrnn.errors import CheckpointError, DivergedError
 from charrnn.events import Evaluation, Event, RolledBack, Step
-from charrnn.request import read_request
+from charrnn.request import read_run
 from charrnn.session import Session, begin, resume
 from tests.cli.forked import Forked, forked
 from tests.cli.program import explain
@@ -40,9 +40,10 @@ def write_corpus(folder: Path) -> Corpus:
 def take_up(session: Session, corpus: Corpus, path: Path, halvings: int = 0) -> Session:
     """The same run from a checkpoint, asked to learn at a rate that is halved so often."""
     write_checkpoint(path, session.checkpoint())
-    request, _ = read_request(path)
-    rate = request.train.learning_rate / 2**halvings
-    return resume(path, corpus, replace(request, train=replace(request.train, learning_rate=rate)))
+    saved = read_run(path)
+    train = saved.request.train
+    train = replace(train, learning_rate=train.learning_rate / 2**halvings)
+    return resume(saved, corpus, replace(saved.request, train=train))
 
 
 def train_until(session: Session, reached: Callable[[Event], bool]) -> None:

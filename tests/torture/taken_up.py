@@ -12,7 +12,7 @@ import torch
 
 from charrnn.corpus import Corpus, fit_corpus
 from charrnn.errors import CharrnnError
-from charrnn.request import read_request
+from charrnn.request import read_run
 from charrnn.session import resume
 from tests.torture.mutations import disturb_parts, put_together, take_apart
 
@@ -44,7 +44,7 @@ def take_up_forged_runs(count: int, seed: int) -> Iterator[str | None]:
 
 def _take_up(path: Path) -> str | None:
     try:
-        session = resume(path, _corpus(), read_request(path)[0])
+        session = resume(read_run(path), _corpus())
         next(session.trainer.fit(), None)
         session.checkpoint()
     except CharrnnError:

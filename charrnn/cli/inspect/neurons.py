@@ -17,8 +17,6 @@ from charrnn.errors import CorpusError, UsageError
 if TYPE_CHECKING:
     from charrnn.features import Follower
 
-_LEAST_CHARACTERS = 1000
-
 
 def neurons(
     arguments: SubjectArgument = None,
@@ -63,7 +61,7 @@ def neurons(
     word, being inside a word, capitals, being inside quotes or brackets.
     """
     from charrnn.cli.subject import load_and_read
-    from charrnn.features import compute_features, find_followers
+    from charrnn.features import LEAST_CHARACTERS, compute_features, find_followers
     from charrnn.neurons import activations, most_characters, names_of
 
     subject = load_and_read(
@@ -78,10 +76,10 @@ def neurons(
     wanted = None if unit is None else _find_unit(unit, names)
     most = most_characters(subject.network, layer)
     ids = subject.ids[: most if wanted is None else min(most, length)]
-    if wanted is None and len(ids) < _LEAST_CHARACTERS:
+    if wanted is None and len(ids) < LEAST_CHARACTERS:
         raise CorpusError(
             f"{subject.text}: {len(ids):,} characters are too few to tell what a unit follows from "
-            f"chance; give {_LEAST_CHARACTERS:,} or more, or name one unit to see: --unit."
+            f"chance; give {LEAST_CHARACTERS:,} or more, or name one unit to see: --unit."
         )
     symbols = subject.alphabet.decode(ids)
     active = activations(subject.network, ids, layer, subject.end)

@@ -19,11 +19,14 @@ def summary(model: Model = None, as_json: Json = False, debug: Debug = False) ->
     charrnn inspect runs/tales --json
     """
     from charrnn.checkpoint import open_checkpoint
-    from charrnn.cli.subject import find_request, load
+    from charrnn.cli.subject import find_request
+    from charrnn.modelfile import load_model
+    from charrnn.runs import find_model
     from charrnn.shapes import count_parameters
 
-    path, file = load(model, None)
+    path = find_model(model)
     with open_checkpoint(path) as opened:
+        file = load_model(opened)
         form, kind, digest = opened.format, opened.kind, opened.digest
         version = str(opened.header.get("charrnn", ""))
     request = find_request(path, file)

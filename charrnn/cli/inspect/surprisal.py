@@ -13,8 +13,8 @@ from charrnn.cli.options import Debug, Encoding, Json, StackRound, Subject, Unkn
 from charrnn.config import ComputeConfig
 
 if TYPE_CHECKING:
-    from charrnn.alphabet import Alphabet
     from charrnn.expectations import Expectation
+    from charrnn.modelfile import ModelFile
 
 _ALTERNATIVES = 4
 
@@ -49,13 +49,16 @@ def surprisal(
     path, model = load(name, stack_round)
     text, ids = read_text(texts, path, model, encoding=encoding, unknown=unknown)
     characters = len(ids)
-    ids = ids[:length] if length else ids
+    # The end before the first record is read and costs nothing.
+    unscored = 0 if model.end is None else 1
+    ids = ids[: unscored + length] if length else ids
     network = reader(model, device="cpu", threads=threads)
     bits = measure(network, ids, model.end) / math.log(2)
     places = find_worst(bits, worst)
     expected = expect(network, ids, places, _ALTERNATIVES, model.end)
     symbols = model.alphabet.decode(ids)
-    mean = float((bits if model.end is None else bits[1:]).mean())
+    mean = float(bits[unscored:].mean())
+    worst_ones = [_describe(one, symbols, bits, model) for one in expected]
     if as_json:
         terminal.print_json(
             {
@@ -64,7 +67,7 @@ def surprisal(
                 "bits_per_char": mean,
                 "content": symbols,
                 "bits": bits.tolist(),
-                "worst": [_describe(one, symbols, bits, model.alphabet) for one in expected],
+                "worst": worst_ones,
             }
         )
         return
@@ -80,19 +83,26 @@ def surprisal(
     is_bytes = model.alphabet.kind == "bytes"
     terminal.say()
     heat.show([heat.display(one, is_bytes=is_bytes) for one in symbols], bits, heat.COSTS)
-    if expected:
-        _print_expected(expected, symbols, bits, model.alphabet)
+    if worst_ones:
+        _print_worst(worst_ones, _unit(model), is_bytes=is_bytes)
+
+
+def _unit(model: ModelFile) -> str:
+    """What a place in a text is counted in."""
+    return "line" if model.end is None else "record"
 
 
 def _describe(
-    expectation: Expectation, symbols: str, bits: Any, alphabet: Alphabet
+    expectation: Expectation, symbols: str, bits: Any, model: ModelFile
 ) -> dict[str, Any]:
-    position = expectation.position
+    position, alphabet = expectation.position, model.alphabet
     before = symbols[:position]
+    # Records have an end before the first, lines have none.
+    ending, begun = ("\n", 1) if model.end is None else (alphabet.characters[model.end], 0)
     return {
         "position": position,
-        "line": before.count("\n") + 1,
-        "column": position - before.rfind("\n"),
+        _unit(model): before.count(ending) + begun,
+        "column": position - before.rfind(ending),
         "character": symbols[position],
         "bits": float(bits[position]),
         "expected": [
@@ -102,23 +112,19 @@ def _describe(
     }
 
 
-def _print_expected(
-    expected: Sequence[Expectation], symbols: str, bits: Any, alphabet: Alphabet
-) -> None:
-    is_bytes = alphabet.kind == "bytes"
-
+def _print_worst(worst: Sequence[dict[str, Any]], unit: str, *, is_bytes: bool) -> None:
     def quoted(symbol: str) -> str:
         return f"'{heat.display(symbol, is_bytes=is_bytes)}'"
 
     rows = []
-    for one in (_describe(expectation, symbols, bits, alphabet) for expectation in expected):
+    for one in worst:
         likeliest = ", ".join(
             f"{quoted(other['character'])} {other['probability']:.0%}" for other in one["expected"]
         )
-        place = f"{one['line']}:{one['column']}"
+        place = f"{one[unit]}:{one['column']}"
         rows.append([place, quoted(one["character"]), f"{one['bits']:.2f}", likeliest])
     terminal.print_table(
-        ["line:column", "character", "bits", "expected"],
+        [f"{unit}:column", "character", "bits", "expected"],
         rows,
         title="the characters that cost most, and what was expected there",
     )
