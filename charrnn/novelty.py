@@ -128,6 +128,17 @@ def line_of(text: Ids, offset: int, alphabet: Alphabet) -> int:
     return int(np.count_nonzero(text[:offset] == newline)) + 1
 
 
+def record_of(text: Ids, offset: int, record_end: int) -> int:
+    """The record, counted from 1, that a character of a text of records stands in.
+
+    Args:
+        text: records, the symbol that ends one before the first and after each.
+        offset: the character's place.
+        record_end: that symbol.
+    """
+    return max(1, int(np.count_nonzero(text[:offset] == record_end)))
+
+
 def _summarise(lengths: NDArray[np.int64], ends: NDArray[np.int64]) -> Overlap:
     """The overlap of a text, from the longest span that ends at each of its characters."""
     sizes = range(1, LONGEST_GRAM + 1)

@@ -13,6 +13,7 @@ from charrnn.novelty import (
     compare,
     line_of,
     measure_overlaps,
+    record_of,
     together,
 )
 
@@ -97,6 +98,13 @@ def test_lines_are_counted_from_one(offset: int, line: int) -> None:
 def test_a_text_without_newlines_is_one_line() -> None:
     alphabet = Alphabet.of("ab")
     assert line_of(alphabet.encode("abab"), 3, alphabet) == 1
+
+
+@pytest.mark.parametrize(("offset", "record"), [(0, 1), (1, 1), (2, 1), (3, 2), (5, 3)])
+def test_records_are_counted_from_one(offset: int, record: int) -> None:
+    letters = Alphabet.of("abc\x1e")
+    records = letters.encode("\x1ea\x1eb\x1ec\x1e")
+    assert record_of(records, offset, letters.characters.index("\x1e")) == record
 
 
 def test_a_large_alphabet_is_no_different() -> None:

@@ -13,7 +13,7 @@ from charrnn.cli import terminal
 from charrnn.cli.subject import read_training_text
 from charrnn.drawing import Piece
 from charrnn.modelfile import ModelFile
-from charrnn.novelty import LONGEST_GRAM, Overlap, compare, line_of, together
+from charrnn.novelty import LONGEST_GRAM, Overlap, Span, compare, line_of, record_of, together
 
 _SHOWN_GRAMS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, LONGEST_GRAM)
 _SHOWN_CHARACTERS = 160
@@ -33,6 +33,7 @@ class Comparison:
 
     def __init__(self, path: Path, model: ModelFile, elsewhere: Sequence[str]) -> None:
         self._alphabet: Alphabet = model.alphabet
+        self._record_end = model.end
         self._trained_on, self._held_out = read_training_text(path, model, elsewhere)
         self._drawn: dict[int, str] = defaultdict(str)
 
@@ -84,7 +85,7 @@ class Comparison:
                 "characters": span.length,
                 "start": span.start,
                 "offset": span.offset,
-                "line": line_of(self._trained_on, span.offset, self._alphabet),
+                **dict([self._unit(span)]),
                 "text": self._quote(overlap),
             },
         }
@@ -94,14 +95,20 @@ class Comparison:
         span = overlap.longest
         if span is None:
             return "none"
-        line = line_of(self._trained_on, span.offset, self._alphabet)
+        unit, number = self._unit(span)
         quoted = self._quote(overlap)
         shown = quoted[:_SHOWN_CHARACTERS]
         return (
-            f"{span.length:,} characters, from line {line:,} (character {span.offset + 1:,}) of "
-            f"the training text:\n  {json.dumps(shown, ensure_ascii=False)}"
+            f"{span.length:,} characters, from {unit} {number:,} (character {span.offset + 1:,}) "
+            f"of the training text:\n  {json.dumps(shown, ensure_ascii=False)}"
             + ("..." if len(quoted) > len(shown) else "")
         )
+
+    def _unit(self, span: Span) -> tuple[str, int]:
+        """Whether the training text counts in lines or in records, and which one a span is from."""
+        if self._record_end is None:
+            return "line", line_of(self._trained_on, span.offset, self._alphabet)
+        return "record", record_of(self._trained_on, span.offset, self._record_end)
 
     def _quote(self, overlap: Overlap) -> str:
         span = overlap.longest
