@@ -121,8 +121,8 @@ def hidden_for(operations: float, layers: int) -> int:
 def dropout_for(epochs: float, weights_per_character: float) -> float:
     """Share to drop of units and of recurrent weights.
 
-    What learns a text by heart is reading it often with many weights: nearly a tenth more is dropped for
-    each doubling of the epochs, or for four times the weights.
+    What learns a text by heart is reading it often with many weights: nearly a tenth more is
+    dropped for each doubling of the epochs, or for four times the weights.
 
     Args:
         epochs: how many times the text is read.

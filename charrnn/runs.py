@@ -87,6 +87,10 @@ def find_run(named: str | None) -> Path:
     for path in places:
         if is_folder(path):
             return path
+    if is_file(Path(named)):
+        raise CheckpointError(
+            f"{named:.200}: is a file, and a run is asked for: name the directory that holds it"
+        )
     known = known_runs()
     hint = did_you_mean(Path(named).name, known)
     listing = f" Runs here: {', '.join(known)[:200]}." if known and not hint else ""

@@ -27,6 +27,7 @@ from charrnn.modelconfig import ModelConfig
 from charrnn.modelfile import ModelFile
 from charrnn.plain import Plain
 from charrnn.shapes import EMBEDDING
+from charrnn.visible import in_one_line
 
 _ROWS = (EMBEDDING, "head.weight")
 _BIAS = "head.bias"
@@ -129,5 +130,7 @@ def _grow(weights: Arrays, old: Alphabet, both: Alphabet, shares: NDArray[Any]) 
 
 def _count(characters: str) -> str:
     """How many they are, and which."""
-    shown = " ".join(characters[:_SHOWN]) + (" ..." if len(characters) > _SHOWN else "")
+    shown = in_one_line(" ".join(characters[:_SHOWN])) + (
+        " ..." if len(characters) > _SHOWN else ""
+    )
     return f"{len(characters):,} ({shown})" if characters else "none"

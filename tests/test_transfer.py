@@ -73,6 +73,12 @@ def test_what_is_known_stays_and_what_is_new_is_added(model: ModelFile, tmp_path
     assert grown.corpus.alphabet.decode(grown.corpus.ids) == NEW
 
 
+def test_new_characters_are_named_in_one_line(model: ModelFile, tmp_path: Path) -> None:
+    said = start(model, tmp_path, NEW + "\r\x1b\v").describe()
+    assert all(mark in said for mark in "␍␛␋")
+    assert said.isprintable()
+
+
 @pytest.mark.parametrize("frequent", [1, 5, 200])
 def test_known_characters_cost_no_more_than_the_new_ones_share(
     model: ModelFile, tmp_path: Path, frequent: int

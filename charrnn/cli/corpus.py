@@ -14,7 +14,7 @@ from charrnn.cli.completion import complete_corpus
 from charrnn.cli.options import Debug, Encoding, Json
 from charrnn.errors import CorpusError, UsageError
 
-app = typer.Typer(no_args_is_help=True, help="Know the texts: list, look into, fetch, write out.")
+app = typer.Typer(help="Know the texts: list, look into, fetch, write out.")
 
 Name = Annotated[
     str,
@@ -135,8 +135,9 @@ def export(
     found = place(find_entry(name))
     chunks = _read(found) if isinstance(found, Path) else found.chunks()
     if output is None:
-        sys.stdout.buffer.writelines(chunks)
-        sys.stdout.buffer.flush()
+        for chunk in chunks:
+            with terminal.onto_stdout():
+                sys.stdout.buffer.write(chunk)
     else:
         fill_atomically(output, chunks)
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+from charrnn.cli import terminal
 from charrnn.visible import in_one_line
 
 _COLUMNS = 80
@@ -54,10 +55,11 @@ def show(characters: Iterable[str], values: Iterable[float], levels: Levels) -> 
         (character, next(level for level in reversed(levels) if value >= level.least))
         for character, value in zip(characters, values, strict=True)
     ]
-    if _in_colour():
-        _print_coloured(shown, levels)
-    else:
-        _print_marked(shown, levels)
+    with terminal.onto_stdout():
+        if _in_colour():
+            _print_coloured(shown, levels)
+        else:
+            _print_marked(shown, levels)
 
 
 def display(symbol: str, *, is_bytes: bool) -> str:
@@ -97,7 +99,6 @@ def _print_marked(shown: Sequence[Shown], levels: Levels) -> None:
         sys.stdout.write("".join(character for character, _ in line) + f"\n{marks.rstrip()}\n")
     legend = ", ".join(f"{level.mark!r} {level.meaning}" for level in levels)
     sys.stdout.write(f"\nbeneath each line: {legend}\n")
-    sys.stdout.flush()
 
 
 def _lines(shown: Sequence[Shown], columns: int) -> Iterator[list[Shown]]:

@@ -25,7 +25,7 @@ from charrnn.cli import (
     verify,
 )
 from charrnn.cli.options import Debugging
-from charrnn.errors import CharrnnError, UsageError
+from charrnn.errors import CharrnnError, StorageError, UsageError
 from charrnn.nearest import did_you_mean
 
 _NAME = "charrnn"
@@ -64,7 +64,6 @@ def _report(message: str) -> None:
 
 app = typer.Typer(
     cls=Boundary,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "color": False},
@@ -86,7 +85,7 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from charrnn.cli import version
 
-        sys.stdout.write(f"{version.describe()}\n")
+        terminal.say(version.describe())
         raise typer.Exit()
 
 
@@ -148,6 +147,10 @@ def _run() -> int:
     except SystemExit:
         # Rich and Typer end so, both with 1, when nobody reads the help any more.
         return 0
+    except StorageError as refusal:
+        # An option that answers at once, such as --version, is obeyed before there is a command.
+        _report(str(refusal))
+        return refusal.exit_code
     except Exception as problem:
         # Typer's own errors, of a command that cannot be parsed, have no public class in common.
         if not hasattr(problem, "format_message"):

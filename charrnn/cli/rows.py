@@ -21,6 +21,7 @@ from typing import IO
 import numpy as np
 
 from charrnn.alphabet import RECORD_END
+from charrnn.cli import terminal
 from charrnn.surprisal import NEWLINE
 from charrnn.units import Part
 from charrnn.visible import MARKED
@@ -70,9 +71,10 @@ class _Row:
     def write(self, before: str, after: str) -> None:
         """Put the text on stdout between the two."""
         self._text.seek(0)
-        sys.stdout.buffer.write(before.encode())
-        shutil.copyfileobj(self._text, sys.stdout.buffer)
-        sys.stdout.buffer.write(f"{after}\n".encode())
+        with terminal.onto_stdout():
+            sys.stdout.buffer.write(before.encode())
+            shutil.copyfileobj(self._text, sys.stdout.buffer)
+            sys.stdout.buffer.write(f"{after}\n".encode())
 
 
 class Rows:

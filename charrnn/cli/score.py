@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -105,7 +104,7 @@ def score(
     _check_records(by, afresh, path, model)
     ending = NEWLINE if model.corpus.records is None else RECORD_END
     meter = Meter(network, model.alphabet, unknown, ending)
-    chunks = _flushing(_read(texts, path, model, encoding))
+    chunks = _read(texts, path, model, encoding)
     if afresh is None:
         afresh = by == "line" or model.corpus.records is not None
     measured = meter.measure_lines(chunks) if afresh else meter.measure(chunks)
@@ -156,13 +155,6 @@ def _read(texts: Sequence[str], path: Path, model: ModelFile, encoding: str) -> 
         return chunks if records is None else divide(chunks, model.alphabet.symbols(records))
     _, ids = read_text([], path, model, encoding=encoding, unknown="error")
     return iter([model.alphabet.decode(ids if records is None else ids[1:])])
-
-
-def _flushing(chunks: Iterable[str]) -> Iterator[str]:
-    """The same chunks; what came of one is handed on before the next one is waited for."""
-    for chunk in chunks:
-        yield chunk
-        sys.stdout.flush()
 
 
 def _named(texts: Sequence[str]) -> str:

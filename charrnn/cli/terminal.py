@@ -65,7 +65,7 @@ def silence(stream: TextIO) -> None:
 
 
 @contextmanager
-def _onto_stdout() -> Iterator[None]:
+def onto_stdout() -> Iterator[None]:
     """Let a result that cannot be written end the program; a reader who has left is no mishap."""
     try:
         yield
@@ -115,8 +115,8 @@ def _indented(message: str) -> str:
 
 def say(line: str = "") -> None:
     """Print a line on stdout."""
-    sys.stdout.write(visible(line) + "\n")
-    sys.stdout.flush()
+    with onto_stdout():
+        sys.stdout.write(visible(line) + "\n")
 
 
 def print_facts(facts: Mapping[str, str]) -> None:
@@ -149,7 +149,7 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def _print(lines: Sequence[str]) -> None:
-    with _onto_stdout():
+    with onto_stdout():
         sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -180,7 +180,7 @@ class TextOutput:
 
     def write(self, data: bytes) -> None:
         """Write some more, in UTF-8 or whatever bytes the model knows, and flush."""
-        with _onto_stdout():
+        with onto_stdout():
             if self._exact:
                 sys.stdout.buffer.write(data)
             else:
@@ -188,5 +188,5 @@ class TextOutput:
 
     def end(self) -> None:
         """Show what the text broke off in, if that is within a character."""
-        with _onto_stdout():
+        with onto_stdout():
             sys.stdout.write(self._decoder.decode(b"", final=True))

@@ -22,6 +22,12 @@ def runs(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_a_model_file_is_no_run_to_compare(runs: Path) -> None:
+    result = forked("compare", "herons", "runs/plain/best.safetensors", cwd=runs)
+    assert result.returncode == 4, explain(result)
+    assert b"is a file, and a run is asked for" in result.stderr
+
+
 def test_one_table_has_losses_cost_and_what_differs(runs: Path) -> None:
     result = forked("compare", "herons", "runs/plain", cwd=runs)
     assert (result.returncode, result.stderr) == (0, b""), explain(result)

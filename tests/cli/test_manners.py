@@ -46,6 +46,13 @@ everything = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.parametrize("words", [(), ("corpus",)])
+def test_a_group_by_itself_shows_its_help_as_it_is(tmp_path: Path, words: tuple[str, ...]) -> None:
+    alone, asked = (charrnn(*words, *more, cwd=tmp_path) for more in ((), ("--help",)))
+    assert (alone.returncode, alone.stdout) == (2, b""), explain(alone)
+    assert alone.stderr == asked.stdout
+
+
 @everything
 def test_help_opens_with_examples_and_fits_80_columns(
     tmp_path: Path, words: tuple[str, ...]

@@ -229,7 +229,17 @@ def test_streams_that_are_closed_from_the_beginning_stop_nothing(
         assert (result.returncode, b"Traceback" in result.stderr) == (code, False), explain(result)
 
 
-@pytest.mark.parametrize("command", [("sample", "--length", "9"), ("eval", "--json")])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("sample", "--length", "9"),
+        ("eval", "--json"),
+        ("score", "herons.txt"),
+        ("corpus", "export", "tales"),
+        ("compare", "herons", "herons"),
+        ("--version",),
+    ],
+)
 def test_a_full_disk_behind_stdout_is_told(trained: Path, command: tuple[str, ...]) -> None:
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(
