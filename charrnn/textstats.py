@@ -86,11 +86,14 @@ def lay_out(ids: Ids, alphabet: Alphabet) -> Layout:
 
 
 def _lines(ids: Ids, alphabet: Alphabet) -> Iterator[str]:
-    rest = ""
+    unfinished: list[str] = []
     for begin in range(0, len(ids), _CHUNK):
-        *whole, rest = (rest + alphabet.decode(ids[begin : begin + _CHUNK])).split("\n")
-        yield from whole
-    if rest:
+        first, *others = alphabet.decode(ids[begin : begin + _CHUNK]).split("\n")
+        unfinished.append(first)
+        for line in others:
+            yield "".join(unfinished)
+            unfinished = [line]
+    if rest := "".join(unfinished):
         yield rest
 
 

@@ -143,7 +143,7 @@ def _refuse_choice(path: Path, chosen: bool) -> None:
     """Raise UsageError if there is to be a choice among records where there are none."""
     if chosen:
         raise UsageError(
-            f"{path}: is no model of records, which --unique and --novel choose among.\n"
+            f"{path} is no model of records, which --unique and --novel choose among.\n"
             "Train one: charrnn train FILE --records line"
         )
 
@@ -189,18 +189,21 @@ def _print_text(
     output = terminal.TextOutput(raw)
     on_terminal = sys.stdout.isatty() and sys.stderr.isatty()
     begun = -1
-    for piece in pieces:
-        if piece.sample != begun:
-            if piece.sample:
-                output.write(between)
-            if on_terminal and prime:
-                terminal.echo(_legible(alphabet, prime))
-            begun = piece.sample
-        output.write(alphabet.to_bytes(piece.symbols))
-    output.write(after)
-    output.end()
-    if on_terminal:
-        sys.stderr.write("\n")
+    try:
+        for piece in pieces:
+            if piece.sample != begun:
+                if piece.sample:
+                    output.write(between)
+                if on_terminal and prime:
+                    terminal.echo(_legible(alphabet, prime))
+                begun = piece.sample
+            output.write(alphabet.to_bytes(piece.symbols))
+        output.write(after)
+        output.end()
+    finally:
+        # However it ended, what is said next begins a line.
+        if on_terminal:
+            sys.stderr.write("\n")
 
 
 def _describe(

@@ -137,7 +137,7 @@ def _check_records(by: str, afresh: bool | None, path: Path, model: ModelFile) -
     """Raise UsageError for what cannot be said of a model of records, or of no other."""
     if model.corpus.records is None:
         if by == "record":
-            raise UsageError(f"{path}: is no model of records; give --by line")
+            raise UsageError(f"{path} is no model of records; give --by line")
     elif by == "line" or afresh is False:
         given = "--by line" if by == "line" else "--carried"
         raise UsageError(f"{path}: is a model of records, each read afresh; leave {given} out")
