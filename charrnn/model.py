@@ -82,7 +82,8 @@ class CharModel(nn.Module):
                 y, state = cell.run_characters(self.embedding.weight, ids, states[layer])
             y = norm(y)
             if masks is not None:
-                y = y * masks[layer]
+                # In the output's own type: float32 would make what follows float32 as well.
+                y = y * masks[layer].to(y.dtype)
             if self.connect == "residual" and layer:
                 y = y + outputs[-1]
             outputs.append(y)
