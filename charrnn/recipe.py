@@ -84,9 +84,10 @@ def choose(given: Settings, situation: Situation) -> Choice:
     operations = situation.operations_per_second * minutes * 60
     settings = _sized(settings, situation, operations)
     epochs = _epochs(settings, situation, operations)
-    weights = _weights(settings, situation) / situation.characters
+    weights = _multiplied(ModelConfig.pick(settings), situation.alphabet_size)
     # Reading it again brings no more of what a rule can make, and no less.
-    dropout = dropout_for(0.0 if situation.generated else epochs, weights)
+    read = 0.0 if situation.generated else epochs
+    dropout = dropout_for(read, weights / situation.characters)
     settings.setdefault("dropout", dropout)
     settings.setdefault("weight_drop", 0.0 if settings.get("stack_only") else dropout)
     if settings["optimizer"] == "adamw":
@@ -165,10 +166,6 @@ def _multiplied(model: ModelConfig, alphabet_size: int) -> int:
     return sum(math.prod(s) for name, s in shapes.items() if len(s) == 2 and name != EMBEDDING)
 
 
-def _weights(settings: Settings, situation: Situation) -> int:
-    return _multiplied(ModelConfig.pick(settings), situation.alphabet_size)
-
-
 def _sized(settings: Settings, situation: Situation, operations: float) -> dict[str, Any]:
     """The settings with layers and hidden units."""
     one = _with_hidden(with_layers(settings), operations)
@@ -190,7 +187,8 @@ def _epochs(settings: Settings, situation: Situation, operations: float) -> floa
     if "steps" in settings:
         characters = settings["steps"] * settings["batch"] * settings["window"]
     else:
-        characters = operations / (6.0 * _weights(settings, situation))
+        model = ModelConfig.pick(settings)
+        characters = operations / operations_per_character(model, situation.alphabet_size)
     return float(characters / situation.characters)
 
 
