@@ -13,6 +13,7 @@ from typing import Any
 
 from charrnn.config import LENGTHS, OPTIMIZERS, TrainConfig
 from charrnn.modelconfig import ModelConfig
+from charrnn.registry import takers
 from charrnn.settings import option_name
 from charrnn.shapes import EMBEDDING, shapes_of
 
@@ -170,8 +171,11 @@ def _sized(settings: Settings, situation: Situation, operations: float) -> dict[
     """The settings with layers and hidden units."""
     one = _with_hidden(with_layers(settings), operations)
     read = 0.0 if situation.generated else _epochs(one, situation, operations)
+    # Stacks are not shared out between layers as units are: a second one has as many again.
+    if "layers" in settings or one["layers"] > 1 or one["cell"] in takers("stacks"):
+        return one
     # Where a wide layer would read the text that often, two narrower ones learn more of it.
-    if "layers" in settings or one["layers"] > 1 or read <= _EPOCHS_OF_ONE_LAYER:
+    if read <= _EPOCHS_OF_ONE_LAYER:
         return one
     return _with_hidden({**settings, "layers": 2}, operations)
 
