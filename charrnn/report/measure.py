@@ -77,7 +77,8 @@ def _last(ids: Ids, end: int | None) -> Ids:
     begin = max(len(ids) - _NEURON_CHARACTERS, 0)
     if end is not None:
         marks = np.flatnonzero(ids[:-1] == end)
-        begin = int(marks[min(np.searchsorted(marks, begin), len(marks) - 1)])
+        record = min(int(np.searchsorted(marks, begin)), len(marks) - 1)
+        begin = int(marks[record])
     return ids[begin:]
 
 
