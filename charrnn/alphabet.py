@@ -180,7 +180,8 @@ class Alphabet:
 
     def decode(self, ids: Iterable[int] | Ids) -> str:
         """The symbols of ids; :meth:`to_bytes` turns them into what a file would hold."""
-        codes = self._code_points[np.fromiter(ids, np.int64)]
+        wanted = ids if isinstance(ids, np.ndarray) else np.fromiter(ids, np.int64)
+        codes = self._code_points[wanted]
         return codes.tobytes().decode("utf-32-le")
 
     def to_bytes(self, symbols: str) -> bytes:

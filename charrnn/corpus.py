@@ -80,7 +80,8 @@ class Corpus:
         if not valid:
             return self.ids, self.ids[:0]
         marks = np.flatnonzero(self.ids == end)
-        boundary = int(marks[max(_share(len(marks) - 1, valid), 1)])
+        records = len(marks) - 1
+        boundary = int(marks[min(max(_share(records, valid), 1), records - 1)])
         return self.ids[: boundary + 1], self.ids[boundary:]
 
 

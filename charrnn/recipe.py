@@ -13,6 +13,7 @@ from typing import Any
 
 from charrnn.config import LENGTHS, OPTIMIZERS, TrainConfig
 from charrnn.modelconfig import ModelConfig
+from charrnn.registry import takers
 from charrnn.settings import option_name
 from charrnn.shapes import EMBEDDING, shapes_of
 
@@ -84,9 +85,10 @@ def choose(given: Settings, situation: Situation) -> Choice:
     operations = situation.operations_per_second * minutes * 60
     settings = _sized(settings, situation, operations)
     epochs = _epochs(settings, situation, operations)
-    weights = _weights(settings, situation) / situation.characters
+    weights = _multiplied(ModelConfig.pick(settings), situation.alphabet_size)
     # Reading it again brings no more of what a rule can make, and no less.
-    dropout = dropout_for(0.0 if situation.generated else epochs, weights)
+    read = 0.0 if situation.generated else epochs
+    dropout = dropout_for(read, weights / situation.characters)
     settings.setdefault("dropout", dropout)
     settings.setdefault("weight_drop", 0.0 if settings.get("stack_only") else dropout)
     if settings["optimizer"] == "adamw":
@@ -165,16 +167,15 @@ def _multiplied(model: ModelConfig, alphabet_size: int) -> int:
     return sum(math.prod(s) for name, s in shapes.items() if len(s) == 2 and name != EMBEDDING)
 
 
-def _weights(settings: Settings, situation: Situation) -> int:
-    return _multiplied(ModelConfig.pick(settings), situation.alphabet_size)
-
-
 def _sized(settings: Settings, situation: Situation, operations: float) -> dict[str, Any]:
     """The settings with layers and hidden units."""
     one = _with_hidden(with_layers(settings), operations)
     read = 0.0 if situation.generated else _epochs(one, situation, operations)
+    # Stacks are not shared out between layers as units are: a second one has as many again.
+    if "layers" in settings or one["layers"] > 1 or one["cell"] in takers("stacks"):
+        return one
     # Where a wide layer would read the text that often, two narrower ones learn more of it.
-    if "layers" in settings or one["layers"] > 1 or read <= _EPOCHS_OF_ONE_LAYER:
+    if read <= _EPOCHS_OF_ONE_LAYER:
         return one
     return _with_hidden({**settings, "layers": 2}, operations)
 
@@ -190,7 +191,8 @@ def _epochs(settings: Settings, situation: Situation, operations: float) -> floa
     if "steps" in settings:
         characters = settings["steps"] * settings["batch"] * settings["window"]
     else:
-        characters = operations / (6.0 * _weights(settings, situation))
+        model = ModelConfig.pick(settings)
+        characters = operations / operations_per_character(model, situation.alphabet_size)
     return float(characters / situation.characters)
 
 

@@ -147,6 +147,12 @@ def test_every_room_has_its_place() -> None:
     assert {room(path) for path in FILES} == set(ORDER)
 
 
+def test_the_readme_says_where_every_room_is() -> None:
+    readme = (PACKAGE.parent / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("## Where things are")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`(\w+)(?:\.py|/)`", table)) == set(ORDER) - {"__init__", "__main__"}
+
+
 @every_file
 def test_imports_run_one_way(path: Path) -> None:
     here = ORDER.index(room(path))

@@ -126,6 +126,8 @@ def test_a_wide_layer_learns_more_slowly_and_a_narrow_one_no_faster() -> None:
         ({"pyramid": 2}, 3),
         ({"connect": "sum"}, 2),
         ({"connect": "sum", "epochs": 50}, 2),
+        ({"cell": "gru", "epochs": 50}, 2),
+        ({"cell": "stack", "stacks": 1024, "stack_depth": 1500, "epochs": 50}, 1),
     ],
 )
 def test_there_are_as_many_layers_as_what_is_given_needs(

@@ -109,7 +109,7 @@ def test_bytes_are_divided_by_the_bytes_of_the_separator(tmp_path: Path) -> None
     assert bytes(corpus.ids) == b"\x1ea\xc3\xa9\x1e\xc3\xbfb\x1e"
 
 
-@pytest.mark.parametrize(("valid", "held"), [(0.1, 2), (0.5, 6), (0.9, 11), (0.01, 1)])
+@pytest.mark.parametrize(("valid", "held"), [(0.1, 2), (0.5, 6), (0.9, 11), (0.01, 1), (1e-9, 1)])
 def test_whole_records_are_held_out(tmp_path: Path, valid: float, held: int) -> None:
     corpus = read(tmp_path)
     train, held_out = map(corpus.alphabet.decode, corpus.split(valid))

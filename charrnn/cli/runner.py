@@ -131,6 +131,7 @@ def resume_training(
         corpus = read_again(run, source, saved.corpus.records)
         stop.check()
         session = resume(saved, corpus, replace(saved.request, source=source, compute=compute))
+        del saved  # The run has copies of its tensors, and trains for long.
         run.rehearse(session.checkpoint())
         progress = session.trainer.progress
         run.forget_after(progress.evaluated_step, progress.halvings)

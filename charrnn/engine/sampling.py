@@ -100,7 +100,7 @@ def _draw(
         if drawn.size and drawn.min() < 0:
             raise CheckpointError(NOT_FINITE)
         position += count
-        decoded = alphabet.decode(drawn.ravel().tolist())
+        decoded = alphabet.decode(drawn.ravel())
         left = []
         for row, stream in enumerate(streams):
             own = decoded[row * count : (row + 1) * count]

@@ -86,8 +86,7 @@ class Network:
         bfloat16: bool = False,
     ) -> None:
         self._library = kernels.functions
-        # What is not packed is read where it is.
-        self._weights = tuple(
+        weights = NetworkWeights._make(
             None if array is None else np.ascontiguousarray(array, np.float32) for array in weights
         )
         self.characters = len(weights.table)
@@ -96,8 +95,10 @@ class Network:
         self._handle = self._library.charrnn_network_new(
             *(int(bfloat16), FORMS.index(form), CONNECTIONS.index(connect)),
             *(self.characters, self.layers, self.hidden),
-            *_addresses(*self._weights),
+            *_addresses(*weights),
         )
+        # What is not packed is read where it is; the rest would be held twice.
+        self._unpacked = (weights.candidate, weights.gain, weights.shift, weights.head_bias)
 
     def __del__(self) -> None:
         if handle := self.__dict__.pop("_handle", None):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 from charrnn.alphabet import RECORD_END, Alphabet, Ids
 from charrnn.config import SampleConfig
 from charrnn.gradients import CONTEXT, STEPS, Reach, measure_reach
@@ -71,9 +73,13 @@ def measure(
 
 
 def _last(ids: Ids, end: int | None) -> Ids:
-    """The end of a text; of records, whole ones, with the end before them."""
-    last = ids[-_NEURON_CHARACTERS:]
-    return last if end is None else last[int((last == end).argmax()) :]
+    """The end of a text; of records, whole ones, one at least, with the end before them."""
+    begin = max(len(ids) - _NEURON_CHARACTERS, 0)
+    if end is not None:
+        marks = np.flatnonzero(ids[:-1] == end)
+        record = min(int(np.searchsorted(marks, begin)), len(marks) - 1)
+        begin = int(marks[record])
+    return ids[begin:]
 
 
 def _measure_copied(
@@ -86,8 +92,8 @@ def _measure_copied(
     found = []
     for name, overlap in [*named, ("held out", theirs[0])]:
         span = overlap.longest
-        begin, end = (span.offset, span.offset + span.length) if span else (0, 0)
-        quote = _text(alphabet, alphabet.decode(trained_on[begin:end]))
+        begin, length = (span.offset, span.length) if span else (0, 0)
+        quote = _text(alphabet, alphabet.decode(trained_on[begin : begin + length]))
         found.append(Copied(name, overlap, quote, line_of(trained_on, begin, alphabet, end)))
     return found
 
