@@ -52,7 +52,13 @@ class TrainConfig(Config):
     window: int = setting(
         128, "Characters between truncations of backpropagation.", least=1, most=65536
     )
-    batch: int = setting(32, "Streams read side by side.", least=1, most=65536)
+    batch: int = setting(
+        32,
+        "Streams, or records, read side by side.",
+        least=1,
+        most=65536,
+        by_recipe=True,
+    )
     epochs: int | None = setting(None, "Passes over the training text.", least=1, most=10**6)
     steps: int | None = setting(None, "Optimiser steps, one for each window.", least=1, most=10**9)
     minutes: float | None = setting(

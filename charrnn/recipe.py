@@ -29,13 +29,17 @@ SHARE_UNCOMPILED = 0.1
 _MINUTES_OF_A_MEGABYTE = 2.0
 _HIDDEN_OF_A_TERAFLOP, _GROWTH_OF_HIDDEN = 230, 0.27
 _EPOCHS_OF_ONE_LAYER = 8.0
+_CHARACTERS_OF_RECORDS = 1024
 _STRAIN_WITHOUT_DROPOUT = 4.5
 _DROPOUT_OF_A_DOUBLING, _MOST_DROPOUT = 0.09, 0.5
 _MOST_DECAY = 0.3
 _WIDEST_AT_FULL_RATE = 512
 _RATE_OF_WHAT_IS_TRAINED = 0.3
 
-TOLD = ("minutes", "layers", "hidden", "dropout", "weight_drop", "weight_decay", "learning_rate")
+TOLD = (
+    *("minutes", "batch", "layers", "hidden", "dropout", "weight_drop", "weight_decay"),
+    "learning_rate",
+)
 """The settings that the user is told of when they have been chosen."""
 
 Settings = Mapping[str, Any]
@@ -52,6 +56,7 @@ class Situation:
             cell and precision.
         generated: whether the text is drawn from a rule, which reading it often does not overfit.
         begins_trained: whether training goes on from a model.
+        record: mean characters of a record, its end included; None if the text is one.
     """
 
     characters: int
@@ -59,6 +64,7 @@ class Situation:
     operations_per_second: float
     generated: bool = False
     begins_trained: bool = False
+    record: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,8 +86,8 @@ def choose(given: Settings, situation: Situation) -> Choice:
     minutes = settings.get("minutes", default_minutes(situation.characters))
     if not any(name in settings for name in LENGTHS):
         settings["minutes"] = minutes
-    settings.setdefault("batch", TrainConfig.batch)
-    settings.setdefault("window", TrainConfig.window)
+    if situation.record is not None:
+        settings.setdefault("batch", batch_of_records(situation.record))
     operations = situation.operations_per_second * minutes * 60
     settings = _sized(settings, situation, operations)
     epochs = _epochs(settings, situation, operations)
@@ -108,6 +114,14 @@ def default_minutes(characters: int) -> float:
     """Minutes of training for a text: more for a longer one, but less than in proportion."""
     minutes = _MINUTES_OF_A_MEGABYTE * math.sqrt(characters / 1e6)
     return round(min(max(minutes, LEAST_MINUTES), MOST_MINUTES), 2)
+
+
+def batch_of_records(record: float) -> int:
+    """Records of that many characters to read side by side: short ones by the thousand characters.
+
+    A step of fewer is over before its overhead is.
+    """
+    return max(TrainConfig.batch, round(_CHARACTERS_OF_RECORDS / record))
 
 
 def hidden_for(operations: float, layers: int) -> int:
@@ -189,7 +203,8 @@ def _epochs(settings: Settings, situation: Situation, operations: float) -> floa
     if "epochs" in settings:
         return float(settings["epochs"])
     if "steps" in settings:
-        characters = settings["steps"] * settings["batch"] * settings["window"]
+        window = min(settings.get("window", TrainConfig.window), situation.record or math.inf)
+        characters = settings["steps"] * settings.get("batch", TrainConfig.batch) * window
     else:
         model = ModelConfig.pick(settings)
         characters = operations / operations_per_character(model, situation.alphabet_size)

@@ -189,3 +189,20 @@ def test_what_goes_on_from_a_model_learns_more_slowly() -> None:
         for trained in (True, False)
     ]
     assert rates[0] < rates[1]
+
+
+def test_short_records_are_read_many_at_a_time() -> None:
+    def batch(record: float | None, **given: int) -> int | None:
+        return chosen(given, replace(MEGABYTE, record=record)).get("batch")
+
+    assert batch(None) is None
+    assert batch(300) == TrainConfig.batch
+    assert batch(8) == 128
+    assert batch(8, batch=7) == 7
+    assert "--batch 128" in choose(GIVEN, replace(MEGABYTE, record=8)).reason
+
+
+def test_steps_through_short_records_read_no_more_than_is_in_them() -> None:
+    given = {"steps": 4000}
+    texts = [chosen(given, replace(MEGABYTE, record=record)) for record in (None, 8)]
+    assert texts[1]["dropout"] < texts[0]["dropout"]

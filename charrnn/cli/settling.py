@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
+
+from charrnn.alphabet import Ids
 from charrnn.config import ComputeConfig, SourceConfig, TrainConfig
 from charrnn.corpus import Corpus
 from charrnn.device import products_per_second, settle_compute
@@ -41,8 +44,18 @@ def settle(
     train_ids, _ = corpus.split(settings["valid"])
     rate = share * products_per_second(compute)
     situation = Situation(
-        max(len(train_ids), 1), len(corpus.alphabet), rate, generated, begins_trained
+        max(len(train_ids), 1),
+        len(corpus.alphabet),
+        rate,
+        generated,
+        begins_trained,
+        record=_mean_record(train_ids, corpus.end),
     )
     choice = choose(settings, situation)
     model, train = ModelConfig.pick(choice.settings), TrainConfig.pick(choice.settings)
     return Request(source, model, train, compute), choice.reason
+
+
+def _mean_record(ids: Ids, end: int | None) -> float | None:
+    """Characters of a record in the mean, its end included; None if the text is one."""
+    return None if end is None else len(ids) / max(int(np.count_nonzero(ids == end)), 1)
