@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from charrnn import train
+from charrnn import heldout
 from charrnn.checkpoint import read_checkpoint
 from charrnn.cli import interrupts
 from charrnn.cli import main as program
@@ -122,7 +122,7 @@ def signal_twice(life: Life) -> tuple[str | None, bool]:
 _STICKING: dict[str, tuple[object, str]] = {
     "a step": (Trainer, "_step"),
     "a save": (os, "fsync"),
-    "an evaluation": (train, "score"),
+    "an evaluation": (heldout, "score"),
 }
 
 
