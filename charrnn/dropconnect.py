@@ -55,5 +55,5 @@ def _draw(weight: Tensor, share: float, generator: torch.Generator) -> Tensor:
     draws = torch.empty(-(-weight.numel() // 4), dtype=torch.int64)
     draws.random_(-(2**63), None, generator=generator)
     numbers = draws.view(torch.int16)[: weight.numel()].view(weight.shape)
-    dropped = round(share * 2**16)
-    return ((numbers >= dropped - 2**15) * (2**16 / (2**16 - dropped))).to(weight)
+    least = round(share * 2**16)
+    return ((numbers >= least - 2**15) * (2**16 / (2**16 - least))).to(weight)

@@ -97,12 +97,11 @@ def evaluate(
     if reset_every or dynamic:
         _refuse_records(path, loaded, "--reset-every and --dynamic")
     what, ids = read_text(texts, path, loaded, encoding=encoding, unknown=unknown)
-    scored = ids if end is None else ids[1:]
     scoring = Scoring(loaded, ids, use, device, end)
     score = scoring.carried()
     reset = scoring.reset(reset_every) if reset_every else None
     followed = scoring.dynamic() if dynamic else None
-    ends = 0 if end is None else int((scored == end).sum())
+    ends = 0 if end is None else int((scoring.scored == end).sum())
     figures = {
         "nats_per_char": score.nats_per_char,
         "bits_per_char": score.bits_per_char,
@@ -116,7 +115,11 @@ def evaluate(
             figures["reset_nats_per_char"] = reset.nats_per_char
         if followed:
             figures["dynamic_nats_per_char"] = followed.nats_per_char
-        beside = {"baselines": Comparison.of(path, loaded, scored).as_data()} if baselines else {}
+        beside = (
+            {"baselines": Comparison.of(path, loaded, scoring.scored).as_data()}
+            if baselines
+            else {}
+        )
         terminal.print_json({**figures, **beside, "model": str(path), "text": what})
         return
     terminal.print_facts(
@@ -136,7 +139,7 @@ def evaluate(
     if followed:
         terminal.print_facts({"dynamic evaluation": brief(followed.nats_per_char)})
     if baselines:
-        terminal.print_facts(Comparison.of(path, loaded, scored).as_facts())
+        terminal.print_facts(Comparison.of(path, loaded, scoring.scored).as_facts())
 
 
 def _refuse_records(path: Path, model: ModelFile, asked: str) -> None:

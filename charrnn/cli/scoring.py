@@ -41,6 +41,11 @@ class Scoring:
     device: str
     end: int | None = None
 
+    @property
+    def scored(self) -> Ids:
+        """What gets a score: the end before the first record is read only."""
+        return self.ids if self.end is None else self.ids[1:]
+
     def carried(self) -> Score:
         """The state carried from the first character to the last; of records, within each."""
         if self.end is not None:
@@ -99,9 +104,7 @@ class Scoring:
 
     def _add_up(self, title: str, parts: Iterable[tuple[float, int]]) -> Score:
         """The sum of some parts: their nats, and of how many characters each is."""
-        # The end before the first record is read and not scored.
-        ids = self.ids if self.end is None else self.ids[1:]
-        tally = Tally(ids, len(self.model.alphabet), opened=self.end is not None)
+        tally = Tally(self.scored, len(self.model.alphabet), opened=self.end is not None)
         with bar(title, len(self.ids), "char") as progress:
             for nats, characters in parts:
                 tally.add(nats, characters)
