@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import tty
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,22 +31,24 @@ def pseudoterminal() -> Iterator[tuple[int, Seen]]:
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
     seen = Seen()
+    # A terminal that is closed before it is read empty may lose what it holds, so its reader is
+    # told by a last word that everything has come.
+    last_word = uuid.uuid4().hex.encode()
 
     def look() -> None:
-        # The system tells that nobody writes any more by an error.
-        try:
-            while data := os.read(ours, 1 << 16):
-                seen.data += data
-        except OSError:
-            pass
+        data = b""
+        while last_word not in data:
+            data += os.read(ours, 1 << 16)
+        seen.data = data.partition(last_word)[0]
 
     looking = threading.Thread(target=look)
     looking.start()
     try:
         yield theirs, seen
     finally:
+        os.write(theirs, last_word)
+        looking.join()
         os.close(theirs)
-        looking.join(timeout=60)
         os.close(ours)
 
 
