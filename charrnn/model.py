@@ -17,6 +17,7 @@ from charrnn.cells import cell_class
 from charrnn.cells.contract import Cell, State
 from charrnn.cells.pyramid import SlowLayer
 from charrnn.modelconfig import ModelConfig
+from charrnn.output_norm import NoNorm, OutputNorm
 from charrnn.registry import CELLS
 
 States = Sequence[State]
@@ -52,7 +53,7 @@ class CharModel(nn.Module):
         self.embedding = _Vectors(alphabet_size, embedding)
         self.cells = nn.ModuleList(cells)
         self.norms = nn.ModuleList(
-            nn.LayerNorm(cell.hidden) if normalise else nn.Identity() for cell in cells
+            OutputNorm(cell.hidden) if normalise else NoNorm() for cell in cells
         )
         self.head = nn.Linear(cells[-1].hidden, alphabet_size)
 
@@ -80,10 +81,7 @@ class CharModel(nn.Module):
                 y, state = cell(outputs[-1], states[layer])
             else:
                 y, state = cell.run_characters(self.embedding.weight, ids, states[layer])
-            y = norm(y)
-            if masks is not None:
-                # In the output's own type: float32 would make what follows float32 as well.
-                y = y * masks[layer].to(y.dtype)
+            y = norm(y, None if masks is None else masks[layer])
             if self.connect == "residual" and layer:
                 y = y + outputs[-1]
             outputs.append(y)

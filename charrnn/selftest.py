@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from charrnn.cells.compiled import CompiledCell
 from charrnn.cells.contract import State
+from charrnn.kernels.norm import layer_norm
 from charrnn.kernels.window import Inputs
 from charrnn.model import build_cell
 from charrnn.modelconfig import ModelConfig
+from charrnn.output_norm import OutputNorm
 from charrnn.registry import CELLS
 
 MOST_DIFFERENCE = {"fp32": 1e-5, "bf16": 0.05}
@@ -22,7 +24,8 @@ _STEPS, _BATCH, _INPUTS, _HIDDEN = 9, 5, 7, 33
 
 
 def measure_differences(precision: str) -> dict[str, float]:
-    """By cell, how far the library is off from torch in float32, over a small window and back.
+    """How far each cell and the layer norm are off from torch in float32, over a small window and
+    back, through the library.
 
     Args:
         precision: of the library's products, "fp32" or "bf16".
@@ -35,10 +38,11 @@ def measure_differences(precision: str) -> dict[str, float]:
         ValueError: there is no library.
     """
     compiled = [name for name, entry in CELLS.items() if entry.compiled]
-    return {name: _measure(name, precision) for name in compiled}
+    cells = {name: _measure_cell(name, precision) for name in compiled}
+    return {**cells, "layer norm": _measure_norm(precision)}
 
 
-def _measure(name: str, precision: str) -> float:
+def _measure_cell(name: str, precision: str) -> float:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         cell = build_cell(ModelConfig(cell=name, layers=1, hidden=_HIDDEN), _INPUTS)
@@ -48,7 +52,27 @@ def _measure(name: str, precision: str) -> float:
         raise ValueError(f"the library does not run {name}")
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
         native = _run(cell, lambda: cell.run_compiled(Inputs(cell.project(x)), state))
-    plain = _run(cell, lambda: cell.run_torch(x, state))
+    return _difference(native, _run(cell, lambda: cell.run_torch(x, state)))
+
+
+def _measure_norm(precision: str) -> float:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        x = torch.randn(_STEPS, _BATCH, _HIDDEN)
+    layer = OutputNorm(_HIDDEN)
+    mask = (x[:1] > 0).float()
+    rounded = x.bfloat16() if precision == "bf16" else x
+    native = layer_norm(rounded, layer.weight, layer.bias, mask)
+    plain = nn.functional.layer_norm(x, (_HIDDEN,), layer.weight, layer.bias, layer.eps) * mask
+    return _difference(
+        *(
+            [y.detach(), *torch.autograd.grad(y.float().square().sum(), list(layer.parameters()))]
+            for y in (native, plain)
+        )
+    )
+
+
+def _difference(native: Sequence[Tensor], plain: Sequence[Tensor]) -> float:
     differences = [
         float((one.float() - other).abs().max() / other.abs().max())
         for one, other in zip(native, plain, strict=True)

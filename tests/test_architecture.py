@@ -86,6 +86,7 @@ ORDER = (
         "engine",
         "device",
         "cells",
+        "output_norm",
         "model",
         "selftest",
     ),

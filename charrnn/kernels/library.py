@@ -23,7 +23,7 @@ BASELINE = "baseline"
 BUILDS = ("avx512bf16", "avx512", "avx2", BASELINE)
 """All builds, the fastest first; other processors than x86 have the last one alone."""
 
-INTERFACE = 3
+INTERFACE = 4
 """What ``charrnn_interface`` of a build must say."""
 
 CHOICE = "CHARRNN_KERNELS"
@@ -47,6 +47,8 @@ _SIGNATURES = {
     "charrnn_gru_before_forward": "iiiiippppppp",
     "charrnn_gru_before_backward": "iiiiipppppp",
     "charrnn_add_to_rows": "iililppp",
+    "charrnn_norm_forward": "iiiiilpppppp",
+    "charrnn_norm_backward": "iiiiilpppppppp",
     "charrnn_network_new": "iiiiiippppppppp",
     "charrnn_network_free": "p",
     "charrnn_network_read": "piiippp",

@@ -57,6 +57,7 @@ def run_all(functions: ctypes.CDLL, steps: int, batch: int, units: int, threads:
             *(precision, threads, steps * batch, columns, stride),
             *(elements(steps * batch * stride), rows(steps * batch, 3), floats(3 * columns)),
         )
+        run_norms(functions, precision, sizes, elements, masked=bool(table))
 
 
 def run_lstms(
@@ -116,6 +117,26 @@ def run_grus(
             functions.charrnn_gru_after_backward(*back, *gradients, h_gradient)
         elif keeps:
             functions.charrnn_gru_before_backward(*back, gradients[0], h_gradient)
+
+
+def run_norms(
+    functions: ctypes.CDLL,
+    precision: int,
+    sizes: tuple[int, int, int, int],
+    elements: Maker,
+    *,
+    masked: bool,
+) -> None:
+    threads, steps, batch, units = sizes
+    count, stride = steps * batch, units + units % 2
+    x, moments = elements(count * stride), floats(2 * count)
+    mask = floats(batch * units) if masked else None
+    common = (precision, threads, count, batch, units, stride, x, floats(units))
+    functions.charrnn_norm_forward(*common, floats(units), mask, elements(count * units), moments)
+    functions.charrnn_norm_backward(
+        *(*common, mask, moments, elements(count * units), elements(count * units)),
+        *(floats(units), floats(units)),
+    )
 
 
 def run_networks(functions: ctypes.CDLL, rows_: int, units: int, threads: int) -> None:

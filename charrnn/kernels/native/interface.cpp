@@ -7,6 +7,7 @@
 #include "exported.h"
 #include "gru.h"
 #include "lstm.h"
+#include "norm.h"
 #include "rows.h"
 
 namespace {
@@ -190,8 +191,37 @@ EXPORTED int charrnn_add_to_rows(int precision, int threads, std::int64_t count,
     });
 }
 
+EXPORTED int charrnn_norm_forward(int precision, int threads, int count, int batch, int units,
+                                   std::int64_t stride, const void* x, const float* gain,
+                                   const float* shift, const float* masks, void* y, void* moments) {
+    return with_precision(precision, [&](auto p) {
+        using Element = typename decltype(p)::Element;
+        together(threads, [&](const Place& place) {
+            normalise(place, {count, stride, batch, units}, static_cast<const Element*>(x),
+                      {gain, shift, masks}, static_cast<Element*>(y),
+                      static_cast<Moments*>(moments));
+        });
+    });
+}
+
+EXPORTED int charrnn_norm_backward(int precision, int threads, int count, int batch, int units,
+                                    std::int64_t stride, const void* x, const float* gain,
+                                    const float* masks, const void* moments, const void* dy,
+                                    void* dx, float* gain_gradient, float* shift_gradient) {
+    return with_precision(precision, [&](auto p) {
+        using Element = typename decltype(p)::Element;
+        const auto sums = allocate<float>(2 * std::size_t(threads) * units);
+        together(threads, [&](const Place& place) {
+            normalise_backward(place, {count, stride, batch, units}, static_cast<const Element*>(x),
+                               {gain, nullptr, masks}, static_cast<const Moments*>(moments),
+                               static_cast<const Element*>(dy), static_cast<Element*>(dx),
+                               sums.get(), gain_gradient, shift_gradient);
+        });
+    });
+}
+
 // What Python must expect; another number whenever a function's arguments or arrays change.
-EXPORTED int charrnn_interface() { return 3; }
+EXPORTED int charrnn_interface() { return 4; }
 
 // Whether this processor can run the build of that name.
 EXPORTED int charrnn_supports(const char* build) {

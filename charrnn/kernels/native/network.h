@@ -12,10 +12,10 @@
 // a row does not depend on how many there are.
 #pragma once
 
-#include <cmath>
 #include <vector>
 
 #include "layers.h"
+#include "norm.h"
 
 namespace {
 
@@ -161,10 +161,9 @@ class ReaderOf final : public Reader {
 
     void take(const float* from, Element* image, int row) const {
         Element* const to = image + std::ptrdiff_t(row) * even(units_);
-        for (int unit = 0; unit < units_; unit += LANES) {
-            const int lanes = lanes_of(unit / LANES, units_);
+        for_blocks(units_, [&](int unit, int lanes) {
             store(to + unit, load(from + unit, lanes), lanes);
-        }
+        });
     }
 
     // The layer's output as the layer above, or the head, takes it.
@@ -173,14 +172,12 @@ class ReaderOf final : public Reader {
         float* const y = outputs_.data() + std::ptrdiff_t(row) * units_;
         const Connect connect = all_.connect;
         const bool last = layer + 1 == all_.layers;
-        Vec scale = splat(1.0f), mean{};
-        if (all_.gain) moments(h, mean, scale);
-        for (int unit = 0; unit < units_; unit += LANES) {
-            const int lanes = lanes_of(unit / LANES, units_);
+        const Moments moments = all_.gain ? moments_of(h, units_) : Moments{};
+        for_blocks(units_, [&](int unit, int lanes) {
             Vec value = load(h + unit, lanes);
             if (all_.gain) {
                 const std::ptrdiff_t at = std::ptrdiff_t(layer) * units_ + unit;
-                value = (value - mean) * scale * load(all_.gain + at, lanes) +
+                value = (value - moments.mean) * moments.scale * load(all_.gain + at, lanes) +
                         load(all_.shift + at, lanes);
             }
             if (layer && connect == Connect::RESIDUAL) value += load(y + unit, lanes);
@@ -189,35 +186,9 @@ class ReaderOf final : public Reader {
                 float* const sum = total_.data() + std::ptrdiff_t(row) * units_ + unit;
                 store(sum, layer ? load(sum, lanes) + value : value, lanes);
             }
-        }
+        });
         take(last && connect == Connect::SUM ? total_.data() + (y - outputs_.data()) : y, connected_,
              row);
-    }
-
-    // Mean of a row and the reciprocal of its deviation.
-    void moments(const float* h, Vec& mean, Vec& scale) const {
-        Vec sum{};
-        for (int unit = 0; unit < units_; unit += LANES)
-            sum += load(h + unit, lanes_of(unit / LANES, units_));
-        mean = splat(add_lanes(sum, LANES) / units_);
-        Vec squares{};
-        float rest = 0;
-        for (int unit = 0; unit < units_; unit += LANES) {
-            const int lanes = lanes_of(unit / LANES, units_);
-            const Vec distance = load(h + unit, lanes) - mean;
-            if (lanes == LANES)
-                squares += distance * distance;
-            else
-                rest = add_lanes(distance * distance, lanes);
-        }
-        const float variance = (add_lanes(squares, LANES) + rest) / units_;
-        scale = splat(1.0f / std::sqrt(variance + 1e-5f));
-    }
-
-    static float add_lanes(Vec values, int lanes) {
-        float sum = 0;
-        for (int lane = 0; lane < lanes; ++lane) sum += values[lane];
-        return sum;
     }
 
     std::ptrdiff_t image() const { return std::ptrdiff_t(count_) * even(units_); }

@@ -60,6 +60,25 @@ inline void store_lanes(Element* to, V value, int lanes) {
         std::memcpy(to, &value, sizeof(Element) * lanes);
 }
 
+// Call work(unit, lanes) for each block of a row's units.
+template <class Work>
+inline void for_blocks(int units, const Work& work) {
+    for (int block = 0; block < blocks_of(units); ++block) work(block * LANES, lanes_of(block, units));
+}
+
+// The same with 0 in the other lanes.
+inline Vec first_lanes(Vec value, int lanes) {
+    return load_lanes<Vec>(reinterpret_cast<const float*>(&value), lanes);
+}
+
+inline float add_lanes(Vec value) {
+    float lanes[LANES];
+    std::memcpy(lanes, &value, sizeof value);
+    for (int half = LANES / 2; half; half /= 2)
+        for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
+    return lanes[0];
+}
+
 inline bfloat16 round_to_bfloat16(float x) {
     std::uint32_t bits;
     std::memcpy(&bits, &x, sizeof bits);

@@ -1,0 +1,118 @@
+// Layer normalisation of rows (N, H), each unit multiplied by a mask besides, forwards and backwards.
+//
+//   n = (x - mean) s        s = 1 / sqrt(variance + epsilon)        y = m (gain n + shift)
+//
+// Backwards, with dy the gradient that reaches y, d = m dy, e = gain d, and means over a row's units:
+//
+//   d gain = sum of d n      d shift = sum of d      dx = s (e - mean(e) - n mean(e n))
+//
+// Masks are (B, H), the same for every B-th row, or null. A row's mean and s are kept for the way back.
+#pragma once
+
+#include <cmath>
+
+#include "team.h"
+
+namespace {
+
+constexpr float EPSILON = 1e-5f;  // As torch's layer has it.
+
+struct Moments {
+    float mean;
+    float scale;  // The reciprocal of the deviation.
+};
+
+template <class Element>
+inline Moments moments_of(const Element* row, int units) {
+    Vec sum{};
+    for_blocks(units, [&](int unit, int lanes) { sum += load(row + unit, lanes); });
+    const float mean = add_lanes(sum) / units;
+    Vec squares{};
+    for_blocks(units, [&](int unit, int lanes) {
+        const Vec distance = first_lanes(load(row + unit, lanes) - mean, lanes);
+        squares += distance * distance;
+    });
+    return {mean, 1.0f / std::sqrt(add_lanes(squares) / units + EPSILON)};
+}
+
+struct NormShape {
+    int count;
+    std::ptrdiff_t stride;  // From one row of x to the next.
+    int batch;
+    int units;
+};
+
+struct NormWeights {
+    const float* gain;
+    const float* shift;
+    const float* masks;
+
+    const float* mask_of(const NormShape& shape, int row) const {
+        return masks ? masks + std::ptrdiff_t(row % shape.batch) * shape.units : nullptr;
+    }
+};
+
+template <class Element>
+void normalise(const Place& place, const NormShape& shape, const Element* x,
+               const NormWeights& weights, Element* y, Moments* moments) {
+    for (int row = place.begin(shape.count); row < place.end(shape.count); ++row) {
+        const Element* from = x + row * shape.stride;
+        const Moments own = moments[row] = moments_of(from, shape.units);
+        const float* mask = weights.mask_of(shape, row);
+        Element* to = y + std::ptrdiff_t(row) * shape.units;
+        for_blocks(shape.units, [&](int unit, int lanes) {
+            const Vec n = (load(from + unit, lanes) - own.mean) * own.scale;
+            const Vec value = n * load(weights.gain + unit, lanes) + load(weights.shift + unit, lanes);
+            store(to + unit, mask ? value * load(mask + unit, lanes) : value, lanes);
+        });
+    }
+}
+
+// `dx` is (N, H). `sums` has, for each thread, a row for d gain and one for d shift; once all have met,
+// each thread adds up some of the columns, in the order of the threads.
+template <class Element>
+void normalise_backward(const Place& place, const NormShape& shape, const Element* x,
+                        const NormWeights& weights, const Moments* moments, const Element* dy,
+                        Element* dx, float* sums, float* gain_gradient, float* shift_gradient) {
+    const std::ptrdiff_t units = shape.units;
+    float* for_gain = sums + 2 * place.thread * units;
+    float* for_shift = for_gain + units;
+    std::memset(for_gain, 0, 2 * sizeof(float) * units);
+    for (int row = place.begin(shape.count); row < place.end(shape.count); ++row) {
+        const Element *from = x + row * shape.stride, *after = dy + row * units;
+        const Moments own = moments[row];
+        const float* mask = weights.mask_of(shape, row);
+        const auto n_of = [&](int unit, int lanes) {
+            return (load(from + unit, lanes) - own.mean) * own.scale;
+        };
+        const auto d_of = [&](int unit, int lanes) {
+            const Vec d = load(after + unit, lanes);
+            return mask ? d * load(mask + unit, lanes) : d;
+        };
+        Vec e_sum{}, en_sum{};
+        for_blocks(shape.units, [&](int unit, int lanes) {
+            const Vec n = n_of(unit, lanes), d = d_of(unit, lanes);
+            const Vec e = d * load(weights.gain + unit, lanes);  // 0 beyond the row's end, as d is.
+            store(for_gain + unit, load(for_gain + unit, lanes) + d * n, lanes);
+            store(for_shift + unit, load(for_shift + unit, lanes) + d, lanes);
+            e_sum += e;
+            en_sum += e * n;
+        });
+        const float e_mean = add_lanes(e_sum) / units, en_mean = add_lanes(en_sum) / units;
+        Element* to = dx + row * units;
+        for_blocks(shape.units, [&](int unit, int lanes) {
+            const Vec e = d_of(unit, lanes) * load(weights.gain + unit, lanes);
+            store(to + unit, (e - e_mean - n_of(unit, lanes) * en_mean) * own.scale, lanes);
+        });
+    }
+    place.meet();
+    for (int unit = place.begin(shape.units); unit < place.end(shape.units); ++unit) {
+        gain_gradient[unit] = shift_gradient[unit] = 0;
+        for (int thread = 0; thread < place.threads; ++thread) {
+            gain_gradient[unit] += sums[2 * thread * units + unit];
+            shift_gradient[unit] += sums[(2 * thread + 1) * units + unit];
+        }
+    }
+}
+
+}  // namespace
