@@ -95,14 +95,19 @@ class Fault:
 
 
 def _read_again(trainer: Trainer) -> list[Tensor]:
-    """The numbers that a run goes on with; a pyramid's half pair is none between two pairs."""
-    unread = {
+    """The numbers that a run goes on with.
+
+    No state is, where an epoch ends, nor a pyramid's half pair between two pairs.
+    """
+    unread = tuple(
         f"state.{number}.{layer.parts.index('earlier')}"
         for number, layer in enumerate(trainer.learner.model.layers())
         if "earlier" in layer.parts
-    }
+    )
+    if trainer.streams.begins(trainer.progress.position):
+        unread = ("state.",)
     tensors = trainer.learner.tensors().items()
-    return [t for name, t in tensors if t.is_floating_point() and name not in unread]
+    return [t for name, t in tensors if t.is_floating_point() and not name.startswith(unread)]
 
 
 def inject(fault: Fault) -> None:
