@@ -28,6 +28,12 @@ typedef std::uint16_t Halves __attribute__((vector_size(2 * LANES)));
 
 using bfloat16 = std::uint16_t;  // The upper half of a float's bits.
 
+// A number from -1 to 1 in 16 bits, to 1.5 / 100,000: what a gate let through, kept for the way back.
+// What is not a number becomes one here, but the outputs of that step are not numbers, nor is the loss.
+using Share = std::int16_t;
+typedef Share Shares __attribute__((vector_size(2 * LANES)));
+
+
 inline Vec splat(float value) { return Vec{} + value; }
 
 // Where part i begins, and the one before it ends, of `count` things in so many parts of about the
@@ -72,11 +78,11 @@ inline Vec first_lanes(Vec value, int lanes) {
 }
 
 inline float add_lanes(Vec value) {
-    float lanes[LANES];
-    std::memcpy(lanes, &value, sizeof value);
-    for (int half = LANES / 2; half; half /= 2)
-        for (int lane = 0; lane < half; ++lane) lanes[lane] += lanes[lane + half];
-    return lanes[0];
+    typedef float Four __attribute__((vector_size(16)));
+    Four parts[LANES / 4];
+    std::memcpy(parts, &value, sizeof value);
+    for (int n = 1; n < LANES / 4; ++n) parts[0] += parts[n];
+    return (parts[0][0] + parts[0][1]) + (parts[0][2] + parts[0][3]);
 }
 
 inline bfloat16 round_to_bfloat16(float x) {
@@ -99,9 +105,24 @@ inline Halves round_to_bfloat16(Vec x) {
 #endif
 }
 
-inline Vec widen(Halves halves) {
-    return (Vec)(__builtin_convertvector(halves, Words) << 16);
+// Between numbers of 32 bits and of 16; GCC would make two of each of these out of its own words.
+#if defined(__AVX512F__)
+inline Words widen_each(Halves halves) {
+    return (Words)_mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)halves);
 }
+inline Ints widen_each(Shares shares) {
+    return (Ints)_mm512_maskz_cvtepi16_epi32(0xffff, (__m256i)shares);
+}
+inline Shares narrow_each(Ints values) {
+    return (Shares)_mm512_maskz_cvtepi32_epi16(0xffff, (__m512i)values);
+}
+#else
+inline Words widen_each(Halves halves) { return __builtin_convertvector(halves, Words); }
+inline Ints widen_each(Shares shares) { return __builtin_convertvector(shares, Ints); }
+inline Shares narrow_each(Ints values) { return __builtin_convertvector(values, Shares); }
+#endif
+
+inline Vec widen(Halves halves) { return (Vec)(widen_each(halves) << 16); }
 
 inline Vec load(const float* from, int lanes) { return load_lanes<Vec>(from, lanes); }
 inline Vec load(const bfloat16* from, int lanes) { return widen(load_lanes<Halves>(from, lanes)); }
@@ -110,19 +131,14 @@ inline void store(bfloat16* to, Vec value, int lanes) {
     store_lanes(to, round_to_bfloat16(value), lanes);
 }
 
-// A number from -1 to 1 in 16 bits, to 1.5 / 100,000: what a gate let through, kept for the way back.
-// What is not a number becomes one here, but the outputs of that step are not numbers, nor is the loss.
-using Share = std::int16_t;
-typedef Share Shares __attribute__((vector_size(2 * LANES)));
-
 inline Vec load(const Share* from, int lanes) {
     const Shares shares = load_lanes<Shares>(from, lanes);
-    return __builtin_convertvector(__builtin_convertvector(shares, Ints), Vec) * (1.0f / 32767.0f);
+    return __builtin_convertvector(widen_each(shares), Vec) * (1.0f / 32767.0f);
 }
 inline void store(Share* to, Vec value, int lanes) {
     // Adding 1.5 * 2^23 rounds, and leaves the whole number in the low bits.
     const Vec shifted = value * 32767.0f + 12582912.0f;
-    store_lanes(to, __builtin_convertvector((Ints)shifted, Shares), lanes);
+    store_lanes(to, narrow_each((Ints)shifted), lanes);
 }
 
 // What is not a number stays so if it is `x`: a network that has diverged must not look sound.
