@@ -46,7 +46,7 @@ _SIGNATURES = {
     "charrnn_gru_after_backward": "iiiiippppppp",
     "charrnn_gru_before_forward": "iiiiippppppp",
     "charrnn_gru_before_backward": "iiiiipppppp",
-    "charrnn_add_to_rows": "iililppp",
+    "charrnn_add_to_rows": "iiiilippp",
     "charrnn_norm_forward": "iiiiilpppppp",
     "charrnn_norm_backward": "iiiiilpppppppp",
     "charrnn_network_new": "iiiiiippppppppp",

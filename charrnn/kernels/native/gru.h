@@ -69,10 +69,10 @@ struct GRUAfter {
                     gates.q = sums[2] + bias;
                     gates.n = hyperbolic_tangent(
                         load(input + 2 * std::ptrdiff_t(units), lanes) + gates.r * gates.q);
-                    float* h = memory + (saved ? position : row) * units + unit;
+                    float* h = memory + (saved ? position : shape.row(row)) * units + unit;
                     const Vec now = gates.n + gates.z * (load(h, lanes) - gates.n);
-                    store(saved ? h + std::ptrdiff_t(shape.rows) * units : h, now, lanes);
-                    store(outputs + (position + shape.rows) * width + unit, now, lanes);
+                    store(saved ? h + std::ptrdiff_t(shape.in_arrays) * units : h, now, lanes);
+                    store(outputs + (position + shape.in_arrays) * width + unit, now, lanes);
                     if (saved) save<P>(saved + position * 4 * units + unit, units, gates, lanes);
                 });
             }
@@ -98,7 +98,7 @@ struct GRUAfter {
             fetch(product_gradients + next * width + unit, 3, units);
             const GRUGates gates = recall<P>(saved + position * 4 * units + unit, units, lanes);
             const Vec before = load(memory + position * units + unit, lanes);
-            float* carried = h_gradient + std::ptrdiff_t(row) * units + unit;
+            float* carried = h_gradient + shape.row(row) * units + unit;
             const Vec dh = from_after + load(carried, lanes) +
                            load(output_gradients + position * units + unit, lanes);
             const Vec da_n = dh * (1.0f - gates.z) * (1.0f - gates.n * gates.n);
@@ -122,9 +122,9 @@ struct GRUAfter {
                              width, [&](int row, int block, Vec sum) { step(t, row, block, sum); });
             place.meet();
         }
-        weights.multiply(place, shape.rows, product_gradients, width,
+        weights.multiply(place, shape.rows, product_gradients + shape.row(0, 0) * width, width,
                          [&](int row, int block, Vec sum) {
-            float* carried = h_gradient + std::ptrdiff_t(row) * units + block * LANES;
+            float* carried = h_gradient + shape.row(row) * units + block * LANES;
             const int lanes = lanes_of(block, units);
             store(carried, load(carried, lanes) + sum, lanes);
         });
@@ -145,7 +145,7 @@ struct GRUBefore {
         const int units = shape.units, width = even(units), blocks = blocks_of(units);
         for (int t = 0; t < shape.steps; ++t) {
             const Element* before = outputs + shape.row(t, 0) * width;
-            Element* const reset_now = reset + (saved ? shape.row(t, 0) * width : 0);
+            Element* const reset_now = reset + (saved ? shape.row(t, 0) : shape.row(0)) * width;
             for (int block = place.begin(blocks); block < place.end(blocks); ++block) {
                 const int unit = block * LANES, lanes = lanes_of(block, units);
                 for_products<P, 2>(shape.rows, before, width, gate_weights.panel(block),
@@ -154,9 +154,9 @@ struct GRUBefore {
                     const Element* input = inputs.at(position) + unit;
                     const Vec r = sigmoid(sums[0] + load(input, lanes));
                     const Vec z = sigmoid(sums[1] + load(input + units, lanes));
-                    const float* h = memory + (saved ? position : row) * units + unit;
+                    const float* h = memory + (saved ? position : shape.row(row)) * units + unit;
                     store(reset_now + std::ptrdiff_t(row) * width + unit, r * load(h, lanes), lanes);
-                    store(update + std::ptrdiff_t(row) * units + unit, z, lanes);
+                    store(update + shape.row(row) * units + unit, z, lanes);
                     if (saved) store(saved + position * 3 * units + unit, r, lanes);
                 });
             }
@@ -169,11 +169,11 @@ struct GRUBefore {
                     const Element* input = inputs.at(position) + unit;
                     const Vec n = hyperbolic_tangent(
                         sums[0] + load(input + 2 * std::ptrdiff_t(units), lanes));
-                    const Vec z = load(update + std::ptrdiff_t(row) * units + unit, lanes);
-                    float* h = memory + (saved ? position : row) * units + unit;
+                    const Vec z = load(update + shape.row(row) * units + unit, lanes);
+                    float* h = memory + (saved ? position : shape.row(row)) * units + unit;
                     const Vec now = n + z * (load(h, lanes) - n);
-                    store(saved ? h + std::ptrdiff_t(shape.rows) * units : h, now, lanes);
-                    store(outputs + (position + shape.rows) * width + unit, now, lanes);
+                    store(saved ? h + std::ptrdiff_t(shape.in_arrays) * units : h, now, lanes);
+                    store(outputs + (position + shape.in_arrays) * width + unit, now, lanes);
                     if (saved) {
                         Saved* to = saved + position * 3 * units + unit;
                         store(to + units, z, lanes);
@@ -206,14 +206,14 @@ struct GRUBefore {
             const Vec z = load(from + units, lanes);
             const Vec n = load(from + 2 * std::ptrdiff_t(units), lanes);
             const Vec before = load(memory + position * units + unit, lanes);
-            float* carried = h_gradient + std::ptrdiff_t(row) * units + unit;
+            float* carried = h_gradient + shape.row(row) * units + unit;
             const Vec dh = from_after + load(carried, lanes) +
                            load(output_gradients + position * units + unit, lanes);
             const Vec da_n = dh * (1.0f - z) * (1.0f - n * n);
             Element* to = gradients + position * width + unit;
             store(to + units, dh * (before - n) * z * (1.0f - z), lanes);
             store(to + 2 * std::ptrdiff_t(units), da_n, lanes);
-            store(candidate_gradients + std::ptrdiff_t(row) * narrow + unit, da_n, lanes);
+            store(candidate_gradients + shape.row(row) * narrow + unit, da_n, lanes);
             store(carried, dh * z, lanes);
         };
         const auto reset = [&](int t, int row, int block, Vec v) {
@@ -222,7 +222,7 @@ struct GRUBefore {
             const Vec r = load(saved + position * 3 * units + unit, lanes);
             const Vec before = load(memory + position * units + unit, lanes);
             store(gradients + position * width + unit, v * before * r * (1.0f - r), lanes);
-            float* carried = h_gradient + std::ptrdiff_t(row) * units + unit;
+            float* carried = h_gradient + shape.row(row) * units + unit;
             store(carried, load(carried, lanes) + v * r, lanes);
         };
         for (int row = 0; row < shape.rows; ++row)
@@ -230,13 +230,13 @@ struct GRUBefore {
                 candidate(shape.steps - 1, row, block, Vec{});
         for (int t = shape.steps - 1; t >= 0; --t) {
             place.meet();
-            candidate_weights.multiply(place, shape.rows, candidate_gradients, narrow,
+            candidate_weights.multiply(place, shape.rows, candidate_gradients + shape.row(0) * narrow, narrow,
                                        [&](int row, int block, Vec sum) { reset(t, row, block, sum); });
             place.meet();
             gate_weights.multiply(place, shape.rows, gradients + shape.row(t, 0) * width, width,
                                   [&](int row, int block, Vec sum) {
                 if (t) return candidate(t - 1, row, block, sum);
-                float* carried = h_gradient + std::ptrdiff_t(row) * units + block * LANES;
+                float* carried = h_gradient + shape.row(row) * units + block * LANES;
                 const int lanes = lanes_of(block, units);
                 store(carried, load(carried, lanes) + sum, lanes);
             });

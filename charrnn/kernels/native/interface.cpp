@@ -28,8 +28,9 @@ void lstm_forward(int threads, const Shape& shape, const void* inputs, const std
     using Cell = LSTM<P, GATES>;
     StatePanels<P> panels(weights, shape.units, Cell::G);
     together(threads, [&](const Place& place) {
-        panels.fill(place);
-        Cell::forward(place, shape, inputs_of<P>(inputs, chosen, Cell::G * shape.units), panels,
+        const Part part(place, shape, panels.bytes());
+        panels.fill(part);
+        Cell::forward(part.place, part.shape, inputs_of<P>(inputs, chosen, Cell::G * shape.units), panels,
                       static_cast<typename P::Element*>(outputs), memory,
                       static_cast<typename P::Saved*>(saved));
     });
@@ -45,8 +46,9 @@ void lstm_backward(int threads, const Shape& shape, const float* weights, const 
     auto* to = static_cast<Element*>(gradients);
     clear_padding(to, shape.row(shape.steps, 0), Cell::G * shape.units);
     together(threads, [&](const Place& place) {
-        panels.fill(place);
-        Cell::backward(place, shape, panels, memory,
+        const Part part(place, shape, panels.bytes());
+        panels.fill(part);
+        Cell::backward(part.place, part.shape, panels, memory,
                        static_cast<const typename P::Saved*>(saved),
                        static_cast<const Element*>(output_gradients), to, h_gradient, c_gradient);
     });
@@ -101,8 +103,9 @@ EXPORTED int charrnn_gru_after_forward(int precision, int threads, int steps, in
         using P = decltype(p);
         StatePanels<P> panels(weights, units, 3);
         together(threads, [&](const Place& place) {
-            panels.fill(place);
-            GRUAfter<P>::forward(place, {steps, rows, units},
+            const Part part(place, {steps, rows, units}, panels.bytes());
+            panels.fill(part);
+            GRUAfter<P>::forward(part.place, part.shape,
                                  inputs_of<P>(inputs, chosen, 3 * units), panels, candidate_bias,
                                  static_cast<typename P::Element*>(outputs), memory,
                                  static_cast<typename P::Saved*>(saved));
@@ -123,8 +126,9 @@ EXPORTED int charrnn_gru_after_backward(int precision, int threads, int steps, i
         const Shape shape{steps, rows, units};
         clear_padding(inner, shape.row(steps, 0), 3 * units);
         together(threads, [&](const Place& place) {
-            panels.fill(place);
-            GRUAfter<P>::backward(place, shape, panels, memory,
+            const Part part(place, shape, panels.bytes());
+            panels.fill(part);
+            GRUAfter<P>::backward(part.place, part.shape, panels, memory,
                        static_cast<const typename P::Saved*>(saved),
                                   static_cast<const Element*>(output_gradients),
                                   static_cast<Element*>(gradients), inner, h_gradient);
@@ -146,9 +150,10 @@ EXPORTED int charrnn_gru_before_forward(int precision, int threads, int steps, i
         auto* after_reset = static_cast<Element*>(reset);
         clear_padding(after_reset, saved ? shape.row(steps, 0) : rows, units);
         together(threads, [&](const Place& place) {
-            gates.fill(place);
-            candidate.fill(place);
-            GRUBefore<P>::forward(place, shape, inputs_of<P>(inputs, chosen, 3 * units), gates,
+            const Part part(place, shape, gates.bytes() + candidate.bytes());
+            gates.fill(part);
+            candidate.fill(part);
+            GRUBefore<P>::forward(part.place, part.shape, inputs_of<P>(inputs, chosen, 3 * units), gates,
                                   candidate, static_cast<Element*>(outputs), after_reset, memory,
                                   update.get(),
                                   static_cast<typename P::Saved*>(saved));
@@ -168,9 +173,10 @@ EXPORTED int charrnn_gru_before_backward(int precision, int threads, int steps, 
         const auto candidate_gradients = allocate<Element>(std::size_t(rows) * even(units));
         clear_padding(candidate_gradients.get(), rows, units);
         together(threads, [&](const Place& place) {
-            gates.fill(place);
-            candidate.fill(place);
-            GRUBefore<P>::backward(place, {steps, rows, units}, gates, candidate, memory,
+            const Part part(place, {steps, rows, units}, gates.bytes() + candidate.bytes());
+            gates.fill(part);
+            candidate.fill(part);
+            GRUBefore<P>::backward(part.place, part.shape, gates, candidate, memory,
                                    static_cast<const typename P::Saved*>(saved),
                                    static_cast<const Element*>(output_gradients),
                                    static_cast<Element*>(gradients), candidate_gradients.get(),
@@ -179,14 +185,14 @@ EXPORTED int charrnn_gru_before_backward(int precision, int threads, int steps, 
     });
 }
 
-EXPORTED int charrnn_add_to_rows(int precision, int threads, std::int64_t count, int columns,
-                                  std::int64_t stride, const void* values,
+EXPORTED int charrnn_add_to_rows(int precision, int threads, int count, int columns,
+                                  std::int64_t stride, int rows, const void* values,
                                   const std::int32_t* chosen, float* sums) {
     return with_precision(precision, [&](auto p) {
         using Element = typename decltype(p)::Element;
         together(threads, [&](const Place& place) {
-            add_to_rows(place, count, columns, stride, static_cast<const Element*>(values), chosen,
-                        sums);
+            add_to_rows(place, count, columns, stride, static_cast<const Element*>(values), rows,
+                        chosen, sums);
         });
     });
 }

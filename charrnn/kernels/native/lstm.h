@@ -66,10 +66,10 @@ struct LSTM {
                     for (int n = 0; n < G; ++n)
                         products[n] = sums[n] + load(input + std::ptrdiff_t(n) * units, lanes);
                     const LSTMGates gates = open(products);
-                    float* c = memory + (saved ? position : row) * units + unit;
+                    float* c = memory + (saved ? position : shape.row(row)) * units + unit;
                     const Vec now = gates.f * load(c, lanes) + admitted(gates) * gates.g;
-                    store(saved ? c + std::ptrdiff_t(shape.rows) * units : c, now, lanes);
-                    store(outputs + (position + shape.rows) * width + unit,
+                    store(saved ? c + std::ptrdiff_t(shape.in_arrays) * units : c, now, lanes);
+                    store(outputs + (position + shape.in_arrays) * width + unit,
                           gates.o * hyperbolic_tangent(now), lanes);
                     if (saved) save(saved + position * 4 * units + unit, units, gates, lanes);
                 });
@@ -97,9 +97,9 @@ struct LSTM {
             const float* c = memory + position * units + unit;
             const Vec before = load(c, lanes);
             const Vec squashed =
-                hyperbolic_tangent(load(c + std::ptrdiff_t(shape.rows) * units, lanes));
+                hyperbolic_tangent(load(c + std::ptrdiff_t(shape.in_arrays) * units, lanes));
             const Vec dh = from_after + load(output_gradients + position * units + unit, lanes);
-            float* carried = c_gradient + std::ptrdiff_t(row) * units + unit;
+            float* carried = c_gradient + shape.row(row) * units + unit;
             const Vec dc = load(carried, lanes) + dh * gates.o * (1.0f - squashed * squashed);
             const Vec i = admitted(gates);
             const Vec di = dc * gates.g;
@@ -125,7 +125,7 @@ struct LSTM {
         for (int row = 0; row < shape.rows; ++row)
             for (int block = place.begin(blocks); block < place.end(blocks); ++block)
                 step(shape.steps - 1, row, block,
-                     load(h_gradient + std::ptrdiff_t(row) * units + block * LANES,
+                     load(h_gradient + shape.row(row) * units + block * LANES,
                           lanes_of(block, units)));
         place.meet();
         for (int t = shape.steps - 2; t >= 0; --t) {
@@ -133,8 +133,8 @@ struct LSTM {
                              [&](int row, int block, Vec sum) { step(t, row, block, sum); });
             place.meet();
         }
-        weights.multiply(place, shape.rows, gradients, width, [&](int row, int block, Vec sum) {
-            store(h_gradient + std::ptrdiff_t(row) * units + block * LANES, sum,
+        weights.multiply(place, shape.rows, gradients + shape.row(0, 0) * width, width, [&](int row, int block, Vec sum) {
+            store(h_gradient + shape.row(row) * units + block * LANES, sum,
                   lanes_of(block, units));
         });
     }

@@ -28,11 +28,15 @@ inline Moments moments_of(const Element* row, int units) {
     for_blocks(units, [&](int unit, int lanes) { sum += load(row + unit, lanes); });
     const float mean = add_lanes(sum) / units;
     Vec squares{};
+    float rest = 0;
     for_blocks(units, [&](int unit, int lanes) {
-        const Vec distance = first_lanes(load(row + unit, lanes) - mean, lanes);
-        squares += distance * distance;
+        const Vec distance = load(row + unit, lanes) - mean;
+        if (lanes == LANES)
+            squares += distance * distance;
+        else
+            rest = add_lanes(distance * distance, lanes);
     });
-    return {mean, 1.0f / std::sqrt(add_lanes(squares) / units + EPSILON)};
+    return {mean, 1.0f / std::sqrt((add_lanes(squares) + rest) / units + EPSILON)};
 }
 
 struct NormShape {

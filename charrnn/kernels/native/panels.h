@@ -87,8 +87,9 @@ class Panels {
         for (int n = 0; n < panels; ++n, panel += at(1))
             for (int tile = 0; tile < tiles; ++tile) {
                 const int begin = part(rows, tile, tiles), end = part(rows, tile + 1, tiles);
-                multiply_rows<P, BLOCKS>(end - begin, x + begin * stride, stride, panel, steps_,
-                                         sums + (std::ptrdiff_t(n) * rows + begin) * BLOCKS);
+                multiply_rows<P, BLOCKS, Into::SUMS>(
+                    end - begin, x + begin * stride, stride, panel, steps_,
+                    sums + (std::ptrdiff_t(n) * rows + begin) * BLOCKS);
             }
     }
 

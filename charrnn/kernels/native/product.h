@@ -85,13 +85,16 @@ Buffer<T> allocate(std::size_t count, std::size_t alignment = 64) {
     return Buffer<T>(static_cast<T*>(memory));
 }
 
-// Add the products of some rows with a panel to their sums [row][block].
-template <class P, int ROWS, int BLOCKS>
+enum class Into { NEW_SUMS, SUMS };  // Whether there are sums to add to.
+
+// The products of some rows with a panel, summed into [row][block].
+template <class P, int ROWS, int BLOCKS, Into INTO>
 __attribute__((noinline)) void multiply(const typename P::Element* rows, std::ptrdiff_t stride,
                                         const Words* panel, int steps, Vec* result) {
     Vec sums[ROWS][BLOCKS];
     for (int row = 0; row < ROWS; ++row)
-        for (int block = 0; block < BLOCKS; ++block) sums[row][block] = result[row * BLOCKS + block];
+        for (int block = 0; block < BLOCKS; ++block)
+            sums[row][block] = INTO == Into::SUMS ? result[row * BLOCKS + block] : Vec{};
     for (int step = 0; step < steps; ++step) {
         Words columns[BLOCKS];
         for (int block = 0; block < BLOCKS; ++block) columns[block] = panel[step * BLOCKS + block];
@@ -107,13 +110,13 @@ __attribute__((noinline)) void multiply(const typename P::Element* rows, std::pt
         for (int block = 0; block < BLOCKS; ++block) result[row * BLOCKS + block] = sums[row][block];
 }
 
-template <class P, int BLOCKS, int ROWS = most_rows(BLOCKS)>
+template <class P, int BLOCKS, Into INTO, int ROWS = most_rows(BLOCKS)>
 inline void multiply_rows(int count, const typename P::Element* rows, std::ptrdiff_t stride,
                           const Words* panel, int steps, Vec* result) {
     if constexpr (ROWS > 1)
         if (count < ROWS)
-            return multiply_rows<P, BLOCKS, ROWS - 1>(count, rows, stride, panel, steps, result);
-    multiply<P, ROWS, BLOCKS>(rows, stride, panel, steps, result);
+            return multiply_rows<P, BLOCKS, INTO, ROWS - 1>(count, rows, stride, panel, steps, result);
+    multiply<P, ROWS, BLOCKS, INTO>(rows, stride, panel, steps, result);
 }
 
 // Tiles that rows are cut into, so that the sums of each fit the registers.
@@ -128,9 +131,10 @@ inline void for_products(int count, const typename P::Element* rows, std::ptrdif
                          const Words* panel, int steps, const Take& take) {
     const int tiles = tiles_of(count, BLOCKS);
     for (int tile = 0; tile < tiles; ++tile) {
-        Vec sums[most_rows(BLOCKS) * BLOCKS] = {};
+        Vec sums[most_rows(BLOCKS) * BLOCKS];
         const int begin = part(count, tile, tiles), end = part(count, tile + 1, tiles);
-        multiply_rows<P, BLOCKS>(end - begin, rows + begin * stride, stride, panel, steps, sums);
+        multiply_rows<P, BLOCKS, Into::NEW_SUMS>(end - begin, rows + begin * stride, stride, panel,
+                                                 steps, sums);
         for (int row = begin; row < end; ++row) take(row, sums + (row - begin) * BLOCKS);
     }
 }

@@ -7,8 +7,9 @@
 //   gradients  (T, B, G * H rounded up to even)
 //   saved      (T, B, S * H), of type Saved: the S values of each unit that the way back needs
 //
-// A step of a recurrence is its product, its pointwise part and its stores in one pass, split over
-// blocks of units among the threads; they meet once before the next step reads what all have written.
+// A step of a recurrence is its product, its pointwise part and its stores in one pass. Threads share
+// the rows, where each has room for all weights in a cache of its own, and then need not meet; else
+// they share the blocks of units, and meet before the next step reads what all have written.
 #pragma once
 
 #include "product.h"
@@ -19,15 +20,44 @@ namespace {
 // Rows that a product reads are a whole number of bfloat16 pairs.
 inline int even(int count) { return count + count % 2; }
 
+// The rows that are worked on: `rows` of them from the `first` on, of so many in the arrays.
 struct Shape {
-    int steps;
-    int rows;
-    int units;
+    Shape(int steps, int rows, int units) : steps(steps), rows(rows), units(units), in_arrays(rows) {}
 
-    std::ptrdiff_t row(int step, int row) const { return static_cast<std::ptrdiff_t>(step) * rows + row; }
+    std::ptrdiff_t row(int step, int row) const {
+        return std::ptrdiff_t(step) * in_arrays + first + row;
+    }
+
+    // In an array of one step.
+    std::ptrdiff_t row(int row) const { return first + row; }
 
     // Of the step that the way back takes next; of the first step, which it takes last, itself.
     std::ptrdiff_t row_before(int step, int row) const { return this->row(step ? step - 1 : 0, row); }
+
+    int steps;
+    int rows;
+    int units;
+    int in_arrays;
+    int first = 0;
+};
+
+// What one thread of `all` does of a window: its rows of all units, or its units of all rows.
+struct Part {
+    Part(const Place& all, const Shape& whole, std::size_t bytes_of_weights)
+        : all(all), by_rows(bytes_of_weights <= OWN_CACHE && whole.rows >= LEAST_ROWS * all.threads),
+          place(by_rows ? Place{0, 1, all.barrier} : all), shape(whole) {
+        if (!by_rows) return;
+        shape.first = all.begin(whole.rows);
+        shape.rows = all.end(whole.rows) - shape.first;
+    }
+
+    static constexpr std::size_t OWN_CACHE = 512 << 10;  // Half of what is usual, or less.
+    static constexpr int LEAST_ROWS = MOST_ROWS;
+
+    const Place& all;
+    bool by_rows;
+    Place place;  // Among those that share the units.
+    Shape shape;
 };
 
 // The inputs' part in the gates: of step t and row b at [t, b], or in a table's row that they name.
@@ -51,11 +81,14 @@ class StatePanels {
         : weights_(weights), units_(units), products_(products), steps_(steps_of<P>(units)),
           words_(allocate<Words>(std::size_t(blocks_of(units)) * steps_ * products)) {}
 
-    void fill(const Place& place) {
+    void fill(const Part& part) {
         const int blocks = blocks_of(units_);
-        for (int block = place.begin(blocks); block < place.end(blocks); ++block)
+        for (int block = part.all.begin(blocks); block < part.all.end(blocks); ++block)
             for (int product = 0; product < products_; ++product) fill(block, product);
+        if (part.by_rows) part.all.meet();
     }
+
+    std::size_t bytes() const { return sizeof(Words) * blocks_of(units_) * steps_ * products_; }
 
     const Words* panel(int block) const {
         return words_.get() + std::ptrdiff_t(block) * steps_ * products_;
@@ -112,15 +145,20 @@ class GradientPanels {
         });
     }
 
-    void fill(const Place& place) {
-        for_groups(place, [&](int first, int blocks) {
+    void fill(const Part& part) {
+        int group = 0;
+        for_groups(part.place, [&](int first, int blocks) {
+            if (part.by_rows && group++ % part.all.threads != part.all.thread) return;
             pack<P>(words_.get() + std::ptrdiff_t(first) * steps_, inputs_, blocks,
                     [&](int row, int column) {
                 const int unit = first * LANES + column;
                 return unit < units_ ? weights_[std::ptrdiff_t(row) * units_ + unit] : 0.0f;
             });
         });
+        if (part.by_rows) part.all.meet();
     }
+
+    std::size_t bytes() const { return sizeof(Words) * blocks_of(units_) * steps_; }
 
   private:
     template <class Work>

@@ -48,22 +48,27 @@ inline int lanes_of(int block, int units) {
     return left < LANES ? left : LANES;
 }
 
+// A row's last block has lanes of its own, in memory, so that the others need not leave registers.
 template <class V, class Element>
 inline V load_lanes(const Element* from, int lanes) {
-    V value{};
-    if (__builtin_expect(lanes == LANES, 1))
-        std::memcpy(&value, from, sizeof value);
-    else
-        std::memcpy(&value, from, sizeof(Element) * lanes);
-    return value;
+    if (__builtin_expect(lanes == LANES, 1)) {
+        V whole;
+        std::memcpy(&whole, from, sizeof whole);
+        return whole;
+    }
+    V some{};
+    std::memcpy(&some, from, sizeof(Element) * lanes);
+    return some;
 }
 
 template <class V, class Element>
 inline void store_lanes(Element* to, V value, int lanes) {
-    if (__builtin_expect(lanes == LANES, 1))
+    if (__builtin_expect(lanes == LANES, 1)) {
         std::memcpy(to, &value, sizeof value);
-    else
-        std::memcpy(to, &value, sizeof(Element) * lanes);
+    } else {
+        const V some = value;
+        std::memcpy(to, &some, sizeof(Element) * lanes);
+    }
 }
 
 // Call work(unit, lanes) for each block of a row's units.
@@ -72,17 +77,10 @@ inline void for_blocks(int units, const Work& work) {
     for (int block = 0; block < blocks_of(units); ++block) work(block * LANES, lanes_of(block, units));
 }
 
-// The same with 0 in the other lanes.
-inline Vec first_lanes(Vec value, int lanes) {
-    return load_lanes<Vec>(reinterpret_cast<const float*>(&value), lanes);
-}
-
-inline float add_lanes(Vec value) {
-    typedef float Four __attribute__((vector_size(16)));
-    Four parts[LANES / 4];
-    std::memcpy(parts, &value, sizeof value);
-    for (int n = 1; n < LANES / 4; ++n) parts[0] += parts[n];
-    return (parts[0][0] + parts[0][1]) + (parts[0][2] + parts[0][3]);
+inline float add_lanes(Vec value, int lanes = LANES) {
+    float sum = 0;
+    for (int lane = 0; lane < lanes; ++lane) sum += value[lane];
+    return sum;
 }
 
 inline bfloat16 round_to_bfloat16(float x) {
