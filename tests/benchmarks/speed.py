@@ -33,6 +33,7 @@ CHARACTERS = 65
 PRODUCTS = "torch.mm, bfloat16"
 _DRAWN = 1_000
 _STREAMS = 64
+_AS_FAST = 6
 _PRODUCTS = 10
 
 
@@ -167,8 +168,9 @@ def sample_steps(
         for name, tensor in build_model(config, CHARACTERS).state_dict().items()
     }
     network = build_network(config, arrays, bfloat16=weights == "bf16")
-    # About as much work for every size and count.
-    settings = SampleConfig(length=max(_DRAWN * 20 * 128 // hidden // count, 100), count=count)
+    # About as many seconds for every size and count.
+    at_once = min(count, _AS_FAST)
+    settings = SampleConfig(length=_DRAWN * 20 * 128 // hidden * at_once // count, count=count)
 
     def run() -> int:
         pieces = sample_natively(
