@@ -205,7 +205,7 @@ if __name__ == "__main__":
     for name, arguments in library._SIGNATURES.items():
         getattr(functions, name).argtypes = [library._CODES[code] for code in arguments]
         getattr(functions, name).restype = library._RESULTS.get(name, ctypes.c_int)
-    for steps, batch, units in itertools.product((2, 3), (1, 9), (1, 2, 3, 16, 17, 33)):
+    for steps, batch, units in itertools.product((2, 3), (1, 9, 25), (1, 2, 3, 16, 17, 33)):
         for threads in (1, 3):
             run_all(functions, steps, batch, units, threads)
     for batch, units, threads in itertools.product((1, 2, 9), (1, 3, 17), (1, 3)):

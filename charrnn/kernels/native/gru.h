@@ -230,8 +230,9 @@ struct GRUBefore {
                 candidate(shape.steps - 1, row, block, Vec{});
         for (int t = shape.steps - 1; t >= 0; --t) {
             place.meet();
-            candidate_weights.multiply(place, shape.rows, candidate_gradients + shape.row(0) * narrow, narrow,
-                                       [&](int row, int block, Vec sum) { reset(t, row, block, sum); });
+            candidate_weights.multiply(
+                place, shape.rows, candidate_gradients + shape.row(0) * narrow, narrow,
+                [&](int row, int block, Vec sum) { reset(t, row, block, sum); });
             place.meet();
             gate_weights.multiply(place, shape.rows, gradients + shape.row(t, 0) * width, width,
                                   [&](int row, int block, Vec sum) {

@@ -30,7 +30,8 @@ void lstm_forward(int threads, const Shape& shape, const void* inputs, const std
     together(threads, [&](const Place& place) {
         const Part part(place, shape, panels.bytes());
         panels.fill(part);
-        Cell::forward(part.place, part.shape, inputs_of<P>(inputs, chosen, Cell::G * shape.units), panels,
+        Cell::forward(part.place, part.shape,
+                      inputs_of<P>(inputs, chosen, Cell::G * shape.units), panels,
                       static_cast<typename P::Element*>(outputs), memory,
                       static_cast<typename P::Saved*>(saved));
     });
@@ -153,9 +154,9 @@ EXPORTED int charrnn_gru_before_forward(int precision, int threads, int steps, i
             const Part part(place, shape, gates.bytes() + candidate.bytes());
             gates.fill(part);
             candidate.fill(part);
-            GRUBefore<P>::forward(part.place, part.shape, inputs_of<P>(inputs, chosen, 3 * units), gates,
-                                  candidate, static_cast<Element*>(outputs), after_reset, memory,
-                                  update.get(),
+            GRUBefore<P>::forward(part.place, part.shape,
+                                  inputs_of<P>(inputs, chosen, 3 * units), gates, candidate,
+                                  static_cast<Element*>(outputs), after_reset, memory, update.get(),
                                   static_cast<typename P::Saved*>(saved));
         });
     });

@@ -133,7 +133,8 @@ struct LSTM {
                              [&](int row, int block, Vec sum) { step(t, row, block, sum); });
             place.meet();
         }
-        weights.multiply(place, shape.rows, gradients + shape.row(0, 0) * width, width, [&](int row, int block, Vec sum) {
+        weights.multiply(place, shape.rows, gradients + shape.row(0, 0) * width, width,
+                         [&](int row, int block, Vec sum) {
             store(h_gradient + shape.row(row) * units + block * LANES, sum,
                   lanes_of(block, units));
         });
