@@ -27,7 +27,6 @@ RECORD_END = "\x1e"
 """Ends a record where a text is made of such; see ``records.py``. U+001E, RECORD SEPARATOR."""
 
 _ALL_BYTES = bytes(range(256)).decode("latin-1")
-_AT_ONCE = 1 << 20
 _PREFERRED_REPLACEMENTS = "\ufffd?_ "
 
 
@@ -211,8 +210,8 @@ class Alphabet:
 class AlphabetBuilder:
     """Numbers characters as they come, then sorts: one pass over a text of any size.
 
-    Ids are kept as small integers in one place, so a text of N characters needs about N bytes for
-    alphabets of up to 256 characters, else 2N (3N for a moment, as the 257th is found).
+    Ids are kept as small integers: N bytes for a text of N characters, 2N where more than 256 of
+    them differ; see ``growing.py`` for where.
     """
 
     def __init__(self) -> None:
@@ -250,8 +249,5 @@ class AlphabetBuilder:
         alphabet = Alphabet("".join(map(chr, sorted(self._codes))))
         final = np.empty(len(codes), dtype=smallest_type(len(codes)))
         final[np.argsort(codes)] = np.arange(len(codes))
-        ids = self._ids.array()
-        for begin in range(0, len(ids), _AT_ONCE):
-            part = ids[begin : begin + _AT_ONCE]
-            part[:] = final[part]
-        return alphabet, ids
+        self._ids.translate(final)
+        return alphabet, self._ids.array()

@@ -23,6 +23,7 @@ from charrnn.sources import TextReader
 
 _SPLIT_DIGITS = 6
 _LEAST_RECORDS = 2
+_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -124,13 +125,19 @@ def fit_corpus(
             f"{_named(paths)}: {reader.count} records, parted by {records!r:.60}; at least "
             f"{_LEAST_RECORDS} are needed. Give another --records, or more text."
         )
-    if corpus.ids.min() == corpus.ids.max():
+    if _is_all_the_same(corpus.ids):
         only = name_of(corpus.alphabet.characters[int(corpus.ids[0])])
         raise CorpusError(
             f"{_named(paths)}: {len(corpus):,} characters, all of them {only}: "
             "there is nothing to learn. Give a text with at least two different characters."
         )
     return corpus
+
+
+def _is_all_the_same(ids: Ids) -> bool:
+    """Whether no id differs from the first; no more of them is read than it takes."""
+    parts = (ids[begin : begin + _AT_ONCE] for begin in range(0, len(ids), _AT_ONCE))
+    return all((part == ids[0]).all() for part in parts)
 
 
 def encode_corpus(

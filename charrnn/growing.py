@@ -1,38 +1,104 @@
-"""Ids gathered in one block of memory that grows in place."""
+"""Ids gathered as they come: in memory while they are few, beyond that in a file without a name."""
 
 from __future__ import annotations
 
-from typing import Any
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from tempfile import TemporaryFile, gettempdir
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from charrnn.errors import StorageError
+
+MOST_IN_MEMORY = 64 << 20
+"""Bytes; what is longer is read from a file, page by page as it is needed."""
+
+_AT_ONCE = 1 << 20
 
 
 class Growing:
     """An array of unsigned integers, shape (N,), that is added to at its end.
 
-    A list of parts that is joined in the end would take twice the memory, and more where what is
-    freed between the parts is of no use to anyone.
+    The file is gone with the array, or with the process.
 
     Args:
         kind: what an element is at first; it widens as wider ones are added.
+
+    Every method raises StorageError where the system refuses room for the file.
     """
 
     def __init__(self, kind: np.dtype[Any]) -> None:
         self._kind = kind
-        self._data = bytearray()
+        self._file: IO[bytes] = BytesIO()
+        self._bytes = 0
+
+    def __del__(self) -> None:
+        if not isinstance(self._file, BytesIO):
+            self._file.close()
 
     def __len__(self) -> int:
-        return len(self._data) // self._kind.itemsize
+        return self._bytes // self._kind.itemsize
 
     def add(self, part: NDArray[Any]) -> None:
         """Add some more elements, as wide as those before or wider."""
         if part.dtype.itemsize > self._kind.itemsize:
-            wider = bytearray(len(self) * part.dtype.itemsize)
-            np.frombuffer(wider, part.dtype)[:] = self.array()
-            self._kind, self._data = part.dtype, wider
-        self._data += part.astype(self._kind, copy=False).data
+            self._widen(part.dtype)
+        self._append(part)
+
+    def translate(self, table: NDArray[Any]) -> None:
+        """Put the table's value at each element in the element's place; it must fit there."""
+        for begin, part in self._parts():
+            with _in_temporary_file():
+                self._file.seek(begin)
+                self._file.write(table[part].astype(self._kind, copy=False).data)
 
     def array(self) -> NDArray[Any]:
-        """All elements, in the same memory; nothing can be added while the array is in use."""
-        return np.frombuffer(self._data, self._kind)
+        """All elements; nothing can be added any more."""
+        if isinstance(self._file, BytesIO):
+            return np.frombuffer(self._file.getbuffer(), self._kind)
+        with _in_temporary_file():
+            self._file.flush()
+            # The array's own changes, if any, are for itself.
+            return np.frombuffer(
+                mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY), self._kind
+            )
+
+    def _append(self, part: NDArray[Any]) -> None:
+        data = part.astype(self._kind, copy=False).data
+        self._bytes += data.nbytes
+        with _in_temporary_file():
+            if isinstance(self._file, BytesIO) and self._bytes > MOST_IN_MEMORY:
+                held = self._file.getbuffer()
+                self._file = TemporaryFile()  # noqa: SIM115 - closed with this object
+                self._file.write(held)
+            self._file.write(data)
+
+    def _widen(self, kind: np.dtype[Any]) -> None:
+        wider = Growing(kind)
+        for _, part in self._parts():
+            wider._append(part)
+        self._kind, self._bytes = kind, wider._bytes
+        self._file, wider._file = wider._file, self._file
+
+    def _parts(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Where each part begins, in bytes, and its elements; the file stands at its end after."""
+        for begin in range(0, self._bytes, _AT_ONCE):
+            with _in_temporary_file():
+                self._file.seek(begin)
+                data = self._file.read(_AT_ONCE)
+            yield begin, np.frombuffer(data, self._kind)
+
+
+@contextmanager
+def _in_temporary_file() -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
+        raise StorageError(
+            f"a text of more than {MOST_IN_MEMORY >> 20} MB is kept in a temporary file in "
+            f"{gettempdir()}: {problem.strerror}. Set TMPDIR to a folder with more room."
+        ) from problem

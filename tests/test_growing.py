@@ -1,29 +1,66 @@
-"""Ids are gathered as they come, and widen when they must."""
+"""Ids are gathered as they come, widen when they must, and lie in a file when they are many."""
+
+from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charrnn import growing
+from charrnn.errors import StorageError
 from charrnn.growing import Growing
 
 PARTS = st.lists(
     st.tuples(st.sampled_from(["u1", "u2", "u4"]), st.lists(st.integers(0, 255))), max_size=8
 )
+BOUNDS = st.sampled_from([0, 7, 64, 1 << 20])
+"""Bytes that may be held in memory."""
 
 
-@given(PARTS)
-def test_what_was_added_comes_back_in_the_widest_kind(parts: list[tuple[str, list[int]]]) -> None:
-    growing = Growing(np.dtype("u1"))
-    for kind, values in parts:
-        growing.add(np.array(values, dtype=kind))
-    whole = growing.array()
+@given(PARTS, BOUNDS)
+def test_what_was_added_comes_back_in_the_widest_kind(
+    parts: list[tuple[str, list[int]]], bound: int
+) -> None:
+    with patch.object(growing, "MOST_IN_MEMORY", bound), patch.object(growing, "_AT_ONCE", 8):
+        gathered = Growing(np.dtype("u1"))
+        for kind, values in parts:
+            gathered.add(np.array(values, dtype=kind))
+        whole = gathered.array()
     assert whole.tolist() == [value for _, values in parts for value in values]
     assert whole.dtype == max(kind for kind, _ in [("u1", []), *parts])
-    assert len(growing) == len(whole)
+    assert len(gathered) == len(whole)
 
 
-def test_the_array_can_be_written_to_in_place() -> None:
-    growing = Growing(np.dtype("u2"))
-    growing.add(np.array([1, 2], dtype="u1"))
-    growing.array()[:] += 300
-    assert growing.array().tolist() == [301, 302]
+@given(st.lists(st.integers(0, 255)), st.sampled_from(["u1", "u2"]), BOUNDS)
+def test_every_element_is_translated_in_its_place(values: list[int], kind: str, bound: int) -> None:
+    with patch.object(growing, "MOST_IN_MEMORY", bound), patch.object(growing, "_AT_ONCE", 8):
+        gathered = Growing(np.dtype(kind))
+        gathered.add(np.array(values, dtype=kind))
+        gathered.translate(np.arange(255, -1, -1, dtype=kind))
+        assert gathered.array().tolist() == [255 - value for value in values]
+
+
+@pytest.mark.parametrize("bound", [0, 1 << 20])
+def test_the_array_can_be_written_to_in_place(monkeypatch: pytest.MonkeyPatch, bound: int) -> None:
+    monkeypatch.setattr(growing, "MOST_IN_MEMORY", bound)
+    gathered = Growing(np.dtype("u2"))
+    gathered.add(np.array([1, 2], dtype="u1"))
+    array = gathered.array()
+    array += 300
+    assert array.tolist() == [301, 302]
+
+
+def test_a_file_that_finds_no_room_is_an_error_that_says_where(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(growing, "MOST_IN_MEMORY", 4)
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("there is no file that is always full")
+    monkeypatch.setattr(growing, "TemporaryFile", lambda: full.open("r+b", buffering=0))
+    gathered = Growing(np.dtype("u1"))
+    gathered.add(np.arange(4, dtype="u1"))
+    with pytest.raises(StorageError, match=r"temporary file in .*No space left.*TMPDIR"):
+        gathered.add(np.arange(4, dtype="u1"))

@@ -15,6 +15,7 @@ from charrnn import sources
 from charrnn.corpus import Corpus, fit_corpus
 from charrnn.decoding import Decoder
 from charrnn.errors import CorpusError
+from charrnn.growing import MOST_IN_MEMORY
 from charrnn.sources import TextReader
 from tests.cli.forked import forked
 from tests.cli.program import SMALL
@@ -27,11 +28,11 @@ _COMMON = ("utf_8", "utf_8_sig", "utf_16", "latin_1", "cp1252", "shift_jis", "gb
 _OVERFLOW = "pending buffer overflow"
 _MEGABYTE = 1 << 20
 _FIXED_BYTES = 24 * _MEGABYTE
-_LEAST_MEGABYTES = 64
+_LEAST_MEGABYTES = 128
 _SENTENCES = ("\n".join(SENTENCES) * 8_000).encode()[:_MEGABYTE]
 _FABLES = "".join(map(chr, range(0x4E00, 0x4E00 + 5_000))).encode() * 70
-# A block that the text repeats, and the bytes of memory that a character of it may take.
-_KINDS = {"text": (_SENTENCES, 1), "bytes": (_SENTENCES, 1), "chinese": (_FABLES, 2)}
+# A block that the text repeats.
+_KINDS = {"text": _SENTENCES, "bytes": _SENTENCES, "chinese": _FABLES}
 # The child tells its own peak: what the system adds up for it includes its parent's.
 _PEAK_OF_READING = """
 import sys
@@ -153,12 +154,12 @@ def _read_while(file: Path, chunk: int, after: int, change: str, data: bytes) ->
 
 
 def stay_within_memory(count: int, seed: int) -> Iterator[str | None]:
-    """Texts of every kind, of 64 MB, then of 128 MB and so on, read by a process of its own."""
+    """Texts of every kind, of 128 MB, then of 256 MB and so on, read by a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "some.txt")
         for trial in range(count):
             kind = list(_KINDS)[trial % len(_KINDS)]
-            block, bytes_a_character = _KINDS[kind]
+            block = _KINDS[kind]
             megabytes = _LEAST_MEGABYTES << trial // len(_KINDS)
             blocks = megabytes * _MEGABYTE // len(block)
             file.write_bytes(b"ab")
@@ -166,7 +167,7 @@ def stay_within_memory(count: int, seed: int) -> Iterator[str | None]:
             with file.open("wb") as stream:
                 stream.writelines([block] * blocks)
             used = _peak(file, kind) - floor
-            most = bytes_a_character * blocks * len(block.decode()) + _FIXED_BYTES
+            most = MOST_IN_MEMORY + _FIXED_BYTES
             yield None if used <= most else f"{megabytes} MB of {kind} took {used:,} bytes more"
 
 
@@ -229,7 +230,7 @@ PROMISES = (
     Promise("Any file is read exactly as it is, or refused by its name", read_or_refuse, 20_000),
     Promise("A text that changes while it is read is refused", notice_changes, 5_000),
     Promise(
-        "Reading takes a byte of memory a character, two if more than 256 differ, up to 1 GB",
+        "Reading takes 64 MB of memory at most, up to 1 GB of text",
         stay_within_memory,
         15,
     ),
