@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -74,8 +74,11 @@ class Corpus:
         """
         if alphabet == self.alphabet:
             return self
-        ids = alphabet.encode(self.alphabet.characters)[self.ids]
-        return replace(self, ids=ids, alphabet=alphabet)
+        table = alphabet.encode(self.alphabet.characters)
+        spelt = Growing(table.dtype)
+        for part in _parts(self.ids):
+            spelt.add(table[part])
+        return replace(self, ids=spelt.array(), alphabet=alphabet)
 
     def _split_records(self, end: int, valid: float) -> tuple[Ids, Ids]:
         if not valid:
@@ -134,10 +137,13 @@ def fit_corpus(
     return corpus
 
 
+def _parts(ids: Ids) -> Iterator[Ids]:
+    return (ids[begin : begin + _AT_ONCE] for begin in range(0, len(ids), _AT_ONCE))
+
+
 def _is_all_the_same(ids: Ids) -> bool:
     """Whether no id differs from the first; no more of them is read than it takes."""
-    parts = (ids[begin : begin + _AT_ONCE] for begin in range(0, len(ids), _AT_ONCE))
-    return all((part == ids[0]).all() for part in parts)
+    return all((part == ids[0]).all() for part in _parts(ids))
 
 
 def encode_corpus(

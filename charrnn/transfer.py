@@ -27,6 +27,7 @@ from charrnn.modelconfig import ModelConfig
 from charrnn.modelfile import ModelFile
 from charrnn.plain import Plain
 from charrnn.shapes import EMBEDDING
+from charrnn.tally import count_ids
 from charrnn.visible import in_one_line
 
 _ROWS = (EMBEDDING, "head.weight")
@@ -107,7 +108,7 @@ def transfer(path: Path, file: ModelFile, corpus: Corpus) -> Transfer:
         )
     both = old if old.kind == "bytes" else Alphabet.of(old.characters + added)
     grown = corpus.spelt_by(both)
-    counts = np.bincount(grown.ids, minlength=len(both))
+    counts = count_ids(grown.ids, len(both))
     weights = _grow(file.weights, old, both, counts / len(grown))
     origin = Origin(str(path), file.corpus.name, file.corpus.digest)
     return Transfer(origin, grown, file.model, weights, kept, added, unused)
