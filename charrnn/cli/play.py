@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -82,7 +83,8 @@ def play(
     )
     if typed:
         terminal.note(f"{path}: {_describe(loaded)}\nType a beginning; /help lists the commands.")
-    refused = _converse(TypedLines() if typed else PipedLines(), conversation, typed)
+    with terminal.keeping_output() if typed else nullcontext():
+        refused = _converse(TypedLines() if typed else PipedLines(), conversation, typed)
     if refused and not typed:
         raise typer.Exit(refused)
 

@@ -65,6 +65,27 @@ def silence(stream: TextIO) -> None:
 
 
 @contextmanager
+def keeping_output() -> Iterator[None]:
+    """At a terminal, have Ctrl-C throw away nothing that is on its way to the screen.
+
+    What the program believes to be shown is shown then.
+    """
+    try:
+        import termios
+    except ImportError:  # Not a system whose terminals throw it away.
+        yield
+        return
+    settings = termios.tcgetattr(sys.stdin)
+    kept = list(settings)
+    kept[3] |= termios.NOFLSH
+    termios.tcsetattr(sys.stdin, termios.TCSANOW, kept)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSANOW, settings)
+
+
+@contextmanager
 def onto_stdout() -> Iterator[None]:
     """Let a result that cannot be written end the program; a reader who has left is no mishap."""
     try:

@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from charrnn.cli import machine
 from charrnn.cli.helping import About
 from charrnn.cli.main import app
 from charrnn.cli.version import describe
-from tests.cli.program import charrnn, explain
+from tests.cli.program import COMMAND, ENVIRONMENT, charrnn, explain
 from tests.cli.terminals import Terminal
 
 README = Path(__file__).parents[2] / "README.md"
@@ -162,8 +163,13 @@ def test_the_shell_completes(trained: Path, words: tuple[str, ...], offered: lis
     assert complete(trained, *words) == offered
 
 
+@pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash to complete in")
 def test_a_completion_script_is_shown(tmp_path: Path) -> None:
-    result = charrnn("--show-completion", "bash", cwd=tmp_path)
+    # The shell that is asked from is the one that is meant; two commands keep it there.
+    asked = f"{shlex.join([*COMMAND, '--show-completion'])}; exit $?"
+    result = subprocess.run(
+        ["bash", "-c", asked], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, check=False
+    )
     assert "_CHARRNN_COMPLETE=complete_bash" in result.stdout.decode(), explain(result)
 
 
