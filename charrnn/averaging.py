@@ -26,13 +26,14 @@ class WeightAverage:
     def __init__(self, model: CharModel, decay: float) -> None:
         self.model = copy.deepcopy(model).requires_grad_(False).eval()
         self.decay = decay
-        self._averages, self._current = list(_numbers(self.model)), list(_numbers(model))
+        self._pairs = list(zip(_numbers(self.model), _numbers(model), strict=True))
 
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Move towards the model's weights after the step of that number."""
         share = 1 - min(self.decay, (step + 1) / (step + 10))
-        torch._foreach_lerp_(self._averages, self._current, share)
+        for average, current in self._pairs:
+            average.lerp_(current, share)
 
 
 def _numbers(model: CharModel) -> Iterator[Tensor]:

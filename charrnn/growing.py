@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
-from tempfile import TemporaryFile, gettempdir
+from tempfile import TemporaryFile
 from typing import IO, Any
 
 import numpy as np
@@ -38,7 +38,9 @@ class Growing:
 
     def __del__(self) -> None:
         if not isinstance(self._file, BytesIO):
-            self._file.close()
+            # What could not be written is tried once more.
+            with suppress(OSError):
+                self._file.close()
 
     def __len__(self) -> int:
         return self._bytes // self._kind.itemsize
@@ -57,27 +59,34 @@ class Growing:
                 self._file.write(table[part].astype(self._kind, copy=False).data)
 
     def array(self) -> NDArray[Any]:
-        """All elements; nothing can be added any more."""
+        """All elements, to be read; nothing can be added any more."""
         if isinstance(self._file, BytesIO):
-            return np.frombuffer(self._file.getbuffer(), self._kind)
+            return np.frombuffer(self._file.getbuffer().toreadonly(), self._kind)
         with _in_temporary_file():
             self._file.flush()
-            # The array's own changes, if any, are for itself.
             return np.frombuffer(
-                mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_COPY), self._kind
+                mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ), self._kind
             )
 
     def _append(self, part: NDArray[Any]) -> None:
         data = part.astype(self._kind, copy=False).data
         self._bytes += data.nbytes
+        if self._bytes > MOST_IN_MEMORY:
+            self._leave_memory()
         with _in_temporary_file():
-            if isinstance(self._file, BytesIO) and self._bytes > MOST_IN_MEMORY:
-                held = self._file.getbuffer()
-                self._file = TemporaryFile()  # noqa: SIM115 - closed with this object
-                self._file.write(held)
             self._file.write(data)
 
+    def _leave_memory(self) -> None:
+        if isinstance(self._file, BytesIO):
+            held = self._file.getbuffer()
+            with _in_temporary_file():
+                self._file = TemporaryFile()  # noqa: SIM115 - closed with this object
+                self._file.write(held)
+
     def _widen(self, kind: np.dtype[Any]) -> None:
+        # Both are there for a moment.
+        if self._bytes > MOST_IN_MEMORY // 4:
+            self._leave_memory()
         wider = Growing(kind)
         for _, part in self._parts():
             wider._append(part)
@@ -99,6 +108,6 @@ def _in_temporary_file() -> Iterator[None]:
         yield
     except OSError as problem:
         raise StorageError(
-            f"a text of more than {MOST_IN_MEMORY >> 20} MB is kept in a temporary file in "
-            f"{gettempdir()}: {problem.strerror}. Set TMPDIR to a folder with more room."
+            f"a text of more than {MOST_IN_MEMORY >> 20} MB is kept in a temporary file: "
+            f"{problem.strerror}. Set TMPDIR to a folder with more room."
         ) from problem

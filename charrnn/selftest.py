@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from charrnn.cells.compiled import CompiledCell
 from charrnn.cells.contract import State
-from charrnn.kernels.norm import layer_norm
+from charrnn.kernels.norm import EPSILON, layer_norm
 from charrnn.kernels.window import Inputs
 from charrnn.model import build_cell
 from charrnn.modelconfig import ModelConfig
-from charrnn.output_norm import OutputNorm
 from charrnn.registry import CELLS
 
 MOST_DIFFERENCE = {"fp32": 1e-5, "bf16": 0.05}
@@ -58,15 +57,15 @@ def _measure_cell(name: str, precision: str) -> float:
 def _measure_norm(precision: str) -> float:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        x = torch.randn(_STEPS, _BATCH, _HIDDEN)
-    layer = OutputNorm(_HIDDEN)
-    mask = (x[:1] > 0).float()
+        x = torch.randn(_STEPS, _BATCH, _HIDDEN, requires_grad=True)
+        gain, shift = (torch.randn(_HIDDEN, requires_grad=True) for _ in range(2))
+    mask = (x.detach()[:1] > 0).float()
     rounded = x.bfloat16() if precision == "bf16" else x
-    native = layer_norm(rounded, layer.weight, layer.bias, mask)
-    plain = nn.functional.layer_norm(x, (_HIDDEN,), layer.weight, layer.bias, layer.eps) * mask
+    native = layer_norm(rounded, gain, shift, mask)
+    plain = nn.functional.layer_norm(x, (_HIDDEN,), gain, shift, EPSILON) * mask
     return _difference(
         *(
-            [y.detach(), *torch.autograd.grad(y.float().square().sum(), list(layer.parameters()))]
+            [y.detach(), *torch.autograd.grad(y.float().square().sum(), (x, gain, shift))]
             for y in (native, plain)
         )
     )

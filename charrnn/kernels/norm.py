@@ -13,8 +13,8 @@ from charrnn.kernels.calls import call, kernels
 EPSILON = 1e-5
 """What the library adds to a variance."""
 
-_SHARED = 1 << 14
-"""Numbers that are worth more than one thread."""
+SHARED = 1 << 18
+"""Numbers that are worth more than one thread, even where it must be started first."""
 
 
 def can_run(x: Tensor, gain: Tensor) -> bool:
@@ -40,7 +40,7 @@ def layer_norm(x: Tensor, gain: Tensor, shift: Tensor, mask: Tensor | None) -> T
         (T, B, H), in the type of x; what is between is float32.
 
     Raises:
-        ValueError: the shapes do not belong together.
+        ValueError: the shapes or types do not belong together.
     """
     y: Tensor = _LayerNorm.apply(x, gain, shift, mask)  # type: ignore[no-untyped-call]
     return y
@@ -54,31 +54,42 @@ class _LayerNorm(torch.autograd.Function):
         shapes = (gain.shape, shift.shape, (1, batch, units) if mask is None else mask.shape)
         if shapes != ((units,), (units,), (1, batch, units)):
             raise ValueError(f"{tuple(x.shape)} and {shapes} do not belong together")
-        # A recurrence's outputs lie in rows that are rounded up to an even width.
-        if x.stride(2) != 1 or x.stride(0) != batch * x.stride(1):
-            x = x.contiguous()
+        if {gain.dtype, shift.dtype} != {torch.float32} or not can_run(x, gain):
+            raise ValueError(f"{x.dtype}, {gain.dtype} and {shift.dtype} do not belong together")
+        gain, shift = gain.contiguous(), shift.contiguous()
         mask = None if mask is None else mask.float().contiguous()
+        # A recurrence's outputs lie in rows that are rounded up to an even width.
+        rows = x.flatten(0, 1)
+        if rows.stride(1) != 1:
+            rows = rows.contiguous()
         y = x.new_empty(steps, batch, units)
         moments = torch.empty(steps * batch, 2)
-        call("charrnn_norm_forward", *_sizes(x), x, gain, shift, mask, y, moments)
-        ctx.save_for_backward(x, gain, mask, moments)
+        call("charrnn_norm_forward", *_sizes(rows, batch), rows, gain, shift, mask, y, moments)
+        ctx.batch = batch
+        ctx.save_for_backward(rows, gain, mask, moments)
         return y
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, y_gradient: Tensor) -> tuple[Tensor | None, ...]:
-        x, gain, mask, moments = ctx.saved_tensors
-        x_gradient = x.new_empty(x.shape)
+        rows, gain, mask, moments = ctx.saved_tensors
+        x_gradient = rows.new_empty(y_gradient.shape)
         gain_gradient, shift_gradient = torch.empty_like(gain), torch.empty_like(gain)
         call(
             "charrnn_norm_backward",
-            *(*_sizes(x), x, gain, mask, moments, y_gradient.contiguous()),
+            *(*_sizes(rows, ctx.batch), rows, gain, mask, moments, y_gradient.contiguous()),
             *(x_gradient, gain_gradient, shift_gradient),
         )
         return x_gradient, gain_gradient, shift_gradient, None
 
 
-def _sizes(x: Tensor) -> tuple[int, ...]:
-    steps, batch, units = x.shape
-    threads = torch.get_num_threads() if x.numel() > _SHARED else 1
-    return int(x.dtype == torch.bfloat16), threads, steps * batch, batch, units, x.stride(1)
+def _sizes(rows: Tensor, batch: int) -> tuple[int, ...]:
+    threads = torch.get_num_threads() if rows.numel() > SHARED else 1
+    return (
+        int(rows.dtype == torch.bfloat16),
+        threads,
+        len(rows),
+        batch,
+        *rows.shape[1:],
+        rows.stride(0),
+    )

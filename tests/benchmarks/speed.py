@@ -33,7 +33,7 @@ CHARACTERS = 65
 PRODUCTS = "torch.mm, bfloat16"
 _DRAWN = 1_000
 _STREAMS = 64
-_AS_FAST = 6
+_AS_FAST = 6  # As one, about; it makes them take as long.
 _PRODUCTS = 10
 
 

@@ -36,18 +36,19 @@ def pseudoterminal() -> Iterator[tuple[int, Seen]]:
     last_word = uuid.uuid4().hex.encode()
 
     def look() -> None:
-        data = b""
-        while last_word not in data:
+        data = bytearray()
+        while data.find(last_word, -(1 << 17)) < 0:
             data += os.read(ours, 1 << 16)
-        seen.data = data.partition(last_word)[0]
+        seen.data = bytes(data.partition(last_word)[0])
 
-    looking = threading.Thread(target=look)
+    looking = threading.Thread(target=look, daemon=True)
     looking.start()
     try:
         yield theirs, seen
     finally:
         os.write(theirs, last_word)
-        looking.join()
+        looking.join(timeout=60)
+        assert not looking.is_alive(), "the terminal never came to an end"
         os.close(theirs)
         os.close(ours)
 

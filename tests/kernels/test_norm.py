@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from charrnn.kernels.norm import EPSILON, can_run, layer_norm
+from charrnn.kernels.norm import EPSILON, SHARED, can_run, layer_norm
 from charrnn.output_norm import OutputNorm
 from tests.kernels.cases import Results, assert_identical, assert_near, needs_library
 
@@ -89,7 +89,8 @@ def test_outputs_and_gradients_are_those_of_torch(
 def test_threads_change_a_sum_s_order_and_no_run_differs_from_another(
     masked: bool, dtype: torch.dtype
 ) -> None:
-    case = make((40, 11, 100), dtype, masked=masked)
+    case = make((90, 32, 100), dtype, masked=masked)
+    assert case.x.numel() > SHARED
     alone = run(case)
     for threads in (1, 2, 3):
         torch.set_num_threads(threads)
@@ -100,19 +101,34 @@ def test_threads_change_a_sum_s_order_and_no_run_differs_from_another(
         assert_identical(several, {name: alone[name] for name in several})
 
 
+@pytest.mark.parametrize("steps", [1, 6])
+@pytest.mark.parametrize("batch", [1, 5])
 @pytest.mark.parametrize("layout", ["transposed", "reversed", "every other unit"])
-def test_rows_may_lie_anywhere(layout: str) -> None:
-    x = torch.randn(6, 5, 8, generator=torch.Generator().manual_seed(1))
+def test_rows_and_weights_may_lie_anywhere(layout: str, batch: int, steps: int) -> None:
+    x = torch.randn(steps, batch, 8, generator=torch.Generator().manual_seed(1))
     scattered = {
         "transposed": x.transpose(0, 1),
         "reversed": x.transpose(0, 2),
         "every other unit": x[..., ::2],
     }[layout]
-    gain, shift = torch.randn(2, scattered.shape[-1])
-    assert torch.equal(
-        layer_norm(scattered, gain, shift, None),
-        layer_norm(scattered.contiguous(), gain, shift, None),
+    gain, shift = torch.randn(scattered.shape[-1], 2).T
+    plain = nn.LayerNorm(len(gain), eps=EPSILON)
+    plain.load_state_dict({"weight": gain, "bias": shift})
+    expected = plain(scattered)
+    assert torch.allclose(layer_norm(scattered, gain, shift, None), expected, atol=1e-6)
+    scattered = scattered.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(
+        layer_norm(scattered, gain, shift, None).square().sum(), scattered
     )
+    (wanted,) = torch.autograd.grad(plain(scattered).square().sum(), scattered)
+    assert torch.allclose(gradient, wanted, atol=1e-4)
+
+
+def test_a_variance_that_is_hardly_any_is_divided_by_what_torch_adds() -> None:
+    x = 1e-3 * torch.randn(3, 4, 33, generator=torch.Generator().manual_seed(1))
+    ones, zeros = torch.ones(33), torch.zeros(33)
+    expected = nn.LayerNorm(33)(x)
+    assert torch.allclose(layer_norm(x, ones, zeros, None), expected, atol=1e-6)
 
 
 def test_what_is_not_a_number_stays_so_in_its_row_alone() -> None:
@@ -132,6 +148,25 @@ def test_what_does_not_belong_together_is_refused(
     masks = None if mask is None else torch.ones(mask)
     with pytest.raises(ValueError, match="do not belong together"):
         layer_norm(torch.ones(2, 3, 5), torch.ones(gain), torch.ones(shift), masks)
+
+
+@pytest.mark.parametrize(
+    ("x", "gain", "shift"),
+    [
+        ("float16", "float32", "float32"),
+        ("float32", "float64", "float32"),
+        ("float32", "float32", "bfloat16"),
+    ],
+)
+def test_types_that_it_does_not_know_are_refused(x: str, gain: str, shift: str) -> None:
+    one, two, three = (getattr(torch, name) for name in (x, gain, shift))
+    with pytest.raises(ValueError, match="do not belong together"):
+        layer_norm(
+            torch.ones(2, 3, 5, dtype=one),
+            torch.ones(5, dtype=two),
+            torch.ones(5, dtype=three),
+            None,
+        )
 
 
 def test_what_the_library_does_not_normalise_is_left_to_torch() -> None:

@@ -97,7 +97,8 @@ class Fault:
 def _read_again(trainer: Trainer) -> list[Tensor]:
     """The numbers that a run goes on with.
 
-    No state is, where an epoch ends, nor a pyramid's half pair between two pairs.
+    No state is, where an epoch ends, nor the half pair that a pyramid keeps: windows end with whole
+    pairs, so that it is an old one.
     """
     unread = tuple(
         f"state.{number}.{layer.parts.index('earlier')}"

@@ -222,7 +222,7 @@ EXPORTED int charrnn_norm_backward(int precision, int threads, int count, int ba
             normalise_backward(place, {count, stride, batch, units}, static_cast<const Element*>(x),
                                {gain, nullptr, masks}, static_cast<const Moments*>(moments),
                                static_cast<const Element*>(dy), static_cast<Element*>(dx),
-                               sums.get(), gain_gradient, shift_gradient);
+                               threads, sums.get(), gain_gradient, shift_gradient);
         });
     });
 }

@@ -72,17 +72,15 @@ void normalise(const Place& place, const NormShape& shape, const Element* x,
     }
 }
 
-// `dx` is (N, H). `sums` has, for each thread, a row for d gain and one for d shift; once all have met,
-// each thread adds up some of the columns, in the order of the threads.
+// Of the rows from begin to end, dx, and d gain and d shift in the two rows of `for_gain`.
 template <class Element>
-void normalise_backward(const Place& place, const NormShape& shape, const Element* x,
-                        const NormWeights& weights, const Moments* moments, const Element* dy,
-                        Element* dx, float* sums, float* gain_gradient, float* shift_gradient) {
+void normalise_rows_backward(int begin, int end, const NormShape& shape, const Element* x,
+                             const NormWeights& weights, const Moments* moments, const Element* dy,
+                             Element* dx, float* for_gain) {
     const std::ptrdiff_t units = shape.units;
-    float* for_gain = sums + 2 * place.thread * units;
     float* for_shift = for_gain + units;
     std::memset(for_gain, 0, 2 * sizeof(float) * units);
-    for (int row = place.begin(shape.count); row < place.end(shape.count); ++row) {
+    for (int row = begin; row < end; ++row) {
         const Element *from = x + row * shape.stride, *after = dy + row * units;
         const Moments own = moments[row];
         const float* mask = weights.mask_of(shape, row);
@@ -109,12 +107,26 @@ void normalise_backward(const Place& place, const NormShape& shape, const Elemen
             store(to + unit, (e - e_mean - n_of(unit, lanes) * en_mean) * own.scale, lanes);
         });
     }
+}
+
+// `dx` is (N, H). The rows are cut into parts, as many as threads were asked for: how many came changes
+// no sum. `sums` has for each part a row for d gain and one for d shift; once all have met, each thread
+// adds up some of the columns, in the order of the parts.
+template <class Element>
+void normalise_backward(const Place& place, const NormShape& shape, const Element* x,
+                        const NormWeights& weights, const Moments* moments, const Element* dy,
+                        Element* dx, int parts, float* sums, float* gain_gradient,
+                        float* shift_gradient) {
+    const std::ptrdiff_t units = shape.units;
+    for (int n = place.thread; n < parts; n += place.threads)
+        normalise_rows_backward(part(shape.count, n, parts), part(shape.count, n + 1, parts), shape, x,
+                                weights, moments, dy, dx, sums + 2 * n * units);
     place.meet();
     for (int unit = place.begin(shape.units); unit < place.end(shape.units); ++unit) {
         gain_gradient[unit] = shift_gradient[unit] = 0;
-        for (int thread = 0; thread < place.threads; ++thread) {
-            gain_gradient[unit] += sums[2 * thread * units + unit];
-            shift_gradient[unit] += sums[(2 * thread + 1) * units + unit];
+        for (int n = 0; n < parts; ++n) {
+            gain_gradient[unit] += sums[2 * n * units + unit];
+            shift_gradient[unit] += sums[(2 * n + 1) * units + unit];
         }
     }
 }

@@ -51,7 +51,7 @@ struct Part {
         shape.rows = all.end(whole.rows) - shape.first;
     }
 
-    static constexpr std::size_t OWN_CACHE = 512 << 10;  // Half of what is usual, or less.
+    static constexpr std::size_t OWN_CACHE = 512 << 10;  // Measured where a core has 1 MB.
     static constexpr int LEAST_ROWS = MOST_ROWS;
 
     const Place& all;

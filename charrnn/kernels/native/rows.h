@@ -8,7 +8,8 @@
 namespace {
 
 // Add each row of values (N, C) to the row of sums (R, C) that it was taken from, in their order.
-// Threads share the rows of sums, so that each has about as many values to add.
+// Threads share the rows of sums, so that each has about as many values to add where none is most of
+// them: a row of sums is one thread's.
 template <class Element>
 void add_to_rows(const Place& place, int count, int columns, std::ptrdiff_t stride,
                  const Element* values, int rows, const std::int32_t* chosen, float* sums) {
