@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,13 +17,12 @@ from charrnn.alphabet import (
     smallest_type,
 )
 from charrnn.errors import CorpusError, UnknownCharacterError
-from charrnn.growing import Growing
+from charrnn.growing import Growing, in_parts
 from charrnn.records import RecordReader
 from charrnn.sources import TextReader
 
 _SPLIT_DIGITS = 6
 _LEAST_RECORDS = 2
-_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class Corpus:
             return self
         table = alphabet.encode(self.alphabet.characters)
         spelt = Growing(table.dtype)
-        for part in _parts(self.ids):
+        for part in in_parts(self.ids):
             spelt.add(table[part])
         return replace(self, ids=spelt.array(), alphabet=alphabet)
 
@@ -137,13 +136,9 @@ def fit_corpus(
     return corpus
 
 
-def _parts(ids: Ids) -> Iterator[Ids]:
-    return (ids[begin : begin + _AT_ONCE] for begin in range(0, len(ids), _AT_ONCE))
-
-
 def _is_all_the_same(ids: Ids) -> bool:
     """Whether no id differs from the first; no more of them is read than it takes."""
-    return all((part == ids[0]).all() for part in _parts(ids))
+    return all((part == ids[0]).all() for part in in_parts(ids))
 
 
 def encode_corpus(

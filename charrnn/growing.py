@@ -102,6 +102,11 @@ class Growing:
             yield begin, np.frombuffer(data, self._kind)
 
 
+def in_parts(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """An array (N,) part by part, so that what is made of it takes little memory."""
+    return (array[begin : begin + _AT_ONCE] for begin in range(0, len(array), _AT_ONCE))
+
+
 @contextmanager
 def _in_temporary_file() -> Iterator[None]:
     try:

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from charrnn.alphabet import Alphabet, Ids
 from charrnn.errors import CheckpointError
+from charrnn.growing import in_parts
 
 NOT_FINITE = "the model predicts values that are not finite: its weights are of no use"
 
-_IDS_AT_ONCE = 1 << 20
 _WINDOWS_AT_ONCE = 64
 _POSITIONS_AT_ONCE = 1 << 20
 
@@ -84,8 +84,8 @@ def split_into_windows(characters: int, window: int) -> Iterator[NDArray[np.int6
 def count_ids(ids: Ids, alphabet_size: int) -> NDArray[np.int64]:
     """How often each id occurs, shape (V,), counted part by part to save memory."""
     counts = np.zeros(alphabet_size, dtype=np.int64)
-    for begin in range(0, len(ids), _IDS_AT_ONCE):
-        counts += np.bincount(ids[begin : begin + _IDS_AT_ONCE], minlength=alphabet_size)
+    for part in in_parts(ids):
+        counts += np.bincount(part, minlength=alphabet_size)
     return counts
 
 

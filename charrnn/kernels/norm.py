@@ -54,7 +54,7 @@ class _LayerNorm(torch.autograd.Function):
         shapes = (gain.shape, shift.shape, (1, batch, units) if mask is None else mask.shape)
         if shapes != ((units,), (units,), (1, batch, units)):
             raise ValueError(f"{tuple(x.shape)} and {shapes} do not belong together")
-        if {gain.dtype, shift.dtype} != {torch.float32} or not can_run(x, gain):
+        if shift.dtype != gain.dtype or not can_run(x, gain):
             raise ValueError(f"{x.dtype}, {gain.dtype} and {shift.dtype} do not belong together")
         gain, shift = gain.contiguous(), shift.contiguous()
         mask = None if mask is None else mask.float().contiguous()

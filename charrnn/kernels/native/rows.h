@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "recurrence.h"
+#include "team.h"
 
 namespace {
 

@@ -33,7 +33,6 @@ using bfloat16 = std::uint16_t;  // The upper half of a float's bits.
 using Share = std::int16_t;
 typedef Share Shares __attribute__((vector_size(2 * LANES)));
 
-
 inline Vec splat(float value) { return Vec{} + value; }
 
 // Where part i begins, and the one before it ends, of `count` things in so many parts of about the
