@@ -13,6 +13,7 @@ from charrnn.checkpoint import Arrays
 from charrnn.device import Compute
 from charrnn.dropconnect import dropped
 from charrnn.errors import DivergedError
+from charrnn.loss import mean_nats
 from charrnn.model import CharModel, States
 from charrnn.optimizer import Optimizers, load_optimizers, name_optimizer_tensors
 from charrnn.streams import Window
@@ -159,7 +160,7 @@ class Learner:
         with dropped(self.model.recurrent_weights(), self.weight_drop, self.generator):
             with self.compute.autocast():
                 logits, states = self.model(inputs, states, masks)
-            loss = nn.functional.cross_entropy(logits.float().flatten(0, 1), targets.flatten())
+            loss = mean_nats(logits, targets)
             torch.autograd.backward(loss)
         return loss.item(), states
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from charrnn.cells.compiled import CompiledCell
 from charrnn.cells.contract import State
+from charrnn.kernels.loss import cross_entropy
 from charrnn.kernels.norm import EPSILON, layer_norm
 from charrnn.kernels.window import Inputs
 from charrnn.model import build_cell
@@ -23,8 +24,8 @@ _STEPS, _BATCH, _INPUTS, _HIDDEN = 9, 5, 7, 33
 
 
 def measure_differences(precision: str) -> dict[str, float]:
-    """How far each cell and the layer norm are off from torch in float32, over a small window and
-    back, through the library.
+    """How far each cell, the layer norm and the loss are off from torch in float32, over a small
+    window and back, through the library.
 
     Args:
         precision: of the library's products, "fp32" or "bf16".
@@ -38,7 +39,11 @@ def measure_differences(precision: str) -> dict[str, float]:
     """
     compiled = [name for name, entry in CELLS.items() if entry.compiled]
     cells = {name: _measure_cell(name, precision) for name in compiled}
-    return {**cells, "layer norm": _measure_norm(precision)}
+    return {
+        **cells,
+        "layer norm": _measure_norm(precision),
+        "cross entropy": _measure_loss(precision),
+    }
 
 
 def _measure_cell(name: str, precision: str) -> float:
@@ -68,6 +73,19 @@ def _measure_norm(precision: str) -> float:
             [y.detach(), *torch.autograd.grad(y.float().square().sum(), (x, gain, shift))]
             for y in (native, plain)
         )
+    )
+
+
+def _measure_loss(precision: str) -> float:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        logits = torch.randn(_BATCH, _HIDDEN, requires_grad=True)
+        targets = torch.randint(_HIDDEN, (_BATCH,))
+    rounded = logits.bfloat16() if precision == "bf16" else logits
+    native = cross_entropy(rounded, targets)
+    plain = nn.functional.cross_entropy(logits, targets)
+    return _difference(
+        *([nats.detach(), *torch.autograd.grad(nats, logits)] for nats in (native, plain))
     )
 
 

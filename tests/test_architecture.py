@@ -87,6 +87,7 @@ ORDER = (
         "device",
         "cells",
         "output_norm",
+        "loss",
         "model",
         "selftest",
     ),

@@ -42,7 +42,7 @@ def kernels() -> Kernels | None:
     return found
 
 
-def call(function: str, *arguments: int | Tensor | None) -> None:
+def call(function: str, *arguments: float | Tensor | None) -> None:
     """Call a function of the library, tensors by their addresses.
 
     Raises:

@@ -23,7 +23,7 @@ BASELINE = "baseline"
 BUILDS = ("avx512bf16", "avx512", "avx2", BASELINE)
 """All builds, the fastest first; other processors than x86 have the last one alone."""
 
-INTERFACE = 4
+INTERFACE = 5
 """What ``charrnn_interface`` of a build must say."""
 
 CHOICE = "CHARRNN_KERNELS"
@@ -49,6 +49,7 @@ _SIGNATURES = {
     "charrnn_add_to_rows": "iiiilippp",
     "charrnn_norm_forward": "iiiiilpppppp",
     "charrnn_norm_backward": "iiiiilpppppppp",
+    "charrnn_cost": "iiiifpppp",
     "charrnn_network_new": "iiiiiippppppppp",
     "charrnn_network_free": "p",
     "charrnn_network_read": "piiippp",

@@ -58,6 +58,7 @@ def run_all(functions: ctypes.CDLL, steps: int, batch: int, units: int, threads:
             *(elements(steps * batch * stride), rows(steps * batch, 3), floats(3 * columns)),
         )
         run_norms(functions, precision, sizes, elements, masked=bool(table))
+        run_costs(functions, precision, sizes, elements, some_have_none=bool(table))
 
 
 def run_lstms(
@@ -137,6 +138,26 @@ def run_norms(
         *(*common, mask, moments, elements(count * units), elements(count * units)),
         *(floats(units), floats(units)),
     )
+
+
+def run_costs(
+    functions: ctypes.CDLL,
+    precision: int,
+    sizes: tuple[int, int, int, int],
+    elements: Maker,
+    *,
+    some_have_none: bool,
+) -> None:
+    threads, steps, batch, characters = sizes
+    count = steps * batch
+    logits, nats = elements(count * characters), ctypes.create_string_buffer(8 * count)
+    none = struct.pack("i", -100) * (count // 2 if some_have_none else 0)
+    data = none + bytes(rows(count, characters))[len(none) :]
+    targets = ctypes.create_string_buffer(data, len(data))
+    for gradients in (elements(count * characters), None):
+        functions.charrnn_cost(
+            *(precision, threads, count, characters, 1 / count, logits, targets, nats, gradients)
+        )
 
 
 def run_networks(functions: ctypes.CDLL, rows_: int, units: int, threads: int) -> None:

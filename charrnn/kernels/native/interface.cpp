@@ -6,6 +6,7 @@
 
 #include "exported.h"
 #include "gru.h"
+#include "loss.h"
 #include "lstm.h"
 #include "norm.h"
 #include "rows.h"
@@ -227,8 +228,20 @@ EXPORTED int charrnn_norm_backward(int precision, int threads, int count, int ba
     });
 }
 
+EXPORTED int charrnn_cost(int precision, int threads, int count, int characters, float share,
+                           const void* logits, const std::int32_t* targets, double* nats,
+                           void* gradients) {
+    return with_precision(precision, [&](auto p) {
+        using Element = typename decltype(p)::Element;
+        together(threads, [&](const Place& place) {
+            cost(place, count, characters, share, static_cast<const Element*>(logits), targets, nats,
+                 static_cast<Element*>(gradients));
+        });
+    });
+}
+
 // What Python must expect; another number whenever a function's arguments or arrays change.
-EXPORTED int charrnn_interface() { return 4; }
+EXPORTED int charrnn_interface() { return 5; }
 
 // Whether this processor can run the build of that name.
 EXPORTED int charrnn_supports(const char* build) {

@@ -5,6 +5,7 @@
 
 #include "drawing.h"
 #include "exported.h"
+#include "loss.h"
 #include "network.h"
 #include "team.h"
 
@@ -25,25 +26,6 @@ int share(const Network& network, int threads, int rows, float* states, const Wo
             if (begin < end) work(*network.reader(begin, end, rows, states), begin, end);
         });
     });
-}
-
-// The cost of a character: the logarithm of the sum of all exponentials, less its own logit.
-double nats_of(const float* logits, int characters, int target) {
-    typedef double Doubles __attribute__((vector_size(8 * LANES)));
-    float most = logits[0];
-    for (int n = 1; n < characters; ++n) most = logits[n] > most ? logits[n] : most;
-    Doubles sums{};
-    double sum = 0;
-    for (int n = 0; n < characters; n += LANES) {
-        const int lanes = lanes_of(n / LANES, characters);
-        const Vec values = exponential(load(logits + n, lanes) - most);
-        if (lanes == LANES)
-            sums += __builtin_convertvector(values, Doubles);
-        else
-            for (int lane = 0; lane < lanes; ++lane) sum += values[lane];
-    }
-    for (int lane = 0; lane < LANES; ++lane) sum += sums[lane];
-    return std::log(sum) - (double(logits[target]) - double(most));
 }
 
 }  // namespace
@@ -103,8 +85,10 @@ EXPORTED int charrnn_network_score(const void* handle, int threads, int steps, i
             reader.predict(logits.data());
             for (int row = begin; row < end; ++row) {
                 const std::ptrdiff_t at = t * rows + row;
-                nats[at] = nats_of(logits.data() + std::ptrdiff_t(row - begin) * characters,
-                                   characters, targets[at]);
+                const float* own = logits.data() + std::ptrdiff_t(row - begin) * characters;
+                const float most = largest_of(own, characters);
+                const double sum = sum_exponentials(own, characters, most, [](int, Vec, int) {});
+                nats[at] = nats_of(sum, most, own[targets[at]]);
             }
         }
     });

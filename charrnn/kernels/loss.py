@@ -1,0 +1,76 @@
+"""Cross entropy in one pass through the native library, forwards and backwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from charrnn.kernels.calls import call, kernels
+
+MANY = 1 << 19
+"""Logits from which on the library is the faster; a single pass over memory is what it saves."""
+
+
+def can_run(logits: Tensor) -> bool:
+    """Whether the library takes such logits: on the CPU, float32 or bfloat16."""
+    return (
+        logits.device.type == "cpu"
+        and logits.dtype in (torch.float32, torch.bfloat16)
+        and kernels() is not None
+    )
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """The mean of -log softmax(logits)[target]; see ``native/loss.h``.
+
+    Args:
+        logits: (N, V), float32 or bfloat16.
+        targets: (N,), int64; negative where there is none, which the mean leaves out.
+
+    Returns:
+        Nats, a float64 number; the gradient is in the type of the logits, and what is between is
+        float32 at least.
+
+    Raises:
+        ValueError: the shapes or types do not belong together.
+        IndexError: there are no logits of a target.
+    """
+    nats: Tensor = _CrossEntropy.apply(logits, targets)  # type: ignore[no-untyped-call]
+    return nats
+
+
+class _CrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
+        # The library is handed addresses and would read beyond them.
+        if logits.dim() != 2 or targets.shape != logits.shape[:1] or not can_run(logits):
+            raise ValueError(
+                f"{logits.dtype} {tuple(logits.shape)} and targets {tuple(targets.shape)} do not "
+                "belong together"
+            )
+        count, characters = logits.shape
+        if (largest := int(targets.max())) >= characters:
+            raise IndexError(f"target {largest} of {characters}")
+        logits, wanted = logits.contiguous(), int((targets >= 0).sum())
+        nats = torch.empty(count, dtype=torch.float64)
+        # Made along with the loss, while a row is in the nearest cache.
+        gradients = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
+        call(
+            "charrnn_cost",
+            int(logits.dtype == torch.bfloat16),
+            torch.get_num_threads(),
+            *(count, characters, 1 / max(wanted, 1)),
+            *(logits, targets.to(torch.int32).contiguous(), nats, gradients),
+        )
+        ctx.save_for_backward(gradients)
+        return nats.sum() / wanted
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, nats_gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (gradients,) = ctx.saved_tensors
+        factor = nats_gradient.item()
+        return gradients if factor == 1 else gradients * factor, None
