@@ -27,8 +27,8 @@ SHARE_UNCOMPILED = 0.1
 """The same for cells that torch runs step by step."""
 
 _MINUTES_OF_A_MEGABYTE = 2.0
-_HIDDEN_OF_A_TERAFLOP, _GROWTH_OF_HIDDEN = 230, 0.27
-_EPOCHS_OF_ONE_LAYER = 8.0
+_HIDDEN_OF_A_TERAFLOP, _GROWTH_OF_HIDDEN = 180, 0.27
+_EPOCHS_OF_ONE_LAYER = 12.0
 _CHARACTERS_OF_RECORDS = 1024
 _STRAIN_WITHOUT_DROPOUT = 4.5
 _DROPOUT_OF_A_DOUBLING, _MOST_DROPOUT = 0.09, 0.5
@@ -124,13 +124,17 @@ def batch_of_records(record: float) -> int:
     return max(TrainConfig.batch, round(_CHARACTERS_OF_RECORDS / record))
 
 
-def hidden_for(operations: float, layers: int) -> int:
+def hidden_for(operations: float, layers: int, alphabet_size: int) -> int:
     """Hidden units of each layer that so many floating-point operations train best.
 
-    However many layers they are in, the units are about as many.
+    However many layers they are in, the units are about as many. Where the alphabet is large, so is
+    the head's share of the operations: layers are narrower then, so that all weights together are
+    about as many.
     """
-    units: float = _HIDDEN_OF_A_TERAFLOP * (operations / 1e12) ** _GROWTH_OF_HIDDEN
-    steps = round(units / layers / HIDDEN_STEP)
+    units = _HIDDEN_OF_A_TERAFLOP * (operations / 1e12) ** _GROWTH_OF_HIDDEN / layers
+    # With a matrices of H x H, as an LSTM of one layer has 4: a H^2 + V H = a units^2.
+    half = alphabet_size / (2 * 4 * (2 * layers - 1))
+    steps = round((math.hypot(units, half) - half) / HIDDEN_STEP)
     return min(max(HIDDEN_STEP * steps, LEAST_HIDDEN), MOST_HIDDEN)
 
 
@@ -183,7 +187,7 @@ def _multiplied(model: ModelConfig, alphabet_size: int) -> int:
 
 def _sized(settings: Settings, situation: Situation, operations: float) -> dict[str, Any]:
     """The settings with layers and hidden units."""
-    one = _with_hidden(with_layers(settings), operations)
+    one = _with_hidden(with_layers(settings), situation, operations)
     read = 0.0 if situation.generated else _epochs(one, situation, operations)
     # Stacks are not shared out between layers as units are: a second one has as many again.
     if "layers" in settings or one["layers"] > 1 or one["cell"] in takers("stacks"):
@@ -191,11 +195,12 @@ def _sized(settings: Settings, situation: Situation, operations: float) -> dict[
     # Where a wide layer would read the text that often, two narrower ones learn more of it.
     if read <= _EPOCHS_OF_ONE_LAYER:
         return one
-    return _with_hidden({**settings, "layers": 2}, operations)
+    return _with_hidden({**settings, "layers": 2}, situation, operations)
 
 
-def _with_hidden(settings: Settings, operations: float) -> dict[str, Any]:
-    return {"hidden": hidden_for(operations, settings["layers"]), **settings}
+def _with_hidden(settings: Settings, situation: Situation, operations: float) -> dict[str, Any]:
+    chosen = hidden_for(operations, settings["layers"], situation.alphabet_size)
+    return {"hidden": chosen, **settings}
 
 
 def _epochs(settings: Settings, situation: Situation, operations: float) -> float:

@@ -70,10 +70,21 @@ def test_minutes_stay_within_their_bounds(characters: int) -> None:
 
 @pytest.mark.parametrize("operations", [0.0, 1e9, 1e12, 1e15, 1e30])
 def test_hidden_sizes_stay_within_their_bounds(operations: float) -> None:
-    hidden = hidden_for(operations, layers=1)
+    hidden = hidden_for(operations, 1, 65)
     assert LEAST_HIDDEN <= hidden <= MOST_HIDDEN
     assert hidden % HIDDEN_STEP == 0
-    assert hidden_for(operations, layers=3) <= hidden <= hidden_for(2 * operations, layers=1)
+    assert hidden_for(operations, 3, 65) <= hidden <= hidden_for(2 * operations, 1, 65)
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_large_alphabet_makes_layers_narrower_and_weights_no_more(layers: int) -> None:
+    def weights(alphabet_size: int) -> float:
+        hidden = hidden_for(1e15, layers, alphabet_size)
+        return (4 * (2 * layers - 1) * hidden + alphabet_size) * hidden
+
+    assert hidden_for(1e15, layers, 7_000) < hidden_for(1e15, layers, 65)
+    # Hidden sizes are rounded by up to 32 units.
+    assert weights(7_000) == pytest.approx(weights(65), rel=0.3)
 
 
 def test_more_time_makes_a_larger_network_that_learns_more_slowly() -> None:
