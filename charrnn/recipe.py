@@ -27,7 +27,8 @@ SHARE_UNCOMPILED = 0.1
 """The same for cells that torch runs step by step."""
 
 _MINUTES_OF_A_MEGABYTE = 2.0
-_HIDDEN_OF_A_TERAFLOP, _GROWTH_OF_HIDDEN = 180, 0.27
+_HIDDEN_OF_A_TERAFLOP, _GROWTH_OF_HIDDEN = 295, 0.16
+_LEAST_STEPS = 600
 _EPOCHS_OF_ONE_LAYER = 12.0
 _CHARACTERS_OF_RECORDS = 1024
 _STRAIN_WITHOUT_DROPOUT = 4.5
@@ -127,15 +128,18 @@ def batch_of_records(record: float) -> int:
 def hidden_for(operations: float, layers: int, alphabet_size: int) -> int:
     """Hidden units of each layer that so many floating-point operations train best.
 
-    However many layers they are in, the units are about as many. Where the alphabet is large, so is
-    the head's share of the operations: layers are narrower then, so that all weights together are
-    about as many.
+    However many layers they are in, the units are about as many, and so few that there is time
+    for some hundred steps. Where the alphabet is large, so is the head's share of the operations:
+    layers are narrower then, so that all weights together are about as many.
     """
-    units = _HIDDEN_OF_A_TERAFLOP * (operations / 1e12) ** _GROWTH_OF_HIDDEN / layers
-    # With a matrices of H x H, as an LSTM of one layer has 4: a H^2 + V H = a units^2.
+    units = _HIDDEN_OF_A_TERAFLOP * (operations / 1e12) ** _GROWTH_OF_HIDDEN
+    # An LSTM of one layer has 4 matrices of H x H, and each weight takes 6 operations a character.
+    of_a_square_unit = 6 * 4 * TrainConfig.batch * TrainConfig.window * _LEAST_STEPS
+    units = min(units, math.sqrt(operations / of_a_square_unit)) / layers
+    # With a such matrices in all: a H^2 + V H = a units^2.
     half = alphabet_size / (2 * 4 * (2 * layers - 1))
-    steps = round((math.hypot(units, half) - half) / HIDDEN_STEP)
-    return min(max(HIDDEN_STEP * steps, LEAST_HIDDEN), MOST_HIDDEN)
+    blocks = round((math.hypot(units, half) - half) / HIDDEN_STEP)
+    return min(max(HIDDEN_STEP * blocks, LEAST_HIDDEN), MOST_HIDDEN)
 
 
 def dropout_for(epochs: float, weights_per_character: float) -> float:
