@@ -27,7 +27,7 @@ SHARE_UNCOMPILED = 0.1
 """The same for cells that torch runs step by step."""
 
 _MINUTES_OF_A_MEGABYTE = 2.0
-_HIDDEN_OF_A_TERAFLOP, _GROWTH_OF_HIDDEN = 295, 0.16
+_HIDDEN_OF_A_TERAFLOP, _GROWTH_OF_HIDDEN = 275, 0.16
 _LEAST_STEPS = 600
 _EPOCHS_OF_ONE_LAYER = 12.0
 _CHARACTERS_OF_RECORDS = 1024
@@ -125,7 +125,9 @@ def batch_of_records(record: float) -> int:
     return max(TrainConfig.batch, round(_CHARACTERS_OF_RECORDS / record))
 
 
-def hidden_for(operations: float, layers: int, alphabet_size: int) -> int:
+def hidden_for(
+    operations: float, layers: int, alphabet_size: int, characters_of_a_step: float
+) -> int:
     """Hidden units of each layer that so many floating-point operations train best.
 
     However many layers they are in, the units are about as many, and so few that there is time
@@ -133,11 +135,13 @@ def hidden_for(operations: float, layers: int, alphabet_size: int) -> int:
     layers are narrower then, so that all weights together are about as many.
     """
     units = _HIDDEN_OF_A_TERAFLOP * (operations / 1e12) ** _GROWTH_OF_HIDDEN
-    # An LSTM of one layer has 4 matrices of H x H, and each weight takes 6 operations a character.
-    of_a_square_unit = 6 * 4 * TrainConfig.batch * TrainConfig.window * _LEAST_STEPS
+    # Counted as for LSTMs: four matrices of H x H lead into a layer from below, but for the first,
+    # and four from its past; each weight takes six operations a character.
+    of_a_square_unit = 6 * 4 * characters_of_a_step * _LEAST_STEPS
     units = min(units, math.sqrt(operations / of_a_square_unit)) / layers
-    # With a such matrices in all: a H^2 + V H = a units^2.
-    half = alphabet_size / (2 * 4 * (2 * layers - 1))
+    # matrices * H^2 + alphabet_size * H = matrices * units^2
+    matrices = 4 * (2 * layers - 1)
+    half = alphabet_size / (2 * matrices)
     blocks = round((math.hypot(units, half) - half) / HIDDEN_STEP)
     return min(max(HIDDEN_STEP * blocks, LEAST_HIDDEN), MOST_HIDDEN)
 
@@ -203,7 +207,8 @@ def _sized(settings: Settings, situation: Situation, operations: float) -> dict[
 
 
 def _with_hidden(settings: Settings, situation: Situation, operations: float) -> dict[str, Any]:
-    chosen = hidden_for(operations, settings["layers"], situation.alphabet_size)
+    alphabet_size, of_a_step = situation.alphabet_size, _characters_of_a_step(settings, situation)
+    chosen = hidden_for(operations, settings["layers"], alphabet_size, of_a_step)
     return {"hidden": chosen, **settings}
 
 
@@ -212,12 +217,16 @@ def _epochs(settings: Settings, situation: Situation, operations: float) -> floa
     if "epochs" in settings:
         return float(settings["epochs"])
     if "steps" in settings:
-        window = min(settings.get("window", TrainConfig.window), situation.record or math.inf)
-        characters = settings["steps"] * settings.get("batch", TrainConfig.batch) * window
+        characters = settings["steps"] * _characters_of_a_step(settings, situation)
     else:
         model = ModelConfig.pick(settings)
         characters = operations / operations_per_character(model, situation.alphabet_size)
     return float(characters / situation.characters)
+
+
+def _characters_of_a_step(settings: Settings, situation: Situation) -> float:
+    window = min(settings.get("window", TrainConfig.window), situation.record or math.inf)
+    return float(settings.get("batch", TrainConfig.batch) * window)
 
 
 def _explain(given: Settings, settings: Settings, situation: Situation, epochs: float) -> str:

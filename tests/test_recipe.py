@@ -25,6 +25,7 @@ from charrnn.recipe import (
 )
 
 MEGABYTE = Situation(characters=1_000_000, alphabet_size=65, operations_per_second=5e11)
+STEP = TrainConfig.batch * TrainConfig.window
 GIVEN = {"cell": "lstm", "optimizer": "adamw"}
 
 
@@ -70,21 +71,36 @@ def test_minutes_stay_within_their_bounds(characters: int) -> None:
 
 @pytest.mark.parametrize("operations", [0.0, 1e9, 1e12, 1e15, 1e30])
 def test_hidden_sizes_stay_within_their_bounds(operations: float) -> None:
-    hidden = hidden_for(operations, 1, 65)
+    hidden = hidden_for(operations, 1, 65, STEP)
     assert LEAST_HIDDEN <= hidden <= MOST_HIDDEN
     assert hidden % HIDDEN_STEP == 0
-    assert hidden_for(operations, 3, 65) <= hidden <= hidden_for(2 * operations, 1, 65)
+    assert hidden_for(operations, 3, 65, STEP) <= hidden <= hidden_for(2 * operations, 1, 65, STEP)
 
 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_large_alphabet_makes_layers_narrower_and_weights_no_more(layers: int) -> None:
     def weights(alphabet_size: int) -> float:
-        hidden = hidden_for(1e15, layers, alphabet_size)
+        hidden = hidden_for(1e15, layers, alphabet_size, STEP)
         return (4 * (2 * layers - 1) * hidden + alphabet_size) * hidden
 
-    assert hidden_for(1e15, layers, 7_000) < hidden_for(1e15, layers, 65)
+    assert hidden_for(1e15, layers, 7_000, STEP) < hidden_for(1e15, layers, 65, STEP)
     # Hidden sizes are rounded by up to 32 units.
     assert weights(7_000) == pytest.approx(weights(65), rel=0.3)
+
+
+def test_layers_are_narrow_where_there_is_time_for_few_steps() -> None:
+    def steps(characters_of_a_step: float) -> float:
+        hidden = hidden_for(1e13, 1, 65, characters_of_a_step)
+        return 1e13 / (6 * (4 * hidden + 65) * hidden) / characters_of_a_step
+
+    roomy = hidden_for(1e13, 1, 65, STEP / 8)
+    assert hidden_for(1e13, 1, 65, STEP / 16) == roomy
+    assert hidden_for(1e13, 1, 65, 4 * STEP) < hidden_for(1e13, 1, 65, STEP) <= roomy
+    # Hidden sizes are rounded by up to 32 units.
+    assert 400 < steps(STEP) < steps(STEP / 8)
+    assert steps(4 * STEP) > 400
+    narrow, wide = (chosen({"minutes": 0.1, "batch": batch})["hidden"] for batch in (128, 16))
+    assert narrow < wide
 
 
 def test_more_time_makes_a_larger_network_that_learns_more_slowly() -> None:

@@ -16,6 +16,7 @@ from charrnn.errors import DivergedError
 from charrnn.evaluate import evaluate
 from charrnn.events import Checkpoint, Evaluating, Evaluation, Event, Step
 from charrnn.heldout import HeldOut
+from charrnn.kernels import loss
 from charrnn.learner import Learner
 from charrnn.model import CharModel, build_model
 from charrnn.modelconfig import ModelConfig
@@ -24,6 +25,7 @@ from charrnn.schedule import Schedule
 from charrnn.streams import Shape, Streams
 from charrnn.train import Trainer
 from tests.arrangements import ARRANGEMENTS, configure
+from tests.kernels.cases import needs_library
 from tests.optimizers import OPTIMIZERS_HERE
 
 
@@ -96,6 +98,18 @@ def test_a_tiny_text_is_memorised(arrangement: str) -> None:
     learnt = evaluate(trainer.learner.average.model, alphabet.encode(sentence * 4), alphabet)
     # The first character and the first few words cannot be known; the rest can.
     assert learnt.nats_per_char < 0.25
+
+
+@needs_library
+def test_a_large_alphabet_s_loss_is_learnt_from_as_a_small_one_s(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = []
+    for many in (loss.MANY, 1):
+        monkeypatch.setattr(loss, "MANY", many)
+        losses.append([step.nats_per_char for step in steps_of(list(make(text).fit()))])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert losses[1] != losses[0]  # They are sums in another order.
 
 
 def test_an_evaluation_scores_the_averaged_weights(text: str) -> None:

@@ -49,7 +49,7 @@ _SIGNATURES = {
     "charrnn_add_to_rows": "iiiilippp",
     "charrnn_norm_forward": "iiiiilpppppp",
     "charrnn_norm_backward": "iiiiilpppppppp",
-    "charrnn_cost": "iiiifpppp",
+    "charrnn_cross_entropy": "iiiifpppp",
     "charrnn_network_new": "iiiiiippppppppp",
     "charrnn_network_free": "p",
     "charrnn_network_read": "piiippp",

@@ -11,7 +11,10 @@ from torch.autograd.function import once_differentiable
 from charrnn.kernels.calls import call, kernels
 
 MANY = 1 << 19
-"""Logits from which on the library is the faster; a single pass over memory is what it saves."""
+"""Logits from which on the library is faster than torch, which passes over them several times."""
+
+IGNORED = -100
+"""What stands where there is no target, as in torch's own cross entropy."""
 
 
 def can_run(logits: Tensor) -> bool:
@@ -27,8 +30,8 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """The mean of -log softmax(logits)[target]; see ``native/loss.h``.
 
     Args:
-        logits: (N, V), float32 or bfloat16.
-        targets: (N,), int64; negative where there is none, which the mean leaves out.
+        logits: (N, V), float32 or bfloat16, N at least 1.
+        targets: (N,), int64; IGNORED where there is none, which the mean leaves out.
 
     Returns:
         Nats, a float64 number; the gradient is in the type of the logits, and what is between is
@@ -46,27 +49,29 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
         # The library is handed addresses and would read beyond them.
-        if logits.dim() != 2 or targets.shape != logits.shape[:1] or not can_run(logits):
+        sound = can_run(logits) and (targets.device, targets.dtype) == (logits.device, torch.int64)
+        if not sound or logits.dim() != 2 or targets.shape != logits.shape[:1] or not len(targets):
             raise ValueError(
-                f"{logits.dtype} {tuple(logits.shape)} and targets {tuple(targets.shape)} do not "
-                "belong together"
+                f"{logits.dtype} {tuple(logits.shape)} and {targets.dtype} {tuple(targets.shape)} "
+                "do not belong together"
             )
         count, characters = logits.shape
-        if (largest := int(targets.max())) >= characters:
-            raise IndexError(f"target {largest} of {characters}")
-        logits, wanted = logits.contiguous(), int((targets >= 0).sum())
+        wanted = targets != IGNORED
+        lowest, highest = (int(end) for end in torch.aminmax(targets * wanted))
+        if lowest < 0 or highest >= characters:
+            raise IndexError(f"targets from {lowest} to {highest} of {characters}")
+        logits, number = logits.contiguous(), int(wanted.sum())
         nats = torch.empty(count, dtype=torch.float64)
         # Made along with the loss, while a row is in the nearest cache.
         gradients = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
         call(
-            "charrnn_cost",
-            int(logits.dtype == torch.bfloat16),
-            torch.get_num_threads(),
-            *(count, characters, 1 / max(wanted, 1)),
+            "charrnn_cross_entropy",
+            *(int(logits.dtype == torch.bfloat16), torch.get_num_threads()),
+            *(count, characters, 1 / max(number, 1)),
             *(logits, targets.to(torch.int32).contiguous(), nats, gradients),
         )
         ctx.save_for_backward(gradients)
-        return nats.sum() / wanted
+        return nats.sum() / number
 
     @staticmethod
     @once_differentiable

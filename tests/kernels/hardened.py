@@ -58,7 +58,7 @@ def run_all(functions: ctypes.CDLL, steps: int, batch: int, units: int, threads:
             *(elements(steps * batch * stride), rows(steps * batch, 3), floats(3 * columns)),
         )
         run_norms(functions, precision, sizes, elements, masked=bool(table))
-        run_costs(functions, precision, sizes, elements, some_have_none=bool(table))
+        run_cross_entropies(functions, precision, sizes, elements, some_have_none=bool(table))
 
 
 def run_lstms(
@@ -140,7 +140,7 @@ def run_norms(
     )
 
 
-def run_costs(
+def run_cross_entropies(
     functions: ctypes.CDLL,
     precision: int,
     sizes: tuple[int, int, int, int],
@@ -155,7 +155,7 @@ def run_costs(
     data = none + bytes(rows(count, characters))[len(none) :]
     targets = ctypes.create_string_buffer(data, len(data))
     for gradients in (elements(count * characters), None):
-        functions.charrnn_cost(
+        functions.charrnn_cross_entropy(
             *(precision, threads, count, characters, 1 / count, logits, targets, nats, gradients)
         )
 

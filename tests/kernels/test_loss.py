@@ -105,18 +105,26 @@ def test_no_number_of_threads_changes_a_bit(dtype: torch.dtype) -> None:
 def test_only_differences_between_logits_matter(shift: float) -> None:
     logits, targets = make((7, 33), torch.float32)
     exact = logits.round()  # A whole number that large is one in float32.
-    assert_near(run(exact + shift, targets), run(exact, targets), 1e-3)
-    assert_near(
-        {"nats": run(exact + shift, targets)["nats"]}, {"nats": run(exact, targets)["nats"]}, 1e-6
-    )
+    assert_identical(run(exact + shift, targets), run(exact, targets))
 
 
+@every_type
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
 @pytest.mark.parametrize("place", [0, 7, 32])
-def test_what_is_not_finite_never_looks_sound(value: float, place: int) -> None:
-    logits, targets = make((7, 33), torch.float32)
+def test_what_is_not_finite_never_looks_sound(place: int, value: float, dtype: torch.dtype) -> None:
+    logits, targets = make((7, 33), dtype)
     logits[3, place] = value
-    assert not run(logits, targets)["nats"].isfinite()
+    got = run(logits, targets)
+    assert not got["nats"].isfinite()
+    assert not got["logits"][3].isfinite().all()
+    assert got["logits"][4].isfinite().all()
+
+
+@every_type
+def test_what_was_thought_impossible_costs_without_end(dtype: torch.dtype) -> None:
+    logits, targets = make((7, 33), dtype)
+    logits[3, targets[3]] = -torch.inf
+    assert run(logits, targets)["nats"] == torch.inf
 
 
 def test_logits_may_lie_anywhere() -> None:
@@ -129,7 +137,7 @@ def test_logits_may_lie_anywhere() -> None:
 
 @pytest.mark.parametrize(
     ("logits", "targets"),
-    [((5, 3), (4,)), ((5, 3), (5, 1)), ((5,), (5,)), ((1, 5, 3), (1,))],
+    [((0, 3), (0,)), ((5, 3), (4,)), ((5, 3), (5, 1)), ((5,), (5,)), ((1, 5, 3), (1,))],
 )
 def test_what_does_not_belong_together_is_refused(
     logits: tuple[int, ...], targets: tuple[int, ...]
@@ -138,20 +146,32 @@ def test_what_does_not_belong_together_is_refused(
         cross_entropy(torch.zeros(logits), torch.zeros(targets, dtype=torch.int64))
 
 
-def test_a_target_without_logits_is_refused() -> None:
-    with pytest.raises(IndexError, match="target 3 of 3"):
-        cross_entropy(torch.zeros(2, 3), torch.tensor([0, 3]))
+@pytest.mark.parametrize("target", [3, -1, -101, 2**31, -(2**32)])
+def test_a_target_without_logits_is_refused(target: int) -> None:
+    with pytest.raises(IndexError, match=f"{target}.* of 3"):
+        cross_entropy(torch.zeros(2, 3), torch.tensor([0, target]))
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8, torch.float32])
+def test_targets_of_another_type_are_refused(dtype: torch.dtype) -> None:
+    with pytest.raises(ValueError, match="do not belong together"):
+        cross_entropy(torch.zeros(2, 3), torch.zeros(2, dtype=dtype))
 
 
 def test_a_model_s_loss_is_the_same_by_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     logits, targets = make((6, 5), torch.float32)
+    targets[2] = NO_TARGET
     both = []
     for many in (MANY, 1):
         monkeypatch.setattr("charrnn.kernels.loss.MANY", many)
-        both.append(mean_nats(logits.view(2, 3, 5), targets.view(2, 3)))
-    assert both[0].dtype == torch.float32  # Torch's.
-    assert both[1].dtype == torch.float64
-    assert torch.allclose(both[0].double(), both[1], rtol=1e-6)
+        leaf = logits.detach().requires_grad_()
+        nats = mean_nats(leaf.view(2, 3, 5), targets.view(2, 3))
+        (gradient,) = torch.autograd.grad(nats, leaf)
+        both.append({"nats": nats.detach(), "logits": gradient})
+    torch_s, ours = both
+    assert torch_s["nats"].dtype == torch.float32
+    assert ours["nats"].dtype == torch.float64
+    assert_agree(ours, torch_s, torch.float32)
 
 
 def test_types_that_it_does_not_know_are_left_to_torch() -> None:

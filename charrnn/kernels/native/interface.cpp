@@ -228,14 +228,14 @@ EXPORTED int charrnn_norm_backward(int precision, int threads, int count, int ba
     });
 }
 
-EXPORTED int charrnn_cost(int precision, int threads, int count, int characters, float share,
-                           const void* logits, const std::int32_t* targets, double* nats,
-                           void* gradients) {
+EXPORTED int charrnn_cross_entropy(int precision, int threads, int count, int characters,
+                                    float weight, const void* logits, const std::int32_t* targets,
+                                    double* nats, void* gradients) {
     return with_precision(precision, [&](auto p) {
         using Element = typename decltype(p)::Element;
         together(threads, [&](const Place& place) {
-            cost(place, count, characters, share, static_cast<const Element*>(logits), targets, nats,
-                 static_cast<Element*>(gradients));
+            cross_entropy(place, count, characters, weight, static_cast<const Element*>(logits),
+                          targets, nats, static_cast<Element*>(gradients));
         });
     });
 }

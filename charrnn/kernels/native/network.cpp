@@ -86,9 +86,8 @@ EXPORTED int charrnn_network_score(const void* handle, int threads, int steps, i
             for (int row = begin; row < end; ++row) {
                 const std::ptrdiff_t at = t * rows + row;
                 const float* own = logits.data() + std::ptrdiff_t(row - begin) * characters;
-                const float most = largest_of(own, characters);
-                const double sum = sum_exponentials(own, characters, most, [](int, Vec, int) {});
-                nats[at] = nats_of(sum, most, own[targets[at]]);
+                const Softmax softmax = softmax_of(own, characters, [](int, Vec) {});
+                nats[at] = softmax.nats_of(own[targets[at]]);
             }
         }
     });

@@ -82,6 +82,16 @@ inline float add_lanes(Vec value, int lanes = LANES) {
     return sum;
 }
 
+// All lanes joined into one, halves with halves.
+template <class Number, class Vector, class Join>
+inline Number reduce_lanes(const Vector& vector, const Join& join) {
+    Number lanes[LANES];
+    std::memcpy(lanes, &vector, sizeof lanes);
+    for (int half = LANES / 2; half; half /= 2)
+        for (int lane = 0; lane < half; ++lane) lanes[lane] = join(lanes[lane], lanes[lane + half]);
+    return lanes[0];
+}
+
 inline bfloat16 round_to_bfloat16(float x) {
     std::uint32_t bits;
     std::memcpy(&bits, &x, sizeof bits);
