@@ -42,5 +42,6 @@ def _settings(run: Summary) -> dict[str, Any]:
         "SHA-256": run.corpus.digest[:_DIGITS_OF_DIGEST],
         "--encoding": request.source.encoding or "bytes",
         "--records": run.corpus.records,
+        "--from": run.origin and run.origin.model,
         **options,
     }

@@ -1,37 +1,30 @@
 """How much of a text stands in another one, word for word: is a model writing, or reciting?
 
-A short text (what was drawn) is made into a suffix automaton: the smallest machine that can follow
-every one of its substrings. The long text (what was trained on) is then run through it once. After
-each character the machine is in the state of the longest end of what was read that stands in the
-short text too; each state keeps the longest it saw, and where. With a span all its suffixes are
-there, so a last pass, from the longest states to the shortest, tells for every place of the short
-text how long a span that ends there stands in the long one. An n-gram stands there if and only if
-that span has n characters or more, so all n are answered at once.
+A short text (what was drawn) is made into a suffix automaton, through which the long one (what was
+trained on) is run once: for every place of the short text that tells how long a span that ends
+there stands in the long one. An n-gram stands there if and only if that span has n characters or
+more, so all n are answered at once. Everything is exact.
 
-Everything is exact. It takes one step for each character of the long text (amortised), whatever n.
-
-Sources: Blumer et al. 1985, "The smallest automaton recognizing the subwords of a text" (the
-automaton); Chang & Lawler 1994, "Sublinear approximate string matching" (matching statistics).
-McCoy et al. 2023, "How much do language models copy from their training data?" (the n-grams as a
-measure, beside those of held-out text).
+Source: McCoy et al. 2023, "How much do language models copy from their training data?" (the n-grams
+as a measure, beside those of held-out text).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.alphabet import Alphabet, Ids
+from charrnn.automaton import SuffixAutomaton
 
 LONGEST_GRAM = 32
 """Shares are given for n-grams of up to so many characters."""
 
 _BETWEEN = -1
-_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -85,7 +78,7 @@ def measure_overlaps(texts: Sequence[Ids], searched: Ids) -> list[Overlap]:
     symbols: list[int] = []
     for text in texts:
         symbols += [*text.tolist(), _BETWEEN]
-    automaton = _Automaton(symbols)
+    automaton = SuffixAutomaton(symbols)
     automaton.read(searched)
     lengths, ends = automaton.spans()
     overlaps = []
@@ -98,16 +91,20 @@ def measure_overlaps(texts: Sequence[Ids], searched: Ids) -> list[Overlap]:
 
 
 def compare(
-    drawn: Sequence[Ids], trained_on: Ids, held_out: Ids
+    drawn: Sequence[Ids], trained_on: Ids, held_out: Ids, end: int | None = None
 ) -> tuple[list[Overlap], list[Overlap]]:
     """How much of each drawn text stands in what was trained on, and how much of held-out text.
 
     The held-out text is taken in stretches as long as the drawn ones, one after another while it
     lasts: longer texts have longer spans in common, so figures compare at the same length only.
+    With the id that ends a record, each record of them is a text of its own: that two stand beside
+    one another says nothing.
     """
-    ends = np.cumsum([0, *map(len, drawn)])
-    beside = [held_out[begin:end] for begin, end in pairwise(ends)]
-    overlaps = measure_overlaps([*drawn, *beside], trained_on)
+    places = pairwise(np.cumsum([0, *map(len, drawn)]))
+    texts = [*drawn, *(held_out[begin:after] for begin, after in places)]
+    parted = [_records_of(text, end) for text in texts]
+    measured = iter(measure_overlaps([*chain.from_iterable(parted)], trained_on))
+    overlaps = [together([*islice(measured, len(records))]) for records in parted]
     return overlaps[: len(drawn)], overlaps[len(drawn) :]
 
 
@@ -133,6 +130,13 @@ def line_of(text: Ids, offset: int, alphabet: Alphabet, end: int | None = None) 
     return int(np.count_nonzero(text[:offset] == newline)) + 1
 
 
+def _records_of(text: Ids, end: int | None) -> list[Ids]:
+    """The records of a text, its first and last perhaps cut; the text itself if it has none."""
+    if end is None:
+        return [text]
+    return [part[part != end] for part in np.split(text, np.flatnonzero(text == end))]
+
+
 def _summarise(lengths: NDArray[np.int64], ends: NDArray[np.int64]) -> Overlap:
     """The overlap of a text, from the longest span that ends at each of its characters."""
     sizes = range(1, LONGEST_GRAM + 1)
@@ -147,104 +151,3 @@ def _summarise(lengths: NDArray[np.int64], ends: NDArray[np.int64]) -> Overlap:
         grams=tuple(max(len(lengths) + 1 - n, 0) for n in sizes),
         longest=longest,
     )
-
-
-class _Automaton:
-    """The suffix automaton of some symbols.
-
-    State 0 is the empty span's. A state stands for the spans that end at the same places of the
-    symbols: suffixes of one another, the longest of ``_length`` symbols, the shortest one longer
-    than the longest of the state that ``_suffix`` names.
-    """
-
-    def __init__(self, symbols: Sequence[int]) -> None:
-        self._next: list[dict[int, int]] = [{}]
-        self._suffix = [-1]
-        self._length = [0]
-        self._after: list[int] = []
-        for symbol in symbols:
-            self._append(symbol)
-        self._reached = [0] * len(self._next)
-        self._end = [-1] * len(self._next)
-        self._first = [-1] * len(self._next)
-
-    def _append(self, symbol: int) -> None:
-        last = self._after[-1] if self._after else 0
-        new = self._add({}, self._length[last] + 1, 0)
-        self._after.append(new)
-        state = last
-        while state >= 0 and symbol not in self._next[state]:
-            self._next[state][symbol] = new
-            state = self._suffix[state]
-        if state < 0:
-            return
-        follower = self._next[state][symbol]
-        if self._length[follower] != self._length[state] + 1:
-            follower = self._split(state, symbol)
-        self._suffix[new] = follower
-
-    def _split(self, state: int, symbol: int) -> int:
-        """Give the spans of a state and a symbol a state apart from longer ones."""
-        whole = self._next[state][symbol]
-        part = self._add(self._next[whole].copy(), self._length[state] + 1, self._suffix[whole])
-        self._suffix[whole] = part
-        while state >= 0 and self._next[state].get(symbol) == whole:
-            self._next[state][symbol] = part
-            state = self._suffix[state]
-        return part
-
-    def _add(self, followers: dict[int, int], length: int, suffix: int) -> int:
-        self._next.append(followers)
-        self._length.append(length)
-        self._suffix.append(suffix)
-        return len(self._next) - 1
-
-    def read(self, text: Ids) -> None:
-        """Run a text through; keep the longest span that each state saw, its first end, and where
-        the state first saw any.
-        """
-        # Local names: this loop takes all the time there is.
-        following, suffix, lengths = self._next, self._suffix, self._length
-        reached, end, first = self._reached, self._end, self._first
-        state = length = 0
-        for begin in range(0, len(text), _AT_ONCE):
-            for place, symbol in enumerate(text[begin : begin + _AT_ONCE].tolist(), begin):
-                followers = following[state]
-                while symbol not in followers and state:
-                    state = suffix[state]
-                    length = lengths[state]
-                    followers = following[state]
-                if symbol not in followers:
-                    continue
-                state = followers[symbol]
-                length += 1
-                if length > reached[state]:
-                    if not reached[state]:
-                        first[state] = place
-                    reached[state] = length
-                    end[state] = place
-
-    def spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """For each symbol, the length of the longest span that ends there and was read, and the
-        place in the text where it ended first (-1 for a length of 0).
-        """
-        reached, end, first = self._reached.copy(), self._end.copy(), self._first.copy()
-        for state in sorted(range(1, len(reached)), key=lambda state: -self._length[state]):
-            shorter = self._suffix[state]
-            if not (shorter and reached[state]):
-                continue
-            # Wherever a span of this state ended, so did the whole of the shorter one.
-            if reached[shorter] < self._length[shorter] or first[state] < end[shorter]:
-                reached[shorter], end[shorter] = self._length[shorter], first[state]
-            if first[shorter] < 0 or first[state] < first[shorter]:
-                first[shorter] = first[state]
-        found = [self._longest(state, reached) for state in self._after]
-        return np.array([reached[state] for state in found], np.int64), np.array(
-            [end[state] for state in found], np.int64
-        )
-
-    def _longest(self, state: int, reached: Sequence[int]) -> int:
-        """The state of the longest suffix that was reached, of those that end with a state's."""
-        while state and not reached[state]:
-            state = self._suffix[state]
-        return state

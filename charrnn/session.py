@@ -173,8 +173,7 @@ def resume(saved: SavedRun, corpus: Corpus, wished: Request | None = None) -> Se
         shape = fit_to(request, corpus)
         states = arrays_under("state.", checkpoint.arrays)
         check_states(model, len(alphabet), shape.batch, states)
-        origin = checkpoint.header.get("from")
-        origin = Origin.from_dict(origin) if origin is not None else None
+        origin = Origin.in_header(checkpoint.header)
         trainer = assemble(request, corpus, shape, begins_trained=origin is not None)
         tensors = {name: torch.from_numpy(array) for name, array in checkpoint.arrays.items()}
         trainer.restore(tensors, progress, good)

@@ -16,6 +16,7 @@ from charrnn.request import Request, parse_request
 from charrnn.run import RunDirectory
 from charrnn.shapes import count_parameters
 from charrnn.storage import is_file
+from charrnn.transfer import Origin
 
 _MAKERS = ("charrnn", "torch", "kernels")
 
@@ -46,6 +47,7 @@ class Summary:
         path: its directory.
         request: what it was asked to do.
         corpus: what it remembers of its text.
+        origin: the model that it went on from; None if its weights were drawn.
         progress: where it stands.
         measurements: its evaluations, in order.
         rollbacks: the steps from which it went on at half the learning rate.
@@ -57,6 +59,7 @@ class Summary:
     path: Path
     request: Request
     corpus: CorpusFacts
+    origin: Origin | None
     progress: Progress
     measurements: tuple[Measurement, ...]
     rollbacks: tuple[int, ...]
@@ -103,7 +106,7 @@ def read_summary(path: Path) -> Summary:
     request, facts = parse_request(run.last, kind, header)
     model, alphabet, _ = read_description(run.last, header)
     try:
-        progress = Progress.from_dict(header.get("progress"))
+        progress, origin = Progress.from_dict(header.get("progress")), Origin.in_header(header)
     except ValueError as problem:
         raise CheckpointError(f"{run.last}: its progress is not sound: {problem}") from problem
     records = [record for record in run.records() if record["step"] <= progress.step]
@@ -111,6 +114,7 @@ def read_summary(path: Path) -> Summary:
         path=path,
         request=request,
         corpus=facts,
+        origin=origin,
         progress=progress,
         measurements=tuple(filter(None, map(_measurement, records))),
         rollbacks=tuple(one["step"] for one in records if one.get("event") == "rollback"),

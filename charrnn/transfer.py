@@ -12,6 +12,7 @@ shares, whatever was read: what a known character costs rises by log(1 + f) nats
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,16 @@ class Origin(Plain):
     model: str
     corpus: str
     digest: str
+
+    @classmethod
+    def in_header(cls, header: Mapping[str, Any]) -> Origin | None:
+        """That of the run with such a checkpoint; None if its weights were drawn.
+
+        Raises:
+            ValueError: it is not sound.
+        """
+        found = header.get("from")
+        return None if found is None else cls.from_dict(found)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ ORDER = (
         "surprisal",
         "units",
         "expectations",
+        "automaton",
         "novelty",
         "sources",
         "records",

@@ -82,6 +82,24 @@ def test_held_out_text_is_taken_in_stretches_as_long_as_the_drawn_texts() -> Non
     assert theirs == [look_up(text, "aaab") for text in ("aa", "bbc", "aaa")]
 
 
+def test_no_span_of_held_out_records_goes_beyond_one() -> None:
+    alphabet = Alphabet.of("ab" + RECORD_END)
+    end = alphabet.characters.index(RECORD_END)
+    trained_on, held_out = (
+        alphabet.encode(RECORD_END.join(records))
+        for records in (["", "ab", "ba", "aa", ""], ["", "b", "ba", "bb", ""])
+    )
+    drawn = [alphabet.encode("ababab")]
+    ((ours,), (theirs,)) = compare(drawn, trained_on, held_out, end)
+    assert ours.characters == 6
+    assert (theirs.characters, theirs.found[:2], theirs.grams[:3]) == (3, (3, 1), (3, 1, 0))
+    assert theirs.longest is not None
+    assert theirs.longest.length == 2
+    ((_,), (across,)) = compare(drawn, trained_on, held_out)
+    assert across.longest is not None
+    assert across.longest.length > 2
+
+
 def test_several_overlaps_add_up() -> None:
     whole = together([overlap("aab", "abc"), overlap("cabc", "abc")])
     assert (whole.characters, whole.found[:3], whole.grams[:3]) == (7, (7, 3, 1), (7, 5, 3))

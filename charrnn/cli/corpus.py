@@ -122,6 +122,9 @@ def export(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="A file; left out: standard output.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the file that is there.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Write a corpus out as a file of its own.
@@ -132,6 +135,8 @@ def export(
     from charrnn.catalogue import find_entry, place
     from charrnn.storage import fill_atomically
 
+    if output is not None and output.exists() and not overwrite:
+        raise UsageError(f"{output}: is there already; name another file, or give --overwrite")
     found = place(find_entry(name))
     chunks = _read(found) if isinstance(found, Path) else found.chunks()
     if output is None:

@@ -74,7 +74,7 @@ class Comparison:
 
     def _measure(self) -> tuple[list[Overlap], list[Overlap]]:
         drawn = [self._alphabet.encode(symbols) for symbols in self._drawn.values()]
-        return compare(drawn, self._trained_on, self._held_out)
+        return compare(drawn, self._trained_on, self._held_out, self._end)
 
     def _figures(self, overlap: Overlap) -> dict[str, Any]:
         span = overlap.longest

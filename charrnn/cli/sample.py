@@ -13,7 +13,7 @@ import typer
 from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Json, Model, StackRound, TrainingText, Unknown, option
 from charrnn.config import ComputeConfig, SampleConfig, UseConfig
-from charrnn.errors import CorpusError, UsageError
+from charrnn.errors import CharrnnError, CorpusError, UsageError
 
 if TYPE_CHECKING:
     from charrnn.alphabet import Alphabet, Ids
@@ -200,6 +200,11 @@ def _print_text(
             output.write(alphabet.to_bytes(piece.symbols))
         output.write(after)
         output.end()
+    except CharrnnError:
+        # What was drawn before there was no more of it is as whole as if there had been.
+        if begun >= 0:
+            output.write(after)
+        raise
     finally:
         # However it ended, what is said next begins a line.
         if on_terminal:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.config import SourceConfig
-from charrnn.run import COPIES
+from charrnn.run import COPIES, RunDirectory
 from charrnn.settings import Config, option_name
 from charrnn.summary import Summary
 
@@ -17,8 +17,8 @@ from charrnn.summary import Summary
 def training_command(run: Summary) -> list[str]:
     """The words of a command that asks for the same again, whatever the recipe would choose.
 
-    Texts are named without their folders: a report is read elsewhere. A run that was given minutes
-    is asked for as many steps as they were enough for.
+    Texts and models are named without their folders: a report is read elsewhere. A run that was
+    given minutes is asked for as many steps as they were enough for.
     """
     request, total = run.request, run.progress.total
     train = request.train.to_dict()
@@ -30,7 +30,8 @@ def training_command(run: Summary) -> list[str]:
         *_options(request.compute, request.compute.to_dict()),
     ]
     texts = [_name(path) for path in request.source.paths]
-    return ["charrnn", "train", *texts, *_reading(request.source), *_records(run), *options]
+    reading = [*_reading(request.source), *_records(run), *_origin(run)]
+    return ["charrnn", "train", *texts, *reading, *options]
 
 
 def shell(words: list[str]) -> str:
@@ -65,6 +66,15 @@ def _reading(source: SourceConfig) -> list[str]:
 
 def _records(run: Summary) -> list[str]:
     return [] if run.corpus.records is None else ["--records", run.corpus.records]
+
+
+def _origin(run: Summary) -> list[str]:
+    """A run's best model by the run's name, which ``--from`` takes as well."""
+    if run.origin is None:
+        return []
+    path = Path(run.origin.model)
+    is_best = path == RunDirectory(path.parent).best
+    return ["--from", (is_best and path.parent.name) or path.name]
 
 
 def _name(path: str) -> str:

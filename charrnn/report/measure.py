@@ -87,7 +87,7 @@ def _measure_copied(
 ) -> list[Copied]:
     """Each drawn text's overlap with the training text, and that of held-out text as long."""
     texts = [alphabet.encode(symbols) for symbols in drawn.values()]
-    ours, theirs = compare(texts, trained_on, held_out)
+    ours, theirs = compare(texts, trained_on, held_out, end)
     named = [(f"drawn at {temp}", overlap) for temp, overlap in zip(drawn, ours, strict=True)]
     found = []
     for name, overlap in [*named, ("held out", theirs[0])]:

@@ -141,6 +141,13 @@ def test_a_corpus_is_written_out(tmp_path: Path) -> None:
     result = charrnn("corpus", "export", "anbn", "-o", "anbn.txt", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (0, b""), explain(result)
     assert (tmp_path / "anbn.txt").read_bytes().startswith(b"a")
+    (tmp_path / "mine.txt").write_text("mine")
+    there = ("corpus", "export", "anbn", "-o", "mine.txt")
+    refused = charrnn(*there, cwd=tmp_path)
+    assert (refused.returncode, (tmp_path / "mine.txt").read_text()) == (2, "mine")
+    assert b"mine.txt: is there already" in refused.stderr
+    assert charrnn(*there, "--overwrite", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "mine.txt").read_bytes() == (tmp_path / "anbn.txt").read_bytes()
     missing = charrnn("corpus", "export", "anbn", "-o", "no/anbn.txt", cwd=tmp_path)
     assert missing.returncode == 7
 

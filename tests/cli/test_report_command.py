@@ -1,5 +1,6 @@
 """The command that trains a run again."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,6 +35,26 @@ def test_it_trains_the_same_weights(trained: Path, tmp_path: Path) -> None:
     assert again.model == before.model
     for name, weights in before.weights.items():
         assert (again.weights[name] == weights).all(), name
+
+
+def test_a_run_that_went_on_from_a_model_goes_on_from_it_again(
+    trained: Path, tmp_path: Path
+) -> None:
+    folders = tmp_path / "one", tmp_path / "other"
+    for folder in folders:
+        shutil.copytree(trained / "runs/herons", folder / "runs/herons")
+        (folder / "reeds.txt").write_text("the reeds stood in the ford and whispered\n" * 30)
+    begun = forked("train", "reeds.txt", "--from", "herons", "--steps", "3", cwd=folders[0])
+    assert begun.returncode == 0, explain(begun)
+    words = training_command(read_summary(folders[0] / "runs/reeds"))
+    assert words[words.index("--from") + 1] == "herons"
+    again = forked(*words[1:], cwd=folders[1])
+    assert again.returncode == 0, explain(again)
+    one, other = (read_model(folder / "runs/reeds/last.safetensors") for folder in folders)
+    for name, weights in one.weights.items():
+        assert (other.weights[name] == weights).all(), name
+    told = forked("compare", "reeds", "herons", cwd=folders[0])
+    assert "--from" in told.stdout.decode(), explain(told)
 
 
 def test_a_run_by_the_clock_is_asked_for_its_steps(trained: Path) -> None:

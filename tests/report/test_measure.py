@@ -24,7 +24,7 @@ def measured(trained_on: str, held_out: str, drawn: str, records: str | None) ->
     config = configure("lstm", hidden=4, embedding=2)
     request = Request(SourceConfig(paths=("a",)), config, TrainConfig(steps=1), ComputeConfig())
     corpus = CorpusFacts("a", "0" * 64, len(trained_on) + len(held_out), 0.1, records)
-    run = Summary(Path("a"), request, corpus, Progress(), (), (), 1, 1, {})
+    run = Summary(Path("a"), request, corpus, None, Progress(), (), (), 1, 1, {})
     model = build_model(config, len(ALPHABET)).eval()
     texts = ALPHABET.encode(trained_on), ALPHABET.encode(held_out)
     return measure(run, model, TorchReader(model), ALPHABET, *texts, lambda _: drawn)
