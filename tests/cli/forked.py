@@ -3,8 +3,10 @@
 A process like any other, but for the seconds it takes to begin: for tests that need many.
 """
 
+import faulthandler
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,9 @@ _STREAMS = ("stdin", "stdout", "stderr")
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["charrnn.cli.runner", "torch._dynamo"])
 """Makes processes that have torch from the beginning."""
+
+_SECONDS_TO_TELL = 2
+"""What a stuck process is given to say where, on its standard error."""
 
 
 class Forked:
@@ -62,13 +67,19 @@ class Forked:
         """Wait for its end; a process that a signal ended has the signal, negative, as its code.
 
         Raises:
-            subprocess.TimeoutExpired: it did not end, and was killed.
+            subprocess.TimeoutExpired: it did not end, and was killed; with where it was stuck.
         """
         self._process.join(timeout)
         code = self._process.exitcode
         if code is None:
+            self.signal(signal.SIGUSR1)
+            self._process.join(_SECONDS_TO_TELL)
             self._process.kill()
-            raise subprocess.TimeoutExpired(self.arguments, timeout)
+            self._process.join()
+            late = subprocess.TimeoutExpired(self.arguments, timeout)
+            late.add_note(self._files[2].read_text("utf-8", "replace"))
+            self._folder.cleanup()
+            raise late
         _, stdout, stderr = (file.read_bytes() if file.exists() else b"" for file in self._files)
         self._folder.cleanup()
         return subprocess.CompletedProcess(self.arguments, code, stdout, stderr)
@@ -88,6 +99,7 @@ def _be_charrnn(
         handle = os.open(file, os.O_RDWR | os.O_CREAT)
         os.dup2(handle, getattr(sys, name).fileno())
         os.close(handle)
+    faulthandler.register(signal.SIGUSR1)
     os.chdir(cwd)
     torch.set_num_threads(1)
     if first:
