@@ -9,12 +9,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from charrnn.kernels.calls import call, kernels
+from charrnn.streams import NO_TARGET
 
 MANY = 1 << 19
 """Logits from which on the library is faster than torch, which passes over them several times."""
-
-IGNORED = -100
-"""What stands where there is no target, as in torch's own cross entropy."""
 
 
 def can_run(logits: Tensor) -> bool:
@@ -31,7 +29,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
     Args:
         logits: (N, V), float32 or bfloat16, N at least 1.
-        targets: (N,), int64; IGNORED where there is none, which the mean leaves out.
+        targets: (N,), int64; NO_TARGET where there is none, which the mean leaves out.
 
     Returns:
         Nats, a float64 number; the gradient is in the type of the logits, and what is between is
@@ -56,7 +54,7 @@ class _CrossEntropy(torch.autograd.Function):
                 "do not belong together"
             )
         count, characters = logits.shape
-        wanted = targets != IGNORED
+        wanted = targets != NO_TARGET
         lowest, highest = (int(end) for end in torch.aminmax(targets * wanted))
         if lowest < 0 or highest >= characters:
             raise IndexError(f"targets from {lowest} to {highest} of {characters}")

@@ -1,7 +1,5 @@
 """The native cross entropy: what it computes, whatever the sizes and the threads."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -18,14 +16,6 @@ every_size = pytest.mark.parametrize("size", SIZES)
 
 ROUNDING = {torch.float32: 1e-6, torch.bfloat16: 2**-8}
 every_type = pytest.mark.parametrize("dtype", ROUNDING)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def make(size: tuple[int, int], dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,5 @@
 """The native layer normalisation: what it computes, whatever the sizes and the threads."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
@@ -29,14 +28,6 @@ class Case(NamedTuple):
     shift: Tensor
     mask: Tensor | None
     gradient: Tensor
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def make(size: tuple[int, int, int], dtype: torch.dtype, *, masked: bool) -> Case:
