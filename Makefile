@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check fix bench arrangements formal growth reach anomalies picture torture audit clean
+.PHONY: help demo test check fix bench arrangements formal growth reach anomalies picture robustness audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -21,7 +21,7 @@ help:
 	@echo "make growth        how cost grows with the network and the text"
 	@echo "make reach         how far gradients reach back"
 	@echo "make anomalies     how well planted lines are found by what they cost"
-	@echo "make torture       try every promise many thousand times; prints one table"
+	@echo "make robustness    try every promise many thousand times; prints one table"
 	@echo "make audit         look the dependencies up among known vulnerabilities (needs the network)"
 	@echo "make picture       draw the picture of the README anew"
 	@echo "make clean         remove what these commands made"
@@ -71,8 +71,8 @@ reach: $(READY)
 anomalies: $(READY)
 	$(BIN)/python -m tests.benchmarks.anomalies
 
-torture: $(READY)
-	$(BIN)/python -m tests.torture
+robustness: $(READY)
+	$(BIN)/python -m tests.robustness
 
 # The tool has an environment of its own, so that only what charrnn installs is looked up. A build
 # of torch (+cpu) is looked up as the release it is of; what is not found counts as a failure.

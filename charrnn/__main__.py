@@ -1,6 +1,6 @@
 """``python -m charrnn`` is ``charrnn``."""
 
-from charrnn.cli.start import main
+from charrnn.cli.entry import main
 
 if __name__ == "__main__":
     main()

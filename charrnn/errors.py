@@ -13,6 +13,8 @@ Each message says what was given, what is allowed and what to do next, in one or
 programmer's mistake is a ``ValueError`` instead and is never caught.
 """
 
+from __future__ import annotations
+
 
 class CharrnnError(Exception):
     """A mistake or mishap that the user can do something about."""
@@ -60,3 +62,6 @@ class StorageError(CharrnnError):
     """A write, flush or rename that the operating system refused."""
 
     exit_code = 7
+
+
+NOT_FINITE = "the model predicts values that are not finite: its weights are of no use"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from charrnn.nearest import did_you_mean, nearest
+from charrnn.display import did_you_mean, nearest
 
 
 @pytest.mark.parametrize(("word", "found"), [("trian", "train"), ("evl", "eval"), ("zzz", None)])

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charrnn.alphabet import Ids
-from charrnn.baselines import Baselines, measure
-from charrnn.cli.subject import read_learnt
+from charrnn.checkpoints.model_file import ModelFile
+from charrnn.data.alphabet import Ids
 from charrnn.errors import CharrnnError
-from charrnn.modelfile import ModelFile
+from charrnn.evaluation.baselines import Baselines, measure
+from charrnn.training.run_data import read_learnt
 
 _MOST_CHARACTERS = 1 << 22
 _COMPRESSOR = "xz"

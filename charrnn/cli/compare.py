@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli import terminal
-from charrnn.cli.completion import complete_run
-from charrnn.cli.options import Debug, Json
+from charrnn.cli.options import Debug, Json, complete_run
+from charrnn.display import in_one_line
 from charrnn.errors import UsageError
-from charrnn.visible import in_one_line
 
 if TYPE_CHECKING:
-    from charrnn.summary import Summary
+    from charrnn.training.run_summary import Summary
+
 
 _NO_VALUE = "-"
 
@@ -39,9 +39,8 @@ def compare(
     """
     if len(runs or []) < 2:
         raise UsageError("name two runs or more: charrnn compare RUN RUN...")
-    from charrnn.compare import differing, hold_out_the_same
-    from charrnn.runs import find_run
-    from charrnn.summary import read_summary
+    from charrnn.checkpoints.run_index import find_run
+    from charrnn.training.run_summary import differing, hold_out_the_same, read_summary
 
     summaries = [read_summary(find_run(run)) for run in runs or []]
     settings = differing(summaries)

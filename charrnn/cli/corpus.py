@@ -10,8 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from charrnn.cli import terminal
-from charrnn.cli.completion import complete_corpus
-from charrnn.cli.options import Debug, Encoding, Json
+from charrnn.cli.options import Debug, Encoding, Json, complete_corpus
 from charrnn.errors import CorpusError, UsageError
 
 app = typer.Typer(help="Know the texts: list, look into, fetch, write out.")
@@ -33,8 +32,7 @@ def list_corpora(as_json: Json = False, debug: Debug = False) -> None:
     charrnn corpus list
     charrnn corpus list --json
     """
-    from charrnn.catalogue import entries
-    from charrnn.named import Download, Entry
+    from charrnn.data.catalogue import Download, Entry, entries
 
     known = entries().values()
 
@@ -93,10 +91,9 @@ def get(name: Name, as_json: Json = False, debug: Debug = False) -> None:
     charrnn corpus get tinyshakespeare
     charrnn train tinyshakespeare
     """
-    from charrnn.catalogue import find_entry
     from charrnn.cli.progress import bar
-    from charrnn.downloads import fetch
-    from charrnn.named import Download
+    from charrnn.data.catalogue import Download, find_entry
+    from charrnn.data.download import fetch
 
     entry = find_entry(name)
     if not isinstance(entry, Download):
@@ -132,8 +129,8 @@ def export(
     charrnn corpus export python -o python.txt
     charrnn corpus export anbn | head -c 100
     """
-    from charrnn.catalogue import find_entry, place
-    from charrnn.storage import fill_atomically
+    from charrnn.data.catalogue import find_entry, place
+    from charrnn.files import fill_atomically
 
     if output is not None and output.exists() and not overwrite:
         raise UsageError(f"{output}: is there already; name another file, or give --overwrite")
@@ -148,7 +145,7 @@ def export(
 
 
 def _read(path: Path) -> Iterator[bytes]:
-    from charrnn.sources import CHUNK_BYTES
+    from charrnn.data.text_reader import CHUNK_BYTES
 
     try:
         with path.open("rb") as stream:

@@ -10,16 +10,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from charrnn.baselines import Baselines, measure
-from charrnn.charstats import RARE, CharacterStatistics, Group, count_characters
 from charrnn.cli import terminal
-from charrnn.cli.inputs import gather, is_generated, naming_copies
-from charrnn.cli.settling import all_left_open, settle
-from charrnn.compressors import COMPRESSORS
-from charrnn.config import SourceConfig, TrainConfig
-from charrnn.corpus import Corpus, fit_corpus
-from charrnn.recipe import TOLD
-from charrnn.textstats import SPAN, Layout, Lengths, copied_share, lay_out
+from charrnn.config.training import SourceConfig, TrainConfig
+from charrnn.data.corpus import Corpus, fit_corpus
+from charrnn.data.inputs import gather, is_generated, naming_copies
+from charrnn.data.statistics import (
+    RARE,
+    SPAN,
+    CharacterStatistics,
+    Group,
+    Layout,
+    Lengths,
+    copied_share,
+    count_characters,
+    lay_out,
+)
+from charrnn.evaluation.baselines import COMPRESSORS, Baselines, measure
+from charrnn.training.auto_config import TOLD
+from charrnn.training.session import all_left_open, settle
 
 _MOST_CHARACTERS = 1 << 24
 _SHOWN_CHARACTERS = 20

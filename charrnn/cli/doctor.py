@@ -10,9 +10,9 @@ from typing import Any
 from charrnn import __version__
 from charrnn.cli import machine, terminal
 from charrnn.cli.options import Debug, Json
+from charrnn.config.model import ModelConfig
 from charrnn.errors import CharrnnError
 from charrnn.kernels.library import BUILDS, CHOICE, NONE, Kernels, find, obstacle
-from charrnn.modelconfig import ModelConfig
 
 _CELLS = ("lstm", "gru", "rnn")
 
@@ -56,9 +56,9 @@ def _ask_torch(kernels: Kernels | None) -> dict[str, Any]:
         import torch
     except (ImportError, OSError) as problem:
         raise CharrnnError(f"torch cannot be imported: {problem}. Install charrnn anew.") from None
-    from charrnn.device import choose_device, choose_precision, keep_freed_memory, prepare
-    from charrnn.kernels.calls import openmp_of_torch
-    from charrnn.selftest import MOST_DIFFERENCE, measure_differences
+    from charrnn.kernels.torch_calls import openmp_of_torch
+    from charrnn.models.device import choose_device, choose_precision, keep_freed_memory, prepare
+    from charrnn.models.selftest import MOST_DIFFERENCE, measure_differences
 
     threads = prepare(None)
     device = choose_device("auto")

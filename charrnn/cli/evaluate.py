@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charrnn.cli import terminal
-from charrnn.cli.completion import among
-from charrnn.cli.options import Debug, Encoding, Json, StackRound, Subject, Unknown, option
-from charrnn.config import ComputeConfig, UseConfig
+from charrnn.cli.options import Debug, Encoding, Json, StackRound, Subject, Unknown, among, option
+from charrnn.config.inference import UseConfig
+from charrnn.config.training import ComputeConfig
+from charrnn.data.formal_languages import LANGUAGES, Language, find_language
 from charrnn.errors import UsageError
-from charrnn.languages import LANGUAGES, Language, find_language
 
 if TYPE_CHECKING:
-    from charrnn.modelfile import ModelFile
+    from charrnn.checkpoints.model_file import ModelFile
 
 
 def evaluate(
@@ -72,9 +72,9 @@ def evaluate(
     """
     use = UseConfig(weights=weights, threads=threads)
     language = find_language(formal) if formal is not None else None
+    from charrnn.cli.arguments import load, read_text, split_arguments
     from charrnn.cli.baselines import Comparison, brief
-    from charrnn.cli.scoring import Scoring
-    from charrnn.cli.subject import load, read_text, split_arguments
+    from charrnn.evaluation.evaluate import Scoring
 
     model, texts = split_arguments(arguments or [])
     if language and texts:
@@ -156,9 +156,9 @@ def _solve(
 ) -> None:
     """Count the solved sizes of a language, through torch."""
     from charrnn.cli.formal import report
-    from charrnn.cli.scoring import exact_unless_asked
-    from charrnn.cli.serving import torch_network
-    from charrnn.formal import solve
+    from charrnn.evaluation.evaluate import exact_unless_asked
+    from charrnn.evaluation.formal_languages import solve
+    from charrnn.inference.select_backend import torch_network
 
     network = torch_network(
         model, device=device, threads=use.threads, weights=exact_unless_asked(use)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from charrnn.cli import terminal
-from charrnn.formal import FormalScore
-from charrnn.languages import Language
+from charrnn.data.formal_languages import Language
+from charrnn.evaluation.formal_languages import FormalScore
 
 
 def report(path: Path, language: Language, score: FormalScore, *, as_json: bool) -> None:

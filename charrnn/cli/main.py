@@ -14,9 +14,8 @@ from charrnn.cli import (
     corpus,
     doctor,
     evaluate,
-    helping,
+    help_pages,
     inspect,
-    play,
     report,
     sample,
     score,
@@ -25,14 +24,15 @@ from charrnn.cli import (
     verify,
 )
 from charrnn.cli.options import Debugging
+from charrnn.cli.play import command
+from charrnn.display import did_you_mean
 from charrnn.errors import CharrnnError, StorageError, UsageError
-from charrnn.nearest import did_you_mean
 
 _NAME = "charrnn"
 _OUT_OF_MEMORY = re.compile("allocate memory|out of memory")
 
 
-class Boundary(helping.Group):
+class Boundary(help_pages.Group):
     """Runs a command; what it raises ends here."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -70,7 +70,7 @@ app = typer.Typer(
 )
 app.command("train")(train.train)
 app.command("sample")(sample.sample)
-app.command("play")(play.play)
+app.command("play")(command.play)
 app.command("eval")(evaluate.evaluate)
 app.command("score")(score.score)
 app.add_typer(inspect.app, name="inspect")
@@ -110,7 +110,7 @@ def program(
     """
 
 
-helping.adopt(app)
+help_pages.adopt(app)
 
 
 def _explain(problem: Any) -> str:

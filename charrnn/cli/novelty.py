@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from charrnn.alphabet import Alphabet
+from charrnn.analysis.memorization import LONGEST_GRAM, Overlap, Span, compare, line_of, together
+from charrnn.checkpoints.model_file import ModelFile
 from charrnn.cli import terminal
-from charrnn.cli.subject import read_training_text
-from charrnn.drawing import Piece
-from charrnn.modelfile import ModelFile
-from charrnn.novelty import LONGEST_GRAM, Overlap, Span, compare, line_of, together
+from charrnn.data.alphabet import Alphabet
+from charrnn.inference.sampling import Piece
+from charrnn.training.run_data import read_training_text
 
 _SHOWN_GRAMS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, LONGEST_GRAM)
 _SHOWN_CHARACTERS = 160

@@ -1,19 +1,55 @@
-"""Options made from the settings they set: name, help, bounds and choices come from the config."""
+"""Options made from the settings they set: name, help, bounds and choices come from the config.
+
+What a shell may complete, beside the names of files, which it knows itself.
+
+Where nothing offered here fits, the shell goes on with files.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, fields
 from inspect import Parameter
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from charrnn.cli.completion import among, complete_run
-from charrnn.config import UNKNOWN_CHOICES
-from charrnn.registry import takers
-from charrnn.settings import Config, option_name
+from charrnn.config.inference import UNKNOWN_CHOICES
+from charrnn.config.model import takers
+from charrnn.config.settings import Config, option_name
+
+Completer = Callable[[str], list[str]]
+
+
+def among(words: Iterable[str]) -> Completer:
+    """Completes one of some words."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return complete
+
+
+def complete_run(incomplete: str) -> list[str]:
+    """Names of runs below the current folder."""
+    from charrnn.checkpoints.run_index import known_runs
+
+    return among(known_runs())(incomplete)
+
+
+def complete_corpus(incomplete: str) -> list[str]:
+    """Names of corpora."""
+    from charrnn.data.catalogue import entries
+
+    return among(entries())(incomplete)
+
+
+def complete_source(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Names of corpora; those of runs after ``--resume``."""
+    resumes = ctx.params.get("resume")
+    return complete_run(incomplete) if resumes else complete_corpus(incomplete)
+
 
 Command = TypeVar("Command", bound=Callable[..., None])
 

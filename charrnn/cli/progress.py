@@ -9,8 +9,8 @@ from typing import Any
 from tqdm import tqdm
 
 from charrnn.cli import terminal
-from charrnn.events import Evaluating, Evaluation, RolledBack, Step
-from charrnn.visible import visible
+from charrnn.display import visible
+from charrnn.training.progress import Evaluating, Evaluation, RolledBack, Step
 
 _SECONDS_BETWEEN_LINES = 5.0
 # What tells most comes first: a narrow terminal cuts the rest off.

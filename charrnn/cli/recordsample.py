@@ -6,40 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
-from charrnn.alphabet import RECORD_END, Alphabet, Ids
+from charrnn.checkpoints.model_file import ModelFile
 from charrnn.cli import terminal
-from charrnn.cli.subject import read_training_text
-from charrnn.config import SampleConfig, UseConfig
-from charrnn.drawing import Piece, in_order
+from charrnn.config.inference import SampleConfig
+from charrnn.data.alphabet import RECORD_END
 from charrnn.errors import CharrnnError, UsageError
-from charrnn.modelfile import ModelFile
-from charrnn.recorddraws import Selection, most_tries
-
-
-def open_record(alphabet: Alphabet, prime: Ids) -> Ids:
-    """What a model of records reads to begin, or go on with, one: the end of the one before."""
-    return np.concatenate((alphabet.encode(RECORD_END), prime))
-
-
-def until_end(config: SampleConfig) -> SampleConfig:
-    """The same way of drawing, up to the end of a record."""
-    return replace(config, stop=(*config.stop, RECORD_END))
-
-
-def draw_records(model: ModelFile, config: SampleConfig, seed: int) -> str:
-    """Records until they hold ``config.length`` characters, as a text of records has them."""
-    from charrnn.cli.sample import draw
-
-    opened = open_record(model.alphabet, model.alphabet.encode(""))
-    wanted = until_end(replace(config, count=config.length))
-    text = RECORD_END
-    for piece in in_order(draw(model, wanted, UseConfig(), "cpu", opened, seed)):
-        text += piece.symbols + (RECORD_END if piece.last else "")
-        if len(text) > config.length and piece.last:
-            break
-    return text
+from charrnn.inference.record_sampling import Selection, most_tries, until_end
+from charrnn.inference.sampling import Piece
+from charrnn.training.run_data import _read_records
 
 
 class RecordSampling:
@@ -100,10 +74,3 @@ class RecordSampling:
                 f"{wanted}, and {selection.count:,} are wanted.\n"
                 "Ask for fewer with --count, or raise --temp or --length."
             )
-
-
-def _read_records(path: Path, model: ModelFile, elsewhere: Sequence[str]) -> frozenset[str]:
-    """The records of the corpus, held out or not."""
-    texts = read_training_text(path, model, elsewhere)
-    joined = RECORD_END.join(map(model.alphabet.decode, texts))
-    return frozenset(joined.split(RECORD_END)) - {""}

@@ -9,7 +9,7 @@ import typer
 
 from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Run, TrainingText
-from charrnn.config import SampleConfig, UseConfig
+from charrnn.config.inference import SampleConfig, UseConfig
 from charrnn.errors import CharrnnError
 
 _SEED = 1
@@ -36,20 +36,19 @@ def report(
     charrnn report runs/tales -o tales.html
     """
     try:
-        from charrnn.report.measure import measure
-        from charrnn.report.page import check_replaceable, render, write
+        from charrnn.report.content import gather_content
+        from charrnn.report.html import check_replaceable, render, write
     except ModuleNotFoundError as problem:
         raise CharrnnError(
             f"a report takes {problem.name}, which is not installed here.\n"
             "Install what reports need: pip install 'charrnn[report]'"
         ) from None
-    from charrnn.cli.recordsample import draw_records
-    from charrnn.cli.sample import draw
-    from charrnn.cli.serving import reader, torch_network
-    from charrnn.cli.subject import read_training_text
-    from charrnn.modelfile import read_model
-    from charrnn.runs import find_model, find_run
-    from charrnn.summary import read_summary
+    from charrnn.checkpoints.model_file import read_model
+    from charrnn.checkpoints.run_index import find_model, find_run
+    from charrnn.inference.generate import draw, draw_records
+    from charrnn.inference.select_backend import reader, torch_network
+    from charrnn.training.run_data import read_training_text
+    from charrnn.training.run_summary import read_summary
 
     folder = find_run(run)
     summary = read_summary(folder)
@@ -67,6 +66,8 @@ def report(
 
     network = torch_network(model, device="cpu", threads=None)
     reading = reader(model, device="cpu", threads=None)
-    contents = measure(summary, network, reading, model.alphabet, trained_on, held_out, draw_one)
+    contents = gather_content(
+        summary, network, reading, model.alphabet, trained_on, held_out, draw_one
+    )
     write(target, render(contents))
     terminal.print_facts({"report": str(target)})

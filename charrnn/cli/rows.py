@@ -20,11 +20,10 @@ from typing import IO
 
 import numpy as np
 
-from charrnn.alphabet import RECORD_END
 from charrnn.cli import terminal
-from charrnn.surprisal import NEWLINE
-from charrnn.units import Part
-from charrnn.visible import MARKED
+from charrnn.data.alphabet import RECORD_END
+from charrnn.display import MARKED
+from charrnn.evaluation.surprisal import NEWLINE, Part
 
 MOST_HELD = 1 << 20
 """Bytes of a unit's text that are held in memory; a longer one waits in a temporary file."""

@@ -12,13 +12,15 @@ import typer
 
 from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Json, Model, StackRound, TrainingText, Unknown, option
-from charrnn.config import ComputeConfig, SampleConfig, UseConfig
+from charrnn.config.inference import SampleConfig, UseConfig
+from charrnn.config.training import ComputeConfig
 from charrnn.errors import CharrnnError, CorpusError, UsageError
+from charrnn.inference.generate import draw
 
 if TYPE_CHECKING:
-    from charrnn.alphabet import Alphabet, Ids
-    from charrnn.drawing import Piece
-    from charrnn.modelfile import ModelFile
+    from charrnn.data.alphabet import Alphabet
+    from charrnn.inference.sampling import Piece
+
 
 _BETWEEN_SAMPLES = "\n\n"
 _MOST_PRIME_BYTES = 1 << 24
@@ -89,9 +91,9 @@ def sample(
         )
     from secrets import randbits
 
-    from charrnn.drawing import in_order
-    from charrnn.modelfile import read_model
-    from charrnn.runs import find_model
+    from charrnn.checkpoints.model_file import read_model
+    from charrnn.checkpoints.run_index import find_model
+    from charrnn.inference.sampling import in_order
 
     path = find_model(model)
     loaded = read_model(path).rounding(stack_round)
@@ -107,8 +109,9 @@ def sample(
         seed = randbits(32)
     between = _BETWEEN_SAMPLES
     if loaded.corpus.records is not None:
-        from charrnn.cli.recordsample import RecordSampling, open_record
-        from charrnn.records import separator
+        from charrnn.cli.recordsample import RecordSampling
+        from charrnn.data.records import separator
+        from charrnn.inference.record_sampling import open_record
 
         between = separator(loaded.corpus.records)
         sampling = RecordSampling(
@@ -146,24 +149,6 @@ def _refuse_choice(path: Path, chosen: bool) -> None:
             f"{path} is no model of records, which --unique and --novel choose among.\n"
             "Train one: charrnn train FILE --records line"
         )
-
-
-def draw(
-    model: ModelFile, config: SampleConfig, use: UseConfig, device: str, prime: Ids, seed: int
-) -> Iterator[Piece]:
-    """Draw through the native network where it serves, else through torch."""
-    from charrnn.cli.serving import network_to_sample
-    from charrnn.kernels.network import Network, all_threads
-
-    network = network_to_sample(model, device=device, use=use)
-    if isinstance(network, Network):
-        from charrnn.engine.sampling import sample as sample_natively
-
-        threads = use.threads or (1 if config.count == 1 else all_threads())
-        return sample_natively(network, model.alphabet, config, prime, seed, threads)
-    from charrnn.sample import sample as sample_through_torch
-
-    return sample_through_torch(network, model.alphabet, config, prime, seed)
 
 
 def _read_prime(alphabet: Alphabet) -> str:

@@ -10,12 +10,14 @@ import typer
 
 from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Encoding, StackRound, Subject, Unknown, option
-from charrnn.config import ComputeConfig, UseConfig
+from charrnn.config.inference import UseConfig
+from charrnn.config.training import ComputeConfig
 from charrnn.errors import UnknownCharacterError, UsageError
 
 if TYPE_CHECKING:
-    from charrnn.modelfile import ModelFile
-    from charrnn.units import Ends
+    from charrnn.checkpoints.model_file import ModelFile
+    from charrnn.evaluation.surprisal import Ends
+
 
 _WINDOW = 100
 
@@ -89,13 +91,12 @@ def score(
     use = UseConfig(weights=weights, threads=threads)
     if window is not None and by != "window":
         raise UsageError("--window is for --by window: give both, or leave it out")
-    from charrnn.alphabet import RECORD_END
+    from charrnn.cli.arguments import load, split_arguments
     from charrnn.cli.rows import Rows
-    from charrnn.cli.scoring import exact_unless_asked
-    from charrnn.cli.serving import reader
-    from charrnn.cli.subject import load, split_arguments
-    from charrnn.surprisal import NEWLINE, Meter
-    from charrnn.units import cut
+    from charrnn.data.alphabet import RECORD_END
+    from charrnn.evaluation.evaluate import exact_unless_asked
+    from charrnn.evaluation.surprisal import NEWLINE, Meter, cut
+    from charrnn.inference.select_backend import reader
 
     name, texts = split_arguments(arguments or [])
     path, model = load(name, stack_round)
@@ -120,7 +121,7 @@ def score(
 
 
 def _ends(by: str, window: int) -> Ends:
-    from charrnn.units import ends_of_lines, ends_of_records, ends_of_windows
+    from charrnn.evaluation.surprisal import ends_of_lines, ends_of_records, ends_of_windows
 
     match by:
         case "record":
@@ -145,9 +146,9 @@ def _check_records(by: str, afresh: bool | None, path: Path, model: ModelFile) -
 
 def _read(texts: Sequence[str], path: Path, model: ModelFile, encoding: str) -> Iterator[str]:
     """The texts' symbols as they come; without any, those of what the run held out."""
-    from charrnn.cli.inputs import follow
-    from charrnn.cli.subject import read_text
-    from charrnn.records import divide
+    from charrnn.cli.arguments import read_text
+    from charrnn.data.inputs import follow
+    from charrnn.data.records import divide
 
     records = model.corpus.records
     if texts:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import shlex
 
+from charrnn.checkpoints.run_directory import RunDirectory
 from charrnn.cli import terminal
-from charrnn.model import count_parameters
-from charrnn.run import RunDirectory
-from charrnn.session import Session
+from charrnn.models.char_model import count_parameters
+from charrnn.training.session import Session
 
 
 def describe(session: Session) -> str:

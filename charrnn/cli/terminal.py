@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, TextIO
 
+from charrnn.display import in_one_line, visible
 from charrnn.errors import StorageError
-from charrnn.visible import in_one_line, visible
 
 _RED, _DIM = "1;31", "2"
 

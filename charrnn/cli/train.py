@@ -8,13 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from charrnn.cli.completion import complete_run, complete_source
-from charrnn.cli.options import Debug, Encoding, Json, with_settings
-from charrnn.config import ComputeConfig, TrainConfig
+from charrnn.cli.options import Debug, Encoding, Json, complete_run, complete_source, with_settings
+from charrnn.config.model import ModelConfig
+from charrnn.config.settings import option_name
+from charrnn.config.training import ComputeConfig, TrainConfig
 from charrnn.errors import UsageError
-from charrnn.modelconfig import ModelConfig
-from charrnn.recipe import with_layers
-from charrnn.settings import option_name
+from charrnn.training.auto_config import with_layers
 
 _RUN = "Run"
 _OF_TRAINING = ("dropout", "weight_drop")
@@ -108,7 +107,7 @@ def train(
         raise UsageError("--bytes takes bytes as they are and --encoding reads them; give one")
     if resume:
         _refuse_new_settings(ctx, overwrite)
-        from charrnn.cli.runner import RunnerOptions, resume_training
+        from charrnn.training.run import RunnerOptions, resume_training
 
         chosen_device = settings["device"] if _is_given(ctx, "device") else None
         options = RunnerOptions(save_every, show_samples, as_json)
@@ -120,14 +119,14 @@ def train(
         )
     origin = None
     if base is not None:
-        from charrnn.cli.subject import load
+        from charrnn.cli.arguments import load
 
         origin = load(base, None)
         settings = _as_in(origin[1].model, settings, ctx)
     # Settings that make no sense are refused before torch is imported.
     for config in (ModelConfig, TrainConfig, ComputeConfig):
         config.pick(with_layers(settings))
-    from charrnn.cli.runner import RunnerOptions, begin_training
+    from charrnn.training.run import RunnerOptions, begin_training
 
     begin_training(
         sources,

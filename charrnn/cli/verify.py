@@ -9,8 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from charrnn.cli import terminal
-from charrnn.cli.completion import complete_run
-from charrnn.cli.options import Debug, Json
+from charrnn.cli.options import Debug, Json, complete_run
 from charrnn.errors import CheckpointError
 
 
@@ -66,9 +65,9 @@ def _find_out(name: str | None) -> Iterator[dict[str, Any]]:
 
 def _files_of(name: str | None) -> list[Path]:
     """The checkpoints that a word stands for: the file that it names, or those of a run."""
-    from charrnn.run import RunDirectory
-    from charrnn.runs import find_model
-    from charrnn.storage import is_file
+    from charrnn.checkpoints.run_directory import RunDirectory
+    from charrnn.checkpoints.run_index import find_model
+    from charrnn.files import is_file
 
     found = find_model(name)
     if name is not None and found == Path(name):
@@ -83,9 +82,9 @@ def _examine(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: it is not sound.
     """
-    from charrnn.checkpoint import TRAINING, open_checkpoint
-    from charrnn.modelfile import load_model
-    from charrnn.request import check_run
+    from charrnn.checkpoints.checkpoint import TRAINING, open_checkpoint
+    from charrnn.checkpoints.model_file import load_model
+    from charrnn.training.run_config import check_run
 
     with open_checkpoint(path) as file:
         model = load_model(file)

@@ -53,7 +53,7 @@ class NetworkWeights(NamedTuple):
 
 
 class Filters(NamedTuple):
-    """What is drawn from: see :func:`charrnn.drawing.filter_distribution`."""
+    """What is drawn from: see :func:`charrnn.inference.sampling.filter_distribution`."""
 
     temperature: float = 1.0
     top_k: int = 0

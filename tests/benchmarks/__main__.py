@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from charrnn.cli.inputs import gather
-from charrnn.streams import Shape
+from charrnn.data.batches import Shape
+from charrnn.data.inputs import gather
 from tests.benchmarks.measure import ROUNDS, Rate, describe_machine, say
 from tests.benchmarks.speed import PRODUCTS, operations_per_character, sampling, training
 from tests.benchmarks.train_and_score import CONTEXT, train_and_score

@@ -13,16 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from charrnn.catalogue import entries
-from charrnn.named import Bundled
-from tests.anomalies import (
+from charrnn.data.catalogue import Bundled, entries
+from tests.benchmarks.measure import say
+from tests.support.anomalies import (
     area_under_curve,
     bits_per_char,
     foreign_lines,
     given_names,
     machine_made,
 )
-from tests.benchmarks.measure import say
 
 TALES = ("--layers", "1", "--hidden", "256", "--epochs", "6", "--window", "64", "--batch", "16")
 NAMES = ("--valid", "0", "--layers", "1", "--hidden", "64", "--dropout", "0.3", "--epochs", "60")

@@ -19,16 +19,16 @@ from typing import Any
 
 import torch
 
-from charrnn.cli.inputs import gather
-from charrnn.config import TrainConfig
-from charrnn.corpus import fit_corpus
-from charrnn.model import build_model, count_parameters
-from charrnn.modelconfig import ModelConfig
-from charrnn.streams import Shape
-from tests.arrangements import as_options
+from charrnn.config.model import ModelConfig
+from charrnn.config.training import TrainConfig
+from charrnn.data.batches import Shape
+from charrnn.data.corpus import fit_corpus
+from charrnn.data.inputs import gather
+from charrnn.models.char_model import build_model, count_parameters
 from tests.benchmarks.measure import describe_machine, interleave, say
 from tests.benchmarks.speed import training_steps
 from tests.benchmarks.train_and_score import charrnn
+from tests.support.arrangements import as_options
 
 PARAMETERS = 500_000
 EPOCHS = 1

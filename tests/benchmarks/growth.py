@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from charrnn.modelconfig import ModelConfig
-from charrnn.streams import Shape
+from charrnn.config.model import ModelConfig
+from charrnn.data.batches import Shape
 from tests.benchmarks.measure import Contender, describe_machine, interleave, say
 from tests.benchmarks.speed import training_steps
 

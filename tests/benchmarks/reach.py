@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from charrnn.cli.inputs import gather
+from charrnn.data.inputs import gather
 from tests.benchmarks.measure import say
 from tests.benchmarks.train_and_score import charrnn
 

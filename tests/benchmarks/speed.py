@@ -10,22 +10,21 @@ import numpy as np
 import torch
 from torch import nn
 
-from charrnn.alphabet import Alphabet
-from charrnn.averaging import WeightAverage
-from charrnn.config import SampleConfig, TrainConfig
-from charrnn.device import Compute, choose_precision, prepare
-from charrnn.drawing import opening
-from charrnn.engine.build import build_network
-from charrnn.engine.sampling import sample as sample_natively
-from charrnn.heldout import HeldOut
+from charrnn.config.inference import SampleConfig
+from charrnn.config.model import ModelConfig
+from charrnn.config.training import TrainConfig
+from charrnn.data.alphabet import Alphabet, opening
+from charrnn.data.batches import Shape, Streams
+from charrnn.inference.native_backend import build_network
+from charrnn.inference.sampling import sample as sample_natively
 from charrnn.kernels.network import all_threads
-from charrnn.learner import Learner
-from charrnn.model import build_model
-from charrnn.modelconfig import ModelConfig
-from charrnn.optimizer import build_optimizers
-from charrnn.schedule import Schedule
-from charrnn.streams import Shape, Streams
-from charrnn.train import Trainer
+from charrnn.models.char_model import build_model
+from charrnn.models.device import Compute, choose_precision, prepare
+from charrnn.training.optimizers import build_optimizers
+from charrnn.training.schedule import Schedule
+from charrnn.training.train_state import Learner, WeightAverage
+from charrnn.training.trainer import Trainer
+from charrnn.training.validation import HeldOut
 from tests.benchmarks.measure import Rate, interleave
 
 CPU = torch.device("cpu")

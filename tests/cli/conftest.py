@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import SMALL, charrnn, explain
 from tests.conftest import SENTENCES
+from tests.support.program import SMALL, charrnn, explain
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from charrnn.cli.main import app
-from charrnn.modelconfig import ModelConfig
-from charrnn.registry import CELLS
-from charrnn.request import read_request
-from tests.arrangements import as_options
-from tests.optimizers import OPTIMIZERS_HERE
+from charrnn.config.model import CELLS, ModelConfig
+from charrnn.training.run_config import read_request
+from tests.support import GOLDEN
+from tests.support.arrangements import as_options
+from tests.support.optimizers import OPTIMIZERS_HERE
 
-TEXT = Path(__file__).parents[1] / "data" / "format-1" / "reeds.txt"
+TEXT = GOLDEN / "format-1" / "reeds.txt"
 SMALL = ("--embedding", "4", "--batch", "4", "--window", "16", "--steps", "4", "--threads", "1")
 
 CASES: dict[str, dict[str, Any]] = {

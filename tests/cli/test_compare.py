@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.summary import read_summary
-from tests.cli.forked import forked
-from tests.cli.program import SMALL, explain
+from charrnn.training.run_summary import read_summary
+from tests.support.forked import forked
+from tests.support.program import SMALL, explain
 
 
 @pytest.fixture(scope="module")

@@ -11,22 +11,22 @@ from typing import Any
 
 import pytest
 
-from charrnn.catalogue import entries
-from charrnn.named import Bundled, Download
-from charrnn.recipe import TOLD
-from tests.cli.program import SMALL, charrnn, explain
+from charrnn.data.catalogue import Bundled, Download, entries
+from charrnn.training.auto_config import TOLD
 from tests.conftest import SENTENCES
-from tests.web import serve
+from tests.support import TEXTS
+from tests.support.program import SMALL, charrnn, explain
+from tests.support.web import serve
 
 TEXT = "\n".join(SENTENCES * 30) + "\n"
-CHINESE = Path(__file__).parents[1] / "data" / "fables-zh.txt"
+CHINESE = TEXTS / "fables-zh.txt"
 
 # Runs charrnn with a catalogue of one download, which is told on the command line.
 WITH_OWN_CATALOGUE = """
 import json, sys
-from charrnn import catalogue
-from charrnn.cli.start import main
-from charrnn.named import Download
+from charrnn.data import catalogue
+from charrnn.cli.entry import main
+from charrnn.data.catalogue import Download
 
 entry = Download(**json.loads(sys.argv.pop(1)))
 catalogue.entries = lambda: {entry.name: entry}

@@ -10,12 +10,12 @@ import pytest
 import torch
 
 import charrnn as package
-from charrnn import selftest
 from charrnn.cli.doctor import doctor
 from charrnn.errors import CharrnnError
 from charrnn.kernels import library
-from charrnn.selftest import MOST_DIFFERENCE, measure_differences
-from tests.cli.program import charrnn, explain
+from charrnn.models import selftest
+from charrnn.models.selftest import MOST_DIFFERENCE, measure_differences
+from tests.support.program import charrnn, explain
 
 USABLE = [build for build in library.BUILDS if not library.obstacle(build)]
 
@@ -119,10 +119,10 @@ def test_the_comparison_finds_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> 
         lambda gradients, states: torch.zeros(gradients.shape[-1], states.shape[-1]),
     )
     monkeypatch.setattr(
-        "charrnn.selftest.layer_norm", lambda x, gain, shift, mask: x * gain + shift * mask
+        "charrnn.models.selftest.layer_norm", lambda x, gain, shift, mask: x * gain + shift * mask
     )
     monkeypatch.setattr(
-        "charrnn.selftest.cross_entropy", lambda logits, targets: logits.square().mean()
+        "charrnn.models.selftest.cross_entropy", lambda logits, targets: logits.square().mean()
     )
     assert min(measure_differences("fp32").values()) > MOST_DIFFERENCE["bf16"]
 

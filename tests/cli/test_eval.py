@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.alphabet import Alphabet
-from charrnn.baselines import measure
+from charrnn.checkpoints.model_file import read_model
+from charrnn.data.alphabet import Alphabet
+from charrnn.evaluation.baselines import measure
 from charrnn.kernels.library import CHOICE, NONE
-from charrnn.modelfile import read_model
-from tests.cli.program import SMALL, charrnn, explain
+from tests.support.program import SMALL, charrnn, explain
 
 KEYS = {"nats_per_char", "bits_per_char", "bits_per_byte", "perplexity", "characters"}
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from charrnn.alphabet import Alphabet
-from charrnn.checkpoint import write_checkpoint
-from charrnn.formal import FormalScore, solve
-from charrnn.languages import LANGUAGES
-from charrnn.model import CharModel, build_model
-from charrnn.modelconfig import ModelConfig
-from charrnn.modelfile import CorpusFacts, ModelFile
-from tests.cli.program import charrnn, explain
+from charrnn.checkpoints.checkpoint import write_checkpoint
+from charrnn.checkpoints.model_file import CorpusFacts, ModelFile
+from charrnn.config.model import ModelConfig
+from charrnn.data.alphabet import Alphabet
+from charrnn.data.formal_languages import LANGUAGES
+from charrnn.evaluation.formal_languages import FormalScore, solve
+from charrnn.models.char_model import CharModel, build_model
+from tests.support.program import charrnn, explain
 
 SHAPE = ModelConfig(hidden=8, embedding=4, layers=1)
 ALPHABET = Alphabet.of("ab")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.program import charrnn
+from tests.support.program import charrnn
 
 SETTINGS = (
     *("--cell", "stack", "--stack-only", "--stack-depth", "64", "--layers", "1", "--hidden", "40"),

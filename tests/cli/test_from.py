@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import charrnn, explain
+from tests.support.program import charrnn, explain
 
 OTHER = "The owl, äugend, saw the heron in the ford. It said nothing: 7 frogs!\n" * 20
 

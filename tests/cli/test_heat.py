@@ -5,8 +5,8 @@ from rich.color import ColorSystem
 from rich.color_triplet import ColorTriplet
 from rich.style import Style
 
-from charrnn.cli import heat
-from charrnn.cli.heat import ACTIVATIONS, COSTS, Level, display
+from charrnn.cli import heatmap
+from charrnn.cli.heatmap import ACTIVATIONS, COSTS, Level, display
 
 STYLED = [level for level in (*COSTS, *ACTIVATIONS) if level.style]
 
@@ -56,7 +56,7 @@ def test_marks_stand_beneath_their_characters(
     monkeypatch.setenv("COLUMNS", "6")
     text = "ab\n\u4e2dc\u202ed" + "efghi"
     values = [0, 9, 1, 5, 2.5, 8, 0.5, 4, 0, 0, 2, 3]
-    heat.show([display(one, is_bytes=False) for one in text], values, COSTS)
+    heatmap.show([display(one, is_bytes=False) for one in text], values, COSTS)
     assert capsys.readouterr().out.split("\n\n")[0].split("\n") == [
         *("ab\u240a", " 81"),
         *("\u4e2dc", "4 2"),
@@ -69,7 +69,7 @@ def test_marks_stand_beneath_their_characters_where_accents_are_apart(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    heat.show("he\u0301ron", [1, 0, 9, 2, 4, 8], COSTS)
+    heatmap.show("he\u0301ron", [1, 0, 9, 2, 4, 8], COSTS)
     assert capsys.readouterr().out.split("\n")[:2] == ["he\u0301ron", "1 248"]
 
 

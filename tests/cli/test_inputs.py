@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.catalogue import entries
-from charrnn.cli.inputs import naming_copies
+from charrnn.checkpoints.model_file import read_model
+from charrnn.data.catalogue import Generated, entries
+from charrnn.data.inputs import naming_copies
 from charrnn.errors import CorpusError, UnknownCharacterError
-from charrnn.modelfile import read_model
-from charrnn.named import Generated
-from tests.cli.program import SMALL, charrnn, explain
+from tests.support.program import SMALL, charrnn, explain
 
 SHORT = ("--steps", "5", "--evaluations", "1", *SMALL)
 

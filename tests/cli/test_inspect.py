@@ -10,16 +10,16 @@ import pytest
 import torch
 from torch import nn
 
-from charrnn.alphabet import Alphabet
-from charrnn.checkpoint import write_checkpoint
-from charrnn.gates import Saturation, measure_saturation
-from charrnn.gradients import CONTEXT, Reach, measure_reach
-from charrnn.model import build_model
-from charrnn.modelconfig import ModelConfig
-from charrnn.modelfile import CorpusFacts, ModelFile, read_model
-from charrnn.restore import restore
-from tests.cli.forked import forked
-from tests.cli.program import charrnn, explain
+from charrnn.analysis.gates import Saturation, measure_saturation
+from charrnn.analysis.gradients import CONTEXT, Reach, measure_reach
+from charrnn.checkpoints.checkpoint import write_checkpoint
+from charrnn.checkpoints.model_file import CorpusFacts, ModelFile, read_model
+from charrnn.config.model import ModelConfig
+from charrnn.data.alphabet import Alphabet
+from charrnn.inference.torch_backend import restore
+from charrnn.models.char_model import build_model
+from tests.support.forked import forked
+from tests.support.program import charrnn, explain
 
 BEST = "runs/herons/best.safetensors"
 STEPS = 12

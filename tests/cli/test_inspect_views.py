@@ -13,15 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charrnn.features import compute_features, find_followers
-from charrnn.formats import FORMAT
-from charrnn.model import build_model, count_parameters
-from charrnn.modelfile import read_model
-from charrnn.neurons import activations, names_of
-from charrnn.restore import restore
-from tests.cli.forked import forked
-from tests.cli.program import COMMAND, ENVIRONMENT, charrnn, explain
+from charrnn.analysis.activations import compute_activations, names_of
+from charrnn.analysis.features import compute_features, find_followers
+from charrnn.checkpoints.migrations import FORMAT
+from charrnn.checkpoints.model_file import read_model
+from charrnn.inference.torch_backend import restore
+from charrnn.models.char_model import build_model, count_parameters
 from tests.conftest import SENTENCES
+from tests.support.forked import forked
+from tests.support.program import COMMAND, ENVIRONMENT, charrnn, explain
 
 BEST = "runs/herons/best.safetensors"
 LINE = "The heron stood in the ford and counted what went by.\nNobody asked the badger.\n"
@@ -214,7 +214,10 @@ def test_neurons_are_those_found_in_the_text(trained: Path, shuffled: Path) -> N
     text = shuffled.read_text()
     model = read_model(trained / BEST)
     network = restore(model)
-    active, names = activations(network, model.alphabet.encode(text), 1), names_of(network, 1)
+    active, names = (
+        compute_activations(network, model.alphabet.encode(text), 1),
+        names_of(network, 1),
+    )
     expected = find_followers(active, compute_features(text), 2)
     assert len(expected) > 3
     assert found["followers"] == [

@@ -17,11 +17,11 @@ import typer
 
 import charrnn as package
 from charrnn.cli import machine
-from charrnn.cli.helping import About
+from charrnn.cli.help_pages import About
 from charrnn.cli.main import app
 from charrnn.cli.version import describe
-from tests.cli.program import COMMAND, ENVIRONMENT, charrnn, explain
-from tests.cli.terminals import Terminal
+from tests.support.program import COMMAND, ENVIRONMENT, charrnn, explain
+from tests.support.terminals import Terminal
 
 README = Path(__file__).parents[2] / "README.md"
 _HEAVY = ("torch", "numpy", "rich", "tqdm", "safetensors")
@@ -74,7 +74,7 @@ def test_help_opens_with_examples_and_fits_80_columns(
 def test_help_costs_no_more_than_parsing_does(tmp_path: Path, words: tuple[str, ...]) -> None:
     code = (
         "import sys\n"
-        "from charrnn.cli.start import main\n"
+        "from charrnn.cli.entry import main\n"
         f"sys.argv = ['charrnn', *{words!r}, '--help']\n"
         "try:\n    main()\n"
         f"except SystemExit:\n    print(*(m for m in {_HEAVY} if m in sys.modules))\n"
@@ -119,7 +119,7 @@ def test_what_nobody_knows_is_answered_with_the_nearest(
 def complete(folder: Path, *words: str) -> list[str]:
     """What bash would be offered for the last of the words."""
     code = (
-        "import sys\nfrom charrnn.cli.start import main\n"
+        "import sys\nfrom charrnn.cli.entry import main\n"
         "try:\n    main()\nfinally:\n    assert 'torch' not in sys.modules\n"
     )
     result = subprocess.run(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import explain
+from tests.support.program import explain
 
 # What a module's own import runs is the program. Beside it, the standard library evaluates the
 # annotations of functions and makes the methods of dataclasses.
@@ -41,7 +41,7 @@ def is_import(frame):
 sys.addaudithook(watch)
 """
 
-PROGRAM = WATCHED + "from charrnn.cli.start import main\nmain()\n"
+PROGRAM = WATCHED + "from charrnn.cli.entry import main\nmain()\n"
 
 
 def run(program: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:

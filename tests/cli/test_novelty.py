@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.modelfile import read_model
-from charrnn.novelty import compare, together
-from tests.cli.forked import forked
-from tests.cli.program import SMALL, explain
+from charrnn.analysis.memorization import compare, together
+from charrnn.checkpoints.model_file import read_model
+from tests.support.forked import forked
+from tests.support.program import SMALL, explain
 
 BEST = "runs/herons/best.safetensors"
 DRAW = ("--seed", "3", "--temp", "0.5")

@@ -10,12 +10,13 @@ import pytest
 from typer.testing import CliRunner
 
 from charrnn.cli.main import app
-from charrnn.config import ComputeConfig, TrainConfig
-from charrnn.modelconfig import ModelConfig
-from charrnn.settings import Config, option_name
-from tests.cli.program import charrnn, explain
+from charrnn.config.model import ModelConfig
+from charrnn.config.settings import Config, option_name
+from charrnn.config.training import ComputeConfig, TrainConfig
+from tests.support import GOLDEN
+from tests.support.program import charrnn, explain
 
-GOLDEN = Path(__file__).parents[1] / "data" / "format-1"
+FIRST_FORMAT = GOLDEN / "format-1"
 CONFIGS: tuple[type[Config], ...] = (ModelConfig, TrainConfig, ComputeConfig)
 SETTINGS = [field for config in CONFIGS for field in fields(config)]
 
@@ -155,7 +156,7 @@ def test_the_real_program_refuses_contradictions_with_exit_code_2_and_writes_not
 @pytest.mark.parametrize("option", ["--stack-round", "--no-stack-round"])
 @pytest.mark.parametrize("command", ["sample", "eval"])
 def test_a_model_without_stacks_has_nothing_to_round(command: str, option: str) -> None:
-    model = str(GOLDEN / "gru-best.safetensors")
+    model = str(FIRST_FORMAT / "gru-best.safetensors")
     code, said = run(command, model, option)
     assert (code, said.count("\n")) == (2, 1), said
     assert "--stack-round belongs to --cell stack or list; gru has no such thing" in said

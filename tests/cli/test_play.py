@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from charrnn.kernels.library import CHOICE, NONE
-from tests.cli.program import SMALL, charrnn, explain
-from tests.engine.networks import needs_library
+from tests.support import GOLDEN
+from tests.support.networks import needs_library
+from tests.support.program import SMALL, charrnn, explain
 
 
 def play(
@@ -68,7 +69,7 @@ def test_any_text_can_be_typed(trained: Path, tmp_path: Path) -> None:
 
 
 def test_text_with_slashes_reaches_a_model_that_knows_them(trained: Path) -> None:
-    model = str(Path(__file__).parents[1] / "data" / "format-1" / "lstm-best.safetensors")
+    model = str(GOLDEN / "format-1" / "lstm-best.safetensors")
     result = charrnn("play", model, "--length", "0", cwd=trained, stdin=b"//a\n")
     refused = "'/' (U+002F) at character 1 is not among"
     assert result.stdout == b"/a" or refused in result.stderr.decode()
@@ -176,7 +177,7 @@ def test_float32_plays_the_same_without_the_native_library(trained: Path) -> Non
 @needs_library
 def test_an_ordinary_model_needs_no_torch(trained: Path) -> None:
     code = (
-        "import sys\nfrom charrnn.cli.start import main\n"
+        "import sys\nfrom charrnn.cli.entry import main\n"
         "sys.argv = ['charrnn', 'play', '--length', '9']\n"
         "try:\n    main()\nfinally:\n    assert 'torch' not in sys.modules\n"
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import charrnn
-from tests.cli.terminals import Terminal
+from tests.support.program import charrnn
+from tests.support.terminals import Terminal
 
 ENDLESS = "/length 1000000000\r"
 

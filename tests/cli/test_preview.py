@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from charrnn.cli.preview import draw_preview
-from charrnn.events import Evaluation
-from charrnn.session import Session, begin
-from tests.engine.networks import needs_library
-from tests.test_session import read_text, request
+from charrnn.training.progress import Evaluation
+from charrnn.training.run import draw_preview
+from charrnn.training.session import Session, begin
+from tests.support.networks import needs_library
+from tests.training.test_session import read_text, request
 
 EVALUATION = Evaluation(1, 0.1, 1.0, 2.0, 2.0, 100.0, improved=True)
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import charrnn, explain
+from tests.support.program import charrnn, explain
 
 
 def test_help_does_not_import_torch(tmp_path: Path) -> None:
     code = (
         "import sys\n"
-        "from charrnn.cli.start import main\n"
+        "from charrnn.cli.entry import main\n"
         "sys.argv = ['charrnn', *sys.argv[1:]]\n"
         "try:\n    main()\n"
         "except SystemExit:\n    print(*(m for m in ('torch', 'numpy') if m in sys.modules))\n"

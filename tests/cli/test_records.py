@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.program import SMALL, charrnn, explain
+from tests.support.program import SMALL, charrnn, explain
 
 NAMES = [a + b for a in ("Al", "Be", "Cor", "Di", "E", "Fri") for b in ("na", "la", "ra", "an")]
 

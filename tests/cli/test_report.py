@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.summary import read_summary
-from tests.cli.forked import forked
-from tests.cli.program import SMALL, explain
+from charrnn.training.run_summary import read_summary
+from tests.support.forked import forked
+from tests.support.program import SMALL, explain
 
 VOID = {"meta", "br", "hr", "link", "img", "input"}
 HOSTILE = (
@@ -186,7 +186,7 @@ def test_without_the_extra_it_says_what_to_install(trained: Path, missing: str) 
     code = (
         "import sys\n"
         f"sys.modules[{missing!r}] = None\n"
-        "from charrnn.cli.start import main\n"
+        "from charrnn.cli.entry import main\n"
         "sys.argv = ['charrnn', 'report']\n"
         "main()\n"
     )

@@ -4,12 +4,12 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from charrnn.config import SourceConfig, TrainConfig
-from charrnn.modelfile import read_model
-from charrnn.report.command import shell, training_command
-from charrnn.summary import Summary, read_summary
-from tests.cli.forked import forked
-from tests.cli.program import explain
+from charrnn.checkpoints.model_file import read_model
+from charrnn.config.training import SourceConfig, TrainConfig
+from charrnn.report.html import shell, training_command
+from charrnn.training.run_summary import Summary, read_summary
+from tests.support.forked import forked
+from tests.support.program import explain
 
 
 def asked(trained: Path, **train: object) -> Summary:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from charrnn.kernels.library import CHOICE, NONE
-from tests.cli.program import SMALL, charrnn, explain, start
-from tests.cli.pseudoterminal import through_a_terminal
-from tests.engine.networks import needs_library
+from tests.support.networks import needs_library
+from tests.support.program import SMALL, charrnn, explain, start
+from tests.support.pseudoterminal import through_a_terminal
 
 
 def test_the_drawn_text_alone_goes_to_stdout(trained: Path) -> None:
@@ -171,7 +171,7 @@ def test_weights_of_every_sort_draw_text_without_the_native_library(
 
 _WITHOUT_TORCH = """
 import sys
-from charrnn.cli.start import main
+from charrnn.cli.entry import main
 sys.argv = ["charrnn", *sys.argv[1:]]
 try:
     main()

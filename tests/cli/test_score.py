@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from charrnn.cli.rows import escape
 from charrnn.kernels.library import CHOICE, NONE
-from tests.anomalies import (
+from tests.support.anomalies import (
     area_under_curve,
     bits_per_char,
     foreign_lines,
     given_names,
     machine_made,
 )
-from tests.cli.program import COMMAND, ENVIRONMENT, SMALL, charrnn, explain
+from tests.support.program import COMMAND, ENVIRONMENT, SMALL, charrnn, explain
 
 LINES = "The heron stood.\n\nNobody asked the mouse\tand\nthe badger ground"
 Row = dict[str, Any]
@@ -208,7 +208,7 @@ def peak_memory(folder: Path, data: bytes) -> int:
     """Kilobytes that the program held at most to score so much on one line."""
     code = (
         "import sys\n"
-        "from charrnn.cli.start import main\n"
+        "from charrnn.cli.entry import main\n"
         "sys.argv = ['charrnn', 'score', 'herons', '-', '--unknown', 'replace']\n"
         "try:\n    main()\n"
         "finally:\n    print(open('/proc/self/status').read(), file=sys.stderr)\n"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.catalogue import locate
+from charrnn.data.catalogue import locate
 from charrnn.errors import CorpusError
-from tests.cli.forked import forked
-from tests.cli.program import SMALL, explain
-from tests.torture.strange import obeyed
+from tests.robustness.strange import obeyed
+from tests.support.forked import forked
+from tests.support.program import SMALL, explain
 
 SHORT = ("--steps", "2", *SMALL)
 LONG = "long" * 100
@@ -119,7 +119,7 @@ def test_a_missing_text_beside_files_that_may_not_be_listed_is_told(
 _BOUNDED = """
 import sys
 from charrnn import sources
-from charrnn.cli.start import main
+from charrnn.cli.entry import main
 sources.MOST_BYTES = 1 << 20
 main()
 """

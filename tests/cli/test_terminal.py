@@ -12,20 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charrnn.checkpoint import read_checkpoint, write_checkpoint
+from charrnn.checkpoints.checkpoint import read_checkpoint, write_checkpoint
+from charrnn.checkpoints.run_directory import RunDirectory
 from charrnn.cli import terminal
 from charrnn.cli.terminal import TextOutput
+from charrnn.display import in_one_line, visible
 from charrnn.errors import StorageError
 from charrnn.kernels.library import CHOICE
-from charrnn.run import RunDirectory
-from charrnn.visible import in_one_line, visible
-from tests.cli.program import SMALL, charrnn, explain
-from tests.cli.pseudoterminal import (
+from tests.robustness.strange import obeyed
+from tests.support.program import SMALL, charrnn, explain
+from tests.support.pseudoterminal import (
     forked_onto_a_terminal,
     terminal_stream,
     through_a_terminal,
 )
-from tests.torture.strange import obeyed
 
 EVERYTHING = "".join(chr(code) for code in range(0x10000) if not 0xD800 <= code < 0xE000)
 ESCAPES = "\x1b]0;owned\x07\x1b[2J\x9b31m\r\b\x7f\u202e\u2028\x85"

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.checkpoint import read_checkpoint, read_header
-from charrnn.modelfile import read_model
-from tests.cli.program import SMALL, charrnn, explain, start
+from charrnn.checkpoints.checkpoint import read_checkpoint, read_header
+from charrnn.checkpoints.model_file import read_model
+from tests.support import TEXTS
+from tests.support.program import SMALL, charrnn, explain, start
 
 EVALUATION_KEYS = {
     "step",
@@ -131,7 +132,7 @@ def test_a_folder_and_several_files_train_together(tmp_path: Path, text: str) ->
 
 
 def test_chinese_trains_samples_and_evaluates(tmp_path: Path) -> None:
-    fables = Path(__file__).parents[1] / "data" / "fables-zh.txt"
+    fables = TEXTS / "fables-zh.txt"
     result = charrnn("train", fables, "--steps", "30", *SMALL, cwd=tmp_path)
     assert result.returncode == 0, explain(result)
     drawn = charrnn("sample", "--length", "50", "--prime", "狐狸", "--seed", "1", cwd=tmp_path)

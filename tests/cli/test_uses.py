@@ -4,11 +4,10 @@ import json
 import subprocess
 from pathlib import Path
 
-from charrnn.catalogue import entries
-from charrnn.named import Bundled
-from tests.anomalies import given_names
-from tests.cli.forked import forked
-from tests.cli.program import SMALL, explain
+from charrnn.data.catalogue import Bundled, entries
+from tests.support.anomalies import given_names
+from tests.support.forked import forked
+from tests.support.program import SMALL, explain
 
 QUICK = ("--lr", "0.01", "--dropout", "0", "--weight-drop", "0")
 

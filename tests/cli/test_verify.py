@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from charrnn.checkpoint import read_checkpoint, read_header, write_checkpoint
-from charrnn.formats import FORMAT
-from charrnn.modelfile import read_model
-from tests.cli.forked import forked
-from tests.cli.program import charrnn, explain
+from charrnn.checkpoints.checkpoint import read_checkpoint, read_header, write_checkpoint
+from charrnn.checkpoints.migrations import FORMAT
+from charrnn.checkpoints.model_file import read_model
+from tests.support import GOLDEN
+from tests.support.forked import forked
+from tests.support.program import charrnn, explain
 
 BEST, LAST = "runs/herons/best.safetensors", "runs/herons/last.safetensors"
-GOLDEN = Path(__file__).parents[1] / "data"
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_it_needs_no_torch(trained: Path) -> None:
     command = (sys.executable, "-X", "importtime", "-m", "charrnn", "verify", "herons")
     result = subprocess.run(command, capture_output=True, check=True, cwd=trained)
     imported = {line.rpartition("|")[2].strip() for line in result.stderr.decode().splitlines()}
-    assert "charrnn.container" in imported
+    assert "charrnn.checkpoints.safetensors_io" in imported
     assert "torch" not in imported
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from charrnn.errors import UsageError
-from charrnn.kernels import calls, library
+from charrnn.kernels import library, torch_calls
 from charrnn.kernels.recurrence import can_run
-from tests.kernels.cases import (
+from tests.support.kernel_cases import (
     USABLE,
     Case,
     Results,
@@ -38,13 +38,13 @@ def afresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def forget() -> None:
     library.find.cache_clear()
-    calls.kernels.cache_clear()
+    torch_calls.kernels.cache_clear()
 
 
 def run_with(build: str, case: Case, precision: str, monkeypatch: pytest.MonkeyPatch) -> Results:
     monkeypatch.setenv(library.CHOICE, build)
     forget()
-    chosen = calls.kernels()
+    chosen = torch_calls.kernels()
     assert chosen is not None
     assert chosen.build == build
     return run(case, precision)
@@ -85,10 +85,10 @@ def test_what_the_library_does_not_run_is_left_to_torch() -> None:
 def test_the_library_may_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(library.CHOICE, library.NONE)
     assert library.find() is None
-    assert calls.kernels() is None
+    assert torch_calls.kernels() is None
     assert not can_run(2, torch.zeros(4, 1))
     with pytest.raises(ValueError, match="no native library"):
-        calls.call("charrnn_add_to_rows")
+        torch_calls.call("charrnn_add_to_rows")
 
 
 @pytest.mark.parametrize("wish", ["sse9", "AVX2", " ", "../_avx2"])
@@ -140,7 +140,7 @@ def test_a_build_of_another_version_gives_way_too(
 
 @needs_library
 def test_threads_are_those_of_torch_where_they_are_openmps() -> None:
-    shared = calls.openmp_of_torch()
+    shared = torch_calls.openmp_of_torch()
     if "OpenMP" not in torch.__config__.parallel_info().split("ATen parallel backend:")[1]:
         pytest.skip("torch has threads of another kind")
     assert shared is not None

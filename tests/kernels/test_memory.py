@@ -38,7 +38,7 @@ def test_odd_shapes_stay_within_their_arrays(tmp_path: Path) -> None:
         "PYTHONMALLOC": "malloc",
     }
     result = subprocess.run(
-        [sys.executable, "-m", "tests.kernels.hardened", built],
+        [sys.executable, "-m", "tests.support.hardened", built],
         env=environment,
         cwd=Path(__file__).parents[2],
         capture_output=True,

@@ -8,12 +8,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from charrnn.config import SampleConfig
-from charrnn.drawing import draw, filter_distribution
-from charrnn.engine import build
+from charrnn.config.inference import SampleConfig
+from charrnn.inference import native_backend
+from charrnn.inference.sampling import draw, filter_distribution
 from charrnn.kernels.library import BASELINE, load
 from charrnn.kernels.network import Filters, Floats, all_threads
-from tests.engine.networks import (
+from tests.support.networks import (
     RUNNABLE,
     SERVED,
     make_model,
@@ -34,7 +34,7 @@ pytestmark = needs_library
 def chosen_build(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every build of the library that this processor runs."""
     kernels = load(request.param)
-    monkeypatch.setattr(build, "find", lambda: kernels)
+    monkeypatch.setattr(native_backend, "find", lambda: kernels)
     return str(request.param)
 
 

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from charrnn.kernels import calls
-from charrnn.kernels.recurrence import lstm
-from charrnn.kernels.window import Inputs
-from tests.kernels.cases import (
+from charrnn.kernels import torch_calls
+from charrnn.kernels.recurrence import Inputs, lstm
+from tests.support.kernel_cases import (
     FORMS,
     Case,
     assert_identical,
@@ -24,7 +23,7 @@ from tests.kernels.cases import (
     needs_library,
     run,
 )
-from tests.kernels.plain import by_hand, in_bfloat16
+from tests.support.plain_kernels import by_hand, in_bfloat16
 
 pytestmark = needs_library
 
@@ -86,15 +85,15 @@ def test_threads_change_no_bit_and_no_run_differs_from_another(form: str, precis
 def test_threads_of_its_own_do_what_those_of_torch_do(form: str, precision: str) -> None:
     case = make_case(form, 9, 7, 100, table=5)
     expected = run(case, precision, threads=3)
-    library = calls.kernels()
+    library = torch_calls.kernels()
     assert library is not None
     library.functions.charrnn_use_openmp(None, None, None)
     try:
         for threads in (1, 2, 3):
             assert_identical(run(case, precision, threads), expected)
     finally:
-        calls.kernels.cache_clear()
-        calls.kernels()
+        torch_calls.kernels.cache_clear()
+        torch_calls.kernels()
 
 
 @every_precision

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.networks import needs_library
+from tests.support.networks import needs_library
 
 ROOT = Path(__file__).parents[2]
 

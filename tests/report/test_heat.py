@@ -1,6 +1,6 @@
 """Numbers along a text as colours."""
 
-from charrnn.report.heat import BITS, Run, by_activation, by_bits
+from charrnn.report.html import BITS, Run, by_activation, by_bits
 
 
 def test_neighbours_of_one_colour_stand_together() -> None:

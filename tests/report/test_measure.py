@@ -4,17 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.alphabet import RECORD_END, Alphabet
-from charrnn.config import ComputeConfig, SourceConfig, TrainConfig
-from charrnn.evaluate import TorchReader
-from charrnn.model import build_model
-from charrnn.modelfile import CorpusFacts
-from charrnn.progress import Progress
-from charrnn.report.contents import Contents
-from charrnn.report.measure import TEMPERATURES, measure
-from charrnn.request import Request
-from charrnn.summary import Summary
-from tests.arrangements import configure
+from charrnn.checkpoints.model_file import CorpusFacts
+from charrnn.config.training import ComputeConfig, SourceConfig, TrainConfig
+from charrnn.data.alphabet import RECORD_END, Alphabet
+from charrnn.inference.torch_backend import TorchReader
+from charrnn.models.char_model import build_model
+from charrnn.report.content import TEMPERATURES, Contents, gather_content
+from charrnn.training.progress import Progress
+from charrnn.training.run_config import Request
+from charrnn.training.run_summary import Summary
+from tests.support.arrangements import configure
 
 ALPHABET = Alphabet.of("abcdefgh\n" + RECORD_END)
 
@@ -27,7 +26,7 @@ def measured(trained_on: str, held_out: str, drawn: str, records: str | None) ->
     run = Summary(Path("a"), request, corpus, None, Progress(), (), (), 1, 1, {})
     model = build_model(config, len(ALPHABET)).eval()
     texts = ALPHABET.encode(trained_on), ALPHABET.encode(held_out)
-    return measure(run, model, TorchReader(model), ALPHABET, *texts, lambda _: drawn)
+    return gather_content(run, model, TorchReader(model), ALPHABET, *texts, lambda _: drawn)
 
 
 @pytest.mark.parametrize(("records", "parted"), [(None, "\n"), ("line", RECORD_END)])
@@ -48,6 +47,6 @@ def test_copied_spans_are_placed_in_the_line_or_record_that_they_begin_in(
 def test_where_nothing_is_held_out_whole_records_are_read_and_one_at_least(
     most: int, read: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charrnn.report.measure._NEURON_CHARACTERS", most)
+    monkeypatch.setattr("charrnn.report.content._NEURON_CHARACTERS", most)
     contents = measured("|ab|cdefgh|".replace("|", RECORD_END), "", "ab", "line")
     assert contents.passage.symbols == read.replace("|", RECORD_END)

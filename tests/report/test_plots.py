@@ -6,8 +6,7 @@ from collections import Counter
 
 import pytest
 
-from charrnn.report.evenly import evenly
-from charrnn.report.plots import SERIES, Line, draw
+from charrnn.report.plots import SERIES, Line, draw, evenly
 
 
 def lines(count: int, points: int = 3) -> list[Line]:

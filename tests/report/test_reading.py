@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn.alphabet import Alphabet, Ids
-from charrnn.evaluate import TorchReader, evaluate
-from charrnn.features import LEAST_CHARACTERS
-from charrnn.model import CharModel, build_model
-from charrnn.neurons import activations
-from charrnn.report.neurons import SHOWN_CHARACTERS, find_neurons
-from charrnn.report.surprisal import read_passage
-from tests.arrangements import configure
+from charrnn.analysis.activations import compute_activations
+from charrnn.analysis.features import LEAST_CHARACTERS
+from charrnn.data.alphabet import Alphabet, Ids
+from charrnn.evaluation.torch_scorer import evaluate
+from charrnn.inference.torch_backend import TorchReader
+from charrnn.models.char_model import CharModel, build_model
+from charrnn.report.content import SHOWN_CHARACTERS, find_neurons, read_passage
+from tests.support.arrangements import configure
 
 ALPHABET = Alphabet.of('ab "(')
 
@@ -103,7 +103,7 @@ def test_the_activations_shown_are_the_units_in_parts_of_their_largest() -> None
     network = unit_that_follows("ab")
     shown = find_neurons(network, text, ALPHABET)[0]
     begin = ALPHABET.decode(text).index(shown.symbols)
-    active = activations(network, text, 1)[begin : begin + SHOWN_CHARACTERS, 3]
+    active = compute_activations(network, text, 1)[begin : begin + SHOWN_CHARACTERS, 3]
     assert shown.activations == pytest.approx(active / abs(active).max(), abs=1e-6)
     assert len(shown.symbols) == SHOWN_CHARACTERS
 

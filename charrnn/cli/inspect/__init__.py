@@ -8,14 +8,14 @@ from typing import Any
 
 import typer
 
-from charrnn.cli import helping
-from charrnn.cli.inspect import gates, gradients, neurons, summary, surprisal
-from charrnn.nearest import nearest
+from charrnn.cli import help_pages
+from charrnn.cli.inspect import gates, gradients, model, neurons, surprisal
+from charrnn.display import nearest
 
 _ALONE = "summary"
 
 
-class _Views(helping.Group):
+class _Views(help_pages.Group):
     """The views of a model; the one that sums it up needs no name."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -35,7 +35,7 @@ def _misspelt(first: str) -> bool:
     """Whether the first word is no model but close to the name of a view."""
     if first.startswith("-") or nearest(first, VIEWS) is None:
         return False
-    from charrnn.runs import is_run
+    from charrnn.checkpoints.run_index import is_run
 
     return not (Path(first).exists() or is_run(first))
 
@@ -43,7 +43,7 @@ def _misspelt(first: str) -> bool:
 app = typer.Typer(cls=_Views, help="Look inside a model, by itself or while it reads a text.")
 
 VIEWS: dict[str, Callable[..., None]] = {
-    _ALONE: summary.summary,
+    _ALONE: model.summary,
     "surprisal": surprisal.surprisal,
     "neurons": neurons.neurons,
     "gradients": gradients.gradients,

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Encoding, Json, StackRound, Subject, Unknown, option
-from charrnn.config import ComputeConfig
+from charrnn.config.training import ComputeConfig
 
 if TYPE_CHECKING:
-    from charrnn.gates import Saturation
+    from charrnn.analysis.gates import Saturation
+
 
 _MOSTLY = 0.9
 
@@ -29,8 +30,8 @@ def gates(
     charrnn inspect gates
     charrnn inspect gates runs/tales another.txt --json
     """
-    from charrnn.cli.subject import load_and_read
-    from charrnn.gates import MOST_CHARACTERS, measure_saturation
+    from charrnn.analysis.gates import MOST_CHARACTERS, measure_saturation
+    from charrnn.cli.arguments import load_and_read
 
     subject = load_and_read(
         arguments or [],

@@ -9,10 +9,11 @@ import typer
 
 from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Encoding, Json, StackRound, Subject, Unknown, option
-from charrnn.config import ComputeConfig
+from charrnn.config.training import ComputeConfig
 
 if TYPE_CHECKING:
-    from charrnn.gradients import Reach
+    from charrnn.analysis.gradients import Reach
+
 
 _SHOWN_STEPS = (0, 1, 2, 5, 10, 20, 30, 50, 70, 100, 200, 500, 1000, 2000, 5000)
 
@@ -36,8 +37,8 @@ def gradients(
 
     Of a model of records it looks back across their ends, as if they were one text.
     """
-    from charrnn.cli.subject import load_and_read
-    from charrnn.gradients import count_places, measure_reach
+    from charrnn.analysis.gradients import count_places, measure_reach
+    from charrnn.cli.arguments import load_and_read
 
     subject = load_and_read(
         arguments or [],

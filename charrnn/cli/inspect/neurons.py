@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charrnn.cli import heat, terminal
+from charrnn.cli import heatmap, terminal
 from charrnn.cli.options import Debug, Encoding, Json, StackRound, Unknown, option
 from charrnn.cli.options import Subject as SubjectArgument
-from charrnn.config import ComputeConfig
+from charrnn.config.training import ComputeConfig
 from charrnn.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
-    from charrnn.features import Follower
+    from charrnn.analysis.features import Follower
 
 
 def neurons(
@@ -60,9 +60,9 @@ def neurons(
     What they may follow: the position in a line, a newline, the indentation, the position in a
     word, being inside a word, capitals, being inside quotes or brackets.
     """
-    from charrnn.cli.subject import load_and_read
-    from charrnn.features import LEAST_CHARACTERS, compute_features, find_followers
-    from charrnn.neurons import activations, most_characters, names_of
+    from charrnn.analysis.activations import compute_activations, most_characters, names_of
+    from charrnn.analysis.features import LEAST_CHARACTERS, compute_features, find_followers
+    from charrnn.cli.arguments import load_and_read
 
     subject = load_and_read(
         arguments or [],
@@ -82,7 +82,7 @@ def neurons(
             f"chance; give {LEAST_CHARACTERS:,} or more, or name one unit to see: --unit."
         )
     symbols = subject.alphabet.decode(ids)
-    active = activations(subject.network, ids, layer, subject.end)
+    active = compute_activations(subject.network, ids, layer, subject.end)
     followers = []
     if wanted is None:
         followers = find_followers(active, compute_features(symbols), top)
@@ -111,11 +111,11 @@ def neurons(
     if wanted is None:
         _print_followers(followers, names)
     is_bytes = subject.alphabet.kind == "bytes"
-    characters = [heat.display(one, is_bytes=is_bytes) for one in symbols[:length]]
+    characters = [heatmap.display(one, is_bytes=is_bytes) for one in symbols[:length]]
     for one in shown:
         follows = ", ".join(follower.feature for follower in followers if follower.unit == one)
         terminal.say(f"\n{names[one]}{f': {follows}' if follows else ''}\n")
-        heat.show(characters, active[: len(characters), one].tolist(), heat.ACTIVATIONS)
+        heatmap.show(characters, active[: len(characters), one].tolist(), heatmap.ACTIVATIONS)
 
 
 def _check_layer(layer: int | None, layers: int) -> int:

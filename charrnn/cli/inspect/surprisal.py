@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charrnn.cli import heat, terminal
+from charrnn.cli import heatmap, terminal
 from charrnn.cli.options import Debug, Encoding, Json, StackRound, Subject, Unknown, option
-from charrnn.config import ComputeConfig
+from charrnn.config.training import ComputeConfig
 
 if TYPE_CHECKING:
-    from charrnn.expectations import Expectation
-    from charrnn.modelfile import ModelFile
+    from charrnn.checkpoints.model_file import ModelFile
+    from charrnn.evaluation.surprisal import Expectation
+
 
 _ALTERNATIVES = 4
 
@@ -41,9 +42,9 @@ def surprisal(
     echo "It was a dork and stormy night." | charrnn inspect surprisal novel -
     charrnn inspect surprisal letter.txt --json
     """
-    from charrnn.cli.serving import reader
-    from charrnn.cli.subject import load, read_text, split_arguments
-    from charrnn.expectations import expect, find_worst, measure
+    from charrnn.cli.arguments import load, read_text, split_arguments
+    from charrnn.evaluation.surprisal import expect, find_worst, measure
+    from charrnn.inference.select_backend import reader
 
     name, texts = split_arguments(arguments or [])
     path, model = load(name, stack_round)
@@ -82,7 +83,7 @@ def surprisal(
     )
     is_bytes = model.alphabet.kind == "bytes"
     terminal.say()
-    heat.show([heat.display(one, is_bytes=is_bytes) for one in symbols], bits, heat.COSTS)
+    heatmap.show([heatmap.display(one, is_bytes=is_bytes) for one in symbols], bits, heatmap.COSTS)
     if worst_ones:
         _print_worst(worst_ones, _unit(model), is_bytes=is_bytes)
 
@@ -114,7 +115,7 @@ def _describe(
 
 def _print_worst(worst: Sequence[dict[str, Any]], unit: str, *, is_bytes: bool) -> None:
     def quoted(symbol: str) -> str:
-        return f"'{heat.display(symbol, is_bytes=is_bytes)}'"
+        return f"'{heatmap.display(symbol, is_bytes=is_bytes)}'"
 
     rows = []
     for one in worst:

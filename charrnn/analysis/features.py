@@ -1,0 +1,186 @@
+"""What a unit of a network may follow in a text, and whether it does.
+
+A feature is a number for each character, computed from the text up to it. A unit follows a feature
+if both rise and fall together: by the magnitude of their correlation. Among hundreds of units some
+correlate with anything by chance, so the text is cut in two halves: the units are chosen in the
+first, and what is reported is their correlation in the second, which had no part in the choice. It
+must have the same sign, reach LEAST, and be greater than the same unit's with the feature moved
+round by SHIFTS other distances: moved, it keeps its rhythm and loses its place, so that two slow
+curves that happen to agree do not pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.data.alphabet import RECORD_END
+
+LEAST = 0.3
+"""Correlation in the second half that counts."""
+
+SHIFTS = 50
+
+LEAST_CHARACTERS = 1000
+"""Of a text; fewer do not tell from chance what a unit follows."""
+
+_OPENING, _CLOSING = "([{<\u300c\u3010\uff08", ")]}>\u300d\u3011\uff09"
+_PARAGRAPH = "\n\n"
+
+Doubles = NDArray[np.float64]
+
+
+class Follower(NamedTuple):
+    """A unit that follows a feature.
+
+    Attributes:
+        unit: its number.
+        feature: what it follows.
+        chosen_by: their correlation in the first half, for which it was chosen.
+        correlation: in the second half.
+    """
+
+    unit: int
+    feature: str
+    chosen_by: float
+    correlation: float
+
+
+def find_followers(
+    activations: NDArray[np.floating], features: Mapping[str, Doubles], count: int
+) -> list[Follower]:
+    """For each feature the units that follow it, ``count`` at most, those that do most first.
+
+    Args:
+        activations: (N, U), of U units at N characters.
+        features: by name, (N,).
+        count: units to try for each feature: those with the highest correlation in the first half.
+    """
+    half = len(activations) // 2
+    first, second = _standardise(activations[:half]), _standardise(activations[half:])
+    found = []
+    for name, values in features.items():
+        before, after = _standardise(values[:half, None]), _standardise(values[half:, None])
+        chosen_by = (before.T @ first)[0] / half
+        for unit in np.argsort(-abs(chosen_by), kind="stable")[:count]:
+            curve = second[:, unit]
+            correlation = float(after[:, 0] @ curve) / len(curve)
+            agreed = correlation * chosen_by[unit] > 0 and abs(correlation) >= LEAST
+            if agreed and abs(correlation) > _best_by_chance(curve, after[:, 0]):
+                found.append(Follower(int(unit), name, float(chosen_by[unit]), correlation))
+    return sorted(found, key=lambda follower: -abs(follower.correlation))
+
+
+def compute_features(text: str) -> dict[str, Doubles]:
+    """The features of a text by name, each (N,).
+
+    Each record is a text of its own, and the RECORD_END before it a newline.
+    """
+    first, *records = text.split(RECORD_END)
+    parts = [first, *("\n" + record for record in records)]
+    return {
+        name: np.fromiter(chain.from_iterable(map(feature, parts)), np.float64, len(text))
+        for name, feature in _FEATURES.items()
+    }
+
+
+def _standardise(values: NDArray[np.floating]) -> Doubles:
+    """Columns of mean 0 and deviation 1; those that never change are 0."""
+    centred = values - values.mean(0, dtype=np.float64)
+    deviation = centred.std(0)
+    still = deviation <= 1e-9 * np.maximum(abs(values).max(0, initial=0.0), 1e-300)
+    result: Doubles = np.where(still, 0.0, centred / np.where(still, 1.0, deviation))
+    return result
+
+
+def _best_by_chance(curve: Doubles, feature: Doubles) -> float:
+    """The highest correlation of a unit with a feature moved round."""
+    distances = np.linspace(0, len(curve), SHIFTS + 2)[1:-1].astype(int)
+    moved = [abs(float(np.roll(feature, distance) @ curve)) for distance in distances]
+    return max(moved) / len(curve)
+
+
+def _position_in_line(text: str) -> Iterator[int]:
+    position = 0
+    for character in text:
+        position = 0 if character == "\n" else position + 1
+        yield position
+
+
+def _after_newline(text: str) -> Iterator[bool]:
+    return (character == "\n" for character in text)
+
+
+def _indentation(text: str) -> Iterator[int]:
+    """Blanks at the beginning of the line, as far as it has been read."""
+    width, beginning = 0, True
+    for character in text:
+        if character == "\n":
+            width, beginning = 0, True
+        elif beginning and character in " \t":
+            width += 1
+        else:
+            beginning = False
+        yield width
+
+
+def _position_in_word(text: str) -> Iterator[int]:
+    position = 0
+    for character in text:
+        position = position + 1 if character.isalnum() else 0
+        yield position
+
+
+def _inside_word(text: str) -> Iterator[bool]:
+    return (character.isalnum() for character in text)
+
+
+def _capital(text: str) -> Iterator[bool]:
+    return (character.isupper() for character in text)
+
+
+def _inside_quotes(text: str) -> Iterator[bool]:
+    """From a double quotation mark to the next; one that is never closed ends with a paragraph."""
+    inside = False
+    for before, character in _pairs(text):
+        if character == '"':
+            inside = not inside
+        elif character in "\u201c\u00ab":
+            inside = True
+        elif character in "\u201d\u00bb" or before + character == _PARAGRAPH:
+            inside = False
+        yield inside
+
+
+def _inside_brackets(text: str) -> Iterator[bool]:
+    """From an opening bracket to its closing one, or to the end of the paragraph."""
+    depth = 0
+    for before, character in _pairs(text):
+        if character in _OPENING:
+            depth += 1
+        elif character in _CLOSING:
+            depth = max(depth - 1, 0)
+        elif before + character == _PARAGRAPH:
+            depth = 0
+        yield depth > 0
+
+
+def _pairs(text: str) -> Iterator[tuple[str, str]]:
+    """Each character with the one before it."""
+    return zip(" " + text, text, strict=False)
+
+
+_FEATURES: dict[str, Callable[[str], Iterator[float]]] = {
+    "position in line": _position_in_line,
+    "after a newline": _after_newline,
+    "indentation": _indentation,
+    "position in word": _position_in_word,
+    "inside a word": _inside_word,
+    "capital": _capital,
+    "inside quotes": _inside_quotes,
+    "inside brackets": _inside_brackets,
+}

@@ -1,0 +1,246 @@
+"""One safetensors file, written atomically and read with suspicion.
+
+The file's metadata holds one string, ``charrnn``: a JSON header with the format's version, the kind
+of checkpoint, what the tensors mean, and ``sha256``, a digest over the rest of the header and every
+tensor's name, type, shape and bytes. Nothing is ever pickled, and the same content always makes the
+same file: a file that is not, byte for byte, what would be written for its content is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import SEEK_END, BufferedIOBase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.checkpoints.migrations import FORMAT, upgrade
+from charrnn.checkpoints.safetensors_io import (
+    MOST_BYTES,
+    Specs,
+    TensorSpec,
+    encode_head,
+    pack,
+    parse_json,
+    read_array,
+    read_head,
+    read_pieces,
+    specs_of,
+    to_json,
+)
+from charrnn.errors import CheckpointError
+from charrnn.files import is_file, write_atomically
+
+MODEL = "model"
+"""Kind of a checkpoint that holds what using a model takes."""
+
+TRAINING = "training"
+"""Kind of a checkpoint that holds what going on with a run takes."""
+
+_ENVELOPE = ("format", "kind", "sha256")
+
+_Contents = Iterable[tuple[str, TensorSpec, Iterable[bytes | memoryview]]]
+"""Of every tensor, in the order of the names: its name, what it is, and its bytes."""
+
+
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint's content: a header of plain data, and arrays by name."""
+
+    kind: str
+    header: dict[str, Any]
+    arrays: Arrays
+
+
+def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Save a checkpoint over whatever ``path`` holds.
+
+    Raises:
+        StorageError: the disk refused; what was there before still stands.
+        UsageError: it is larger than a reader takes.
+        ValueError: values that are not finite, or of a type that a reader would refuse.
+    """
+    for name, array in checkpoint.arrays.items():
+        if not is_finite(array):
+            raise ValueError(f"tensor {name} holds values that are not finite")
+    envelope = {"format": FORMAT, "kind": checkpoint.kind, **checkpoint.header}
+    write_atomically(path, seal(envelope, checkpoint.arrays))
+
+
+def seal(envelope: dict[str, Any], arrays: Arrays) -> bytes:
+    """The bytes of a checkpoint with that envelope, to which its digest is added."""
+    arrays = {name: np.require(array, requirements="C") for name, array in arrays.items()}
+    digest = _digest(envelope, _contents_of(arrays))
+    return pack(to_json({**envelope, "sha256": digest}), arrays)
+
+
+def is_finite(array: NDArray[Any]) -> bool:
+    """Whether every value is finite, as those of an integer type are."""
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+
+
+class CheckpointFile:
+    """A checkpoint whose header is sound and whose tensors are yet to be read.
+
+    Attributes:
+        path: what errors call it.
+        format: version of the header in the file.
+        kind: MODEL or TRAINING.
+        header: as the present format has it.
+        specs: types and shapes of the tensors, by name.
+        digest: SHA-256 as the header states it, in hexadecimal.
+
+    Raises:
+        CheckpointError: not a checkpoint that this version can read.
+    """
+
+    def __init__(self, path: Path, stream: BufferedIOBase) -> None:
+        self.path = path
+        self._stream = stream
+        with _refusing_nonsense(path):
+            size = stream.seek(0, SEEK_END)
+            stream.seek(0)
+            if size > MOST_BYTES:
+                raise ValueError(f"it is {size:,} bytes long; at most {MOST_BYTES:,} are read")
+            head = read_head(stream)
+            table = parse_json(head[8:].decode("ascii"))
+            text = _find_text(table)
+            self._envelope = _parse_envelope(text)
+            self.specs: Specs = specs_of(table)
+            if encode_head(text, self.specs) != head:
+                raise ValueError("its table of tensors is not written as charrnn writes it")
+            self._begins, end = {}, len(head)
+            for name, spec in self.specs.items():
+                self._begins[name], end = end, end + spec.nbytes
+            if size != end:
+                raise ValueError(f"it is {size:,} bytes long; its header tells of {end:,}")
+        self.digest: object = self._envelope.pop("sha256", None)
+        self.format: int = self._envelope["format"]
+        self.kind: str = self._envelope["kind"]
+        header = {name: self._envelope[name] for name in self._envelope if name not in _ENVELOPE}
+        self.header = upgrade(self.format, header)
+
+    def verify(self) -> None:
+        """Raise CheckpointError unless the file matches its digest; takes next to no memory."""
+        with _refusing_nonsense(self.path):
+            self._hold_against_digest(
+                (name, spec, read_pieces(self._stream, spec)) for name, spec in self._visit()
+            )
+
+    def read(self) -> Arrays:
+        """The tensors, held against the digest.
+
+        Raises:
+            CheckpointError: they are damaged, or not finite.
+        """
+        with _refusing_nonsense(self.path):
+            arrays = {name: read_array(self._stream, spec) for name, spec in self._visit()}
+            self._hold_against_digest(_contents_of(arrays))
+            for name, array in arrays.items():
+                if not is_finite(array):
+                    raise ValueError(f"tensor {name!r} holds values that are not finite")
+        return arrays
+
+    def _visit(self) -> Iterator[tuple[str, TensorSpec]]:
+        """Every tensor in the order of the names, the file standing at its bytes."""
+        for name, spec in sorted(self.specs.items()):
+            self._stream.seek(self._begins[name])
+            yield name, spec
+
+    def _hold_against_digest(self, contents: _Contents) -> None:
+        if self.digest != _digest(self._envelope, contents):
+            raise ValueError(
+                "it is damaged: its content does not match its digest. Use another copy."
+            )
+
+
+@contextmanager
+def open_checkpoint(path: Path) -> Iterator[CheckpointFile]:
+    """A checkpoint to be read while the context lasts.
+
+    Raises:
+        CheckpointError: missing, unreadable, or not a checkpoint of a known format.
+    """
+    if not is_file(path):
+        raise CheckpointError(f"{path}: there is no such checkpoint file")
+    try:
+        stream = path.open("rb")
+    except OSError as problem:
+        raise CheckpointError(f"{path}: cannot be read: {problem.strerror}") from problem
+    with stream:
+        yield CheckpointFile(path, stream)
+
+
+def read_header(path: Path) -> tuple[str, dict[str, Any]]:
+    """The kind and header of a checkpoint; as :func:`read_checkpoint`, the tensors left out."""
+    with open_checkpoint(path) as file:
+        file.verify()
+        return file.kind, file.header
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint whole and hold it against its digest.
+
+    Raises:
+        CheckpointError: missing, unreadable, damaged, or not a checkpoint of a known format.
+    """
+    with open_checkpoint(path) as file:
+        return Checkpoint(file.kind, file.header, file.read())
+
+
+@contextmanager
+def _refusing_nonsense(path: Path) -> Iterator[None]:
+    """Turn the many ways in which a file can be no checkpoint into one kind of error."""
+    try:
+        yield
+    except (OSError, ValueError, RecursionError) as problem:
+        raise CheckpointError(f"{path}: cannot be used: {problem}") from problem
+
+
+def _find_text(table: object) -> str:
+    """The header proper within a parsed table."""
+    metadata = table.get("__metadata__") if isinstance(table, dict) else None
+    text = metadata.get("charrnn") if isinstance(metadata, dict) else None
+    if not isinstance(text, str):
+        raise ValueError("it is not one of charrnn's")
+    return text
+
+
+def _parse_envelope(text: str) -> dict[str, Any]:
+    envelope = parse_json(text)
+    if not isinstance(envelope, dict) or type(envelope.get("format")) is not int:
+        raise ValueError("its header names no format version")
+    version, kind = envelope["format"], envelope.get("kind")
+    if version > FORMAT:
+        raise ValueError(
+            f"it is of format {version!s:.20}; this charrnn reads up to format {FORMAT}. "
+            "Install a newer charrnn."
+        )
+    if version < 1 or kind not in (MODEL, TRAINING):
+        raise ValueError(f"it is of format {version!s:.20} and kind {kind!r:.40}, unknown here")
+    if to_json(envelope) != text:
+        raise ValueError("its header is not written as charrnn writes it")
+    return envelope
+
+
+def _contents_of(arrays: Arrays) -> _Contents:
+    for name, array in sorted(arrays.items()):
+        yield name, TensorSpec(array.dtype, array.shape), (array.data,)
+
+
+def _digest(envelope: Mapping[str, Any], contents: _Contents) -> str:
+    """SHA-256 over the header and, by name, every tensor's name, type, shape and bytes."""
+    digest = hashlib.sha256(to_json(envelope).encode())
+    for name, spec, pieces in contents:
+        digest.update(f"\n{name} {spec.dtype.str} {spec.shape}\n".encode())
+        for piece in pieces:
+            digest.update(piece)
+    return digest.hexdigest()

@@ -1,0 +1,219 @@
+"""A model as it is kept and shared: weights, shape, alphabet, origin and scores."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
+
+from charrnn import __version__
+from charrnn.checkpoints.checkpoint import (
+    MODEL,
+    Arrays,
+    Checkpoint,
+    CheckpointFile,
+    open_checkpoint,
+)
+from charrnn.checkpoints.safetensors_io import TensorSpec
+from charrnn.config.model import ModelConfig
+from charrnn.config.settings import Plain
+from charrnn.config.training import LONGEST_RUN_STEPS
+from charrnn.data.alphabet import RECORD_END, Alphabet
+from charrnn.errors import CheckpointError, UsageError
+from charrnn.models.parameter_shapes import shapes_of
+
+T = TypeVar("T")
+
+_AVERAGE = "average."
+_SHA256 = re.compile("[0-9a-f]{64}")
+_LONGEST_NAME = 1024
+_MOST_CHARACTERS = 2**53
+
+
+@dataclass(frozen=True)
+class CorpusFacts(Plain):
+    """What a model remembers of the text it was trained on.
+
+    Attributes:
+        name: what the user called it.
+        digest: SHA-256 of its bytes, in hexadecimal.
+        characters: its length, the part held out included.
+        valid: the share held out at its end.
+        records: what parted it into records, as ``data/records.py`` has it; None if it is one text.
+
+    Raises:
+        ValueError: no text is like that.
+    """
+
+    name: str
+    digest: str
+    characters: int
+    valid: float
+    records: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.name) <= _LONGEST_NAME:
+            raise ValueError(f"a corpus has a name of up to {_LONGEST_NAME} characters")
+        if not _SHA256.fullmatch(self.digest):
+            raise ValueError(f"{self.digest!r:.80} is no SHA-256 in hexadecimal")
+        if not (0 < self.characters <= _MOST_CHARACTERS and 0 <= self.valid < 1):
+            raise ValueError("no text has so many characters, or so many held out")
+        if self.records == "":
+            raise ValueError("nothing parts its records")
+
+
+@dataclass(frozen=True)
+class Scores(Plain):
+    """How far a model was trained and how good it was then, in nats per character.
+
+    Raises:
+        ValueError: no training comes to that.
+    """
+
+    step: int
+    epoch: float
+    train_seconds: float
+    train_nats_per_char: float | None
+    valid_nats_per_char: float | None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.step <= LONGEST_RUN_STEPS or min(self.epoch, self.train_seconds) < 0:
+            raise ValueError("no training is that long")
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """Everything that using a model takes."""
+
+    model: ModelConfig
+    alphabet: Alphabet
+    corpus: CorpusFacts
+    scores: Scores | None
+    weights: Arrays
+
+    @property
+    def end(self) -> int | None:
+        """The id that ends a record; None if it was trained on one text."""
+        return None if self.corpus.records is None else self.alphabet.characters.index(RECORD_END)
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that training adjusts; what batch normalisation has seen is not among them."""
+        return sum(weight.size for name, weight in self.weights.items() if "running" not in name)
+
+    def to_checkpoint(self) -> Checkpoint:
+        """The checkpoint to write."""
+        header = {
+            "charrnn": __version__,
+            **describe(self.model, self.alphabet, self.corpus),
+            "scores": self.scores.to_dict() if self.scores else None,
+        }
+        return Checkpoint(MODEL, header, self.weights)
+
+    def rounding(self, wanted: bool | None) -> ModelFile:
+        """The same model with its stacks' actions rounded or not; None leaves it as it is.
+
+        Raises:
+            UsageError: a model without stacks.
+        """
+        if wanted is None:
+            return self
+        return replace(self, model=replace(self.model, stack_round=wanted))
+
+    def with_weights(self, weights: Arrays) -> ModelFile:
+        """The same model with other weights of the same names and shapes."""
+        return replace(self, weights=weights)
+
+
+def describe(model: ModelConfig, alphabet: Alphabet, corpus: CorpusFacts) -> dict[str, Any]:
+    """The part of a header that every kind of checkpoint shares."""
+    return {"model": model.to_dict(), "alphabet": alphabet.to_dict(), "corpus": corpus.to_dict()}
+
+
+def read_description(
+    path: Path, header: dict[str, Any]
+) -> tuple[ModelConfig, Alphabet, CorpusFacts]:
+    """Parse what :func:`describe` wrote.
+
+    Raises:
+        CheckpointError: any part of it is missing or out of bounds.
+    """
+    try:
+        model = ModelConfig.from_dict(header.get("model"))
+        alphabet = Alphabet.from_dict(header.get("alphabet"))
+        corpus = CorpusFacts.from_dict(header.get("corpus"))
+        if corpus.records is not None and RECORD_END not in alphabet.characters:
+            raise ValueError("its alphabet has no end of a record")
+        return model, alphabet, corpus
+    except (UsageError, ValueError) as problem:
+        raise CheckpointError(f"{path}: its header is not sound: {problem}") from problem
+
+
+def read_model(path: Path) -> ModelFile:
+    """Read a model file, or the averaged weights out of a run's own checkpoint.
+
+    Raises:
+        CheckpointError: the file is not a sound model.
+    """
+    with open_checkpoint(path) as file:
+        return load_model(file)
+
+
+def load_model(file: CheckpointFile) -> ModelFile:
+    """Read the model out of an open checkpoint, once its header is found to describe one.
+
+    Raises:
+        CheckpointError: it does not hold a sound model.
+    """
+    config, alphabet, corpus = read_description(file.path, file.header)
+    part = "" if file.kind == MODEL else _AVERAGE
+    check_weights(file.path, config, len(alphabet), arrays_under(part, file.specs))
+    found = file.header.get("scores")
+    try:
+        scores = Scores.from_dict(found) if file.kind == MODEL and found is not None else None
+    except ValueError as problem:
+        raise CheckpointError(f"{file.path}: its scores are not sound: {problem}") from problem
+    return ModelFile(config, alphabet, corpus, scores, arrays_under(part, file.read()))
+
+
+def arrays_under(prefix: str, arrays: Mapping[str, T]) -> dict[str, T]:
+    """The arrays, or what is said of them, whose names begin with a prefix, without it."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
+def check_weights(
+    path: Path,
+    config: ModelConfig,
+    alphabet_size: int,
+    weights: Mapping[str, TensorSpec] | Mapping[str, NDArray[Any]],
+) -> None:
+    """Hold names and shapes against what the configuration calls for, before any network is made.
+
+    Args:
+        path: what errors call the file.
+        config: the model's shape.
+        alphabet_size: characters that it knows.
+        weights: the tensors, or what the file's table says of them.
+
+    Raises:
+        CheckpointError: a tensor is missing, unknown or of another shape.
+    """
+    expected = shapes_of(config, alphabet_size)
+    odd = sorted(set(expected) ^ set(weights))
+    if odd:
+        raise CheckpointError(f"{path}: has missing or unknown tensors: {', '.join(odd)[:200]}")
+    for name, shape in expected.items():
+        found = weights[name]
+        if found.shape != shape or found.dtype != "float32":
+            raise CheckpointError(
+                f"{path}: {name} is {found.dtype} of shape {found.shape}; "
+                f"the model it describes has float32 of shape {shape}"
+            )

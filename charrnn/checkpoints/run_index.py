@@ -1,0 +1,117 @@
+"""The runs below the current folder: which is the latest, which one a word of the user's means.
+
+runs/.latest         name of the run that was begun or resumed last
+runs/.latest.lock    held while that name is written
+runs/NAME            a run's directory
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from charrnn.checkpoints.run_directory import RunDirectory
+from charrnn.display import did_you_mean
+from charrnn.errors import CheckpointError
+from charrnn.files import clear_leftovers, is_file, is_folder, make_folder, write_atomically
+from charrnn.locking import Lock
+
+RUNS = Path("runs")
+"""Where runs without a directory of their own go, below the current folder."""
+
+MODEL_SUFFIX = ".safetensors"
+"""What the names of model files end with."""
+
+_LATEST = ".latest"
+_LONGEST_PATH = 4096
+
+
+def mark_latest(run: Path) -> None:
+    """Make a run the one that commands without a path mean."""
+    make_folder(RUNS)
+    below = run.resolve().is_relative_to(RUNS.resolve())
+    name = run.resolve().relative_to(RUNS.resolve()) if below else run.resolve()
+    lock = Lock(RUNS / f"{_LATEST}.lock")
+    lock.acquire(wait=True)
+    try:
+        clear_leftovers(RUNS, _LATEST)
+        write_atomically(RUNS / _LATEST, f"{name}\n".encode("utf-8", "surrogateescape"))
+    finally:
+        lock.release()
+
+
+def latest_run() -> Path:
+    """The run that was begun or resumed last, from the current folder.
+
+    Raises:
+        CheckpointError: there is none yet.
+    """
+    name = ""
+    if is_file(RUNS / _LATEST):
+        with suppress(OSError), (RUNS / _LATEST).open("rb") as stream:
+            name = os.fsdecode(stream.read(_LONGEST_PATH)).removesuffix("\n")
+    if not name or not is_folder(RUNS / name):
+        raise CheckpointError(
+            f"there is no latest run in {RUNS.resolve()}: train one with `charrnn train FILE`, "
+            "or name a run directory or a model file"
+        )
+    return RUNS / name
+
+
+def known_runs() -> list[str]:
+    """The names of the runs below ``runs``, in order."""
+    return sorted(path.name for path in RUNS.glob("*") if RunDirectory(path).begun)
+
+
+def is_run(named: str) -> bool:
+    """Whether a word is the path or the name of a directory that holds a run's files."""
+    runs = (RunDirectory(Path(named)), RunDirectory(RUNS / named))
+    return any(is_file(file) for run in runs for file in (run.last, run.best))
+
+
+def find_run(named: str | None) -> Path:
+    """A run directory by its path or by its name below ``runs``; None is the latest.
+
+    What holds a run comes before a folder that happens to have the name.
+
+    Raises:
+        CheckpointError: there is no such run; names the nearest one there is.
+    """
+    if named is None:
+        return latest_run()
+    places = (Path(named), RUNS / named)
+    for path in places:
+        if RunDirectory(path).begun:
+            return path
+    for path in places:
+        if is_folder(path):
+            return path
+    if is_file(Path(named)):
+        raise CheckpointError(
+            f"{named:.200}: is a file, and a run is asked for: name the directory that holds it"
+        )
+    known = known_runs()
+    hint = did_you_mean(Path(named).name, known)
+    listing = f" Runs here: {', '.join(known)[:200]}." if known and not hint else ""
+    raise CheckpointError(f"{named:.200}: there is no such run or model file{hint or '.'}{listing}")
+
+
+def find_model(named: str | None) -> Path:
+    """The model file that a path, a run's name or (None) the latest run stands for.
+
+    A run that has no best model yet gives its last checkpoint, which holds one too.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    is_model = named is not None and (
+        named.endswith(MODEL_SUFFIX) or not RunDirectory(RUNS / named).begun
+    )
+    if named is not None and is_model and is_file(Path(named)):
+        return Path(named)
+    run = RunDirectory(find_run(named))
+    for file in (run.best, run.last):
+        if is_file(file):
+            return file
+    raise CheckpointError(f"{run.path}: holds no model yet; has training begun there?")

@@ -1,0 +1,110 @@
+"""What a command looks at: a model, and a text that it reads."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charrnn.checkpoints.model_file import ModelFile, read_model
+from charrnn.checkpoints.run_index import MODEL_SUFFIX, find_model, is_run
+from charrnn.cli import terminal
+from charrnn.data.alphabet import Alphabet, Ids
+from charrnn.data.corpus import encode_corpus
+from charrnn.data.inputs import STDIN, gather, naming_copies
+from charrnn.data.text_reader import exists
+from charrnn.inference.select_backend import torch_network
+from charrnn.training.run_data import _read_held_out
+
+if TYPE_CHECKING:
+    from charrnn.models.char_model import CharModel
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The model's argument, if the first one is a model's, and the texts'."""
+    if not arguments:
+        return None, []
+    first, *rest = arguments
+    is_model = first.endswith(MODEL_SUFFIX) or is_run(first)
+    is_text = not is_model and (first == STDIN or exists(Path(first)))
+    if is_model or (rest and not is_text):
+        return first, rest
+    return (None, list(arguments)) if is_text else (first, rest)
+
+
+def load(name: str | None, stack_round: bool | None) -> tuple[Path, ModelFile]:
+    """The file of the model that ``name`` stands for, and what it holds."""
+    path = find_model(name)
+    return path, read_model(path).rounding(stack_round)
+
+
+def read_text(
+    texts: Sequence[str], path: Path, model: ModelFile, *, encoding: str, unknown: str
+) -> tuple[str, Ids]:
+    """The texts as one, or, if there are none, what the run of the model at ``path`` held out.
+
+    Returns:
+        What to call it, and its ids, shape (N,).
+
+    Raises:
+        CorpusError: it cannot be read or is not known.
+    """
+    if not texts:
+        return _read_held_out(path, model)
+    return _read_texts(texts, model, encoding, unknown)
+
+
+def _read_texts(
+    texts: Sequence[str], model: ModelFile, encoding: str, unknown: str
+) -> tuple[str, Ids]:
+    alphabet = model.alphabet
+    with tempfile.TemporaryDirectory() as folder, naming_copies(folder, texts):
+        paths = gather(texts, Path(folder))
+        corpus = encode_corpus(
+            paths, alphabet, encoding=encoding, unknown=unknown, records=model.corpus.records
+        )
+    for message in corpus.notes:
+        terminal.note(message)
+    if corpus.unknown:
+        did = {"skip": "skipped", "replace": f"replaced by {alphabet.replacement!r}"}[unknown]
+        terminal.note(f"{corpus.unknown:,} characters the model does not know were {did}")
+    return ", ".join(texts), corpus.ids
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model that is ready to read a text.
+
+    Attributes:
+        path: the model's file.
+        network: the model, on the CPU.
+        alphabet: the model's.
+        text: what to call the text.
+        ids: the text, shape (N,).
+        end: the id that ends a record of it; None if it is one.
+    """
+
+    path: Path
+    network: CharModel
+    alphabet: Alphabet
+    text: str
+    ids: Ids
+    end: int | None
+
+
+def load_and_read(
+    arguments: Sequence[str],
+    *,
+    encoding: str,
+    unknown: str,
+    stack_round: bool | None,
+    threads: int | None,
+) -> Subject:
+    """The model and the text that a command's arguments stand for; see :func:`read_text`."""
+    name, texts = split_arguments(arguments)
+    path, model = load(name, stack_round)
+    network = torch_network(model, device="cpu", threads=threads)
+    text, ids = read_text(texts, path, model, encoding=encoding, unknown=unknown)
+    return Subject(path, network, model.alphabet, text, ids, model.end)

@@ -1,0 +1,93 @@
+"""charrnn inspect: a model summed up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from charrnn.cli import terminal
+from charrnn.cli.options import Debug, Json, Model
+from charrnn.display import in_one_line
+
+if TYPE_CHECKING:
+    from charrnn.checkpoints.model_file import Scores
+
+
+def summary(model: Model = None, as_json: Json = False, debug: Debug = False) -> None:
+    """A model summed up: shape, parameters, alphabet, corpus, scores, file, settings.
+
+    charrnn inspect
+    charrnn inspect runs/tales --json
+    """
+    from charrnn.checkpoints.checkpoint import open_checkpoint
+    from charrnn.checkpoints.model_file import load_model
+    from charrnn.checkpoints.run_index import find_model
+    from charrnn.models.parameter_shapes import count_parameters
+    from charrnn.training.run_data import find_request
+
+    path = find_model(model)
+    with open_checkpoint(path) as opened:
+        file = load_model(opened)
+        form, kind, digest = opened.format, opened.kind, opened.digest
+        version = str(opened.header.get("charrnn", ""))
+    request = find_request(path, file)
+    parameters = count_parameters(file.model, len(file.alphabet))
+    shape = {name: value for name, value in file.model.to_dict().items() if value is not None}
+    alphabet, corpus = file.alphabet, file.corpus
+    if as_json:
+        terminal.print_json(
+            {
+                "model": str(path),
+                "format": form,
+                "kind": kind,
+                "charrnn": version,
+                "sha256": digest,
+                "shape": shape,
+                "parameters": parameters,
+                "alphabet": alphabet.to_dict(),
+                "corpus": corpus.to_dict(),
+                "scores": file.scores.to_dict() if file.scores else None,
+                "train": request.train.to_dict() if request else None,
+            }
+        )
+        return
+    settings = request.train.to_dict() if request else {}
+    terminal.print_facts(
+        {
+            "model": str(path),
+            "file": f"format {form}, {kind}, by charrnn {version}",
+            "SHA-256": str(digest),
+            "shape": _list_settings(shape),
+            "parameters": f"{sum(parameters.values()):,}: "
+            + ", ".join(f"{name} {count:,}" for name, count in parameters.items()),
+            "alphabet": _describe_alphabet(alphabet.characters, alphabet.kind),
+            "corpus": f"{corpus.name}, {corpus.characters:,} characters, the last "
+            f"{corpus.valid:.0%} held out, SHA-256 {corpus.digest[:12]}"
+            + ("" if corpus.records is None else f", records parted by {corpus.records!r}"),
+            "scores": _describe_scores(file.scores),
+            "trained with": _list_settings(settings) or "not known here: the run is not beside it",
+        }
+    )
+
+
+def _list_settings(settings: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value}" for name, value in settings.items() if value is not None
+    )
+
+
+def _describe_alphabet(characters: str, kind: str) -> str:
+    if kind == "bytes":
+        return "256 bytes"
+    shown = "".join(map(in_one_line, characters[:200]))
+    return f"{len(characters):,} characters: {shown}{'...' if len(characters) > 200 else ''}"
+
+
+def _describe_scores(scores: Scores | None) -> str:
+    if scores is None:
+        return "not in this file; charrnn eval makes them"
+    held_out, train = scores.valid_nats_per_char, scores.train_nats_per_char
+    return (
+        f"{'nothing held out' if held_out is None else f'held out {held_out:.4f}'}, "
+        f"{'' if train is None else f'training {train:.4f} '}nats per character, after "
+        f"{scores.step:,} steps, {scores.epoch:.2f} epochs, {scores.train_seconds:,.1f} s"
+    )

@@ -1,0 +1,1 @@
+"""The play command: write with a model, turn by turn."""

@@ -1,0 +1,132 @@
+"""charrnn play: write with a model, turn by turn."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from charrnn.cli import terminal
+from charrnn.cli.options import Debug, Model, StackRound, Unknown, option
+from charrnn.cli.signals import Interrupted
+from charrnn.config.inference import SampleConfig, UseConfig
+from charrnn.config.training import ComputeConfig
+from charrnn.errors import CharrnnError, UnknownCharacterError
+
+if TYPE_CHECKING:
+    from charrnn.checkpoints.model_file import ModelFile
+    from charrnn.cli.play.conversation import Conversation
+    from charrnn.cli.play.input import Lines
+    from charrnn.inference.interactive import Voice
+
+
+def play(
+    ctx: typer.Context,
+    model: Model = None,
+    temp: Annotated[float, option(SampleConfig, "temp", "--temperature")] = SampleConfig.temp,
+    length: Annotated[
+        int, typer.Option(help="Characters to go on for, each time.", min=0, max=10**12)
+    ] = 200,
+    top_k: Annotated[int, option(SampleConfig, "top_k")] = SampleConfig.top_k,
+    top_p: Annotated[float, option(SampleConfig, "top_p")] = SampleConfig.top_p,
+    min_p: Annotated[float, option(SampleConfig, "min_p")] = SampleConfig.min_p,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Seed: the same lines give the same text. Left out: another.", min=0),
+    ] = None,
+    keep: Annotated[Path, typer.Option(help="File that /keep appends to.")] = Path("kept.txt"),
+    unknown: Unknown = "error",
+    stack_round: StackRound = None,
+    device: Annotated[str, option(ComputeConfig, "device")] = "cpu",
+    threads: Annotated[int | None, option(ComputeConfig, "threads")] = ComputeConfig.threads,
+    weights: Annotated[str, option(UseConfig, "weights")] = UseConfig.weights,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Let a terminal obey control characters in the text.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Write with a model: type a beginning, watch it go on, take it back, try again.
+
+    charrnn play
+    charrnn play runs/tales --temp 0.7 --length 300
+    echo "Once, when the river was low," | charrnn play > tale.txt
+
+    Enter goes on from where the text ends; /help lists the commands, such as /retry, /undo and
+    /temp 0.5. Ctrl-C stops the text and Ctrl-D leaves. From a pipe each line is taken the same way,
+    and stdout is the text alone. A model of records ends each continuation with its record.
+    """
+    from secrets import randbits
+
+    from charrnn.cli.play.settings import Dials
+
+    given = randbits(32) if seed is None else seed
+    dials = Dials.pick({**ctx.params, "seed": given})
+    use = UseConfig(weights=weights, threads=threads)
+    from charrnn.checkpoints.model_file import read_model
+    from charrnn.checkpoints.run_index import find_model
+    from charrnn.cli.play.conversation import Conversation
+    from charrnn.cli.play.input import PipedLines, TypedLines
+    from charrnn.cli.play.output import Screen
+    from charrnn.inference.interactive import Play
+
+    path = find_model(model)
+    loaded = read_model(path).rounding(stack_round)
+    typed = sys.stdin.isatty()
+    conversation = Conversation(
+        Play(_voice(loaded, use, device), loaded.alphabet, given, loaded.corpus.records),
+        loaded.alphabet,
+        dials,
+        Screen(loaded.alphabet, typing=typed and sys.stdout.isatty(), raw=raw),
+        keep=keep,
+    )
+    if typed:
+        terminal.note(f"{path}: {_describe(loaded)}\nType a beginning; /help lists the commands.")
+    with terminal.keeping_output() if typed else nullcontext():
+        refused = _converse(TypedLines() if typed else PipedLines(), conversation, typed)
+    if refused and not typed:
+        raise typer.Exit(refused)
+
+
+def _voice(model: ModelFile, use: UseConfig, device: str) -> Voice[Any]:
+    """The native network's voice where it serves, else torch's."""
+    from charrnn.inference.select_backend import network_to_sample
+    from charrnn.kernels.network import Network
+
+    network = network_to_sample(model, device=device, use=use)
+    if isinstance(network, Network):
+        from charrnn.inference.native_backend import NativeVoice
+
+        return NativeVoice(network, model.alphabet)
+    from charrnn.inference.torch_backend import TorchVoice
+
+    return TorchVoice(network, model.alphabet)
+
+
+def _describe(model: ModelFile) -> str:
+    shape = model.model
+    return f"{shape.cell} {shape.layers} x {shape.hidden}, {len(model.alphabet)} characters"
+
+
+def _converse(lines: Lines, conversation: Conversation, typed: bool) -> int:
+    """Obey line after line; the exit code that the first one refused calls for, else 0.
+
+    Where a person types them, Ctrl-C ends what one of them began, and not the program.
+    """
+    refused = 0
+    for line in lines:
+        try:
+            conversation.obey(line)
+        except CharrnnError as problem:
+            terminal.error(str(problem))
+            if isinstance(problem, UnknownCharacterError):
+                lines.offer(line)
+            refused = refused or problem.exit_code
+        except Interrupted as signal:
+            if not (signal.by_keyboard and typed):
+                raise
+        if conversation.over:
+            break
+    return refused

@@ -1,0 +1,48 @@
+"""What can be changed while a conversation goes on, one word each: ``/temp 0.7``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+from charrnn.config.inference import UNKNOWN_CHOICES, SampleConfig
+from charrnn.config.settings import option_name, setting
+from charrnn.errors import UsageError
+
+_KINDS = {"int": (int, "a whole number"), "float": (float, "a number"), "str": (str, "a word")}
+
+
+@dataclass(frozen=True)
+class Dials(SampleConfig):
+    """How the text goes on, and what becomes of characters that the model does not know."""
+
+    seed: int = setting(0, "Number the draws anew: the same seed, the same texts.", least=0)
+    unknown: str = setting(
+        "error", "What to do with a character the model does not know.", choices=UNKNOWN_CHOICES
+    )
+
+    def turned(self, name: str, value: str) -> Dials:
+        """The dials with one of them, named as in DIALS, at another value.
+
+        Raises:
+            UsageError: not a value of it. The message names the command.
+        """
+        field = DIALS[name]
+        kind, described = _KINDS[str(field.type)]
+        try:
+            return replace(self, **{field.name: kind(value)})
+        except ValueError:
+            raise UsageError(f"/{name} is {value!r:.60}; it must be {described}") from None
+        except UsageError as problem:
+            raise UsageError(str(problem).replace(option_name(field.name), f"/{name}", 1)) from None
+
+    def at(self, name: str) -> str:
+        """A dial and its value as the command that sets it."""
+        return f"/{name} {getattr(self, DIALS[name].name)}"
+
+
+DIALS = {
+    option_name(field.name).removeprefix("--"): field
+    for field in fields(Dials)
+    if field.name not in ("count", "stop")
+}
+"""The dials by the names of their commands."""

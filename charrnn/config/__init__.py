@@ -1,0 +1,1 @@
+"""Settings and their declarations; this folder imports neither torch nor numpy."""

@@ -1,0 +1,51 @@
+"""Settings of inference: how a model is used, and how text is sampled from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from charrnn.config.settings import Config, setting
+
+WEIGHTS = ("auto", "fp32", "bf16", "int8")
+UNKNOWN_CHOICES = ("error", "skip", "replace")
+
+
+@dataclass(frozen=True)
+class UseConfig(Config):
+    """How a trained model computes."""
+
+    weights: str = setting(
+        "auto",
+        "Weights as they are multiplied: fp32, exact; bf16, rounded, as is what they are "
+        "multiplied by; int8, rounded row by row. auto: bf16 to sample, fp32 to score. Where the "
+        "native library does not run, auto is fp32, and the others are rounded weights alone.",
+        choices=WEIGHTS,
+    )
+    threads: int | None = setting(
+        None,
+        "Processor threads to compute with.",
+        least=1,
+        most=1024,
+        otherwise="all; 1 for a single sample",
+    )
+
+
+@dataclass(frozen=True)
+class SampleConfig(Config):
+    """How text is drawn from a model."""
+
+    temp: float = setting(
+        1.0, "Temperature; 0 always takes the likeliest character.", least=0.0, most=100.0
+    )
+    length: int = setting(500, "Characters to draw for each sample.", least=0, most=10**12)
+    top_k: int = setting(
+        0, "Draw among the K likeliest characters only; 0 is all.", least=0, most=2**31
+    )
+    top_p: float = setting(
+        1.0, "Draw among the likeliest that together reach P.", least=0.0, most=1.0
+    )
+    min_p: float = setting(
+        0.0, "Drop characters below P times the likeliest one's share.", least=0.0, most=1.0
+    )
+    count: int = setting(1, "Samples to draw.", least=1, most=10**6)
+    stop: tuple[str, ...] = setting((), "End a sample before this text; may be repeated.")

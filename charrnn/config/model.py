@@ -1,0 +1,219 @@
+"""The shape of a network: its settings, and which of them go together. Knows nothing of torch.
+
+The defaults of a cell's own settings stand in the registry.
+
+The recurrent cells by name: where each is defined, and the settings that are its own.
+
+Adding a cell takes its file in ``charrnn/models/cells/`` and its line here; a setting that no cell had
+before also takes its field in ``config.py``. Knows nothing of torch, so that settings can be
+checked, and help shown, without it; ``charrnn.models.cells`` imports a cell's module when first asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from charrnn.config.settings import Config, list_defaults, option_name, setting
+from charrnn.errors import UsageError
+
+_STACKS = {
+    "stacks": 10,
+    "stack_depth": 200,
+    "stack_only": False,
+    "stack_noop": False,
+    "stack_round": False,
+}
+
+
+@dataclass(frozen=True)
+class CellEntry:
+    """A cell of the registry.
+
+    Attributes:
+        path: module and class under ``charrnn.models.cells``.
+        compiled: whether the native library runs it.
+        settings: fields of ModelConfig that this cell takes and others may not, with its defaults.
+    """
+
+    path: str
+    compiled: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+CELLS = {
+    "lstm": CellEntry(
+        "lstm.LSTM", compiled=True, settings={"lstm_gates": "separate", "forget_bias": 1.0}
+    ),
+    "gru": CellEntry("gru.GRU", compiled=True, settings={"gru_reset": "after"}),
+    "rnn": CellEntry("rnn.RNN", settings={"activation": "tanh"}),
+    "stack": CellEntry("stack_rnn.StackRNN", settings={"activation": "sigmoid", **_STACKS}),
+    "list": CellEntry("stack_rnn.ListRNN", settings={"activation": "sigmoid", **_STACKS}),
+}
+
+
+def takers(setting: str) -> dict[str, Any]:
+    """The cells that take a setting of some cells only, with the default each has for it."""
+    return {
+        name: entry.settings[setting] for name, entry in CELLS.items() if setting in entry.settings
+    }
+
+
+ACTIVATIONS = ("tanh", "relu", "sigmoid")
+INITS = ("uniform", "orthogonal", "identity")
+GRU_RESETS = ("after", "before")
+LSTM_GATES = ("separate", "coupled", "capped")
+NORMS = ("layer", "batch", "none")
+CONNECTIONS = ("stack", "residual", "sum")
+
+MOST_STACK_CELLS = 2**21
+"""Cells of all stacks of a network, whose values are held for every text that it reads at once."""
+
+
+def _of_cell(name: str, description: str, **bounds: Any) -> Any:
+    """A setting that only some cells take, each with a default of its own."""
+    return setting(None, description, otherwise=list_defaults(takers(name)), **bounds)
+
+
+@dataclass(frozen=True)
+class ModelConfig(Config):
+    """The shape of the network.
+
+    What is None for a cell that takes it becomes that cell's default; what is not None for one that
+    does not is refused.
+    """
+
+    cell: str = setting("lstm", "Recurrent cell.", choices=tuple(CELLS))
+    layers: int = setting(
+        2, "Recurrent layers, one on top of another.", least=1, most=64, by_recipe=True
+    )
+    hidden: int = setting(128, "Hidden units in each layer.", least=1, most=16384, by_recipe=True)
+    embedding: int = setting(128, "Length of a character's vector.", least=1, most=16384)
+    dropout: float = setting(
+        0.0,
+        "Share of each layer's outputs dropped, one mask for each window.",
+        least=0.0,
+        most=0.95,
+        by_recipe=True,
+    )
+    weight_drop: float = setting(
+        0.0,
+        "Share of recurrent weights dropped, one mask for each window.",
+        least=0.0,
+        most=0.95,
+        by_recipe=True,
+    )
+    norm: str = setting(
+        "layer",
+        "layer normalises each layer's output, batch what each cell makes of its input.",
+        choices=NORMS,
+    )
+    pyramid: int = setting(
+        0,
+        "Upper layers that each run at half the rate of the one below; fewer than --layers.",
+        least=0,
+        most=6,
+    )
+    connect: str = setting(
+        None,
+        "stack: the top layer is read; residual: each layer adds its input to its output; sum: all "
+        "layers' outputs are added and read.",
+        choices=CONNECTIONS,
+        otherwise="stack; sum for a pyramid",
+    )
+    init: str = setting("uniform", "How recurrent matrices start.", choices=INITS)
+    init_gain: float = setting(
+        None,
+        "Factor on the recurrent matrices' start.",
+        least=0.0,
+        most=100.0,
+        otherwise="1; 0.5 for identity",
+    )
+    activation: str | None = _of_cell(
+        "activation", "What the hidden units apply.", choices=ACTIVATIONS
+    )
+    gru_reset: str | None = _of_cell(
+        "gru_reset",
+        "Whether the reset gate comes before or after the recurrent product.",
+        choices=GRU_RESETS,
+    )
+    lstm_gates: str | None = _of_cell(
+        "lstm_gates",
+        "Input gate: separate, its own; coupled, 1 - forget; capped, its own up to 1 - forget.",
+        choices=LSTM_GATES,
+    )
+    forget_bias: float | None = _of_cell(
+        "forget_bias", "Start of the forget gate's bias.", least=-20.0, most=20.0
+    )
+    stacks: int | None = _of_cell("stacks", "Stacks, or lists, side by side.", least=1, most=1024)
+    stack_depth: int | None = _of_cell(
+        "stack_depth",
+        "Cells of each stack or list; what moves further is lost.",
+        least=3,
+        most=65536,
+    )
+    stack_only: bool | None = _of_cell(
+        "stack_only", "No recurrence but through the stacks, as in the published experiments."
+    )
+    stack_noop: bool | None = _of_cell(
+        "stack_noop", "Let a stack stay as it is, besides push and pop."
+    )
+    stack_round: bool | None = _of_cell(
+        "stack_round", "Take only the likeliest action of each stack when not training."
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._refuse_settings_of_other_cells()
+        if self.init == "identity" and self.activation is None:
+            plain = " or ".join(takers("activation"))
+            raise UsageError(
+                f"--init identity sets the one recurrent matrix of a plain network; {self.cell} "
+                f"has one for each gate. Give --cell {plain}, or --init orthogonal"
+            )
+        if self.stack_only and (self.init, self.init_gain) != ("uniform", 1.0):
+            raise UsageError(
+                "--init and --init-gain start the recurrent matrix, which --stack-only leaves out; "
+                "give one or the other"
+            )
+        if self.stack_only and self.weight_drop:
+            raise UsageError(
+                "--weight-drop drops some of the recurrent matrix, which --stack-only leaves out; "
+                "give one or the other"
+            )
+        if self.pyramid >= self.layers:
+            raise UsageError(
+                f"--pyramid {self.pyramid} needs a layer below its own that runs at the full rate: "
+                f"--layers must be at least {self.pyramid + 1}"
+            )
+        if self.pyramid and self.connect != "sum":
+            raise UsageError(
+                f"--connect {self.connect} does not go with --pyramid: its slow layers lag behind, "
+                "so the head must read the sum of all layers"
+            )
+        cells = self.layers * (self.stacks or 0) * (self.stack_depth or 0)
+        if cells > MOST_STACK_CELLS:
+            raise UsageError(
+                f"--stacks {self.stacks} of --stack-depth {self.stack_depth} in each layer make "
+                f"{cells:,} cells to hold for every text that is read; at most "
+                f"{MOST_STACK_CELLS:,} are allowed"
+            )
+        if self.connect != "stack" and self.layers == 1:
+            raise UsageError(f"--connect {self.connect} joins layers, and --layers is 1")
+
+    def _left_open(self, name: str) -> Any:
+        if name == "connect":
+            return "sum" if self.pyramid else "stack"
+        if name == "init_gain":
+            return 0.5 if self.init == "identity" else 1.0
+        return takers(name).get(self.cell)
+
+    def _refuse_settings_of_other_cells(self) -> None:
+        for declared in fields(self):
+            cells = takers(declared.name)
+            if cells and self.cell not in cells and getattr(self, declared.name) is not None:
+                raise UsageError(
+                    f"{option_name(declared.name)} belongs to --cell {' or '.join(cells)}; "
+                    f"{self.cell} has no such thing"
+                )

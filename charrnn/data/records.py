@@ -1,0 +1,153 @@
+"""Texts as independent records: names, headlines, verses, log lines.
+
+A corpus of records is one text in which RECORD_END stands before the first record and after every
+one. What follows it is thus always the beginning of a record, and to predict it is to predict that
+a record ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+
+from charrnn.data.alphabet import RECORD_END
+from charrnn.data.text_reader import TextReader
+from charrnn.errors import CorpusError
+
+LINE, PARAGRAPH = "line", "paragraph"
+"""Records that are lines, and those that blank lines part; any other word parts them itself."""
+
+_NEWLINE = "\n"
+
+
+def separator(records: str) -> str:
+    """What stands between two records of such a text."""
+    return {LINE: _NEWLINE, PARAGRAPH: 2 * _NEWLINE}.get(records, records)
+
+
+class Divider:
+    r"""Divides a text that comes in chunks; an empty record is left out.
+
+    >>> divider = Divider("line")
+    >>> divider.feed("Ada\n\nGra") + divider.feed("ce\n") + divider.finish()
+    'Ada\x1eGrace\x1e'
+
+    Args:
+        records: line, paragraph, or a separator in the symbols of the text.
+
+    Attributes:
+        count: records so far.
+        dropped: empty ones so far.
+    """
+
+    def __init__(self, records: str) -> None:
+        self._kind = records
+        self._separator = _NEWLINE if records == PARAGRAPH else separator(records)
+        self._held = ""
+        self._paragraph: list[str] = []
+        self.count = self.dropped = 0
+
+    def feed(self, text: str) -> str:
+        """Take some more text in; the records that have ended, RECORD_END after each.
+
+        Raises:
+            CorpusError: a record holds RECORD_END.
+        """
+        *parts, self._held = (self._held + text).split(self._separator)
+        return self._join(self._paragraphs(parts) if self._kind == PARAGRAPH else parts)
+
+    def finish(self) -> str:
+        """The record that the text's end ends, if there is one; a new text may follow.
+
+        The newline that ends a file is no part of a record. Raises as :meth:`feed`.
+        """
+        last, self._held = self._held.removesuffix(_NEWLINE), ""
+        if self._kind == PARAGRAPH:
+            return self._join(self._paragraphs([last, ""]))
+        return self._join([last] if last else [])
+
+    def _paragraphs(self, lines: Iterable[str]) -> Iterator[str]:
+        for line in lines:
+            if line.strip():
+                self._paragraph.append(line)
+            elif self._paragraph:
+                yield _NEWLINE.join(self._paragraph)
+                self._paragraph = []
+
+    def _join(self, records: Iterable[str]) -> str:
+        found = list(records)
+        kept = [record for record in found if record]
+        self.count += len(kept)
+        self.dropped += len(found) - len(kept)
+        joined = "".join(record + RECORD_END for record in kept)
+        if joined.count(RECORD_END) > len(kept):
+            raise CorpusError(
+                "it holds the character U+001E, which ends a record here.\n"
+                "Take it out or, if it is what parts the records, give --records $'\\x1e'."
+            )
+        return joined
+
+
+def divide(chunks: Iterable[str], records: str) -> Iterator[str]:
+    """The records of a text, RECORD_END after each, as they end; see :class:`Divider`."""
+    divider = Divider(records)
+    yield from map(divider.feed, chunks)
+    yield divider.finish()
+
+
+class RecordReader:
+    """What a reader reads, as records; none runs from one file into the next.
+
+    Iterating gives a text as above, chunk by chunk, and then tells in ``notes`` what was left out.
+
+    Args:
+        reader: the texts.
+        records: line, paragraph, or a separator in the reader's symbols.
+
+    Raises:
+        CorpusError: while iterating; a text holds RECORD_END.
+    """
+
+    def __init__(self, reader: TextReader, records: str) -> None:
+        self._reader = reader
+        self._divider = Divider(records)
+        self._seen = 0
+        self.start = 0
+
+    @property
+    def file(self) -> str:
+        """Where the chunk that came last is from."""
+        return f"{self._reader.file} (as records, with an end after each)"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes that were read."""
+        return self._reader.digest
+
+    @property
+    def notes(self) -> list[str]:
+        """What reading left out or changed, for the user."""
+        return self._reader.notes
+
+    @property
+    def count(self) -> int:
+        """Records so far."""
+        return self._divider.count
+
+    def __iter__(self) -> Iterator[str]:
+        yield RECORD_END
+        for file, chunks in groupby(self._reader, key=lambda _: self._reader.file):
+            self.start = 0
+            for text in self._divide(file, chunks):
+                yield text
+                self.start += len(text)
+        if self._divider.dropped:
+            self.notes.append(f"left out {self._divider.dropped:,} records as empty")
+
+    def _divide(self, file: Path | None, chunks: Iterable[str]) -> Iterator[str]:
+        try:
+            yield from map(self._divider.feed, chunks)
+            yield self._divider.finish()
+        except CorpusError as problem:
+            raise CorpusError(f"{file}: {problem}") from None

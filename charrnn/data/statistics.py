@@ -1,0 +1,248 @@
+"""Which characters a text is made of, and which of them a reader of it would not expect.
+
+How a text is laid out in lines and paragraphs, and how much of it stands there twice.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.data.alphabet import Alphabet, Ids, count_ids
+
+RARE = 10
+"""A character that occurs less often than this is rare: hardly anything can be learnt of it."""
+
+_IDS_AT_ONCE = 1 << 20
+_CATEGORIES: dict[str, tuple[str, ...]] = {
+    "control characters": ("Cc",),
+    "invisible characters": ("Cf",),
+    "spaces of other kinds": ("Zs", "Zl", "Zp"),
+    "combining marks": ("Mn", "Me"),
+    "private or unassigned": ("Co", "Cn"),
+}
+_USUAL = "\n\t "
+_SETS = {
+    "curly quotes": "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f",
+    "long dashes": "\u2010\u2011\u2012\u2013\u2014\u2015",
+    "replacement marks": "\ufffd",
+}
+# Their letters look alike: a Cyrillic one within a Latin word is a slip or a disguise.
+_ALIKE = ("LATIN", "GREEK", "CYRILLIC")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Characters of one sort that a text holds.
+
+    Attributes:
+        characters: each of them, the most frequent first.
+        count: how often they occur together.
+    """
+
+    characters: str
+    count: int
+
+
+@dataclass(frozen=True)
+class CharacterStatistics:
+    """What a text's characters are; for a text of bytes only how many are rare.
+
+    Attributes:
+        different: how many different characters occur.
+        bytes: how many a file of them holds (UTF-8 for text).
+        rare: characters that occur, but less than :data:`RARE` times.
+        groups: sorts of characters that may surprise, by name; only those that occur.
+        scripts: letters of each script, by name, the most frequent first.
+        mixed_scripts: places where letters of different scripts that look alike stand together.
+    """
+
+    different: int
+    bytes: int
+    rare: Group
+    groups: dict[str, Group]
+    scripts: dict[str, int]
+    mixed_scripts: int
+
+
+def count_characters(ids: Ids, alphabet: Alphabet) -> CharacterStatistics:
+    """Look at every character of a text, shape (N,)."""
+    occurring = count_ids(ids, len(alphabet))
+    counts = +Counter(dict(zip(alphabet.characters, occurring.tolist(), strict=True)))
+    is_text = alphabet.kind == "text"
+    return CharacterStatistics(
+        different=len(counts),
+        bytes=int(occurring @ alphabet.byte_lengths),
+        rare=_group(counts, lambda character: counts[character] < RARE),
+        groups=_find_groups(counts) if is_text else {},
+        scripts=_count_scripts(counts) if is_text else {},
+        mixed_scripts=_count_mixed(ids, alphabet) if is_text else 0,
+    )
+
+
+def _find_groups(counts: Counter[str]) -> dict[str, Group]:
+    sorts: dict[str, Callable[[str], bool]] = {
+        **{name: members.__contains__ for name, members in _SETS.items()},
+        **{name: partial(_is_of, categories) for name, categories in _CATEGORIES.items()},
+    }
+    groups = {name: _group(counts, belongs) for name, belongs in sorts.items()}
+    return {name: group for name, group in groups.items() if group.count}
+
+
+def _is_of(categories: tuple[str, ...], character: str) -> bool:
+    return unicodedata.category(character) in categories and character not in _USUAL
+
+
+def _count_scripts(counts: Counter[str]) -> dict[str, int]:
+    scripts: Counter[str] = Counter()
+    for character, count in counts.items():
+        scripts[script_of(character)] += count
+    del scripts[""]
+    return dict(scripts.most_common())
+
+
+def script_of(character: str) -> str:
+    """The script of a letter as Unicode's names begin, in capitals; empty for what is no letter.
+
+    >>> script_of("a"), script_of("\u4e2d"), script_of("!")
+    ('LATIN', 'CJK', '')
+    """
+    if not unicodedata.category(character).startswith("L"):
+        return ""
+    return unicodedata.name(character, "UNNAMED").split()[0]
+
+
+def _group(counts: Counter[str], belongs: Callable[[str], bool]) -> Group:
+    members = [(c, count) for c, count in counts.most_common() if belongs(c)]
+    return Group("".join(c for c, _ in members), sum(count for _, count in members))
+
+
+def _count_mixed(ids: Ids, alphabet: Alphabet) -> int:
+    """Pairs of neighbours that are letters of two scripts that look alike."""
+    scripts = [script_of(character) for character in alphabet.characters]
+    # Each script a number of its own, and 0 for whatever looks like none of them.
+    number_of = np.array([1 + _ALIKE.index(s) if s in _ALIKE else 0 for s in scripts], np.int8)
+    pairs = 0
+    for begin in range(0, len(ids), _IDS_AT_ONCE):
+        numbers = number_of[ids[begin : begin + _IDS_AT_ONCE + 1]]
+        left, right = numbers[:-1], numbers[1:]
+        pairs += int(((left != right) & (left > 0) & (right > 0)).sum())
+    return pairs
+
+
+SPAN = 64
+"""Characters of a span that is looked for elsewhere; a power of two."""
+
+_CHUNK = 1 << 20
+_MIXER = np.uint64(0x9E3779B97F4A7C15)
+_FOLD = np.uint64(29)
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How many there are of something, and how long they are in characters.
+
+    Attributes:
+        count: how many.
+        median: the median of their lengths; 0 of none.
+        longest: the length of the longest; 0 of none.
+    """
+
+    count: int
+    median: float
+    longest: int
+
+    @classmethod
+    def of(cls, lengths: list[int]) -> Lengths:
+        """Sum up some lengths."""
+        if not lengths:
+            return cls(0, 0.0, 0)
+        return cls(len(lengths), float(np.median(lengths)), max(lengths))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A text's lines and paragraphs.
+
+    Attributes:
+        lines: those with something on them, their newlines not counted.
+        blank_lines: those with nothing but white space.
+        paragraphs: runs of lines between blank ones.
+        repeated_lines: lines with something on them that stand there again, after the first time.
+    """
+
+    lines: Lengths
+    blank_lines: int
+    paragraphs: Lengths
+    repeated_lines: int
+
+    @property
+    def repeated_share(self) -> float:
+        """The share of lines that are repeated."""
+        return self.repeated_lines / max(self.lines.count, 1)
+
+
+def lay_out(ids: Ids, alphabet: Alphabet) -> Layout:
+    """Measure the lines of a text, shape (N,)."""
+    lines: list[int] = []
+    paragraphs: list[int] = []
+    different: set[int] = set()
+    blank = 0
+    inside = False
+    for line in _lines(ids, alphabet):
+        if not line.strip():
+            blank += 1
+            inside = False
+            continue
+        lines.append(len(line))
+        # Hashes of 64 bits for the lines themselves: a text of many lines needs no more memory.
+        different.add(hash(line))
+        if inside:
+            paragraphs[-1] += 1 + len(line)
+        else:
+            paragraphs.append(len(line))
+        inside = True
+    return Layout(Lengths.of(lines), blank, Lengths.of(paragraphs), len(lines) - len(different))
+
+
+def _lines(ids: Ids, alphabet: Alphabet) -> Iterator[str]:
+    unfinished: list[str] = []
+    for begin in range(0, len(ids), _CHUNK):
+        first, *others = alphabet.decode(ids[begin : begin + _CHUNK]).split("\n")
+        unfinished.append(first)
+        for line in others:
+            yield "".join(unfinished)
+            unfinished = [line]
+    if rest := "".join(unfinished):
+        yield rest
+
+
+def copied_share(learnt: Ids, text: Ids) -> float:
+    """The share of a text's spans of :data:`SPAN` characters that stand in another text.
+
+    Much of it in what is held out means that a model is asked for what it has been told.
+    """
+    if len(text) < SPAN or len(learnt) < SPAN:
+        return 0.0
+    known, asked = np.sort(_fingerprints(learnt)), np.sort(_fingerprints(text))
+    nearest = np.minimum(np.searchsorted(known, asked), len(known) - 1)
+    return float((known[nearest] == asked).mean())
+
+
+def _fingerprints(ids: Ids) -> NDArray[np.uint64]:
+    """A number of 64 bits for each span, put together from those of its halves."""
+    numbers = (ids.astype(np.uint64) + np.uint64(1)) * _MIXER
+    width = 1
+    while width < SPAN:
+        ends = numbers[width:]
+        numbers = numbers[:-width] * _MIXER
+        numbers += ends
+        numbers ^= numbers >> _FOLD
+        width *= 2
+    return numbers

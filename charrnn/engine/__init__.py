@@ -1,1 +1,0 @@
-"""Using a model without torch: the native network, and what samples from it and scores with it."""

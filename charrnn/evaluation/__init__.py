@@ -1,0 +1,1 @@
+"""Score text with a trained model: cross entropy, surprisal, baselines, formal languages."""

@@ -1,0 +1,82 @@
+"""Dynamic evaluation: the weights follow the text as it is scored.
+
+A text is scored segment by segment; after each, whose cost counts as it was before, the weights
+take a step down its gradient, and a small one back to where they began:
+
+    w <- w - rate * g / (rms(g) + eps) + decay * (w_0 - w)
+
+Krause, Kahembwe, Murray & Renals 2018, "Dynamic evaluation of neural sequence models". They take
+the gradient's mean squares from the training text; a model here comes without one, so that they
+are those of the text scored so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from charrnn.data.alphabet import Ids
+from charrnn.evaluation.torch_scorer import take
+from charrnn.models.cells.base import detach_states
+from charrnn.models.char_model import CharModel
+
+SEGMENT = 64
+"""Characters scored between steps."""
+
+RATE = 3e-4
+DECAY = 1e-3
+_EPSILON = 1e-8
+
+
+def score_dynamically(model: CharModel, ids: Ids) -> Iterator[Tensor]:
+    """The nats of every character but the first, segment by segment; together N - 1 of them.
+
+    Args:
+        model: float32, on any device; its weights are changed.
+        ids: the text, shape (N,), N >= 1.
+
+    Yields:
+        Nats, float64, (T, 1).
+    """
+    device = model.head.weight.device
+    follower = _Follower(list(model.requires_grad_().parameters()))
+    states = model.initial_states(1)
+    for begin in range(0, len(ids) - 1, SEGMENT):
+        positions = np.arange(begin, min(begin + SEGMENT, len(ids) - 1))[:, None]
+        logits, states = model(take(ids, positions).to(device), states)
+        nats = (
+            -logits.double()
+            .log_softmax(-1)
+            .gather(-1, take(ids, positions + 1).to(device)[..., None])
+        )
+        torch.autograd.backward(nats.mean())
+        states = detach_states(states)
+        follower.step()
+        yield nats.detach()[..., 0].cpu()
+
+
+class _Follower:
+    """Moves parameters after each segment's gradient."""
+
+    def __init__(self, parameters: list[nn.Parameter]) -> None:
+        self._parameters = parameters
+        self._start = [parameter.detach().clone() for parameter in parameters]
+        self._squares = [torch.zeros_like(parameter) for parameter in parameters]
+        self._steps = 0
+
+    @torch.no_grad()
+    def step(self) -> None:
+        self._steps += 1
+        for parameter, start, squares in zip(
+            self._parameters, self._start, self._squares, strict=True
+        ):
+            gradient = parameter.grad
+            if gradient is None:
+                continue
+            squares.lerp_(gradient.square(), 1 / self._steps)
+            parameter.addcdiv_(gradient, squares.sqrt().add_(_EPSILON), value=-RATE)
+            parameter.lerp_(start, DECAY)
+            parameter.grad = None

@@ -1,0 +1,1 @@
+"""Run a trained model: backends, sampling, interactive writing."""

@@ -1,0 +1,262 @@
+"""What sampling is made of: filters, draws, stop strings, pieces of text in their order.
+
+Knows nothing of networks; ``sample.py`` draws from one through torch, ``engine/sampling.py`` from
+the native one.
+
+Sampling through the native network; see ``drawing.py``.
+
+How much to draw in one call, so that text still streams.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn.config.inference import SampleConfig
+from charrnn.data.alphabet import Alphabet, Ids, opening
+from charrnn.errors import NOT_FINITE, CheckpointError
+from charrnn.kernels.network import Filters, Floats, Network
+
+Probabilities = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some more symbols of one sample.
+
+    Attributes:
+        sample: its number, from 0.
+        last: whether the sample ends with this piece.
+        seconds: since the sample's drawing began, the reading of the prime included.
+    """
+
+    sample: int
+    symbols: str
+    last: bool
+    seconds: float
+
+
+def in_order(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """The same pieces, every sample's before the next one's; each as soon as its turn has come."""
+    current = 0
+    waiting: dict[int, deque[Piece]] = defaultdict(deque)
+    for piece in pieces:
+        waiting[piece.sample].append(piece)
+        while queue := waiting[current]:
+            turn = queue.popleft()
+            yield turn
+            if turn.last:
+                del waiting[current]
+                current += 1
+
+
+def filter_distribution(logits: Probabilities, config: SampleConfig) -> Probabilities:
+    """The distribution that is drawn from.
+
+    Temperature comes first, then top-k, then top-p, then min-p, each on what the one before left;
+    temperature 0 leaves only the likeliest character (the first of several).
+
+    Args:
+        logits: (V,), float64.
+        config: temperature and filters.
+
+    Returns:
+        Probabilities, (V,), summing to 1.
+    """
+    if config.temp == 0:
+        certain = np.zeros_like(logits)
+        certain[logits.argmax()] = 1.0
+        return certain
+    weights = np.exp((logits - logits.max()) / config.temp)
+    if 0 < config.top_k < len(weights):
+        weights[np.argsort(-weights, kind="stable")[config.top_k :]] = 0.0
+    if config.top_p < 1:
+        order = np.argsort(-weights, kind="stable")
+        reached = np.cumsum(weights[order])
+        enough = int(np.searchsorted(reached, config.top_p * reached[-1]))
+        weights[order[enough + 1 :]] = 0.0
+    if config.min_p > 0:
+        weights[weights < config.min_p * weights.max()] = 0.0
+    probabilities: Probabilities = weights / weights.sum()
+    return probabilities
+
+
+def draw(probabilities: Probabilities, uniform: float) -> int:
+    """The index that a uniform draw from [0, 1) falls on; never one of probability 0."""
+    cumulative = probabilities.cumsum()
+    return int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"))
+
+
+class StopScanner:
+    """Holds symbols back while they may yet turn into a stop string.
+
+    >>> scanner = StopScanner(["END"])
+    >>> [scanner.feed(c) for c in "xENEND"]
+    ['x', '', '', 'EN', '', '']
+    >>> scanner.stopped
+    True
+    >>> StopScanner(["END"]).feed("xENENDing")
+    'xEN'
+    """
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = [stop for stop in stops if stop]
+        self._held = ""
+        self.stopped = False
+
+    def feed(self, symbols: str) -> str:
+        """Take some symbols in; those that are now certain to belong to the sample.
+
+        Of several stop strings the one that is complete first ends the sample, and of those that
+        are complete at once the first in the list; what comes after it is dropped.
+        """
+        self._held += symbols
+        found = [(self._held.find(stop), len(stop)) for stop in self._stops]
+        ends = [begin + length for begin, length in found if begin >= 0]
+        if ends:
+            self.stopped = True
+            return self._release(
+                next(begin for begin, length in found if begin >= 0 and begin + length == min(ends))
+            )
+        longest = max((self._overlap(stop) for stop in self._stops), default=0)
+        return self._release(len(self._held) - longest)
+
+    def flush(self) -> str:
+        """What is still held when a sample ends without a stop."""
+        return "" if self.stopped else self._release(len(self._held))
+
+    def _overlap(self, stop: str) -> int:
+        """Length of the longest end of what is held that begins the stop string."""
+        lengths = range(min(len(stop) - 1, len(self._held)), 0, -1)
+        return next((n for n in lengths if self._held.endswith(stop[:n])), 0)
+
+    def _release(self, length: int) -> str:
+        released, self._held = self._held[:length], self._held[length:]
+        return released
+
+
+_MOST_ROWS = 64
+_MOST_AT_ONCE = 4096
+
+
+class _Stream:
+    """A sample on its way."""
+
+    def __init__(self, number: int, seed: int, stops: Sequence[str]) -> None:
+        self.number = number
+        self.generator = np.random.default_rng([seed, number])
+        self.scanner = StopScanner(stops)
+
+    def take(self, symbols: str, at_end: bool) -> tuple[str, bool]:
+        """Take symbols in; those to show, and whether they are the last."""
+        text = self.scanner.feed(symbols)
+        last = self.scanner.stopped or at_end
+        return text + (self.scanner.flush() if last else ""), last
+
+
+def sample(
+    network: Network,
+    alphabet: Alphabet,
+    config: SampleConfig,
+    prime: Ids,
+    seed: int,
+    threads: int = 1,
+) -> Iterator[Piece]:
+    """Draw ``config.count`` samples, yielding each one's symbols as they come.
+
+    Sample i depends on the network, the prime, the settings, the seed and i alone. The first piece
+    is one character; later ones grow to what takes about 10 ms to draw.
+
+    Args:
+        network: of a model with this alphabet.
+        alphabet: the model's.
+        config: how to draw, how much and how often.
+        prime: ids the model reads first, shape (N,); if empty see :func:`opening`.
+        seed: at least 0.
+        threads: among which samples are shared out.
+
+    Raises:
+        CheckpointError: the model's predictions are not finite.
+    """
+    if not len(prime):
+        prime = opening(alphabet)
+    read = network.fresh_states(1)
+    for begin in range(0, len(prime) - 1, _MOST_AT_ONCE):
+        network.read(prime[:-1][begin : begin + _MOST_AT_ONCE, None], read)
+    for first in range(0, config.count, _MOST_ROWS):
+        started = time.perf_counter()
+        samples = range(first, min(first + _MOST_ROWS, config.count))
+        stops = [alphabet.symbols(stop) for stop in config.stop]
+        streams = [_Stream(number, seed, stops) for number in samples]
+        states = np.repeat(read, len(streams), axis=2)
+        last = np.full(len(streams), prime[-1], np.int32)
+        for stream, symbols, ends in _draw(
+            network, alphabet, config, streams, states, last, threads
+        ):
+            yield Piece(stream.number, symbols, ends, time.perf_counter() - started)
+
+
+def _draw(
+    network: Network,
+    alphabet: Alphabet,
+    config: SampleConfig,
+    streams: list[_Stream],
+    states: Floats,
+    last: Ids,
+    threads: int,
+) -> Iterator[tuple[_Stream, str, bool]]:
+    """Each stream's next symbols, and whether it ends with them; what has ended leaves the batch.
+
+    What is drawn beyond a stop string is dropped.
+    """
+    filters = Filters(config.temp, config.top_k, config.top_p, config.min_p)
+    position, pace = 0, Pace()
+    while streams:
+        with pace.next(config.length - position) as count:
+            uniforms = np.empty((len(streams), count))
+            for stream, numbers in zip(streams, uniforms, strict=True):
+                stream.generator.random(out=numbers)
+            drawn = network.draw(last, uniforms, states, filters, threads)
+        if drawn.size and drawn.min() < 0:
+            raise CheckpointError(NOT_FINITE)
+        position += count
+        decoded = alphabet.decode(drawn.ravel())
+        left = []
+        for row, stream in enumerate(streams):
+            own = decoded[row * count : (row + 1) * count]
+            symbols, ends = stream.take(own, position == config.length)
+            if symbols or ends:
+                yield stream, symbols, ends
+            if not ends:
+                left.append(row)
+        if not left:
+            return
+        last = drawn[left, -1]
+        if len(left) < len(streams):
+            streams = [streams[row] for row in left]
+            states = np.ascontiguousarray(states[:, :, left])
+
+
+_SECONDS_AT_ONCE = 0.01
+
+
+class Pace:
+    """Begins with one character and doubles up to what takes about 10 ms to draw."""
+
+    def __init__(self) -> None:
+        self._at_once = 1
+
+    @contextmanager
+    def next(self, left: int) -> Iterator[int]:
+        """The characters to draw within, of those that are left."""
+        began = time.perf_counter()
+        yield min(self._at_once, left)
+        if time.perf_counter() - began < _SECONDS_AT_ONCE / 2:
+            self._at_once = min(2 * self._at_once, _MOST_AT_ONCE)

@@ -1,0 +1,1 @@
+"""The character model in torch: layers, cells, devices."""

@@ -1,0 +1,239 @@
+"""What every recurrent cell keeps to: the caller owns the state, and time comes first.
+
+    State = tuple[Tensor, ...]                     each (B, ...); (h,) or (h, c) or more
+    cell(x (T, B, D), state) -> (y (T, B, H), state)
+
+A cell stores nothing between calls, so one long pass equals the same text in chunks with the state
+handed over, and one set of functions detaches, selects, saves and restores every cell's state. The
+first part of a state is the output that led to it: after a call, ``y[-1]`` is ``state[0]``. Batch
+normalisation is the one exception, and in training only; see ``batch_norm.py``.
+
+What hidden units apply, by name.
+
+How the weights of a recurrence start.
+
+uniform       from +-1/sqrt(H), as torch's own layers do.
+orthogonal    each gate's recurrent matrix orthogonal, so that no direction grows or shrinks
+              (Saxe, McClelland & Ganguli 2014); the input's weights uniform.
+identity      the recurrent matrix the identity, so that the state stays until something changes it;
+              the input's weights normal with deviation 0.001 (Le, Jaitly & Hinton 2015, "A simple
+              way to initialize recurrent networks of rectified linear units"). A gain below 1, as
+              they use for speech, lets it fade: a state that is carried through a whole text and
+              never fades grows without bound as soon as training makes W a little larger.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypedDict, Unpack
+
+import torch
+from torch import Tensor, nn
+
+from charrnn.models.cells.batch_norm import InputNorm
+
+State = tuple[Tensor, ...]
+"""One layer's state; every tensor has the batch (B) as its first dimension."""
+
+
+class Cell(nn.Module, ABC):
+    """A recurrent layer.
+
+    Args:
+        input_size: length D of an input vector.
+        hidden: length H of an output vector.
+    """
+
+    def __init__(self, input_size: int, hidden: int) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.hidden = hidden
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the state's parts that carry a gradient, in their order."""
+        return ("h",)
+
+    @property
+    def period(self) -> int:
+        """Characters for one step of the cell: 1, unless it runs at a pace of its own."""
+        return 1
+
+    @property
+    def core(self) -> Cell:
+        """The cell that does the work: this one, unless it runs another at a pace of its own."""
+        return self
+
+    @abstractmethod
+    def initial_state(self, batch: int) -> State:
+        """The state before any text, on the cell's own device and in its own type."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """Run over x (T, B, D) from a state; the outputs (T, B, H) and the state after the last."""
+
+    def run_characters(self, vectors: Tensor, ids: Tensor, state: State) -> tuple[Tensor, State]:
+        """Run over characters: as :meth:`forward` over vectors (V, D) at ids (T, B), int64."""
+        y, after = self(nn.functional.embedding(ids, vectors), state)
+        return y, after
+
+    def gates(self, x: Tensor, outputs: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+        """How far each gate is open at each step, from 0 (shut) to 1; empty if there are none.
+
+        Args:
+            x: inputs (T, B, D).
+            outputs: (T + 1, B, H), the one before the first step at index 0.
+
+        Returns:
+            By the gate's name, (T, B, number of such gates).
+        """
+        return {}
+
+    def _zeros(self, batch: int, size: int) -> Tensor:
+        return next(self.parameters()).new_zeros(batch, size)
+
+
+class GateSettings(TypedDict):
+    """What every :class:`GatedCell` takes.
+
+    Attributes:
+        init: how recurrent matrices start; see :func:`charrnn.models.cells.base.initialise`.
+        init_gain: factor on that start.
+        batch_norm: whether U x is batch-normalised; see :class:`InputNorm`.
+    """
+
+    init: str
+    init_gain: float
+    batch_norm: bool
+
+
+class GatedCell(Cell):
+    """A cell made of gates: products with the input and with the hidden state, stacked by rows.
+
+    Parameters: input_weight U (G * H, D), recurrent_weight W (G * H, H), bias b (G * H).
+
+    Args:
+        input_size: length D of an input vector.
+        hidden: length H of an output vector.
+        gates: number of gates G.
+        common: see :class:`GateSettings`.
+    """
+
+    def __init__(
+        self, input_size: int, hidden: int, gates: int, **common: Unpack[GateSettings]
+    ) -> None:
+        super().__init__(input_size, hidden)
+        self.input_weight = nn.Parameter(torch.empty(gates * hidden, input_size))
+        self.recurrent_weight = nn.Parameter(torch.empty(gates * hidden, hidden))
+        self.bias = nn.Parameter(torch.zeros(gates * hidden))
+        self.input_norm = InputNorm(gates * hidden) if common["batch_norm"] else None
+        initialise(self.input_weight, self.recurrent_weight, common["init"], common["init_gain"])
+
+    def initial_state(self, batch: int) -> State:
+        return (self._zeros(batch, self.hidden),)
+
+    def input_map(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight (G * H, D) and bias (G * H) that take the inputs into the gates."""
+        if self.input_norm is None:
+            return self.input_weight, self.bias
+        scale, shift = self.input_norm(x, self.input_weight)
+        return scale[:, None] * self.input_weight, self.bias + shift
+
+    def project(self, x: Tensor) -> Tensor:
+        """The inputs' part in the gates for all steps at once: (T, B, D) -> (T, B, G * H)."""
+        return nn.functional.linear(x, *self.input_map(x))
+
+
+def detach_states(states: Sequence[State]) -> tuple[State, ...]:
+    """The same states, cut from the graph that computed them: where BPTT is truncated."""
+    return tuple(tuple(tensor.detach() for tensor in state) for state in states)
+
+
+def count_numbers(states: Sequence[State]) -> int:
+    """Numbers in the states, of all layers and rows together."""
+    return sum(part.numel() for state in states for part in state)
+
+
+def select_states(states: Sequence[State], rows: Tensor) -> tuple[State, ...]:
+    """The states of some streams: rows (R,) of indices, repeats allowed -> batch R."""
+    return tuple(tuple(tensor.index_select(0, rows) for tensor in state) for state in states)
+
+
+def name_states(states: Sequence[State]) -> dict[str, Tensor]:
+    """Every tensor of the states under a name of its own, to be saved."""
+    return {
+        f"{layer}.{part}": tensor
+        for layer, state in enumerate(states)
+        for part, tensor in enumerate(state)
+    }
+
+
+def restore_states(states: Sequence[State], named: Mapping[str, Tensor]) -> tuple[State, ...]:
+    """States like the given ones, with the tensors that :func:`name_states` named.
+
+    Raises:
+        ValueError: a tensor is missing, unknown, or of another shape or type.
+    """
+    odd = sorted(set(named) ^ set(name_states(states)))
+    if odd:
+        raise ValueError(f"the states have missing or unknown tensors: {', '.join(odd)[:200]}")
+
+    def matching(name: str, like: Tensor) -> Tensor:
+        tensor = named[name]
+        if tensor.shape != like.shape or tensor.dtype != like.dtype:
+            raise ValueError(f"state {name} is not {like.dtype} of shape {tuple(like.shape)}")
+        return tensor.to(like.device, copy=True)
+
+    return tuple(
+        tuple(matching(f"{layer}.{part}", tensor) for part, tensor in enumerate(state))
+        for layer, state in enumerate(states)
+    )
+
+
+def zero_bias(bias: Tensor) -> Tensor:
+    """A second bias of zeros, for torch's fused layers, which want one for each product."""
+    return torch.zeros_like(bias, requires_grad=False)
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+}
+
+
+IDENTITY_INPUT_DEVIATION = 1e-3
+
+
+@torch.no_grad()
+def initialise(input_weight: Tensor, recurrent_weight: Tensor, init: str, gain: float) -> None:
+    """Draw the weights of a recurrence in place; where only shapes are wanted, do nothing.
+
+    Args:
+        input_weight: (G * H, D), one block of H rows for each of G gates.
+        recurrent_weight: (G * H, H), likewise.
+        init: "uniform", "orthogonal" or "identity".
+        gain: the recurrent weights are multiplied by it.
+    """
+    if recurrent_weight.is_meta:
+        return
+    hidden = recurrent_weight.shape[1]
+    uniform_(input_weight, hidden)
+    match init:
+        case "uniform":
+            uniform_(recurrent_weight, hidden)
+        case "orthogonal":
+            for gate in torch.split(recurrent_weight, hidden):
+                nn.init.orthogonal_(gate)
+        case "identity":
+            nn.init.normal_(input_weight, std=IDENTITY_INPUT_DEVIATION)
+            nn.init.eye_(recurrent_weight)
+        case _:
+            raise ValueError(f"no initialisation is called {init!r}")
+    recurrent_weight.mul_(gain)
+
+
+def uniform_(weight: Tensor, hidden: int) -> None:
+    """Fill with uniform draws from +-1/sqrt(hidden)."""
+    nn.init.uniform_(weight, -(hidden**-0.5), hidden**-0.5)

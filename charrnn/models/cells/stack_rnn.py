@@ -1,0 +1,172 @@
+"""Stack-augmented recurrent network.
+
+    q  = the k = 2 topmost elements of every stack, before the step
+    h' = f(U x + W h + P q + b)
+    a  = softmax(A h')                       for each stack: push, pop and, optionally, no-op
+    v  = sigmoid(D h')                       for each stack: what a push puts on top
+
+    s'[0] = a_push * v        + a_pop * s[1]     + a_noop * s[0]
+    s'[i] = a_push * s[i - 1] + a_pop * s[i + 1] + a_noop * s[i]
+
+Joulin & Mikolov 2015, "Inferring algorithmic patterns with stack-augmented recurrent nets". Every
+action is taken in proportion, so that the whole can be differentiated; outside training the
+likeliest one may be taken alone. An empty cell holds -1, and -1 comes in from below as a stack is
+popped; what is pushed beyond the last cell is lost. In the experiments of the paper's own program
+W is left out, so that nothing but the stacks carries anything on.
+
+List-augmented recurrent network.
+
+    q  = the element at the head of every list and its two neighbours, before the step
+    h' = f(U x + W h + P q + b)
+    a  = softmax(A h')                   for each list: left, right, insert and, optionally, no-op
+    v  = sigmoid(D h')                   for each list: what an insertion puts in
+
+    l'[i] = a_left * l[i - 1] + a_right * l[i + 1] + a_insert * n[i] + a_noop * l[i]
+    n[i]  = v at the head, l[i + 1] to the left of it, l[i] to the right of it
+
+The doubly linked list of Joulin & Mikolov 2015, "Inferring algorithmic patterns with
+stack-augmented recurrent nets": a memory that is read and written in the middle. The head stays
+where it is, at the middle of the N cells, and the list moves past it; an insertion pushes what
+stood at the head to its left. In all else it is the stack-augmented network of ``stack.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+import torch
+from torch import Tensor, nn
+
+from charrnn.models.cells.base import ACTIVATIONS, GatedCell, GateSettings, State, uniform_
+
+EMPTY = -1.0
+
+
+class StackRNN(GatedCell):
+    """Stack-augmented network; the equations head this file.
+
+    Its state is (h, s): h (B, H), and S stacks of N cells, the top first, s (B, S, N).
+
+    Shapes: input_weight U (H, D), recurrent_weight W (H, H), bias b (H); stack_weight P (H, kS), a
+    stack's k elements side by side; action_weight A (KS, H), a stack's K actions side by side in
+    the order push, pop, no-op; push_weight D (S, H).
+
+    Args:
+        input_size: length D of an input vector.
+        hidden: length H of an output vector.
+        activation: f, "tanh", "relu" or "sigmoid".
+        stacks: S.
+        stack_depth: N, at least k.
+        stack_only: whether W is left out, so that the stacks alone carry anything on.
+        stack_noop: whether no-op is an action.
+        stack_round: whether the likeliest action alone is taken outside training.
+        common: see :class:`GateSettings`.
+    """
+
+    actions: tuple[str, ...] = ("push", "pop")
+    read: int = 2
+    """Elements of each stack that the hidden units read (k)."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden: int,
+        *,
+        activation: str,
+        stacks: int,
+        stack_depth: int,
+        stack_only: bool,
+        stack_noop: bool,
+        stack_round: bool,
+        **common: Unpack[GateSettings],
+    ) -> None:
+        super().__init__(input_size, hidden, 1, **common)
+        if stack_only:
+            self.register_parameter("recurrent_weight", None)
+        self.activation = activation
+        self.stack_only = stack_only
+        self.stacks = stacks
+        self.stack_depth = stack_depth
+        self.stack_round = stack_round
+        if stack_noop:
+            self.actions = (*self.actions, "no-op")
+        self.stack_weight = nn.Parameter(torch.empty(hidden, self.read * stacks))
+        self.action_weight = nn.Parameter(torch.empty(len(self.actions) * stacks, hidden))
+        self.push_weight = nn.Parameter(torch.empty(stacks, hidden))
+        for weight in (self.stack_weight, self.action_weight, self.push_weight):
+            uniform_(weight, hidden)
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return ("h", "stacks")
+
+    def initial_state(self, batch: int) -> State:
+        h = self._zeros(batch, self.hidden)
+        return (h, h.new_full((batch, self.stacks, self.stack_depth), EMPTY))
+
+    def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        h, stacks = state
+        activate = ACTIVATIONS[self.activation]
+        outputs = []
+        for projected in self.project(x):
+            inward = projected + nn.functional.linear(
+                self._look(stacks).flatten(1), self.stack_weight
+            )
+            if not self.stack_only:
+                inward = inward + nn.functional.linear(h, self.recurrent_weight)
+            h = activate(inward)
+            value = nn.functional.linear(h, self.push_weight).sigmoid()[..., None]
+            shares = self._choose(h)[..., None].unbind(-2)
+            moved = zip(shares, self._moves(stacks, value.to(stacks.dtype)), strict=False)
+            stacks = sum((share * after for share, after in moved), torch.zeros_like(stacks))
+            outputs.append(h)
+        return torch.stack(outputs), (h, stacks)
+
+    def gates(self, x: Tensor, outputs: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
+        return dict(zip(self.actions, self._choose(outputs[1:]).unbind(-1), strict=True))
+
+    def _look(self, stacks: Tensor) -> Tensor:
+        """The elements that are read: (B, S, N) -> (B, S, k)."""
+        return stacks[..., : self.read]
+
+    def _moves(self, stacks: Tensor, value: Tensor) -> tuple[Tensor, ...]:
+        """The stacks (B, S, N) after each action in turn, with a value (B, S, 1) to push."""
+        pushed = torch.cat((value, stacks[..., :-1]), dim=-1)
+        popped = nn.functional.pad(stacks[..., 1:], (0, 1), value=EMPTY)
+        return pushed, popped, stacks
+
+    def _choose(self, h: Tensor) -> Tensor:
+        """The share of each action: (..., H) -> (..., S, K)."""
+        scores = nn.functional.linear(h, self.action_weight)
+        scores = scores.view(*scores.shape[:-1], self.stacks, len(self.actions))
+        if self.stack_round and not self.training:
+            likeliest = scores.argmax(-1)
+            return nn.functional.one_hot(likeliest, len(self.actions)).to(scores)
+        return scores.softmax(-1)
+
+
+class ListRNN(StackRNN):
+    """List-augmented network; the equations head this file.
+
+    Its state is (h, l): h (B, H), and S lists of N cells, l (B, S, N). The shapes of its weights
+    and its arguments are those of :class:`StackRNN`, with k = 3 elements read from each list and
+    the actions in the order left, right, insert, no-op.
+    """
+
+    actions = ("left", "right", "insert")
+    read = 3
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return ("h", "lists")
+
+    def _look(self, stacks: Tensor) -> Tensor:
+        head = self.stack_depth // 2
+        return stacks[..., head - 1 : head + 2]
+
+    def _moves(self, stacks: Tensor, value: Tensor) -> tuple[Tensor, ...]:
+        head = self.stack_depth // 2
+        left = nn.functional.pad(stacks[..., :-1], (1, 0), value=EMPTY)
+        right = nn.functional.pad(stacks[..., 1:], (0, 1), value=EMPTY)
+        inserted = torch.cat((right[..., :head], value, stacks[..., head + 1 :]), dim=-1)
+        return left, right, inserted, stacks

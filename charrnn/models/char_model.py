@@ -1,0 +1,168 @@
+"""Embedding -> layers of cells -> logits. The caller owns the state.
+
+y_0 = embedding
+y_l = norm(cell_l(y_{l-1}))                 stack: the head reads y_L
+y_l = norm(cell_l(y_{l-1})) + y_{l-1}       residual, for l > 1 (He et al. 2016)
+y_l = norm(cell_l(y_{l-1}))                 sum: the head reads y_1 + ... + y_L
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from charrnn.config.model import CELLS, ModelConfig
+from charrnn.models.cells import cell_class
+from charrnn.models.cells.base import Cell, State
+from charrnn.models.cells.pyramid import SlowLayer
+from charrnn.models.layer_norm import NoNorm, OutputNorm
+
+States = Sequence[State]
+"""One state for each layer, the lowest first."""
+
+Masks = Sequence[Tensor]
+"""Dropout masks: one for each layer's output, the lowest first, each (1, B, H)."""
+
+
+class CharModel(nn.Module):
+    """A character-level language model.
+
+    Args:
+        alphabet_size: number of characters (V).
+        embedding: length of a character's vector (E).
+        cells: recurrent layers, the lowest first; the first takes E inputs.
+        normalise: whether each layer's output is normalised, after the recurrence and as Ba, Kiros
+            & Hinton 2016 normalise the sums within it.
+        connect: "stack", "residual" or "sum"; see the equations that head this file.
+    """
+
+    def __init__(
+        self,
+        alphabet_size: int,
+        embedding: int,
+        cells: Sequence[Cell],
+        *,
+        normalise: bool,
+        connect: str,
+    ) -> None:
+        super().__init__()
+        self.connect = connect
+        self.embedding = _Vectors(alphabet_size, embedding)
+        self.cells = nn.ModuleList(cells)
+        self.norms = nn.ModuleList(
+            OutputNorm(cell.hidden) if normalise else NoNorm() for cell in cells
+        )
+        self.head = nn.Linear(cells[-1].hidden, alphabet_size)
+
+    def initial_states(self, batch: int) -> tuple[State, ...]:
+        """The states before any text."""
+        return tuple(cell.initial_state(batch) for cell in self.layers())
+
+    def forward(
+        self, ids: Tensor, states: States, masks: Masks | None = None
+    ) -> tuple[Tensor, tuple[State, ...]]:
+        """Predict what follows each character.
+
+        Args:
+            ids: characters read, (T, B), int64.
+            states: one for each layer, from :meth:`initial_states` or an earlier call.
+            masks: from :meth:`draw_masks`; None drops nothing.
+
+        Returns:
+            Logits (T, B, V) of the character after each one, and the states after the last.
+        """
+        outputs: list[Tensor] = []
+        after = []
+        for layer, (cell, norm) in enumerate(zip(self.layers(), self.norms, strict=True)):
+            if outputs:
+                y, state = cell(outputs[-1], states[layer])
+            else:
+                y, state = cell.run_characters(self.embedding.weight, ids, states[layer])
+            y = norm(y, None if masks is None else masks[layer])
+            if self.connect == "residual" and layer:
+                y = y + outputs[-1]
+            outputs.append(y)
+            after.append(state)
+        read = sum(outputs[1:], outputs[0]) if self.connect == "sum" else outputs[-1]
+        return self.head(read), tuple(after)
+
+    def draw_masks(self, batch: int, dropout: float, generator: torch.Generator) -> Masks | None:
+        """Masks for one window of locked dropout: a unit is dropped for the whole window or not.
+
+        Characters' vectors are left whole: with so few of them, each is what tells it apart.
+        They are drawn on the CPU whatever the model's device, so that the generator's state is the
+        same everywhere. Source: Gal & Ghahramani 2016; Merity, Keskar & Socher 2018.
+
+        Returns:
+            None when nothing is dropped.
+        """
+        if not dropout:
+            return None
+        weight = self.head.weight
+        return [
+            (torch.rand(1, batch, cell.hidden, generator=generator) >= dropout).to(weight)
+            / (1 - dropout)
+            for cell in self.layers()
+        ]
+
+    def recurrent_weights(self) -> list[nn.Parameter]:
+        """The matrices that lead from each layer's state back to it, where it has one."""
+        weights = (getattr(cell.core, "recurrent_weight", None) for cell in self.layers())
+        return [weight for weight in weights if weight is not None]
+
+    def layers(self) -> list[Cell]:
+        """The recurrent layers, the lowest first."""
+        return [cell for cell in self.cells if isinstance(cell, Cell)]
+
+
+class _Vectors(nn.Embedding):
+    """An embedding that draws no numbers where there are none to fill.
+
+    For a shape alone torch would import its compiler first, which takes more than a second.
+    """
+
+    def reset_parameters(self) -> None:
+        if not self.weight.is_meta:
+            super().reset_parameters()
+
+
+def build_model(config: ModelConfig, alphabet_size: int, seed: int = 0) -> CharModel:
+    """The network that a configuration describes, its weights drawn from the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return CharModel(
+            alphabet_size,
+            config.embedding,
+            [build_layer(config, layer) for layer in range(config.layers)],
+            normalise=config.norm == "layer",
+            connect=config.connect,
+        )
+
+
+def build_layer(config: ModelConfig, layer: int) -> Cell:
+    """One layer, counted from 0; the topmost ``config.pyramid`` of them are slow."""
+    size = config.hidden if layer else config.embedding
+    level = layer - (config.layers - 1 - config.pyramid)
+    if level <= 0:
+        return build_cell(config, size)
+    return SlowLayer(build_cell(config, 2 * size), stride=2**level)
+
+
+def build_cell(config: ModelConfig, input_size: int) -> Cell:
+    """A single cell, its weights drawn from torch's own generator."""
+    own = {name: getattr(config, name) for name in CELLS[config.cell].settings}
+    return cell_class(config.cell)(
+        input_size,
+        config.hidden,
+        init=config.init,
+        init_gain=config.init_gain,
+        batch_norm=config.norm == "batch",
+        **own,
+    )
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Numbers that training adjusts."""
+    return sum(parameter.numel() for parameter in model.parameters())

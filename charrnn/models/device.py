@@ -1,0 +1,167 @@
+"""Where and how numbers are computed: device, precision, threads."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+
+from charrnn.config.model import CELLS, ModelConfig
+from charrnn.config.training import DEVICES, PRECISIONS, ComputeConfig
+from charrnn.errors import UsageError
+from charrnn.kernels.library import find
+
+_MEASURED_SIZE, _MEASURED_TIMES = 1024, 6
+_M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1  # From glibc's malloc.h.
+
+
+@dataclass(frozen=True)
+class Compute:
+    """A device and the precision of the matrix products of training; weights stay float32."""
+
+    device: torch.device
+    precision: str
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The context in which a training step's forward pass runs."""
+        if self.precision == "bf16":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; "auto" is CUDA where there is one, else the CPU.
+
+    MPS must be asked for: it has never been tried.
+
+    Raises:
+        UsageError: the machine, or this build of torch, has no such device.
+    """
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device("cuda" if present["cuda"] else "cpu")
+    if name not in present:
+        raise UsageError(f"--device is {name!r:.40}; it must be one of {', '.join(DEVICES)}")
+    if not present[name]:
+        available = ", ".join(kind for kind, here in present.items() if here)
+        raise UsageError(f"--device is {name}, which torch does not find here; it has: {available}")
+    return torch.device(name)
+
+
+def choose_precision(name: str, device: torch.device, model: ModelConfig) -> str:
+    """fp32 or bf16; "auto" takes bf16 on a CPU that trains the network faster with it.
+
+    On CUDA torch would run the recurrence in float16, whose gradients need scaling.
+
+    Args:
+        name: what the user asked for.
+        device: where training computes.
+        model: what is trained.
+
+    Raises:
+        UsageError: no such precision.
+    """
+    if name not in PRECISIONS:
+        raise UsageError(f"--precision is {name!r:.40}; it must be one of {', '.join(PRECISIONS)}")
+    if name != "auto":
+        return name
+    return "bf16" if device.type == "cpu" and _gains_from_bfloat16(model) else "fp32"
+
+
+def settle_compute(wished: ComputeConfig, model: ModelConfig) -> ComputeConfig:
+    """Turn what a user left open into the device, precision and threads that will be used.
+
+    Raises:
+        UsageError: no such device or precision here.
+    """
+    device = choose_device(wished.device)
+    return ComputeConfig(
+        device=device.type,
+        precision=choose_precision(wished.precision, device, model),
+        threads=prepare(wished.threads),
+    )
+
+
+def _gains_from_bfloat16(model: ModelConfig) -> bool:
+    """Whether the processor multiplies bfloat16 fast and some path for the cell makes use of it.
+
+    Without the native library that is torch's fused LSTM alone.
+    """
+    if not CELLS[model.cell].compiled:
+        return False
+    kernels = find()
+    if kernels is not None:
+        return kernels.multiplies_bfloat16
+    return model.lstm_gates == "separate" and _cpu_multiplies_bfloat16()
+
+
+def _cpu_multiplies_bfloat16() -> bool:
+    """Whether torch reports the instructions; an older torch that cannot say counts as no."""
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, check, bool)() for check in checks)
+
+
+def products_per_second(compute: ComputeConfig) -> float:
+    """Floating-point operations per second of large matrix products, measured in a few tries.
+
+    On a CPU, one thread's times the threads in use: what else runs on the machine for the moment
+    shall not decide.
+
+    Args:
+        compute: settled: no device or precision is left open.
+    """
+    precision = torch.bfloat16 if compute.precision == "bf16" else torch.float32
+    matrix = torch.ones(_MEASURED_SIZE, _MEASURED_SIZE, dtype=precision, device=compute.device)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    fastest = math.inf
+    for _ in range(_MEASURED_TIMES):
+        started = time.perf_counter()
+        (matrix @ matrix)[0, 0].item()
+        fastest = min(fastest, time.perf_counter() - started)
+    torch.set_num_threads(threads)
+    at_once = threads if matrix.device.type == "cpu" else 1
+    return at_once * 2.0 * _MEASURED_SIZE**3 / fastest
+
+
+def prepare(count: int | None) -> int:
+    """Settle how this process computes: threads, memory, and denormals flushed to zero.
+
+    Args:
+        count: of threads; None leaves torch's own choice.
+
+    Returns:
+        The threads in use.
+
+    Raises:
+        UsageError: fewer than one.
+    """
+    if count is not None:
+        if not 1 <= count <= 1024:
+            raise UsageError(f"--threads is {count}; it must be from 1 to 1024")
+        torch.set_num_threads(count)
+    torch.set_flush_denormal(True)
+    keep_freed_memory()
+    return torch.get_num_threads()
+
+
+def keep_freed_memory() -> bool:
+    """Have glibc keep what is freed for the next window; whether the C library can be told to.
+
+    Large blocks would else go back to the system and be mapped, page by page, at every step.
+    """
+    libc = ctypes.CDLL(None) if os.name == "posix" else None
+    if libc is None or not hasattr(libc, "mallopt"):
+        return False
+    settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1))
+    answers = [libc.mallopt(parameter, value) for parameter, value in settings]
+    return all(answers)

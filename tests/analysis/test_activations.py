@@ -1,0 +1,111 @@
+"""How active units are, against states one character at a time, and a unit known to follow."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from charrnn.analysis import activations
+from charrnn.analysis.activations import compute_activations, most_characters, names_of
+from charrnn.analysis.features import compute_features, find_followers
+from charrnn.config.model import ModelConfig
+from charrnn.data.alphabet import Alphabet
+from charrnn.models.char_model import CharModel, build_model
+from tests.support.arrangements import ARRANGEMENTS
+from tests.support.networks import make_model, random_ids
+
+
+def one_by_one(model: CharModel, ids: NDArray[np.uint8], layer: int) -> NDArray[np.float32]:
+    states = model.initial_states(1)
+    cell = model.layers()[layer - 1]
+    seen = []
+    with torch.inference_mode():
+        for character in ids.tolist():
+            _, states = model(torch.tensor([[character]]), states)
+            h, *others = states[layer - 1]
+            with_memory = "c" in cell.parts
+            seen.append(torch.cat((h, others[0].tanh()), -1) if with_memory else h)
+    found: NDArray[np.float32] = torch.cat(seen).numpy()
+    return found
+
+
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+def test_activations_are_the_states_after_each_character(arrangement: str) -> None:
+    model, ids = make_model(arrangement), random_ids(60)
+    for layer in range(1, len(model.layers()) + 1):
+        found = compute_activations(model, ids, layer)
+        np.testing.assert_allclose(found, one_by_one(model, ids, layer), atol=1e-6)
+        assert found.shape == (60, len(names_of(model, layer)))
+
+
+def test_units_are_named_by_their_part_and_number() -> None:
+    assert names_of(make_model("gru", hidden=3), 1) == ["h1", "h2", "h3"]
+    assert names_of(make_model("lstm", hidden=2), 2) == ["h1", "h2", "c1", "c2"]
+    assert names_of(make_model("stack", hidden=2), 1) == ["h1", "h2"]
+
+
+@pytest.mark.parametrize("arrangement", ["lstm", "pyramid of lstm"])
+def test_streams_side_by_side_come_to_the_same_states(
+    arrangement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, ids = make_model(arrangement), random_ids(1503)
+    monkeypatch.setattr(activations, "_MOST_STREAMS", 1)
+    alone = compute_activations(model, ids, 2)
+    monkeypatch.setattr(activations, "_MOST_STREAMS", 5)
+    monkeypatch.setattr(activations, "_LEAST_CHARACTERS", 100)
+    beside = compute_activations(model, ids, 2)
+    assert beside.shape == alone.shape
+    np.testing.assert_allclose(beside, alone, atol=1e-4)
+
+
+def test_a_wide_layer_is_looked_at_in_a_shorter_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model("lstm", hidden=5)
+    assert most_characters(model, 1) == activations.MOST_CHARACTERS
+    monkeypatch.setattr(activations, "MOST_NUMBERS", 1000)
+    assert most_characters(model, 1) == 100
+
+
+ALPHABET = Alphabet.of("abcdefg ()\n")
+
+
+def bracketed(words: int, seed: int) -> str:
+    """Words, some of them in brackets for a while, in lines of any length."""
+    generator = np.random.default_rng(seed)
+    text, inside = "", False
+    for _ in range(words):
+        if generator.random() < 0.2:
+            text += ")" if inside else "("
+            inside = not inside
+        letters = generator.choice(list("abcdefg"), generator.integers(1, 8))
+        text += "".join(letters) + str(generator.choice([" ", " ", " ", "\n"]))
+    return text
+
+
+def test_the_unit_that_is_made_to_follow_brackets_is_found() -> None:
+    """A bracket throws unit 4 over to one side or the other, where it stays until the next."""
+    shape = ModelConfig(cell="rnn", layers=1, hidden=12, embedding=11, norm="none")
+    model = build_model(shape, len(ALPHABET), seed=2).eval().requires_grad_(False)
+    weights = dict(model.named_parameters())
+    weights["embedding.weight"].copy_(torch.eye(11))
+    for name in ("input_weight", "recurrent_weight"):
+        weights[f"cells.0.{name}"][3] = 0
+        weights[f"cells.0.{name}"][:, 3] *= name == "input_weight"
+    weights["cells.0.recurrent_weight"][3, 3] = 3
+    for bracket, push in (("(", 9.0), (")", -9.0)):
+        weights["cells.0.input_weight"][3, ALPHABET.characters.index(bracket)] = push
+    text = bracketed(700, 1)
+    active = compute_activations(model, ALPHABET.encode(text), 1)
+    found = find_followers(active, compute_features(text), 1)
+    follower = next(one for one in found if one.feature == "inside brackets")
+    assert names_of(model, 1)[follower.unit] == "h4"
+    assert follower.correlation > 0.95
+
+
+def test_of_records_the_activations_are_those_of_each_by_itself() -> None:
+    model, end = make_model("lstm"), 10
+    records = [random_ids(5 + number, characters=10) for number in range(4)]
+    ids = np.concatenate([np.append(end, record) for record in records]).astype(np.uint8)
+    alone = [one_by_one(model, np.append(end, record).astype(np.uint8), 2) for record in records]
+    found = compute_activations(model, ids, 2, end)
+    np.testing.assert_allclose(found, np.concatenate(alone), atol=1e-6)
+    assert abs(found - compute_activations(model, ids, 2)).max() > 0.01

@@ -1,0 +1,177 @@
+"""A word for a corpus is a path first, a name second, and otherwise a helpful error."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from charrnn.data.catalogue import (
+    Built,
+    Bundled,
+    Download,
+    Entry,
+    Generated,
+    entries,
+    find_entry,
+    locate,
+)
+from charrnn.data.formal_languages import LANGUAGES
+from charrnn.errors import CorpusError
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to be in, so that no file of the project is found or suggested."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def path_of(source: str) -> Path:
+    found = locate(source)
+    assert isinstance(found, Path)
+    return found
+
+
+def test_tales_is_found_by_name_and_is_a_hundred_thousand_characters_of_ascii() -> None:
+    text = path_of("tales").read_text(encoding="ascii")
+    assert len(text) >= 100_000
+
+
+def test_every_quatrain_has_four_lines_of_five_or_seven_characters() -> None:
+    poems = path_of("quatrains").read_text(encoding="utf-8").splitlines()
+    assert len(poems) == len(set(poems)) == 81
+    for poem in poems:
+        lines, marks = re.findall(r"\w+", poem), re.sub(r"\w", "", poem)
+        assert [len(line) for line in lines] in ([5] * 4, [7] * 4)
+        assert marks == "\uff0c\u3002" * 2
+
+
+@pytest.mark.parametrize(("name", "entry"), entries().items(), ids=entries())
+def test_every_named_corpus_is_described_with_its_licence(name: str, entry: Entry) -> None:
+    assert entry.name == name
+    assert entry.licence
+    assert entry.description.endswith(".")
+    assert entry.size > 0
+    # A run's copy of a text that is made is recognised in messages by such a name.
+    assert re.fullmatch(r"\w+", name)
+
+
+def test_bundled_texts_are_there_and_others_can_be_made() -> None:
+    for name, entry in entries().items():
+        if isinstance(entry, Bundled):
+            assert path_of(name) == entry.path
+            assert entry.path.stat().st_size == entry.size
+        if isinstance(entry, Generated):
+            assert locate(name) == entry
+            assert entry.characters <= len(entry.text()) < entry.characters + 200
+            assert b"".join(entry.chunks()) == entry.text().encode("ascii")
+
+
+def test_python_is_built_from_the_machine_in_utf_8() -> None:
+    entry = locate("python")
+    assert isinstance(entry, Built)
+    data = b"".join(entry.chunks())
+    assert "class OrderedDict(dict):" in data.decode("utf-8")
+    assert entry.size == pytest.approx(len(data), rel=0.01)
+
+
+def test_downloads_are_pinned_to_a_size_a_digest_and_a_safe_way() -> None:
+    downloads = [entry for entry in entries().values() if isinstance(entry, Download)]
+    assert {"tinyshakespeare", "text8", "enwik8"} <= {entry.name for entry in downloads}
+    for entry in downloads:
+        assert re.fullmatch("[0-9a-f]{64}", entry.sha256)
+        assert entry.bytes > 0
+        assert entry.url.startswith("https://")
+        # On GitHub a branch's files may change: an address must name a commit.
+        assert "github" not in entry.url or re.search("/[0-9a-f]{40}/", entry.url)
+
+
+def test_a_download_must_be_fetched_before_it_can_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charrnn.data.catalogue.user_cache_path", lambda *_, **__: tmp_path)
+    entry = entries()["names"]
+    assert isinstance(entry, Download)
+    with pytest.raises(CorpusError, match="charrnn corpus get names"):
+        locate("names")
+    entry.path.parent.mkdir(parents=True)
+    entry.path.write_bytes(bytes(entry.size))
+    assert path_of("names") == entry.path
+
+
+def test_an_entry_is_found_by_its_name_alone(empty_folder: Path) -> None:
+    (empty_folder / "tales").write_text("mine")
+    assert find_entry("tales") == entries()["tales"]
+    with pytest.raises(CorpusError, match=r"talse: is not a corpus; did you mean tales\?"):
+        find_entry("talse")
+
+
+def test_every_formal_language_is_a_corpus_of_its_own_name() -> None:
+    generated = {name: e.language for name, e in entries().items() if isinstance(e, Generated)}
+    assert generated == {name: name for name in LANGUAGES}
+
+
+@pytest.mark.parametrize("name", ["tale", "tails", "talse", "tales.txt"])
+def test_a_misspelt_name_suggests_the_nearest(name: str) -> None:
+    with pytest.raises(CorpusError, match=r"did you mean tales\?"):
+        locate(name)
+
+
+def test_a_misspelt_file_suggests_the_nearest(empty_folder: Path) -> None:
+    (empty_folder / "herons.txt").write_text("heron")
+    (empty_folder / "mice.txt").write_text("mouse")
+    with pytest.raises(CorpusError, match=r"did you mean herons\.txt\?"):
+        locate("heron.txt")
+
+
+def test_a_misspelt_file_in_another_folder_is_suggested_with_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "birds"
+    folder.mkdir()
+    (folder / "herons.txt").write_text("heron")
+    with pytest.raises(CorpusError) as raised:
+        locate(str(folder / "heron.txt"))
+    assert f"did you mean {folder / 'herons.txt'}?" in str(raised.value)
+
+
+@pytest.mark.parametrize("source", ["quagmire", "nowhere/quagmire", "nul\0nul"])
+def test_a_word_like_no_other_lists_the_names(source: str) -> None:
+    with pytest.raises(CorpusError) as raised:
+        locate(source)
+    assert "did you mean" not in str(raised.value)
+    assert str(raised.value).endswith(f"Corpora by name: {', '.join(entries())}.")
+
+
+def test_a_link_to_nowhere_does_not_suggest_itself(empty_folder: Path) -> None:
+    (empty_folder / "herons.txt").symlink_to("gone.txt")
+    with pytest.raises(CorpusError) as raised:
+        locate("herons.txt")
+    assert "did you mean herons.txt" not in str(raised.value)
+
+
+def test_a_file_wins_over_a_corpus_of_its_name(empty_folder: Path) -> None:
+    (empty_folder / "tales").write_text("mine")
+    assert path_of("tales").read_text() == "mine"
+
+
+def test_a_folder_wins_over_a_corpus_of_its_name(empty_folder: Path) -> None:
+    (empty_folder / "tales").mkdir()
+    assert path_of("tales").is_dir()
+
+
+def test_a_file_wins_over_a_generated_corpus_of_its_name(empty_folder: Path) -> None:
+    (empty_folder / "anbn").write_text("mine")
+    assert path_of("anbn").read_text() == "mine"
+
+
+def test_the_empty_word_is_not_the_current_folder() -> None:
+    # What an unset shell variable in quotes gives; it must not train on whatever lies around.
+    with pytest.raises(CorpusError):
+        locate("")
+
+
+def test_a_word_too_long_for_a_file_name_is_not_found() -> None:
+    # What pasting the text itself in place of its file's name gives.
+    with pytest.raises(CorpusError):
+        locate("Once upon a time " * 30)

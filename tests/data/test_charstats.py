@@ -1,0 +1,90 @@
+"""What a text's characters are said to be."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charrnn.data import statistics
+from charrnn.data.alphabet import Alphabet
+from charrnn.data.statistics import CharacterStatistics, Group, count_characters, script_of
+
+
+def look_at(text: str) -> CharacterStatistics:
+    alphabet = Alphabet.of(text)
+    return count_characters(alphabet.encode(text), alphabet)
+
+
+def test_a_plain_text_has_nothing_to_remark() -> None:
+    found = look_at("The heron stood.\n\tThe mouse ran. " * 20)
+    assert found.groups == {}
+    assert found.rare == Group("", 0)
+    assert found.mixed_scripts == 0
+    assert list(found.scripts) == ["LATIN"]
+
+
+@pytest.mark.parametrize(
+    ("name", "characters"),
+    [
+        ("control characters", "\r\x1b\x00"),
+        ("invisible characters", "\u200b\u00ad\ufeff"),
+        ("spaces of other kinds", "\u00a0\u3000\u2028"),
+        ("combining marks", "\u0301\u0308"),
+        ("private or unassigned", "\ue000\U0010ffff"),
+        ("curly quotes", "\u201c\u201d\u2019"),
+        ("long dashes", "\u2014\u2013"),
+        ("replacement marks", "\ufffd"),
+    ],
+)
+def test_each_sort_of_unusual_character_is_counted(name: str, characters: str) -> None:
+    found = look_at("plain text" + characters + characters[0])
+    assert found.groups[name].count == len(characters) + 1
+    assert found.groups[name].characters[0] == characters[0]
+    assert sorted(found.groups[name].characters) == sorted(characters)
+    assert set(found.groups) == {name}
+
+
+def test_rare_characters_are_those_below_ten() -> None:
+    found = look_at("a" * 10 + "b" * 9 + "c")
+    assert found.rare == Group("bc", 10)
+    assert (found.different, found.bytes) == (3, 20)
+
+
+def test_letters_are_counted_by_script_the_most_frequent_first() -> None:
+    found = look_at("\u4e2d\u6587\u5b57 ab \u03b1, 12!")
+    assert list(found.scripts.items()) == [("CJK", 3), ("LATIN", 2), ("GREEK", 1)]
+    assert found.bytes == 3 * 3 + 2 + 2 + 7
+
+
+def test_scripts_that_look_alike_are_found_where_they_meet() -> None:
+    assert look_at("p\u0430ypal \u0430\u0431 ab \u4e2da").mixed_scripts == 2
+    assert look_at("\u03b1\u0430a").mixed_scripts == 2
+
+
+def test_pairs_are_counted_across_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "p\u0430\u0430p" * 10
+    expected = look_at(text).mixed_scripts
+    assert expected == 20
+    for size in (1, 2, 3, 7):
+        monkeypatch.setattr(statistics, "_IDS_AT_ONCE", size)
+        assert look_at(text).mixed_scripts == expected
+
+
+def test_bytes_are_counted_and_not_taken_for_letters() -> None:
+    alphabet = Alphabet.bytes_alphabet()
+    found = count_characters(np.array([0, 0, 200, 65], np.uint8), alphabet)
+    assert found == CharacterStatistics(3, 4, Group("\0A\u00c8", 4), {}, {}, 0)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_counts_agree_with_those_of_python(text: str) -> None:
+    found = look_at(text)
+    counts = Counter(text)
+    assert found.different == len(counts)
+    assert found.bytes == len(text.encode())
+    assert found.rare.count == sum(count for count in counts.values() if count < statistics.RARE)
+    assert sum(found.scripts.values()) == sum(bool(script_of(c)) for c in text)

@@ -1,0 +1,288 @@
+"""Texts as records: divided, held out whole, batched, trained on and scored without a leak."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charrnn.config.inference import SampleConfig
+from charrnn.data.alphabet import RECORD_END, Alphabet
+from charrnn.data.batches import NO_TARGET, Position, RecordStreams, Shape, fit_records
+from charrnn.data.corpus import Corpus, encode_corpus, fit_corpus
+from charrnn.data.records import LINE, PARAGRAPH, Divider, divide, separator
+from charrnn.errors import CorpusError, UsageError
+from charrnn.evaluation.scorer import score_records
+from charrnn.inference.record_sampling import Selection
+from charrnn.inference.sampling import Piece
+from charrnn.inference.torch_backend import TorchReader
+from charrnn.models.char_model import build_model
+from charrnn.training.session import begin
+from tests.support.arrangements import configure
+from tests.training.test_session import (
+    after_steps,
+    assert_identical,
+    put_down_and_take_up,
+    request,
+    tensors_of,
+    train_until,
+)
+
+NAMES = ["Ada", "Bo", "Carolina", "Dan", "Eve", "Fay", "Gil", "Hal", "Ivo", "Jo", "Kim", "Leopold"]
+SEPARATORS = (LINE, PARAGRAPH, "%%", "aa")
+
+lines = st.text("abc %\r", min_size=1, max_size=8)
+
+
+def cut(text: str, places: list[int]) -> list[str]:
+    bounds = sorted({0, len(text), *(place % (len(text) + 1) for place in places)})
+    return [text[a:b] for a, b in pairwise(bounds)]
+
+
+def records_of(text: str) -> list[str]:
+    return text.split(RECORD_END)[:-1]
+
+
+def read(folder: Path, records: str = LINE, names: list[str] = NAMES) -> Corpus:
+    path = folder / "names.txt"
+    path.write_bytes(separator(records).join(names).encode())
+    return fit_corpus([path], records=records)
+
+
+def reader_of(corpus: Corpus, arrangement: str) -> TorchReader:
+    config = configure(arrangement, hidden=6, embedding=4)
+    return TorchReader(build_model(config, len(corpus.alphabet), 1))
+
+
+@given(st.sampled_from(SEPARATORS), st.lists(lines), st.lists(st.integers(0, 99)), st.data())
+def test_records_come_back_however_the_text_is_cut(
+    kind: str, found: list[str], places: list[int], data: st.DataObject
+) -> None:
+    kept = [one for one in found if not (kind == PARAGRAPH and one.isspace())]
+    if kind in ("aa", "%%"):
+        kept = [one.replace(kind[0], "b") for one in kept]
+    ending = data.draw(st.sampled_from(["", "\n"]))
+    text = separator(kind).join(kept) + (ending if kept else "")
+    assert records_of("".join(divide(cut(text, places), kind))) == kept
+
+
+def test_empty_records_are_left_out_and_counted() -> None:
+    divider = Divider(LINE)
+    assert divider.feed("\na\n\n\nb") + divider.finish() == "a\x1eb\x1e"
+    assert (divider.count, divider.dropped) == (2, 3)
+
+
+def test_paragraphs_keep_their_lines() -> None:
+    text = "\n\n a\nb\n \t\n\n\nc\n\n"
+    assert records_of("".join(divide([text], PARAGRAPH))) == [" a\nb", "c"]
+
+
+def test_no_record_runs_from_one_file_into_the_next(tmp_path: Path) -> None:
+    for name, text in (("1.txt", "Ada\nBo"), ("2.txt", "Eve")):
+        (tmp_path / name).write_text(text)
+    corpus = fit_corpus([tmp_path], records=LINE)
+    assert corpus.alphabet.decode(corpus.ids) == "\x1eAda\x1eBo\x1eEve\x1e"
+
+
+@pytest.mark.parametrize("text", ["a\x1eb\nc", "a", "", "a\n\n"])
+def test_what_is_no_text_of_records_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text(text)
+    with pytest.raises(CorpusError, match=r"a\.txt"):
+        fit_corpus([path], records=LINE)
+
+
+def test_the_end_itself_may_part_the_records(tmp_path: Path) -> None:
+    corpus = read(tmp_path, RECORD_END)
+    assert records_of(corpus.alphabet.decode(corpus.ids[1:])) == NAMES
+
+
+def test_bytes_are_divided_by_the_bytes_of_the_separator(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes("a\xe9\u00a7\xffb".encode())
+    corpus = fit_corpus([path], None, "\u00a7")
+    assert bytes(corpus.ids) == b"\x1ea\xc3\xa9\x1e\xc3\xbfb\x1e"
+
+
+@pytest.mark.parametrize(("valid", "held"), [(0.1, 2), (0.5, 6), (0.9, 11), (0.01, 1), (1e-9, 1)])
+def test_whole_records_are_held_out(tmp_path: Path, valid: float, held: int) -> None:
+    corpus = read(tmp_path)
+    train, held_out = map(corpus.alphabet.decode, corpus.split(valid))
+    assert records_of(train[1:]) == NAMES[:-held]
+    assert records_of(held_out[1:]) == NAMES[-held:]
+    assert len(corpus.split(0.0)[1]) == 0
+
+
+def test_an_unknown_character_never_becomes_an_end(tmp_path: Path) -> None:
+    alphabet = Alphabet.of("\x1eabc")
+    assert alphabet.replacement == "a"
+    path = tmp_path / "other"
+    path.write_text("ax\nb")
+    corpus = encode_corpus([path], alphabet, unknown="replace", records=LINE)
+    assert alphabet.decode(corpus.ids) == "\x1eaa\x1eb\x1e"
+
+
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=40), st.integers(1, 9), st.integers(1, 9))
+def test_an_epoch_reads_every_record_once_and_nothing_else(
+    lengths: list[int], batch: int, window: int
+) -> None:
+    ids = np.concatenate([[0], *([*range(1, n + 1), 0] for n in lengths)]).astype(np.uint8)
+    streams = RecordStreams(ids, 0, fit_records(ids, 0, batch, window), seed=3)
+    for epoch in range(2):
+        seen: list[list[int]] = []
+        rows: list[list[int]] = []
+        position = Position(epoch, 0)
+        while position.epoch == epoch:
+            inputs, targets = streams.read(position)
+            assert inputs.shape[0] <= streams.shape.window
+            if streams.begins(position):
+                seen += rows
+                rows = [[] for _ in range(streams.shape.batch)]
+            for row, (known, wanted) in enumerate(zip(inputs.T, targets.T, strict=True)):
+                real = wanted != NO_TARGET
+                assert real.all() or not real[int(real.argmin()) :].any()
+                before = rows[row][-1] if rows[row] else 0
+                assert not real.any() or [before, *wanted[real][:-1]] == known[real].tolist()
+                rows[row] += wanted[real].tolist()
+            position = streams.after(position)
+        seen += rows
+        assert position == Position(epoch + 1, 0)
+        assert sorted(len(row) - 1 for row in seen if row) == sorted(lengths)
+        assert all(row == [*range(1, len(row)), 0] for row in seen if row)
+
+
+def test_batches_come_in_another_order_each_epoch(tmp_path: Path) -> None:
+    corpus = read(tmp_path)
+    assert corpus.end is not None
+    streams = RecordStreams(corpus.ids, corpus.end, Shape(2, 5), seed=1)
+    epochs = [
+        [streams.read(Position(epoch, n))[1].tolist() for n in range(streams.windows_per_epoch)]
+        for epoch in (0, 1, 0)
+    ]
+    assert epochs[0] == epochs[2] != epochs[1]
+
+
+@pytest.mark.parametrize("arrangement", ["gru", "lstm", "pyramid of lstm"])
+def test_a_batchs_gradient_is_the_sum_of_its_records(tmp_path: Path, arrangement: str) -> None:
+    corpus = read(tmp_path)
+    assert corpus.end is not None
+    config = configure(arrangement, hidden=6, embedding=4)
+    model = build_model(config, len(corpus.alphabet), 1).double()
+
+    def gradient(batch: int) -> list[torch.Tensor]:
+        streams = RecordStreams(corpus.ids, corpus.end or 0, Shape(batch, 32), seed=1)
+        model.zero_grad()
+        for number in range(streams.windows_per_epoch):
+            inputs, targets = map(torch.from_numpy, streams.read(Position(0, number)))
+            states = tuple(
+                tuple(tensor.double() for tensor in state) for state in model.initial_states(batch)
+            )
+            logits, _ = model(inputs, states)
+            loss = torch.nn.functional.cross_entropy(
+                logits.flatten(0, 1), targets.flatten(), reduction="sum"
+            )
+            torch.autograd.backward(loss)
+        return [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+    for together, alone in zip(gradient(12), gradient(1), strict=True):
+        torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-12)
+
+
+def test_a_records_score_does_not_depend_on_its_neighbours(tmp_path: Path) -> None:
+    corpus = read(tmp_path)
+    assert corpus.end is not None
+    reader = reader_of(corpus, "lstm")
+    alone = 0.0
+    for name in NAMES:
+        ids = corpus.alphabet.encode(f"\x1e{name}\x1e")
+        ((nats, characters),) = score_records(reader, ids, corpus.end)
+        assert characters == len(name) + 1
+        alone += nats
+    ((together, characters),) = score_records(reader, corpus.ids, corpus.end)
+    assert characters == len(corpus) - 1
+    assert together == pytest.approx(alone, rel=1e-6)
+
+
+def test_many_records_are_scored_part_by_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = read(tmp_path)
+    assert corpus.end is not None
+    reader = reader_of(corpus, "gru")
+    ((whole, _),) = score_records(reader, corpus.ids, corpus.end)
+    monkeypatch.setattr("charrnn.evaluation.scorer._CHARACTERS_AT_ONCE", 7)
+    parts = list(score_records(reader, corpus.ids, corpus.end))
+    assert len(parts) > 5
+    assert sum(characters for _, characters in parts) == len(corpus) - 1
+    assert sum(nats for nats, _ in parts) == pytest.approx(whole, rel=1e-6)
+
+
+@pytest.mark.parametrize("steps", [1, 4, 5, 11])
+def test_a_run_on_records_goes_on_to_identical_weights(tmp_path: Path, steps: int) -> None:
+    corpus = read(tmp_path)
+    asked = request(batch=3, window=4, steps=17, dropout=0.2)
+    whole = begin(asked, corpus, "names")
+    list(whole.trainer.fit())
+    broken = begin(asked, corpus, "names")
+    train_until(broken.trainer, after_steps(steps))
+    again = put_down_and_take_up(broken, tmp_path / "last.safetensors", corpus)
+    list(again.trainer.fit())
+    assert_identical(tensors_of(again), tensors_of(whole))
+    assert again.corpus.records == LINE
+
+
+def test_the_training_loss_is_the_mean_over_what_is_no_padding(tmp_path: Path) -> None:
+    corpus = read(tmp_path)
+    session = begin(request(batch=5, window=4, epochs=1, evaluations=1, valid=0.0), corpus, "names")
+    trainer = session.trainer
+    found: list[tuple[float, int]] = []
+    learn = trainer.learner.learn
+
+    def noting(window, **settings):  # type: ignore[no-untyped-def]
+        nats, norm = learn(window, **settings)
+        found.append((nats, int((window[1] != NO_TARGET).sum())))
+        return nats, norm
+
+    trainer.learner.learn = noting  # type: ignore[method-assign]
+    *_, evaluation, _ = trainer.fit()
+    characters = sum(count for _, count in found)
+    assert characters == len(corpus) - 1
+    assert len({count for _, count in found}) > 1
+    expected = sum(nats * count for nats, count in found) / characters
+    assert evaluation.train_nats_per_char == pytest.approx(expected)  # type: ignore[union-attr]
+
+
+def test_normalising_over_a_batch_is_refused(tmp_path: Path) -> None:
+    asked = request()
+    asked = replace(asked, model=replace(asked.model, norm="batch"))
+    with pytest.raises(UsageError, match="--norm batch"):
+        begin(asked, read(tmp_path), "names")
+
+
+def drawn(*records: str) -> list[Piece]:
+    return [
+        Piece(number, part, last, 0.0)
+        for number, record in enumerate(records)
+        for part, last in ((record[:1], False), (record[1:], True))
+    ]
+
+
+def test_a_selection_lets_through_what_will_do() -> None:
+    selection = Selection(3, 5, prime="J", known={"Jan"}, unique=True)
+    pieces = drawn("an", "o", "o", "akobs", "im", "a", "e")
+    assert [(p.sample, p.symbols) for p in selection.choose(pieces)] == [
+        (0, "Jo"),
+        (1, "Jim"),
+        (2, "Ja"),
+    ]
+    assert (selection.tries, selection.cut) == (6, 0)
+
+
+def test_without_a_choice_a_record_that_was_cut_is_let_through_and_counted() -> None:
+    selection = Selection(2, SampleConfig(length=3).length)
+    assert [p.symbols for p in selection.choose(drawn("Ada", "Bo"))] == ["Ada", "Bo"]
+    assert selection.cut == 1

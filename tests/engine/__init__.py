@@ -1,1 +1,0 @@
-"""Using models through the native network."""

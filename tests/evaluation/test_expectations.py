@@ -1,0 +1,60 @@
+"""What a model expected, against its predictions made one character at a time."""
+
+import numpy as np
+import pytest
+import torch
+
+from charrnn.data.alphabet import Ids
+from charrnn.evaluation import surprisal
+from charrnn.evaluation.surprisal import expect, find_worst, measure
+from charrnn.inference.backend import Doubles, Reader
+from charrnn.inference.native_backend import NativeReader
+from charrnn.inference.torch_backend import TorchReader
+from tests.support.networks import make_model, native, needs_library, random_ids
+
+ARRANGEMENTS = ["lstm", "pyramid of lstm"]
+
+
+def reader_of(arrangement: str) -> Reader:
+    model = make_model(arrangement)
+    return NativeReader(native("lstm", model)) if arrangement == "lstm" else TorchReader(model)
+
+
+def predictions(arrangement: str, ids: Ids) -> Doubles:
+    """Probabilities (N - 1, V) of each character but the first."""
+    model = make_model(arrangement)
+    logits, _ = model(torch.from_numpy(ids.astype(np.int64))[:-1, None], model.initial_states(1))
+    found: Doubles = logits[:, 0].double().softmax(-1).numpy()
+    return found
+
+
+@needs_library
+@pytest.mark.parametrize("at_once", [7, 1 << 14])
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+def test_the_worst_places_and_what_was_likeliest_there(
+    arrangement: str, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surprisal, "_CHARACTERS_AT_ONCE", at_once)
+    ids = random_ids(120)
+    expected = predictions(arrangement, ids)
+    reader = reader_of(arrangement)
+    nats = measure(reader, ids)
+    came = expected[np.arange(len(ids) - 1), ids[1:]]
+    assert nats[0] == pytest.approx(np.log(11))
+    np.testing.assert_allclose(nats[1:], -np.log(came), rtol=1e-4)
+    places = find_worst(nats, 6)
+    assert list(places) == list(np.argsort(came)[:6] + 1)
+    for place, one in zip(places, expect(reader, ids, places, 3), strict=True):
+        assert one.position == place
+        likeliest = np.argsort(-expected[place - 1])[:3]
+        assert [character for character, _ in one.likeliest] == list(likeliest)
+        assert [p for _, p in one.likeliest] == pytest.approx(
+            list(expected[place - 1][likeliest]), rel=1e-3
+        )
+
+
+def test_a_single_character_has_no_worst_place() -> None:
+    reader, ids = TorchReader(make_model("gru")), random_ids(1)
+    nats = measure(reader, ids)
+    assert len(nats) == 1
+    assert expect(reader, ids, find_worst(nats, 5), 3) == []

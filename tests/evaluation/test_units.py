@@ -1,0 +1,41 @@
+"""Measured text in lines and windows."""
+
+import numpy as np
+import pytest
+
+from charrnn.evaluation.surprisal import Ends, Measured, cut, ends_of_lines, ends_of_windows
+
+TEXT = "one\ntwo two\n\nthree, and no end"
+
+
+def units(text: str, ends: Ends, chunk: int) -> list[str]:
+    """The units, each joined again, of a text whose nats number its characters."""
+    numbers = np.arange(float(len(text)))
+    measured = [
+        Measured(text[begin : begin + chunk], numbers[begin : begin + chunk])
+        for begin in range(0, len(text), chunk)
+    ]
+    found, whole, numbered = [], "", []
+    for part in cut(measured, ends):
+        assert len(part.symbols) == len(part.nats)
+        whole += part.symbols
+        numbered += part.nats.tolist()
+        if part.last:
+            found.append(whole)
+            whole = ""
+    assert whole == ""
+    assert numbered == list(range(len(text)))
+    return found
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5, 100])
+@pytest.mark.parametrize("text", [TEXT, TEXT + "\n", "\n", "a", ""])
+def test_lines_end_after_their_newlines_and_with_the_text(text: str, chunk: int) -> None:
+    assert units(text, ends_of_lines, chunk) == text.splitlines(keepends=True)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5, 100])
+@pytest.mark.parametrize("size", [1, 3, 31, 200])
+def test_windows_have_their_size_but_for_the_last(size: int, chunk: int) -> None:
+    expected = [TEXT[begin : begin + size] for begin in range(0, len(TEXT), size)]
+    assert units(TEXT, ends_of_windows(size), chunk) == expected

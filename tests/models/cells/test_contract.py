@@ -1,0 +1,128 @@
+"""The contract: the caller owns the state, and one long pass equals the same text in chunks."""
+
+import pytest
+import torch
+
+from charrnn.config.model import CELLS
+from charrnn.models.cells.base import (
+    Cell,
+    detach_states,
+    name_states,
+    restore_states,
+    select_states,
+)
+from tests.support.arrangements import STRIDES, VARIANTS, make_cell, make_slow
+
+STEPS, BATCH, INPUTS, HIDDEN = 17, 3, 5, 8
+
+SLOW = [f"{variant}, every {stride}" for variant in VARIANTS for stride in STRIDES]
+NORMALISED = [f"{variant}, batch norm" for variant in VARIANTS]
+
+every_cell = pytest.mark.parametrize("name", [*VARIANTS, *SLOW, *NORMALISED])
+
+
+def make(name: str) -> Cell:
+    variant, _, stride = name.partition(", every ")
+    if stride:
+        return make_slow(variant, INPUTS, HIDDEN, int(stride))
+    variant, batch_norm, _ = name.partition(", batch norm")
+    return make_cell(variant, INPUTS, HIDDEN, norm="batch" if batch_norm else "layer")
+
+
+def test_every_cell_of_the_registry_is_among_those_tested() -> None:
+    assert set(CELLS) <= set(VARIANTS)
+
+
+@every_cell
+@pytest.mark.parametrize("cuts", [[1] * STEPS, [4, 1, 12], [16, 1], [5, 5, 7]])
+def test_one_pass_equals_chunks_with_the_state_carried(name: str, cuts: list[int]) -> None:
+    cell = make(name)
+    x = torch.randn(STEPS, BATCH, INPUTS, dtype=torch.float64)
+    whole, after_whole = cell(x, cell.initial_state(BATCH))
+    state, chunks = cell.initial_state(BATCH), []
+    for chunk in torch.split(x, cuts):
+        y, state = cell(chunk, state)
+        chunks.append(y)
+    torch.testing.assert_close(torch.cat(chunks), whole, rtol=0, atol=1e-12)
+    for part, expected in zip(state, after_whole, strict=True):
+        torch.testing.assert_close(part, expected, rtol=0, atol=1e-12)
+
+
+@every_cell
+def test_batch_rows_do_not_touch_one_another(name: str) -> None:
+    cell = make(name)
+    x = torch.randn(STEPS, BATCH, INPUTS, dtype=torch.float64)
+    together, _ = cell(x, cell.initial_state(BATCH))
+    changed = x.clone()
+    changed[:, 0] += 1
+    others, _ = cell(changed, cell.initial_state(BATCH))
+    assert not torch.equal(together[:, 0], others[:, 0])
+    assert torch.equal(together[:, 1:], others[:, 1:])
+
+
+@every_cell
+def test_an_output_depends_on_nothing_that_comes_later(name: str) -> None:
+    cell = make(name)
+    x = torch.randn(STEPS, BATCH, INPUTS, dtype=torch.float64)
+    before, _ = cell(x, cell.initial_state(BATCH))
+    x[9:] += 1
+    after, _ = cell(x, cell.initial_state(BATCH))
+    assert torch.equal(before[:9], after[:9])
+    assert not torch.equal(before[9:], after[9:])
+
+
+@every_cell
+def test_a_call_leaves_no_trace_in_the_cell(name: str) -> None:
+    cell = make(name)
+    x = torch.randn(STEPS, BATCH, INPUTS, dtype=torch.float64)
+    state = cell.initial_state(BATCH)
+    first, _ = cell(x, state)
+    again, _ = cell(x, state)
+    assert torch.equal(first, again)
+    assert all(torch.equal(a, b) for a, b in zip(state, cell.initial_state(BATCH), strict=True))
+
+
+@every_cell
+def test_detached_states_carry_no_gradient(name: str) -> None:
+    cell = make(name)
+    x = torch.randn(STEPS, BATCH, INPUTS, dtype=torch.float64)
+    _, state = cell(x, cell.initial_state(BATCH))
+    assert any(part.requires_grad for part in state)
+    (detached,) = detach_states([state])
+    assert all(not part.requires_grad for part in detached)
+
+
+@every_cell
+def test_selected_rows_continue_as_they_would_have(name: str) -> None:
+    cell = make(name)
+    x = torch.randn(STEPS, BATCH, INPUTS, dtype=torch.float64)
+    _, state = cell(x, cell.initial_state(BATCH))
+    rows = torch.tensor([2, 0, 2])
+    (chosen,) = select_states([state], rows)
+    onward, _ = cell(x, state)
+    selected, _ = cell(x[:, rows], chosen)
+    torch.testing.assert_close(selected, onward[:, rows], rtol=0, atol=1e-12)
+
+
+@every_cell
+def test_saved_states_come_back(name: str) -> None:
+    cell = make(name)
+    x = torch.randn(STEPS, BATCH, INPUTS, dtype=torch.float64)
+    _, state = cell(x, cell.initial_state(BATCH))
+    named = {key: tensor.clone() for key, tensor in name_states([state]).items()}
+    (restored,) = restore_states([cell.initial_state(BATCH)], named)
+    assert all(torch.equal(a, b) for a, b in zip(state, restored, strict=True))
+
+
+def test_a_state_of_another_shape_is_refused() -> None:
+    cell = make("gru")
+    with pytest.raises(ValueError, match="shape"):
+        restore_states([cell.initial_state(2)], name_states([cell.initial_state(3)]))
+
+
+@every_cell
+def test_the_state_begins_with_the_last_output(name: str) -> None:
+    cell = make(name)
+    x = torch.randn(STEPS, BATCH, INPUTS, dtype=torch.float64)
+    y, state = cell(x, cell.initial_state(BATCH))
+    torch.testing.assert_close(state[0], y[-1], rtol=0, atol=1e-15)

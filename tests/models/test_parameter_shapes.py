@@ -1,0 +1,28 @@
+"""The shapes that a model file is held against."""
+
+import pytest
+
+from charrnn.models.char_model import build_model
+from charrnn.models.char_model import count_parameters as count_in_torch
+from charrnn.models.parameter_shapes import count_parameters, shapes_of
+from tests.support.arrangements import ARRANGEMENTS, configure
+
+
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+@pytest.mark.parametrize("norm", [None, "layer", "batch", "none"])
+def test_shapes_are_those_of_the_network(arrangement: str, norm: str | None) -> None:
+    config = configure(arrangement, hidden=6, embedding=4)
+    if norm:
+        config = type(config)(**{**config.to_dict(), "norm": norm})
+    model = build_model(config, 9)
+    state = model.state_dict()
+    assert shapes_of(config, 9) == {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+def test_parameters_are_those_that_torch_counts(arrangement: str) -> None:
+    config = configure(arrangement, hidden=7, embedding=5)
+    counts = count_parameters(config, 11)
+    assert sum(counts.values()) == count_in_torch(build_model(config, 11))
+    layers = [f"layer {layer}" for layer in range(1, config.layers + 1)]
+    assert sorted(counts) == sorted(["embedding", *layers, "head"])

@@ -1,0 +1,108 @@
+"""The real program, forked from a process that has imported torch, and what it said.
+
+A process like any other, but for the seconds it takes to begin: for tests that need many.
+"""
+
+import faulthandler
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+from charrnn.cli.entry import main
+
+_STREAMS = ("stdin", "stdout", "stderr")
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["charrnn.training.run", "torch._dynamo"])
+"""Makes processes that have torch from the beginning."""
+
+_SECONDS_TO_TELL = 2
+"""What a stuck process is given to say where, on its standard error."""
+
+
+class Forked:
+    """charrnn in a process of its own, in a folder.
+
+    Args:
+        arguments: its command line.
+        cwd: the folder.
+        stdin: what it reads on standard input.
+        first: called in the process before the program.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        cwd: Path,
+        stdin: bytes = b"",
+        first: Callable[[], object] | None = None,
+    ) -> None:
+        self.arguments = arguments
+        self._folder = tempfile.TemporaryDirectory()
+        self._files = [Path(self._folder.name, name) for name in _STREAMS]
+        self._files[0].write_bytes(stdin)
+        self._process = FORKS.Process(target=_be_charrnn, args=(arguments, cwd, self._files, first))
+        self._process.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.is_alive()
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, unless it has ended."""
+        if self._process.pid is not None and self.running:
+            with suppress(ProcessLookupError):  # It may end between the look and the signal.
+                os.kill(self._process.pid, number)
+
+    def result(self, timeout: float = 120) -> subprocess.CompletedProcess[bytes]:
+        """Wait for its end; a process that a signal ended has the signal, negative, as its code.
+
+        Raises:
+            subprocess.TimeoutExpired: it did not end, and was killed; with where it was stuck.
+        """
+        self._process.join(timeout)
+        code = self._process.exitcode
+        if code is None:
+            self.signal(signal.SIGUSR1)
+            self._process.join(_SECONDS_TO_TELL)
+            self._process.kill()
+            self._process.join()
+            late = subprocess.TimeoutExpired(self.arguments, timeout)
+            late.add_note(self._files[2].read_text("utf-8", "replace"))
+            self._folder.cleanup()
+            raise late
+        _, stdout, stderr = (file.read_bytes() if file.exists() else b"" for file in self._files)
+        self._folder.cleanup()
+        return subprocess.CompletedProcess(self.arguments, code, stdout, stderr)
+
+
+def forked(
+    *arguments: str, cwd: Path, stdin: bytes = b"", timeout: float = 120
+) -> subprocess.CompletedProcess[bytes]:
+    """Run charrnn to its end in a folder."""
+    return Forked(*arguments, cwd=cwd, stdin=stdin).result(timeout)
+
+
+def _be_charrnn(
+    arguments: tuple[str, ...], cwd: Path, files: list[Path], first: Callable[[], object] | None
+) -> None:
+    for name, file in zip(_STREAMS, files, strict=True):
+        handle = os.open(file, os.O_RDWR | os.O_CREAT)
+        os.dup2(handle, getattr(sys, name).fileno())
+        os.close(handle)
+    faulthandler.register(signal.SIGUSR1)
+    os.chdir(cwd)
+    torch.set_num_threads(1)
+    if first:
+        first()
+    sys.argv = ["charrnn", *arguments]
+    main()

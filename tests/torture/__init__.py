@@ -1,5 +1,0 @@
-"""What charrnn promises of people's work and of what it is given, tried many thousand times.
-
-``python -m tests.torture`` runs every promise's trials and prints one table; the test suite runs
-few of the same trials. Each other file here tries the promises of one kind.
-"""

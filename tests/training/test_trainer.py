@@ -1,0 +1,363 @@
+"""The trainer: events, schedule, averages, divergence, exactness."""
+
+import copy
+import itertools
+import math
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from charrnn.config.model import ModelConfig
+from charrnn.data.alphabet import Alphabet
+from charrnn.data.batches import Shape, Streams
+from charrnn.errors import DivergedError
+from charrnn.evaluation.torch_scorer import evaluate
+from charrnn.kernels import cross_entropy
+from charrnn.models.char_model import CharModel, build_model
+from charrnn.models.device import Compute
+from charrnn.training.optimizers import build_optimizers
+from charrnn.training.progress import Checkpoint, Evaluating, Evaluation, Event, Step
+from charrnn.training.schedule import Schedule
+from charrnn.training.train_state import Learner, WeightAverage
+from charrnn.training.trainer import Trainer
+from charrnn.training.validation import HeldOut
+from tests.support.arrangements import ARRANGEMENTS, configure
+from tests.support.kernel_cases import needs_library
+from tests.support.optimizers import OPTIMIZERS_HERE
+
+
+def make(
+    text: str,
+    *,
+    arrangement: str = "lstm",
+    total: int | None = 20,
+    seconds: float | None = None,
+    held_out: str = "",
+    rate: float = 1e-2,
+    clip: float = 1.0,
+    clip_value: float = 0.0,
+    optimizer: str = "adamw",
+    dropout: float = 0.0,
+    evaluations: int = 4,
+    goes_back: bool = False,
+) -> Trainer:
+    alphabet = Alphabet.of(text + held_out)
+    config = configure(arrangement, hidden=16, embedding=8)
+    model = build_model(config, len(alphabet), seed=1)
+    learner = Learner(
+        model,
+        WeightAverage(model, 0.9),
+        build_optimizers(model, optimizer, 0.01),
+        Compute(torch.device("cpu"), "fp32"),
+        batch=4,
+        clip=clip,
+        clip_value=clip_value,
+        dropout=dropout,
+        weight_drop=0.0,
+        seed=1,
+    )
+    return Trainer(
+        learner,
+        Streams(alphabet.encode(text), Shape(4, 16), seed=1),
+        HeldOut(alphabet.encode(held_out)),
+        Schedule(rate, 5, total),
+        seconds=seconds,
+        evaluations=evaluations,
+        goes_back=goes_back,
+    )
+
+
+def steps_of(events: list[Event]) -> list[Step]:
+    return [event for event in events if isinstance(event, Step)]
+
+
+def evaluations_of(events: list[Event]) -> list[Evaluation]:
+    return [event for event in events if isinstance(event, Evaluation)]
+
+
+def test_a_run_takes_its_steps_and_ends_with_an_evaluation(text: str) -> None:
+    trainer = make(text, total=10, held_out=text[:200], evaluations=4)
+    events = list(trainer.fit())
+    assert [step.step for step in steps_of(events)] == list(range(1, 11))
+    assert [evaluation.step for evaluation in evaluations_of(events)] == [3, 6, 9, 10]
+    assert isinstance(events[-1], Checkpoint)
+    assert isinstance(events[-2], Evaluation)
+    assert trainer.finished
+    assert list(trainer.fit()) == []
+
+
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+def test_a_tiny_text_is_memorised(arrangement: str) -> None:
+    sentence = "the heron stood in the ford and counted what went by; "
+    trainer = make(sentence * 20, arrangement=arrangement, total=300, rate=2e-2)
+    assert list(trainer.fit())
+    alphabet = Alphabet.of(sentence)
+    learnt = evaluate(trainer.learner.average.model, alphabet.encode(sentence * 4), alphabet)
+    # The first character and the first few words cannot be known; the rest can.
+    assert learnt.nats_per_char < 0.25
+
+
+@needs_library
+def test_a_large_alphabet_s_loss_is_learnt_from_as_a_small_one_s(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = []
+    for many in (cross_entropy.MANY, 1):
+        monkeypatch.setattr(cross_entropy, "MANY", many)
+        losses.append([step.nats_per_char for step in steps_of(list(make(text).fit()))])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert losses[1] != losses[0]  # They are sums in another order.
+
+
+def test_an_evaluation_scores_the_averaged_weights(text: str) -> None:
+    held_out = text[:300]
+    trainer = make(text, held_out=held_out)
+    last = evaluations_of(list(trainer.fit()))[-1]
+    alphabet = Alphabet.of(text)
+    averaged = evaluate(trainer.learner.average.model, alphabet.encode(held_out), alphabet)
+    current = evaluate(trainer.learner.model, alphabet.encode(held_out), alphabet)
+    assert last.valid_nats_per_char == pytest.approx(averaged.nats_per_char, rel=1e-9)
+    assert last.valid_nats_per_char != pytest.approx(current.nats_per_char, rel=1e-9)
+
+
+def test_only_a_better_evaluation_counts_as_improved(text: str) -> None:
+    # At a hundred times the rate that serves, the loss goes up and down.
+    trainer = make(text, total=60, held_out=text[:300], rate=1.0, evaluations=30)
+    evaluations = evaluations_of(list(trainer.fit()))
+    best = math.inf
+    for evaluation in evaluations:
+        assert evaluation.valid_nats_per_char is not None
+        assert evaluation.improved == (evaluation.valid_nats_per_char < best)
+        best = min(best, evaluation.valid_nats_per_char)
+    assert not all(evaluation.improved for evaluation in evaluations)
+    assert trainer.progress.best_nats_per_char == best
+
+
+def test_with_nothing_held_out_the_newest_average_is_kept(text: str) -> None:
+    evaluations = evaluations_of(list(make(text).fit()))
+    assert all(e.valid_nats_per_char is None and e.improved for e in evaluations)
+
+
+def test_training_loss_is_the_mean_since_the_last_evaluation(text: str) -> None:
+    events = list(make(text, total=6, evaluations=2).fit())
+    first = events[: next(i for i, e in enumerate(events) if isinstance(e, Evaluation))]
+    assert evaluations_of(events)[0].train_nats_per_char == steps_of(first)[-1].nats_per_char
+
+
+def test_the_state_is_carried_within_an_epoch_and_fresh_at_its_start(text: str) -> None:
+    trainer = make(text, total=200)
+    per_epoch = trainer.streams.windows_per_epoch
+    seen: list[bool] = []
+    forward = trainer.learner.model.forward
+
+    def spy(ids, states, masks=None):  # type: ignore[no-untyped-def]
+        seen.append(bool(any(part.any() for state in states for part in state)))
+        return forward(ids, states, masks)
+
+    trainer.learner.model.forward = spy  # type: ignore[method-assign]
+    assert len(steps_of(list(trainer.fit()))) == 200
+    fresh = [step for step, carried in enumerate(seen) if not carried]
+    assert per_epoch > 2
+    assert fresh == [0, per_epoch, 2 * per_epoch]
+
+
+def test_gradients_are_clipped_by_their_norm(text: str) -> None:
+    trainer = make(text, clip=0.01)
+    step = next(iter(trainer.fit()))
+    assert isinstance(step, Step)
+    assert step.gradient_norm > 0.01
+    gradients = [p.grad for p in trainer.learner.model.parameters() if p.grad is not None]
+    assert float(torch.nn.utils.get_total_norm(gradients)) == pytest.approx(0.01, rel=1e-3)
+
+
+def gradients_of(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return {
+        name: parameter.grad.clone()
+        for name, parameter in trainer.learner.model.named_parameters()
+        if parameter.grad is not None
+    }
+
+
+def test_gradients_are_clipped_by_value_element_for_element(text: str) -> None:
+    free, bound = make(text, clip=0.0), make(text, clip=0.0, clip_value=1e-3)
+    next(iter(free.fit()))
+    step = next(iter(bound.fit()))
+    assert isinstance(step, Step)
+    assert step.gradient_norm > 1e-2
+    expected = gradients_of(free)
+    assert any(gradient.abs().max() > 2e-3 for gradient in expected.values())
+    for name, gradient in gradients_of(bound).items():
+        assert torch.equal(gradient, expected[name].clamp(-1e-3, 1e-3)), name
+
+
+def test_a_bound_that_nothing_reaches_changes_nothing(text: str) -> None:
+    free, bound = make(text, clip=0.0), make(text, clip=0.0, clip_value=1e6)
+    assert steps_of(list(free.fit())) != []
+    assert steps_of(list(bound.fit())) != []
+    assert all(torch.equal(t, bound.tensors()[n]) for n, t in free.tensors().items())
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS_HERE)
+def test_the_schedules_rate_reaches_every_group_of_every_optimiser(text: str, name: str) -> None:
+    trainer = make(text, optimizer=name, total=20)
+    seen = [step.learning_rate for step in steps_of(list(trainer.fit()))]
+    rates = {
+        group["lr"] for optimizer in trainer.learner.optimizers for group in optimizer.param_groups
+    }
+    assert rates == {seen[-1]}
+    assert seen == [trainer.schedule.learning_rate(number) for number in range(20)]
+
+
+def test_clipping_can_be_turned_off(text: str) -> None:
+    trainer = make(text, clip=0.0)
+    step = next(iter(trainer.fit()))
+    assert isinstance(step, Step)
+    gradients = [p.grad for p in trainer.learner.model.parameters() if p.grad is not None]
+    assert float(torch.nn.utils.get_total_norm(gradients)) == pytest.approx(step.gradient_norm)
+
+
+@pytest.mark.parametrize("poison", ["loss", "gradient"])
+def test_what_is_not_finite_stops_before_the_weights_are_touched(text: str, poison: str) -> None:
+    trainer = make(text)
+    events = trainer.fit()
+    for _ in range(3):
+        next(events)
+    if poison == "loss":
+        with torch.no_grad():
+            trainer.learner.model.head.bias[0] = math.nan
+    else:
+        weight = trainer.learner.model.embedding.weight
+        weight.register_hook(lambda grad: grad * math.inf)  # type: ignore[no-untyped-call]
+    before = {name: tensor.clone() for name, tensor in trainer.tensors().items()}
+    with pytest.raises(DivergedError, match="at step 4"):
+        next(events)
+    assert trainer.progress.step == 3
+    for name, tensor in trainer.tensors().items():
+        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0, equal_nan=True)
+
+
+def test_seconds_are_turned_into_steps_and_written_down(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A clock that says every step takes a hundredth of a second.
+    ticks = itertools.count()
+    monkeypatch.setattr(time, "perf_counter", lambda: next(ticks) / 100)
+    trainer = make(text, total=None, seconds=0.5)
+    events = list(trainer.fit())
+    fixed = events.index(Checkpoint())
+    assert trainer.progress.total == trainer.progress.step == trainer.schedule.total == 50
+    assert all(step.total is None for step in steps_of(events[: fixed - 1]))
+    assert trainer.progress.seconds == pytest.approx(0.5)
+
+
+def test_seconds_too_few_for_a_step_still_end(text: str) -> None:
+    trainer = make(text, total=None, seconds=1e-6)
+    assert evaluations_of(list(trainer.fit()))
+    assert trainer.finished
+
+
+def test_leaving_an_evaluation_midway_only_postpones_it(text: str) -> None:
+    held_out = text * 3
+    trainer = make(text, total=4, evaluations=1, held_out=held_out)
+    for event in trainer.fit():
+        if isinstance(event, Evaluating):
+            break
+    assert trainer.progress.step == 4
+    assert not trainer.finished
+    (evaluation,) = evaluations_of(list(trainer.fit()))
+    whole = evaluations_of(list(make(text, total=4, evaluations=1, held_out=held_out).fit()))
+    assert evaluation.valid_nats_per_char == whole[0].valid_nats_per_char
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_the_same_seed_trains_the_same_weights(text: str, dropout: float) -> None:
+    first, second = make(text, dropout=dropout), make(text, dropout=dropout)
+    list(first.fit())
+    list(second.fit())
+    assert all(torch.equal(t, second.tensors()[n]) for n, t in first.tensors().items())
+
+
+def test_the_first_averages_forget_the_random_start(text: str) -> None:
+    model = build_model(ModelConfig(hidden=4, embedding=4), 3)
+    average = WeightAverage(model, 0.999)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.fill_(1.0)
+    for step in range(20):
+        average.update(step)
+    assert all(torch.allclose(p, torch.ones_like(p), atol=1e-3) for p in average.model.parameters())
+
+
+def test_an_average_moves_by_its_share() -> None:
+    model = build_model(ModelConfig(hidden=4, embedding=4), 3)
+    average = WeightAverage(model, 0.9)
+    before = average.model.head.weight.clone()
+    with torch.no_grad():
+        model.head.weight.add_(1.0)
+    average.update(step=10_000)
+    torch.testing.assert_close(average.model.head.weight, before + 0.1)
+
+
+def running_statistics(model: CharModel) -> dict[str, torch.Tensor]:
+    return {name: buffer.clone() for name, buffer in model.named_buffers()}
+
+
+@pytest.mark.parametrize("arrangement", ["batch norm", "batch norm in a pyramid"])
+def test_running_statistics_follow_the_average_as_the_weights_do(arrangement: str) -> None:
+    model = build_model(configure(arrangement, hidden=4, embedding=4), 3)
+    average = WeightAverage(model, 0.9)
+    before = running_statistics(average.model)
+    assert {name.rpartition(".")[2] for name in before} == {"running_mean", "running_var"}
+    with torch.no_grad():
+        for buffer in model.buffers():
+            buffer.add_(1.0)
+    average.update(step=10_000)
+    for name, buffer in average.model.named_buffers():
+        torch.testing.assert_close(buffer, before[name] + 0.1, msg=name)
+
+
+def test_training_moves_the_running_statistics_and_evaluating_does_not(text: str) -> None:
+    trainer = make(text, arrangement="batch norm", total=6, evaluations=1, held_out=text[:300])
+    fresh = running_statistics(trainer.learner.model)
+    for event in trainer.fit():
+        if isinstance(event, Step) and event.step == 6:
+            break
+    trained = (
+        running_statistics(trainer.learner.model),
+        running_statistics(trainer.learner.average.model),
+    )
+    assert not any(torch.equal(trained[0][name], fresh[name]) for name in fresh)
+    assert len(evaluations_of(list(trainer.fit()))) == 1
+    for model, expected in zip(
+        (trainer.learner.model, trainer.learner.average.model), trained, strict=True
+    ):
+        for name, buffer in model.named_buffers():
+            assert torch.equal(buffer, expected[name]), name
+
+
+@pytest.mark.parametrize("arrangement", ["batch norm", "stack, rounded"])
+def test_the_average_predicts_as_it_will_once_saved_even_if_nothing_is_held_out(
+    text: str, arrangement: str
+) -> None:
+    trainer = make(text, arrangement=arrangement, total=6, evaluations=3)
+    ids = torch.zeros(4, 2, dtype=torch.long)
+    for event in trainer.fit():
+        if isinstance(event, Evaluation):
+            average = trainer.learner.average.model
+            before = running_statistics(average)
+            shown, _ = average(ids, average.initial_states(2))
+            saved = copy.deepcopy(average).eval()
+            expected, _ = saved(ids, saved.initial_states(2))
+            assert torch.equal(shown, expected)
+            assert all(torch.equal(b, before[n]) for n, b in average.named_buffers())
+
+
+def test_the_window_that_is_read_is_the_one_the_position_names(text: str) -> None:
+    trainer = make(text)
+    for _ in zip(range(3), trainer.fit(), strict=False):
+        pass
+    assert (trainer.progress.epoch, trainer.progress.window) == (0, 3)
+    assert trainer.epochs_done == pytest.approx(3 / trainer.streams.windows_per_epoch)
+    assert np.isfinite(trainer.chars_per_second)
