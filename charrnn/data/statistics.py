@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from fontTools import unicodedata as unicode_scripts
 from numpy.typing import NDArray
 
 from charrnn.data.alphabet import Alphabet, Ids, count_ids
@@ -34,7 +35,9 @@ _SETS = {
     "replacement marks": "\ufffd",
 }
 # Their letters look alike: a Cyrillic one within a Latin word is a slip or a disguise.
-_ALIKE = ("LATIN", "GREEK", "CYRILLIC")
+_ALIKE = ("Latin", "Greek", "Cyrillic")
+_INHERITED = "Inherited"
+_ANY_SCRIPT, _SCRIPT_BEFORE = 0, -1
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,9 @@ class CharacterStatistics:
         bytes: how many a file of them holds (UTF-8 for text).
         rare: characters that occur, but less than :data:`RARE` times.
         groups: sorts of characters that may surprise, by name; only those that occur.
-        scripts: letters of each script, by name, the most frequent first.
-        mixed_scripts: places where letters of different scripts that look alike stand together.
+        scripts: letters of each script, by the names of :func:`script_of`, the most frequent first.
+        mixed_scripts: places where letters of different scripts that look alike stand together;
+            marks between them (accents, joiners) belong to the letter before.
     """
 
     different: int
@@ -100,22 +104,25 @@ def _is_of(categories: tuple[str, ...], character: str) -> bool:
 
 
 def _count_scripts(counts: Counter[str]) -> dict[str, int]:
+    """Count the letters (general category L) of each script."""
     scripts: Counter[str] = Counter()
     for character, count in counts.items():
-        scripts[script_of(character)] += count
-    del scripts[""]
+        if character.isalpha():
+            scripts[script_of(character)] += count
     return dict(scripts.most_common())
 
 
 def script_of(character: str) -> str:
-    """The script of a letter as Unicode's names begin, in capitals; empty for what is no letter.
+    """Name the script of a character: Unicode's Script property (UAX #24), by its long name.
 
-    >>> script_of("a"), script_of("\u4e2d"), script_of("!")
-    ('LATIN', 'CJK', '')
+    "Common" is what several scripts share, "Inherited" a mark that takes the script of the
+    character before it, "Unknown" a code point that is unassigned, private or a surrogate.
+
+    >>> [script_of(character) for character in "a\uff21\u4e2d!\u0301\ue000"]
+    ['Latin', 'Latin', 'Han', 'Common', 'Inherited', 'Unknown']
     """
-    if not unicodedata.category(character).startswith("L"):
-        return ""
-    return unicodedata.name(character, "UNNAMED").split()[0]
+    name: str = unicode_scripts.script_name(unicode_scripts.script(character))
+    return name
 
 
 def _group(counts: Counter[str], belongs: Callable[[str], bool]) -> Group:
@@ -124,15 +131,18 @@ def _group(counts: Counter[str], belongs: Callable[[str], bool]) -> Group:
 
 
 def _count_mixed(ids: Ids, alphabet: Alphabet) -> int:
-    """Pairs of neighbours that are letters of two scripts that look alike."""
+    """Count the neighbours of two scripts that look alike."""
+    number = {script: 1 + place for place, script in enumerate(_ALIKE)}
+    number[_INHERITED] = _SCRIPT_BEFORE
     scripts = [script_of(character) for character in alphabet.characters]
-    # Each script a number of its own, and 0 for whatever looks like none of them.
-    number_of = np.array([1 + _ALIKE.index(s) if s in _ALIKE else 0 for s in scripts], np.int8)
-    pairs = 0
+    number_of = np.array([number.get(script, _ANY_SCRIPT) for script in scripts], np.int8)
+    pairs, last = 0, np.zeros(1, np.int8)
     for begin in range(0, len(ids), _IDS_AT_ONCE):
-        numbers = number_of[ids[begin : begin + _IDS_AT_ONCE + 1]]
+        numbers = number_of[ids[begin : begin + _IDS_AT_ONCE]]
+        numbers = np.concatenate((last, numbers[numbers != _SCRIPT_BEFORE]))
         left, right = numbers[:-1], numbers[1:]
         pairs += int(((left != right) & (left > 0) & (right > 0)).sum())
+        last = numbers[-1:]
     return pairs
 
 

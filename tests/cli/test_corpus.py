@@ -112,12 +112,12 @@ def test_a_text_comes_by_name_through_a_pipe_and_as_bytes(tmp_path: Path) -> Non
 
 def test_a_text_of_many_characters_is_described(tmp_path: Path) -> None:
     found = said(charrnn("corpus", "show", CHINESE, "--json", cwd=tmp_path))
-    assert found["scripts"]["CJK"] > 1000
+    assert found["scripts"]["Han"] > 1000
     assert found["bytes"] > 2 * found["characters"]
     # A model that knows no character would pay the logarithm of the alphabet.
     assert 0 < found["held_out"]["ngram_bits_per_char"][0] < 16
     shown = charrnn("corpus", "show", CHINESE, cwd=tmp_path)
-    assert "CJK" in facts(shown)["letters"]
+    assert "Han" in facts(shown)["letters"]
 
 
 @pytest.mark.parametrize("text", [b"", b"aaaa", b"\xff\xfe"])

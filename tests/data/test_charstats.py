@@ -24,7 +24,7 @@ def test_a_plain_text_has_nothing_to_remark() -> None:
     assert found.groups == {}
     assert found.rare == Group("", 0)
     assert found.mixed_scripts == 0
-    assert list(found.scripts) == ["LATIN"]
+    assert list(found.scripts) == ["Latin"]
 
 
 @pytest.mark.parametrize(
@@ -56,17 +56,50 @@ def test_rare_characters_are_those_below_ten() -> None:
 
 def test_letters_are_counted_by_script_the_most_frequent_first() -> None:
     found = look_at("\u4e2d\u6587\u5b57 ab \u03b1, 12!")
-    assert list(found.scripts.items()) == [("CJK", 3), ("LATIN", 2), ("GREEK", 1)]
+    assert list(found.scripts.items()) == [("Han", 3), ("Latin", 2), ("Greek", 1)]
     assert found.bytes == 3 * 3 + 2 + 2 + 7
+
+
+@pytest.mark.parametrize(
+    ("characters", "script"),
+    [
+        ("a\u00e9\u00aa\uff21\u212a\u2163", "Latin"),
+        ("\u4e2d\u3007\U00020000\uf900", "Han"),
+        ("\u3072", "Hiragana"),
+        ("\u30ab\uff76", "Katakana"),
+        ("\u1401", "Canadian Aboriginal"),
+        ("\u2126\u1f00", "Greek"),
+        ("\u0483", "Cyrillic"),
+        ("!3 \u00b5\u30fc\U0001d400\U0001f600\U000e0041", "Common"),
+        ("\u0301\u200d\ufe0f", "Inherited"),
+        ("\ue000\U0010fffd\u0378\U0010ffff\ud800\udfff", "Unknown"),
+    ],
+)
+def test_a_script_is_named_by_the_property_of_unicode(characters: str, script: str) -> None:
+    assert {character: script_of(character) for character in characters} == dict.fromkeys(
+        characters, script
+    )
+
+
+def test_letters_that_scripts_share_are_counted_as_common_and_marks_not_at_all() -> None:
+    found = look_at("\U0001d400\U0001d401\u00b5 e\u0301 \u0915\u094d \ue000")
+    assert found.scripts == {"Common": 3, "Latin": 1, "Devanagari": 1}
 
 
 def test_scripts_that_look_alike_are_found_where_they_meet() -> None:
     assert look_at("p\u0430ypal \u0430\u0431 ab \u4e2da").mixed_scripts == 2
     assert look_at("\u03b1\u0430a").mixed_scripts == 2
+    assert look_at("\uff21a\u00aa \u0391\u2126 \U0001d400a").mixed_scripts == 0
+
+
+def test_a_mark_follows_the_script_of_the_letter_before_it() -> None:
+    assert look_at("a\u0301\u0308\u0430").mixed_scripts == 1
+    assert look_at("a\u200d\u0430\u0301a").mixed_scripts == 2
+    assert look_at("a\u0301a \u0301\u0430\u0301").mixed_scripts == 0
 
 
 def test_pairs_are_counted_across_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = "p\u0430\u0430p" * 10
+    text = "p\u0430\u0301\u0301\u0430p\u0301" * 10
     expected = look_at(text).mixed_scripts
     assert expected == 20
     for size in (1, 2, 3, 7):
@@ -87,4 +120,5 @@ def test_counts_agree_with_those_of_python(text: str) -> None:
     assert found.different == len(counts)
     assert found.bytes == len(text.encode())
     assert found.rare.count == sum(count for count in counts.values() if count < statistics.RARE)
-    assert sum(found.scripts.values()) == sum(bool(script_of(c)) for c in text)
+    assert sum(found.scripts.values()) == sum(c.isalpha() for c in text)
+    assert set(found.scripts) == {script_of(c) for c in text if c.isalpha()}
