@@ -14,6 +14,7 @@ from charrnn.cli import (
     corpus,
     doctor,
     evaluate,
+    guide,
     help_pages,
     inspect,
     report,
@@ -79,6 +80,7 @@ app.command("verify")(verify.verify)
 app.command("compare")(compare.compare)
 app.command("report")(report.report)
 app.command("doctor")(doctor.doctor)
+app.command("guide")(guide.guide)
 
 
 def _show_version(wanted: bool) -> None:

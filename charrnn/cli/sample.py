@@ -15,7 +15,6 @@ from charrnn.cli.options import Debug, Json, Model, StackRound, TrainingText, Un
 from charrnn.config.inference import SampleConfig, UseConfig
 from charrnn.config.training import ComputeConfig
 from charrnn.errors import CharrnnError, CorpusError, UsageError
-from charrnn.inference.generate import draw
 
 if TYPE_CHECKING:
     from charrnn.data.alphabet import Alphabet
@@ -93,6 +92,7 @@ def sample(
 
     from charrnn.checkpoints.model_file import read_model
     from charrnn.checkpoints.run_index import find_model
+    from charrnn.inference.generate import draw
     from charrnn.inference.sampling import in_order
 
     path = find_model(model)

@@ -156,6 +156,7 @@ def complete(folder: Path, *words: str) -> list[str]:
         (("sample", "--unknown", ""), ["error", "skip", "replace"]),
         (("sample", "--temp"), ["--temp", "--temperature"]),
         (("sample", "no-such-run"), []),
+        (("guide", "re"), ["records"]),
     ],
     ids=" ".join,
 )
@@ -216,6 +217,8 @@ def test_the_version_promises_no_device_that_it_has_not_looked_for(
         ("compare", "herons", "herons"),
         ("verify", "herons"),
         ("doctor",),
+        ("guide",),
+        ("guide", "records"),
         ("--install-completion", "bash"),
     ],
     ids=" ".join,

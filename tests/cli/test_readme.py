@@ -1,20 +1,30 @@
-"""The README's commands are the program's: every line of it that calls charrnn can be parsed."""
+"""The README and the guides: their commands are the program's, their links lead somewhere."""
 
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.cli.test_manners import EVERYTHING, README
 
+ROOT = README.parent
+GUIDES = sorted((ROOT / "charrnn" / "guides").glob("*.md"))
+PAGES = (README, *GUIDES)
+
 _REDIRECTION = re.compile(r"(?<!\S)\d?>>?\s*(&\d|\S+)")
 _SHELL = set("();<>|&")
+_CODE = re.compile(r"^(?: {4}.*\n)+", re.MULTILINE)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_MOST_README_LINES = 200
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
 def commands(text: str) -> Iterator[tuple[str, ...]]:
     """The arguments of every call of the program in a text's code blocks."""
-    for block in re.findall(r"^(?: {4}.*\n)+", text.replace("\\\n", " "), re.MULTILINE):
+    for block in _CODE.findall(text.replace("\\\n", " ")):
         for line in re.findall(r"^ {4}(?:\$ )?(.*\bcharrnn .*)", block, re.MULTILINE):
             yield from _calls(line)
 
@@ -32,7 +42,7 @@ def _calls(line: str) -> Iterator[tuple[str, ...]]:
             call.append(word)
 
 
-CALLS = sorted(set(commands(README.read_text(encoding="utf-8"))))
+CALLS = sorted({call for page in PAGES for call in commands(page.read_text(encoding="utf-8"))})
 
 
 def test_commands_are_found_in_code_blocks_however_they_are_chained() -> None:
@@ -46,13 +56,53 @@ def test_commands_are_found_in_code_blocks_however_they_are_chained() -> None:
         ("sample", "--prime", "-"),
         ("train", "a", "--hidden", "3"),
     ]
-    assert len(CALLS) > 50
+    assert len(CALLS) > 60
 
 
 @pytest.mark.parametrize("arguments", CALLS, ids=" ".join)
-def test_the_readmes_commands_are_parsed(arguments: tuple[str, ...]) -> None:
+def test_the_commands_are_parsed(arguments: tuple[str, ...]) -> None:
     words = max((words for words in EVERYTHING if arguments[: len(words)] == words), key=len)
     command, rest = EVERYTHING[words], list(arguments[len(words) :])
     context = command.make_context("charrnn", list(rest))
     if hasattr(command, "commands") and rest and not rest[0].startswith("-"):
         command.resolve_command(context, rest)
+
+
+@each_page
+def test_links_lead_to_files_and_headings_that_there_are(page: Path) -> None:
+    for link in _LINK.findall(_CODE.sub("", page.read_text(encoding="utf-8"))):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.is_file(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+def test_a_guide_begins_with_a_title_and_one_sentence(page: Path) -> None:
+    title, summary, _ = page.read_text(encoding="utf-8").split("\n\n", 2)
+    assert re.fullmatch(r"# \S.*", title)
+    assert re.fullmatch(r"[^\n]+\.", summary)
+
+
+def test_the_readme_is_short_and_leads_to_every_guide() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= _MOST_README_LINES
+    linked = {(ROOT / link).resolve() for link in _LINK.findall(text)}
+    assert set(GUIDES) <= linked
+
+
+def test_the_readmes_tree_has_every_folder_and_module_at_the_top_of_the_package() -> None:
+    _, _, below = README.read_text(encoding="utf-8").partition("    charrnn/\n")
+    named = re.findall(r"^ {6}([\w./]+)", below.partition("\n    corpora/")[0], re.MULTILINE)
+    # Beside its code an installed package holds the texts, which stand at the top here.
+    folders = {f"{path.parent.name}/" for path in (ROOT / "charrnn").glob("[!_]*/*.*")}
+    modules = {path.name for path in (ROOT / "charrnn").glob("[!_]*.py")}
+    assert sorted(named) == sorted((folders | modules) - {"corpora/"})
