@@ -56,7 +56,7 @@ _SIGNATURES = {
     "charrnn_network_score": "piiipppp",
     "charrnn_network_draw": "piiididdpppp",
 }
-"""What each function of ``native/interface.cpp`` and ``native/network.cpp`` takes."""
+"""What each function of ``native/training_api.cpp`` and ``native/network.cpp`` takes."""
 
 _RESULTS = {
     "charrnn_use_openmp": None,

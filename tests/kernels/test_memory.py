@@ -16,7 +16,7 @@ FLAGS = ("-std=c++20", "-O0", "-g1", "-fPIC", "-shared", "-pthread", "-march=nat
 @pytest.mark.slow
 def test_odd_shapes_stay_within_their_arrays(tmp_path: Path) -> None:
     compiler = shutil.which("g++")
-    if compiler is None or not (NATIVE / "interface.cpp").exists():
+    if compiler is None or not any(NATIVE.glob("*.cpp")):
         pytest.skip("this takes g++ and the library's sources")
     built = tmp_path / "hardened.so"
     sources = sorted(map(str, NATIVE.glob("*.cpp")))

@@ -3,11 +3,11 @@
 // The weights that are not packed (candidate, gain, shift and head_bias) stay the caller's, who keeps
 // them as long as the network. Ids are the caller's to check: 0 <= id < V.
 
-#include "drawing.h"
-#include "exported.h"
-#include "loss.h"
+#include "cross_entropy.h"
+#include "export.h"
 #include "network.h"
-#include "team.h"
+#include "sampling.h"
+#include "thread_team.h"
 
 namespace {
 

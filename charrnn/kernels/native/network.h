@@ -14,8 +14,8 @@
 
 #include <vector>
 
-#include "layers.h"
-#include "norm.h"
+#include "layer.h"
+#include "layer_norm.h"
 
 namespace {
 

@@ -12,8 +12,8 @@
 // they share the blocks of units, and meet before the next step reads what all have written.
 #pragma once
 
-#include "product.h"
-#include "team.h"
+#include "micro_kernel.h"
+#include "thread_team.h"
 
 namespace {
 

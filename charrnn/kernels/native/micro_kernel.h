@@ -11,7 +11,7 @@
 #include <memory>
 #include <new>
 
-#include "vectors.h"
+#include "simd.h"
 
 namespace {
 

@@ -1,4 +1,4 @@
-// Logits -> filtered distribution -> a character, as charrnn/drawing.py defines it.
+// Logits -> filtered distribution -> a character, as charrnn/inference/sampling.py defines it.
 #pragma once
 
 #include <algorithm>
@@ -6,7 +6,7 @@
 #include <cmath>
 #include <vector>
 
-#include "vectors.h"
+#include "simd.h"
 
 namespace {
 

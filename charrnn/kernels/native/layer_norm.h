@@ -11,7 +11,7 @@
 
 #include <cmath>
 
-#include "team.h"
+#include "thread_team.h"
 
 namespace {
 

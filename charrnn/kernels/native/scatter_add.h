@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "team.h"
+#include "thread_team.h"
 
 namespace {
 

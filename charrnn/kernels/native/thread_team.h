@@ -10,7 +10,7 @@
 #include <xmmintrin.h>
 #endif
 
-#include "vectors.h"
+#include "simd.h"
 
 namespace {
 

@@ -4,12 +4,12 @@
 // shapes stand in recurrence.h. Every function fills what it is given to fill and returns 1, or 0 if
 // there was no memory for what it needs besides.
 
-#include "exported.h"
+#include "cross_entropy.h"
+#include "export.h"
 #include "gru.h"
-#include "loss.h"
+#include "layer_norm.h"
 #include "lstm.h"
-#include "norm.h"
-#include "rows.h"
+#include "scatter_add.h"
 
 namespace {
 

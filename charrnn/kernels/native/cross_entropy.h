@@ -10,7 +10,7 @@
 #include <cmath>
 #include <vector>
 
-#include "team.h"
+#include "thread_team.h"
 
 namespace {
 

@@ -6,7 +6,7 @@
 
 #include "gru.h"
 #include "lstm.h"
-#include "panels.h"
+#include "packed_matrix.h"
 
 namespace {
 

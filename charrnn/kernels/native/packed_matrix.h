@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #endif
 
-#include "product.h"
+#include "micro_kernel.h"
 
 namespace {
 
