@@ -3,8 +3,8 @@
 //   nats = max + log(sum) - logit of the target        sum = sum of exp(logit - max)
 //   gradient = weight (exp(logit - max) / sum - [it is the target's])
 //
-// logits (N, V), targets (N), of which negative ones are none: such a row costs nothing and has no
-// gradient. A row is one thread's.
+// logits (N, V), targets (N). A negative target marks padding: the row has no loss and no gradient.
+// Each row is computed by one thread.
 #pragma once
 
 #include <cmath>
@@ -14,7 +14,7 @@
 
 namespace {
 
-// What it takes to tell what any character of a row costs.
+// The maximum and the normalizer of one row's logits.
 struct Softmax {
     float max;
     double sum;
@@ -22,7 +22,7 @@ struct Softmax {
     double nats_of(float logit) const { return std::log(sum) - (double(logit) - double(max)); }
 };
 
-// What is not a number is no maximum; it comes out in the sum.
+// NaN never becomes the maximum; it appears in the normalizer.
 template <class Element>
 inline float max_of(const Element* logits, int characters) {
     const auto larger = [](float a, float b) { return a > b ? a : b; };
@@ -38,8 +38,8 @@ inline float max_of(const Element* logits, int characters) {
     return max;
 }
 
-// Hands over keep(n, Vec) what exp(logit - max) is from the n-th on; in the last vector only as many
-// lanes as are left belong to the row, if any.
+// Calls keep(n, exp(logit - max) of the LANES characters from n on); lanes of the last vector
+// beyond the row's end are to be ignored, and it may have no others.
 template <class Element, class Keep>
 inline Softmax softmax_of(const Element* logits, int characters, const Keep& keep) {
     typedef double Doubles __attribute__((vector_size(8 * LANES)));
@@ -63,7 +63,7 @@ template <class Element>
 void cross_entropy(const Place& place, int count, int characters, float weight,
                    const Element* logits, const std::int32_t* targets, double* nats,
                    Element* gradients) {
-    std::vector<float> exponentials(characters + LANES);  // With room for the last vector.
+    std::vector<float> exponentials(characters + LANES);  // Room for a whole last vector.
     for (int row = place.begin(count); row < place.end(count); ++row) {
         const std::ptrdiff_t at = std::ptrdiff_t(row) * characters;
         const int target = targets[row];

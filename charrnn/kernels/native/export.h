@@ -1,4 +1,4 @@
-// How a function is marked that Python calls, and how it says that it failed.
+// Marks functions as callable from Python, and reports their failures.
 #pragma once
 
 #include <exception>
@@ -11,9 +11,9 @@
 
 namespace {
 
-// Nothing may be thrown into Python: 1 if the work was done, 0 if there was no memory for it.
+// Return 1 if the work was done and 0 if memory ran out: no exception may reach Python.
 template <class Work>
-int done(const Work& work) {
+int succeeds(const Work& work) {
     try {
         work();
         return 1;

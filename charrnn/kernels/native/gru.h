@@ -1,13 +1,14 @@
-// Gated recurrent unit over a whole window, forwards and backwards, in both of its forms.
+// Gated recurrent unit (GRU) over a whole window, forward and backward, with the reset gate applied
+// after or before the recurrent product.
 //
 //   r, z = sigmoid(a_r), sigmoid(a_z)                      a = inputs + W h
 //   after   n = tanh(inputs_n + r q),  q = W_n h + d
 //   before  n = tanh(inputs_n + W_n (r h))
 //   h' = n + z (h - n)
 //
-// Backwards, with dh the gradient that reaches h':
+// Backward, with dh the gradient of h':
 //
-//   da_n = dh (1 - z) (1 - n^2)        da_z = dh (h - n) z (1 - z)       dh z goes on to h
+//   da_n = dh (1 - z) (1 - n^2)        da_z = dh (h - n) z (1 - z)       h gets dh z
 //   after   da_r = da_n q r (1 - r)    da_n r is the gradient of q; h gets W^T (da_r, da_z, da_n r)
 //   before  v = W_n^T da_n             da_r = v h r (1 - r); h gets v r + W^T (da_r, da_z)
 #pragma once
@@ -16,12 +17,12 @@
 
 namespace {
 
-// Values of one step of the form "after" for some lanes, as the backward pass needs them.
+// One step's values of the form "after", for LANES units, saved for the backward pass.
 struct GRUGates {
     Vec r, z, n, q;
 };
 
-// q has no bounds, so that it is kept in the type of the products' elements.
+// q is unbounded and does not fit Fixed16: it is saved in the element type of the products.
 template <class P>
 typename P::Element* products_in(typename P::Saved* saved) {
     static_assert(sizeof(typename P::Element) == sizeof(typename P::Saved));
@@ -44,7 +45,7 @@ GRUGates recall(const typename P::Saved* from, int units, int lanes) {
             load(products + 3 * std::ptrdiff_t(units), lanes)};
 }
 
-// The reset after the product.
+// The reset gate applied after the product.
 template <class P>
 struct GRUAfter {
     using Element = typename P::Element;
@@ -76,26 +77,27 @@ struct GRUAfter {
                     if (saved) save<P>(saved + position * 4 * units + unit, units, gates, lanes);
                 });
             }
-            place.meet();
+            place.synchronize();
         }
     }
 
-    // To the gradients of the inputs (da_r, da_z, da_n), and of the products (da_r, da_z, da_n r);
-    // h_gradient (B, H), of the state after the last step, becomes that of the one before the first.
+    // Write the gradients of the inputs (da_r, da_z, da_n) and of the products (da_r, da_z, da_n
+    // r). h_gradient (B, H) holds the gradient of the last state on entry, of the initial state on
+    // return.
     static void backward(const Place& place, const Shape& shape, const GradientPanels<P>& weights,
                          const float* memory, const Saved* saved, const Element* output_gradients,
                          Element* gradients, Element* product_gradients, float* h_gradient) {
         const int units = shape.units, width = even(3 * units), blocks = blocks_of(units);
-        // What goes on to h besides the product waits in h_gradient.
+        // h_gradient holds dh z until the product is added to it.
         const auto step = [&](int t, int row, int block, Vec from_after) {
             const int unit = block * LANES, lanes = lanes_of(block, units);
             const std::ptrdiff_t position = shape.row(t, row);
             const std::ptrdiff_t next = shape.row_before(t, row);
-            fetch(saved + next * 4 * units + unit, 4, units);
-            fetch(memory + next * units + unit, 1, 0);
-            fetch(output_gradients + next * units + unit, 1, 0);
-            fetch(gradients + next * width + unit, 3, units);
-            fetch(product_gradients + next * width + unit, 3, units);
+            prefetch(saved + next * 4 * units + unit, 4, units);
+            prefetch(memory + next * units + unit, 1, 0);
+            prefetch(output_gradients + next * units + unit, 1, 0);
+            prefetch(gradients + next * width + unit, 3, units);
+            prefetch(product_gradients + next * width + unit, 3, units);
             const GRUGates gates = recall<P>(saved + position * 4 * units + unit, units, lanes);
             const Vec before = load(memory + position * units + unit, lanes);
             float* carried = h_gradient + shape.row(row) * units + unit;
@@ -116,11 +118,11 @@ struct GRUAfter {
         for (int row = 0; row < shape.rows; ++row)
             for (int block = place.begin(blocks); block < place.end(blocks); ++block)
                 step(shape.steps - 1, row, block, Vec{});
-        place.meet();
+        place.synchronize();
         for (int t = shape.steps - 2; t >= 0; --t) {
             weights.multiply(place, shape.rows, product_gradients + shape.row(t + 1, 0) * width,
                              width, [&](int row, int block, Vec sum) { step(t, row, block, sum); });
-            place.meet();
+            place.synchronize();
         }
         weights.multiply(place, shape.rows, product_gradients + shape.row(0, 0) * width, width,
                          [&](int row, int block, Vec sum) {
@@ -131,13 +133,13 @@ struct GRUAfter {
     }
 };
 
-// The reset before the product: two products follow one another in every step.
+// The reset gate applied before the product: each step takes two products, one after the other.
 template <class P>
 struct GRUBefore {
     using Element = typename P::Element;
     using Saved = typename P::Saved;
 
-    // `reset` (T, B, H rounded up to even) receives r h; it is (B, ...) if `saved` is null.
+    // Write r h to `reset` (T, B, H rounded up to even), which is (B, ...) if `saved` is null.
     static void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs,
                         const StatePanels<P>& gate_weights,
                         const StatePanels<P>& candidate_weights, Element* outputs, Element* reset,
@@ -160,7 +162,7 @@ struct GRUBefore {
                     if (saved) store(saved + position * 3 * units + unit, r, lanes);
                 });
             }
-            place.meet();
+            place.synchronize();
             for (int block = place.begin(blocks); block < place.end(blocks); ++block) {
                 const int unit = block * LANES, lanes = lanes_of(block, units);
                 for_products<P, 1>(shape.rows, reset_now, width, candidate_weights.panel(block),
@@ -181,12 +183,12 @@ struct GRUBefore {
                     }
                 });
             }
-            place.meet();
+            place.synchronize();
         }
     }
 
-    // To `gradients`, each row (da_r, da_z, da_n); h_gradient as in the other form. The panels of
-    // the gates lead from (da_r, da_z), those of the candidate from da_n.
+    // Write (da_r, da_z, da_n) to each row of `gradients`; h_gradient as in GRUAfter. The gates'
+    // panels multiply (da_r, da_z), the candidate's panels da_n.
     static void backward(const Place& place, const Shape& shape,
                          const GradientPanels<P>& gate_weights,
                          const GradientPanels<P>& candidate_weights, const float* memory,
@@ -198,10 +200,10 @@ struct GRUBefore {
             const int unit = block * LANES, lanes = lanes_of(block, units);
             const std::ptrdiff_t position = shape.row(t, row);
             const std::ptrdiff_t next = shape.row_before(t, row);
-            fetch(saved + next * 3 * units + unit, 3, units);
-            fetch(memory + next * units + unit, 1, 0);
-            fetch(output_gradients + next * units + unit, 1, 0);
-            fetch(gradients + next * width + unit, 3, units);
+            prefetch(saved + next * 3 * units + unit, 3, units);
+            prefetch(memory + next * units + unit, 1, 0);
+            prefetch(output_gradients + next * units + unit, 1, 0);
+            prefetch(gradients + next * width + unit, 3, units);
             const Saved* from = saved + position * 3 * units + unit;
             const Vec z = load(from + units, lanes);
             const Vec n = load(from + 2 * std::ptrdiff_t(units), lanes);
@@ -229,11 +231,11 @@ struct GRUBefore {
             for (int block = place.begin(blocks); block < place.end(blocks); ++block)
                 candidate(shape.steps - 1, row, block, Vec{});
         for (int t = shape.steps - 1; t >= 0; --t) {
-            place.meet();
+            place.synchronize();
             candidate_weights.multiply(
                 place, shape.rows, candidate_gradients + shape.row(0) * narrow, narrow,
                 [&](int row, int block, Vec sum) { reset(t, row, block, sum); });
-            place.meet();
+            place.synchronize();
             gate_weights.multiply(place, shape.rows, gradients + shape.row(t, 0) * width, width,
                                   [&](int row, int block, Vec sum) {
                 if (t) return candidate(t - 1, row, block, sum);

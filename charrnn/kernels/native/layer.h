@@ -1,4 +1,4 @@
-// One layer of a network: its cell for some lanes, its weights packed, its products.
+// One layer of a network for inference: a step of its cell, its packed weights, its products.
 #pragma once
 
 #include <memory>
@@ -18,9 +18,9 @@ struct Weights {
     const float *table, *below, *bias, *recurrent, *candidate, *gain, *shift, *head, *head_bias;
 };
 
-// Cells: G products for each unit, W blocks of units in a panel. apply(inputs, sums, h, c, d) gives
-// the new h, and changes c, from the inputs' part, the recurrent products and a GRU's bias d; if
-// these two parts are not APART, sums are of both.
+// A cell has G products for each unit and packs W blocks of units into a panel. apply(inputs, sums,
+// h, c, d) returns the new h and updates c from the products with the inputs, those with h, and a
+// GRU's bias d. Unless they are kept APART, sums holds the total of both products.
 template <Gates GATES>
 struct LSTMStep {
     static constexpr int G = products_of(GATES), W = 1, PARTS = 2;
@@ -57,21 +57,21 @@ struct RNNStep {
         const Vec a = sums[0];
         if (ACTIVATION == Activation::TANH) return hyperbolic_tangent(a);
         if (ACTIVATION == Activation::SIGMOID) return sigmoid(a);
-        return a < 0.0f ? Vec{} : a;  // Not a number stays so.
+        return a < 0.0f ? Vec{} : a;  // NaN stays NaN.
     }
 };
 
-// The reset before the product has a second stage: r and z first, then the candidate.
+// With the reset before the product a step has two stages: r and z first, then the candidate.
 struct GRUBeforeStep {
     static constexpr int G = 2, W = 2, PARTS = 1;
     static constexpr bool APART = false;
 };
 
-// What a stage's sums begin with: one of some rows of biases, by blocks of units.
+// The biases that a stage's sums start from: rows of them, packed by blocks of units.
 template <int G>
 class Biases {
   public:
-    // Rows are `width` apart, and each has G * H biases.
+    // Each row has G * H biases; consecutive rows are `width` apart.
     Biases(const float* biases, int rows, std::ptrdiff_t width, int units)
         : rows_(rows), packed_(allocate<Vec>(std::size_t(blocks_of(units)) * rows * G)) {
         for (int block = 0; block < blocks_of(units); ++block)
@@ -82,7 +82,7 @@ class Biases {
                              lanes_of(block, units));
     }
 
-    // Those of a block of units: G vectors.
+    // The G vectors of a block of units.
     const Vec* at(int block, int row) const { return packed_.get() + place(block, row); }
 
   private:
@@ -94,30 +94,32 @@ class Biases {
     Buffer<Vec> packed_;
 };
 
-// A layer's products in one stage: those with the layer below, and those with its own past, apart
-// or in one sum.
+// A layer's products in one stage: with the output of the layer below and with its own previous
+// state, kept APART or added up.
 template <class P, int G, int W, bool APART>
 struct Stage {
-    using Matrix = Panels<P, G, W>;
+    using Matrix = PackedMatrix<P, G, W>;
 
     Stage(const float* below, const float* recurrent, Biases<G> biases, int units)
         : recurrent(recurrent, units, units), biases(std::move(biases)), units(units) {
         if (below) this->below = std::make_unique<Matrix>(below, units, units);
     }
 
-    // Hand over take(row, block, const Vec* inputs, const Vec* sums), G of each, which are the same
-    // if they are not apart; chosen(row) is the row's biases, fetch(row, block) is called ahead.
-    template <class Chosen, class Fetch, class Take>
+    // Call take(row, block, const Vec* inputs, const Vec* sums) with G vectors of each; unless they
+    // are APART, both are the same. bias_row(row) gives the row of biases to start from;
+    // prefetch(row, block) is called some time before take(row, block).
+    template <class BiasRow, class Prefetch, class Take>
     void run(int rows, const typename P::Element* x, const typename P::Element* past, Vec* inputs,
-             const Chosen& chosen, const Fetch& fetch, const Take& take) const {
+             const BiasRow& bias_row, const Prefetch& prefetch, const Take& take) const {
         Vec* const sums = APART ? inputs + Matrix::sums_for(rows) : inputs;
         const int blocks = blocks_of(units);
         Matrix::for_panels(recurrent.count(), rows, [&](int first, int panels) {
             if (APART) Matrix::clear(sums, panels, rows);
-            if (W > 1) Matrix::clear(inputs, panels, rows);  // There may be more than there are units.
+            // The last panel may hold more blocks than there are units for.
+            if (W > 1) Matrix::clear(inputs, panels, rows);
             Matrix::for_blocks(first, panels, rows, blocks, [&](int row, int block, int at) {
-                std::memcpy(inputs + at, biases.at(block, chosen(row)), sizeof(Vec) * G);
-                fetch(row, block);
+                std::memcpy(inputs + at, biases.at(block, bias_row(row)), sizeof(Vec) * G);
+                prefetch(row, block);
             });
             if (below) below->multiply(first, panels, rows, x, even(units), inputs);
             recurrent.multiply(first, panels, rows, past, even(units), sums);
@@ -157,7 +159,8 @@ struct Layer {
     static const float* recurrent_of(const Weights& all, int layer) {
         return all.recurrent + layer * size(all);
     }
-    // Those of G products from the `first` on: of the first layer one row for each character.
+    // The biases of G products from product `first` on; the first layer has a row for each
+    // character.
     template <int G>
     static Biases<G> biases_of(const Weights& all, int layer, int first) {
         const std::ptrdiff_t width = std::ptrdiff_t{ROWS} * all.units;
@@ -169,7 +172,7 @@ struct Layer {
     using Candidate = Stage<P, 1, 4, false>;
 
     Stage<P, Step::G, Step::W, Step::APART> main;
-    std::unique_ptr<Candidate> candidate;  // Of a GRU with the reset before the product.
+    std::unique_ptr<Candidate> candidate;  // Only a GRU with the reset before the product has one.
 };
 
 }  // namespace

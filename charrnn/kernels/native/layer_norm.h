@@ -1,12 +1,13 @@
-// Layer normalisation of rows (N, H), each unit multiplied by a mask besides, forwards and backwards.
+// Layer normalization of rows (N, H) followed by a dropout mask, forward and backward.
 //
 //   n = (x - mean) s        s = 1 / sqrt(variance + epsilon)        y = m (gain n + shift)
 //
-// Backwards, with dy the gradient that reaches y, d = m dy, e = gain d, and means over a row's units:
+// Backward, with dy the gradient of y, d = m dy, e = gain d, and means over a row's units:
 //
 //   d gain = sum of d n      d shift = sum of d      dx = s (e - mean(e) - n mean(e n))
 //
-// Masks are (B, H), the same for every B-th row, or null. A row's mean and s are kept for the way back.
+// Masks m are (B, H), reused every B rows, or null. Each row's mean and s are saved for the
+// backward pass.
 #pragma once
 
 #include <cmath>
@@ -15,11 +16,11 @@
 
 namespace {
 
-constexpr float EPSILON = 1e-5f;  // As torch's layer has it.
+constexpr float EPSILON = 1e-5f;  // The default of torch.nn.LayerNorm.
 
 struct Moments {
     float mean;
-    float scale;  // The reciprocal of the deviation.
+    float scale;  // The reciprocal of the standard deviation.
 };
 
 template <class Element>
@@ -57,7 +58,7 @@ struct NormWeights {
 };
 
 template <class Element>
-void normalise(const Place& place, const NormShape& shape, const Element* x,
+void normalize(const Place& place, const NormShape& shape, const Element* x,
                const NormWeights& weights, Element* y, Moments* moments) {
     for (int row = place.begin(shape.count); row < place.end(shape.count); ++row) {
         const Element* from = x + row * shape.stride;
@@ -72,9 +73,9 @@ void normalise(const Place& place, const NormShape& shape, const Element* x,
     }
 }
 
-// Of the rows from begin to end, dx, and d gain and d shift in the two rows of `for_gain`.
+// Compute dx of the rows [begin, end), and their d gain and d shift in the two rows of `for_gain`.
 template <class Element>
-void normalise_rows_backward(int begin, int end, const NormShape& shape, const Element* x,
+void normalize_rows_backward(int begin, int end, const NormShape& shape, const Element* x,
                              const NormWeights& weights, const Moments* moments, const Element* dy,
                              Element* dx, float* for_gain) {
     const std::ptrdiff_t units = shape.units;
@@ -109,19 +110,20 @@ void normalise_rows_backward(int begin, int end, const NormShape& shape, const E
     }
 }
 
-// `dx` is (N, H). The rows are cut into parts, as many as threads were asked for: how many came changes
-// no sum. `sums` has for each part a row for d gain and one for d shift; once all have met, each thread
-// adds up some of the columns, in the order of the parts.
+// `dx` is (N, H). The rows are split into as many parts as threads were requested, so that the sums
+// do not depend on how many threads could be started. `sums` has a row for d gain and one for d
+// shift for each part; after the barrier each thread adds up some of the columns, in the order of
+// the parts.
 template <class Element>
-void normalise_backward(const Place& place, const NormShape& shape, const Element* x,
+void normalize_backward(const Place& place, const NormShape& shape, const Element* x,
                         const NormWeights& weights, const Moments* moments, const Element* dy,
                         Element* dx, int parts, float* sums, float* gain_gradient,
                         float* shift_gradient) {
     const std::ptrdiff_t units = shape.units;
     for (int n = place.thread; n < parts; n += place.threads)
-        normalise_rows_backward(part(shape.count, n, parts), part(shape.count, n + 1, parts), shape, x,
+        normalize_rows_backward(part(shape.count, n, parts), part(shape.count, n + 1, parts), shape, x,
                                 weights, moments, dy, dx, sums + 2 * n * units);
-    place.meet();
+    place.synchronize();
     for (int unit = place.begin(shape.units); unit < place.end(shape.units); ++unit) {
         gain_gradient[unit] = shift_gradient[unit] = 0;
         for (int n = 0; n < parts; ++n) {

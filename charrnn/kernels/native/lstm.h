@@ -1,16 +1,16 @@
-// Long short-term memory over a whole window, forwards and backwards.
+// Long short-term memory (LSTM) over a whole window, forward and backward.
 //
 //   i, f, o = sigmoid(a_i), sigmoid(a_f), sigmoid(a_o)     g = tanh(a_g)     a = inputs + W h
 //   separate  i as above        coupled  i = 1 - f (no a_i)       capped  i = min(i, 1 - f)
 //   c' = f c + i g              h' = o tanh(c')
 //
-// Backwards, with dh the gradient that reaches h' and dc the one that reaches c':
+// Backward, with dh the gradient of h' and dc the gradient of c':
 //
 //   da_o = dh tanh(c') o (1 - o)            dc += dh o (1 - tanh(c')^2)
 //   da_g = dc i (1 - g^2)                   da_i = dc g i (1 - i)
 //   da_f = dc c f (1 - f)                   dc <- dc f, and dh of the step before gets W^T da
 //
-// Where 1 - f is written in place of i the gradient dc g reaches f instead, with the sign turned.
+// Where 1 - f replaces i, f gets the gradient -dc g instead.
 #pragma once
 
 #include "recurrence.h"
@@ -21,7 +21,7 @@ enum class Gates { SEPARATE, COUPLED, CAPPED };
 
 constexpr int products_of(Gates gates) { return gates == Gates::COUPLED ? 3 : 4; }
 
-// Values of one step's gates for some lanes, as the backward pass needs them.
+// One step's gates for LANES units, saved for the backward pass.
 struct LSTMGates {
     Vec i, f, o, g;
 };
@@ -31,7 +31,7 @@ struct LSTM {
     using Element = typename P::Element;
     using Saved = typename P::Saved;
     static constexpr int G = products_of(GATES);
-    static constexpr int FIRST = G - 3;  // Where f stands among the products.
+    static constexpr int FIRST = G - 3;  // The index of f among the products.
 
     static LSTMGates open(const Vec* sums) {
         LSTMGates gates;
@@ -42,13 +42,13 @@ struct LSTM {
         return gates;
     }
 
-    // The input gate as it is applied.
+    // The input gate that multiplies the candidate.
     static Vec admitted(const LSTMGates& gates) {
         return GATES == Gates::CAPPED ? at_most(gates.i, 1.0f - gates.f) : gates.i;
     }
 
-    // `saved` (T, B, 4 * H) is null where there will be no way back; `memory` is then that of one step,
-    // (B, H), changed in place.
+    // `saved` (T, B, 4 * H) is null if there will be no backward pass; `memory` is then (B, H) and
+    // updated in place.
     static void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs,
                         const StatePanels<P>& weights, Element* outputs, float* memory,
                         Saved* saved) {
@@ -74,13 +74,13 @@ struct LSTM {
                     if (saved) save(saved + position * 4 * units + unit, units, gates, lanes);
                 });
             }
-            place.meet();
+            place.synchronize();
         }
     }
 
-    // From output_gradients (T, B, H) and the gradients of the state after the last step to
-    // `gradients` of the inputs; h_gradient and c_gradient (B, H) become those of the state before
-    // the first.
+    // Compute the `gradients` of the inputs from output_gradients (T, B, H). h_gradient and
+    // c_gradient (B, H) hold the gradients of the last state on entry, of the initial state on
+    // return.
     static void backward(const Place& place, const Shape& shape, const GradientPanels<P>& weights,
                          const float* memory, const Saved* saved, const Element* output_gradients,
                          Element* gradients, float* h_gradient, float* c_gradient) {
@@ -89,10 +89,10 @@ struct LSTM {
             const int unit = block * LANES, lanes = lanes_of(block, units);
             const std::ptrdiff_t position = shape.row(t, row);
             const std::ptrdiff_t next = shape.row_before(t, row);
-            fetch(saved + next * 4 * units + unit, 4, units);
-            fetch(memory + next * units + unit, 1, 0);
-            fetch(output_gradients + next * units + unit, 1, 0);
-            fetch(gradients + next * width + unit, G, units);
+            prefetch(saved + next * 4 * units + unit, 4, units);
+            prefetch(memory + next * units + unit, 1, 0);
+            prefetch(output_gradients + next * units + unit, 1, 0);
+            prefetch(gradients + next * width + unit, G, units);
             const LSTMGates gates = recall(saved + position * 4 * units + unit, units, lanes);
             const float* c = memory + position * units + unit;
             const Vec before = load(c, lanes);
@@ -108,7 +108,7 @@ struct LSTM {
             if (GATES == Gates::COUPLED) df -= di;
             if (GATES == Gates::CAPPED) {
                 const Vec room = 1.0f - gates.f;
-                // At the corner, the mean of the derivatives on either side.
+                // At i = 1 - f, the mean of the two one-sided derivatives.
                 const Vec free = gates.i < room ? splat(1.0f) : gates.i > room ? Vec{} : splat(0.5f);
                 df -= di * (1.0f - free);
                 da_i *= free;
@@ -127,11 +127,11 @@ struct LSTM {
                 step(shape.steps - 1, row, block,
                      load(h_gradient + shape.row(row) * units + block * LANES,
                           lanes_of(block, units)));
-        place.meet();
+        place.synchronize();
         for (int t = shape.steps - 2; t >= 0; --t) {
             weights.multiply(place, shape.rows, gradients + shape.row(t + 1, 0) * width, width,
                              [&](int row, int block, Vec sum) { step(t, row, block, sum); });
-            place.meet();
+            place.synchronize();
         }
         weights.multiply(place, shape.rows, gradients + shape.row(0, 0) * width, width,
                          [&](int row, int block, Vec sum) {

@@ -1,9 +1,10 @@
-// Products of a few rows with a packed matrix, summed in registers.
+// Products of a few rows with a packed matrix, accumulated in registers.
 //
-// A matrix is packed into panels. A panel holds N blocks of LANES columns; for each step it has N
-// vectors of 32-bit words. In float32 a step is one row of the matrix and a word one number; in
-// bfloat16 a step is two rows and a word the pair of them, as the processor's dot product takes it.
-// Sums are float32 and run over the steps in their order, whatever the number of rows or threads.
+// A matrix is packed into panels. A panel holds N blocks of LANES columns: N vectors of 32-bit
+// words for each step. In float32 a step is one row of the matrix and a word is one number; in
+// bfloat16 a step is two rows and a word is a pair of numbers, the operand of the processor's dot
+// product. Sums are float32 and accumulate in the order of the steps, whatever the number of rows
+// or threads.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +18,7 @@ namespace {
 
 struct Float32 {
     using Element = float;
-    using Saved = float;  // A gate, between the way forward and the way back.
+    using Saved = float;  // The type of a gate saved for the backward pass.
     static constexpr int PER_STEP = 1;
 
     static std::uint32_t word(float first, float) {
@@ -33,7 +34,7 @@ struct Float32 {
 
 struct Bfloat16 {
     using Element = bfloat16;
-    using Saved = Share;
+    using Saved = Fixed16;
     static constexpr int PER_STEP = 2;
 
     static std::uint32_t word(float first, float second) {
@@ -44,7 +45,7 @@ struct Bfloat16 {
 #if defined(__AVX512BF16__)
         return (Vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)rows, (__m512bh)panel);
 #else
-        // The same sum: products of two bfloat16 numbers are exact in float32.
+        // The same result: the product of two bfloat16 numbers is exact in float32.
         const Words high = Words{} + 0xffff0000u;
         sum += (Vec)(rows & high) * (Vec)(panel & high);
         return sum + (Vec)(rows << 16) * (Vec)(panel << 16);
@@ -52,13 +53,13 @@ struct Bfloat16 {
     }
 };
 
-// Steps that a number of matrix rows takes.
+// The number of steps that cover so many rows of the matrix.
 template <class P>
 inline int steps_of(int rows) {
     return (rows + P::PER_STEP - 1) / P::PER_STEP;
 }
 
-// Rows whose sums fit the processor's registers beside one step of a panel.
+// Accumulators that fit the processor's registers beside one step of a panel.
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int SUMS = 24;
 #else
@@ -76,7 +77,7 @@ struct Aligned {
 template <class T>
 using Buffer = std::unique_ptr<T[], Aligned>;
 
-// Memory for a number of values, aligned to a cache line or more; not set to anything.
+// Uninitialized memory for `count` values, aligned to a cache line or more.
 template <class T>
 Buffer<T> allocate(std::size_t count, std::size_t alignment = 64) {
     const std::size_t bytes = (count * sizeof(T) + alignment - 1) / alignment * alignment;
@@ -85,9 +86,9 @@ Buffer<T> allocate(std::size_t count, std::size_t alignment = 64) {
     return Buffer<T>(static_cast<T*>(memory));
 }
 
-enum class Into { NEW_SUMS, SUMS };  // Whether there are sums to add to.
+enum class Into { NEW_SUMS, SUMS };  // Overwrite the result, or add to it.
 
-// The products of some rows with a panel, summed into [row][block].
+// Multiply ROWS rows with a panel into result[row][block].
 template <class P, int ROWS, int BLOCKS, Into INTO>
 __attribute__((noinline)) void multiply(const typename P::Element* rows, std::ptrdiff_t stride,
                                         const Words* panel, int steps, Vec* result) {
@@ -119,13 +120,13 @@ inline void multiply_rows(int count, const typename P::Element* rows, std::ptrdi
     multiply<P, ROWS, BLOCKS, INTO>(rows, stride, panel, steps, result);
 }
 
-// Tiles that rows are cut into, so that the sums of each fit the registers.
+// The number of tiles of rows, so that each tile's sums fit the registers.
 constexpr int tiles_of(int rows, int blocks) {
     return (rows + most_rows(blocks) - 1) / most_rows(blocks);
 }
 
-// Multiply all rows with a panel, a tile of them at a time, and hand each row's sums to `take`:
-// take(row, const Vec* sums of its BLOCKS blocks).
+// Multiply all rows with a panel, one tile at a time, and call take(row, const Vec* sums) with the
+// BLOCKS vectors of each row.
 template <class P, int BLOCKS, class Take>
 inline void for_products(int count, const typename P::Element* rows, std::ptrdiff_t stride,
                          const Words* panel, int steps, const Take& take) {
@@ -139,8 +140,8 @@ inline void for_products(int count, const typename P::Element* rows, std::ptrdif
     }
 }
 
-// Pack a panel: word (step, block, lane) from value(row, block * LANES + lane) of the matrix, which
-// must give 0 beyond it.
+// Pack a panel from value(row, column) of the matrix, column = block * LANES + lane, which must
+// return 0 beyond the matrix.
 template <class P, class Value>
 inline void pack(Words* panel, int rows, int blocks, const Value& value) {
     auto* words = reinterpret_cast<std::uint32_t*>(panel);

@@ -1,7 +1,7 @@
-// What Python calls to use a network: see network.h for the shapes, and for who must keep what.
+// The functions that Python calls for inference; network.h states the shapes.
 //
-// The weights that are not packed (candidate, gain, shift and head_bias) stay the caller's, who keeps
-// them as long as the network. Ids are the caller's to check: 0 <= id < V.
+// The weights that are not packed (candidate, gain, shift and head_bias) belong to the caller and
+// must live as long as the network. The caller checks that 0 <= id < V.
 
 #include "cross_entropy.h"
 #include "export.h"
@@ -17,11 +17,12 @@ Network* make(int precision, const Weights& weights) {
     return new NetworkOf<Float32, Step>(weights);
 }
 
-// Run work(reader, begin, end) over shares of the rows, each on a thread of its own; see `done`.
+// Split the rows among threads and call work(reader, begin, end) on each; returns as `succeeds`
+// does.
 template <class Work>
-int share(const Network& network, int threads, int rows, float* states, const Work& work) {
-    return done([&] {
-        together(threads < rows ? threads : rows, [&](const Place& place) {
+int for_row_shares(const Network& network, int threads, int rows, float* states, const Work& work) {
+    return succeeds([&] {
+        run_team(threads < rows ? threads : rows, [&](const Place& place) {
             const int begin = place.begin(rows), end = place.end(rows);
             if (begin < end) work(*network.reader(begin, end, rows, states), begin, end);
         });
@@ -30,9 +31,9 @@ int share(const Network& network, int threads, int rows, float* states, const Wo
 
 }  // namespace
 
-// A network of a cell: 0 to 2 an LSTM with gates separate, coupled, capped; 3 and 4 a GRU with the
-// reset after and before the product; 5 to 7 a plain one of tanh, relu, sigmoid. Null if there is no
-// memory for it.
+// Create a network. `cell` is 0 to 2 for an LSTM with separate, coupled or capped gates, 3 or 4 for
+// a GRU with the reset after or before the product, 5 to 7 for a plain RNN of tanh, relu or
+// sigmoid. Returns null if memory ran out.
 EXPORTED void* charrnn_network_new(int precision, int cell, int connect, int characters, int layers,
                                    int units, const float* table, const float* below,
                                    const float* bias, const float* recurrent,
@@ -41,7 +42,7 @@ EXPORTED void* charrnn_network_new(int precision, int cell, int connect, int cha
     const Weights weights{characters, layers,    units, static_cast<Connect>(connect), table, below,
                           bias,       recurrent, candidate, gain, shift, head, head_bias};
     Network* network = nullptr;
-    done([&] {
+    succeeds([&] {
         switch (cell) {
             case 0: network = make<LSTMStep<Gates::SEPARATE>>(precision, weights); break;
             case 1: network = make<LSTMStep<Gates::COUPLED>>(precision, weights); break;
@@ -58,12 +59,12 @@ EXPORTED void* charrnn_network_new(int precision, int cell, int connect, int cha
 
 EXPORTED void charrnn_network_free(void* network) { delete static_cast<Network*>(network); }
 
-// Read ids (T, R) from the states and leave the states after them; logits (T, R, V), or null where
-// they are not wanted.
+// Read ids (T, R), updating the states in place, and write the logits (T, R, V) after each unless
+// `logits` is null.
 EXPORTED int charrnn_network_read(const void* handle, int threads, int steps, int rows,
                                    const std::int32_t* ids, float* states, float* logits) {
     const auto& network = *static_cast<const Network*>(handle);
-    return share(network, threads, rows, states, [&](Reader& reader, int begin, int) {
+    return for_row_shares(network, threads, rows, states, [&](Reader& reader, int begin, int) {
         for (std::ptrdiff_t t = 0; t < steps; ++t) {
             const std::ptrdiff_t at = t * rows + begin;
             reader.read(ids + at);
@@ -72,13 +73,13 @@ EXPORTED int charrnn_network_read(const void* handle, int threads, int steps, in
     });
 }
 
-// Nats (T, R) of targets (T, R), each of what follows the character at the same place of ids.
+// Compute the nats (T, R) of targets (T, R), each the character after ids at the same index.
 EXPORTED int charrnn_network_score(const void* handle, int threads, int steps, int rows,
                                     const std::int32_t* ids, const std::int32_t* targets,
                                     float* states, double* nats) {
     const auto& network = *static_cast<const Network*>(handle);
     const int characters = network.weights.characters;
-    return share(network, threads, rows, states, [&](Reader& reader, int begin, int end) {
+    return for_row_shares(network, threads, rows, states, [&](Reader& reader, int begin, int end) {
         std::vector<float> logits(std::size_t(end - begin) * characters);
         for (std::ptrdiff_t t = 0; t < steps; ++t) {
             reader.read(ids + t * rows + begin);
@@ -93,26 +94,27 @@ EXPORTED int charrnn_network_score(const void* handle, int threads, int steps, i
     });
 }
 
-// Draw `count` characters for each row: read the last one (R), predict, draw by a uniform number of
-// uniforms (R, count), and so on. From where a row's logits are not finite, drawn (R, count) is -1.
+// Draw `count` characters for each row: read the last one (R), predict, draw with the next of the
+// row's uniforms (R, count), and repeat. Once a row's logits are not finite, its drawn (R, count)
+// are -1.
 EXPORTED int charrnn_network_draw(const void* handle, int threads, int count, int rows,
                                    double temperature, int top_k, double top_p, double min_p,
                                    const std::int32_t* last, const double* uniforms, float* states,
                                    std::int32_t* drawn) {
     const auto& network = *static_cast<const Network*>(handle);
     const int characters = network.weights.characters;
-    return share(network, threads, rows, states, [&](Reader& reader, int begin, int end) {
+    return for_row_shares(network, threads, rows, states, [&](Reader& reader, int begin, int end) {
         std::vector<std::int32_t> ids(last + begin, last + end);
         std::vector<float> logits(ids.size() * characters);
         std::vector<char> lost(ids.size());
-        Drawer drawer({temperature, top_k, top_p, min_p}, characters);
+        Sampler sampler({temperature, top_k, top_p, min_p}, characters);
         for (int n = 0; n < count; ++n) {
             reader.read(ids.data());
             reader.predict(logits.data());
             for (std::size_t row = 0; row < ids.size(); ++row) {
                 const std::ptrdiff_t at = std::ptrdiff_t(begin + row) * count + n;
                 const float* own = logits.data() + row * characters;
-                drawn[at] = lost[row] ? -1 : drawer.draw(own, uniforms[at]);
+                drawn[at] = lost[row] ? -1 : sampler.draw(own, uniforms[at]);
                 lost[row] = drawn[at] < 0;
                 ids[row] = lost[row] ? 0 : drawn[at];
             }

@@ -1,7 +1,7 @@
-// A matrix packed once, for products with few rows or many, over and over.
+// A matrix packed once for many products with one row or several.
 //
-// The matrix is (G * N, K), by rows: G products for each of N outputs. A panel has the products of
-// W blocks of outputs, BLOCKS = G * W vectors for each step, a block's G products side by side.
+// The matrix is (G * N, K) in row-major order: G products for each of N outputs. A panel holds W
+// blocks of outputs, BLOCKS = G * W vectors for each step; the G products of a block are adjacent.
 #pragma once
 
 #if defined(__linux__)
@@ -12,25 +12,26 @@
 
 namespace {
 
-// Memory for weights, in large pages where the system has them for those who ask: every character
-// reads all of it, and would have to find the address of each small page again.
+// Memory for weights, in huge pages where the system offers them: each character reads all weights,
+// which would miss the TLB at every small page.
 inline Buffer<Words> allocate_weights(std::size_t count) {
 #if defined(__linux__)
     constexpr std::size_t PAGE = std::size_t{2} << 20;
     if (const std::size_t whole = count * sizeof(Words) / PAGE * PAGE) {
         Buffer<Words> words = allocate<Words>(count, PAGE);
-        madvise(words.get(), whole, MADV_HUGEPAGE);  // If it is refused, small ones do.
+        madvise(words.get(), whole, MADV_HUGEPAGE);  // A refusal leaves small pages, which work.
         return words;
     }
 #endif
     return allocate<Words>(count);
 }
 
-// Panels that are read side by side for a single row, whose few sums would else wait for one
+// Panels that a single row is multiplied with at once: the few sums of one panel would wait for one
 // another.
 constexpr int MOST_PANELS = 2;
 
-// Steps that a single row's weights are fetched ahead: they come from beyond the second cache.
+// Steps by which a single row's weights are prefetched: they come from beyond the second-level
+// cache.
 constexpr int AHEAD = 8;
 
 template <class P, int BLOCKS, int PANELS>
@@ -55,12 +56,12 @@ __attribute__((noinline)) void multiply_row(const typename P::Element* row, cons
 }
 
 template <class P, int G, int W>
-class Panels {
+class PackedMatrix {
   public:
     using Element = typename P::Element;
     static constexpr int BLOCKS = G * W;
 
-    Panels(const float* weights, int outputs, int inputs)
+    PackedMatrix(const float* weights, int outputs, int inputs)
         : outputs_(outputs), steps_(steps_of<P>(inputs)),
           words_(allocate_weights(std::size_t(count()) * steps_ * BLOCKS)) {
         const auto value = [&](int panel, int row, int column) {
@@ -76,8 +77,8 @@ class Panels {
 
     int count() const { return (blocks_of(outputs_) + W - 1) / W; }
 
-    // Add the products of all rows with `panels` panels from `first` on to their sums
-    // [panel][row][block of outputs][G].
+    // Add the products of all rows with `panels` panels from `first` on to
+    // sums[panel][row][block of outputs][G].
     void multiply(int first, int panels, int rows, const Element* x, std::ptrdiff_t stride,
                   Vec* sums) const {
         const Words* panel = words_.get() + at(first);
@@ -93,7 +94,7 @@ class Panels {
             }
     }
 
-    // Hand over take(row, block of outputs, const Vec* sums of its G products).
+    // Call take(row, block of outputs, const Vec* sums) with the G products of each block.
     template <class Take>
     void for_all(int rows, const Element* x, std::ptrdiff_t stride, Vec* sums,
                  const Take& take) const {
@@ -106,7 +107,7 @@ class Panels {
         });
     }
 
-    // Panels as many at a time as `multiply` takes: work(first, panels).
+    // Call work(first, panels) with as many panels at a time as `multiply` can take.
     template <class Work>
     static void for_panels(int count, int rows, const Work& work) {
         const int at_once = rows == 1 ? MOST_PANELS : 1;
@@ -114,7 +115,7 @@ class Panels {
             work(first, count - first < at_once ? count - first : at_once);
     }
 
-    // What `multiply` made of some panels: take(row, block of outputs, place of its sums).
+    // Call take(row, block of outputs, index of its sums) for all that `multiply` computed.
     template <class Take>
     static void for_blocks(int first, int panels, int rows, int blocks, const Take& take) {
         for (int n = 0; n < panels; ++n)

@@ -1,15 +1,16 @@
-// What the recurrences share: how their arrays lie in memory, and how weights are packed for a step.
+// Shared by the recurrences: the layout of their arrays, the split among threads, the packed
+// weights.
 //
-//   T steps, B rows side by side, H units, G products for each unit
-//   inputs     (T, B, G * H), or a table (R, G * H) with the row to take for each (t, b)
-//   outputs    (T + 1, B, H rounded up to even), the ones before the first step at index 0
+//   T steps, B rows, H units, G products for each unit
+//   inputs     (T, B, G * H), or a table (R, G * H) with an index of its rows for each (t, b)
+//   outputs    (T + 1, B, H rounded up to even); index 0 is the initial state
 //   memory     (T + 1, B, H), float32: c of an LSTM, h itself of a GRU
 //   gradients  (T, B, G * H rounded up to even)
-//   saved      (T, B, S * H), of type Saved: the S values of each unit that the way back needs
+//   saved      (T, B, S * H), of type Saved: S values of each unit for the backward pass
 //
-// A step of a recurrence is its product, its pointwise part and its stores in one pass. Threads share
-// the rows, where each has room for all weights in a cache of its own, and then need not meet; else
-// they share the blocks of units, and meet before the next step reads what all have written.
+// A step fuses its product, its pointwise part and its stores. If all weights fit the cache of one
+// core, threads split the rows and never wait for one another; otherwise they split the blocks of
+// units and synchronize before the next step reads all outputs.
 #pragma once
 
 #include "micro_kernel.h"
@@ -17,10 +18,10 @@
 
 namespace {
 
-// Rows that a product reads are a whole number of bfloat16 pairs.
+// Round up to even: rows that a product reads are whole pairs of bfloat16 numbers.
 inline int even(int count) { return count + count % 2; }
 
-// The rows that are worked on: `rows` of them from the `first` on, of so many in the arrays.
+// The part of the arrays to compute: `rows` rows from `first` on, of `in_arrays` rows.
 struct Shape {
     Shape(int steps, int rows, int units) : steps(steps), rows(rows), units(units), in_arrays(rows) {}
 
@@ -28,10 +29,10 @@ struct Shape {
         return std::ptrdiff_t(step) * in_arrays + first + row;
     }
 
-    // In an array of one step.
+    // The same in an array without a time axis.
     std::ptrdiff_t row(int row) const { return first + row; }
 
-    // Of the step that the way back takes next; of the first step, which it takes last, itself.
+    // The row of the previous step, which the backward pass takes next; the first step has itself.
     std::ptrdiff_t row_before(int step, int row) const { return this->row(step ? step - 1 : 0, row); }
 
     int steps;
@@ -41,7 +42,7 @@ struct Shape {
     int first = 0;
 };
 
-// What one thread of `all` does of a window: its rows of all units, or its units of all rows.
+// One thread's part of a window: some rows of all units, or some units of all rows.
 struct Part {
     Part(const Place& all, const Shape& whole, std::size_t bytes_of_weights)
         : all(all), by_rows(bytes_of_weights <= OWN_CACHE && whole.rows >= LEAST_ROWS * all.threads),
@@ -51,29 +52,29 @@ struct Part {
         shape.rows = all.end(whole.rows) - shape.first;
     }
 
-    static constexpr std::size_t OWN_CACHE = 512 << 10;  // Measured where a core has 1 MB.
+    static constexpr std::size_t OWN_CACHE = 512 << 10;  // Measured on cores with 1 MB each.
     static constexpr int LEAST_ROWS = MOST_ROWS;
 
     const Place& all;
     bool by_rows;
-    Place place;  // Among those that share the units.
+    Place place;  // The place among the threads that split the units.
     Shape shape;
 };
 
-// The inputs' part in the gates: of step t and row b at [t, b], or in a table's row that they name.
+// The inputs' contribution to the gates: at [t, b], or the table's row that indices[t, b] names.
 template <class P>
 struct Inputs {
     const typename P::Element* values;
-    const std::int32_t* chosen;  // Null if there is no table.
+    const std::int32_t* indices;  // Null if there is no table.
     int width;
 
     const typename P::Element* at(std::ptrdiff_t position) const {
-        return values + (chosen ? chosen[position] : position) * std::ptrdiff_t{width};
+        return values + (indices ? indices[position] : position) * std::ptrdiff_t{width};
     }
 };
 
-// Panels by blocks of units, for products with the state: panel u has, for each of the G products,
-// the weights that lead to block u's units. Weights are (G * H, H), by rows.
+// Weights (G * H, H) packed for products with the state: panel u holds, for each of the G products,
+// the weights of block u's units.
 template <class P>
 class StatePanels {
   public:
@@ -85,7 +86,7 @@ class StatePanels {
         const int blocks = blocks_of(units_);
         for (int block = part.all.begin(blocks); block < part.all.end(blocks); ++block)
             for (int product = 0; product < products_; ++product) fill(block, product);
-        if (part.by_rows) part.all.meet();
+        if (part.by_rows) part.all.synchronize();
     }
 
     std::size_t bytes() const { return sizeof(Words) * blocks_of(units_) * steps_ * products_; }
@@ -116,17 +117,17 @@ class StatePanels {
     Buffer<Words> words_;
 };
 
-// Panels by groups of up to MOST_BLOCKS blocks of units, for products that lead back from gradients
-// (rows of the weights) to the state. Each thread has groups of its own.
+// Weights packed for products of gradients with them, which give the state's gradient: a panel
+// holds a group of up to MOST_BLOCKS blocks of units. Each thread packs and reads its own groups.
 template <class P>
 class GradientPanels {
   public:
-    // Weights are (K, H), by rows.
+    // Weights are (K, H) in row-major order.
     GradientPanels(const float* weights, int inputs, int units)
         : weights_(weights), inputs_(inputs), units_(units), steps_(steps_of<P>(inputs)),
           words_(allocate<Words>(std::size_t(blocks_of(units)) * steps_)) {}
 
-    // Multiply all rows of gradients and hand over take(row, block, sum) for this thread's blocks.
+    // Multiply all rows of gradients and call take(row, block, sum) for this thread's blocks.
     template <class Take>
     void multiply(const Place& place, int count, const typename P::Element* rows,
                   std::ptrdiff_t stride, const Take& take) const {
@@ -155,7 +156,7 @@ class GradientPanels {
                 return unit < units_ ? weights_[std::ptrdiff_t(row) * units_ + unit] : 0.0f;
             });
         });
-        if (part.by_rows) part.all.meet();
+        if (part.by_rows) part.all.synchronize();
     }
 
     std::size_t bytes() const { return sizeof(Words) * blocks_of(units_) * steps_; }
@@ -175,15 +176,14 @@ class GradientPanels {
     Buffer<Words> words_;
 };
 
-// Ask for `count` places of an array, so far from one another, before they are needed. On the way back
-// each step reads and writes what lies apart from the step before in several arrays at once, which
-// the processor does not foresee.
+// Prefetch `count` places of an array, `apart` elements from one another. The backward pass steps
+// through several arrays at once with strides that the hardware prefetcher does not follow.
 template <class Element>
-inline void fetch(const Element* first, int count, std::ptrdiff_t apart) {
+inline void prefetch(const Element* first, int count, std::ptrdiff_t apart) {
     for (int n = 0; n < count; ++n) __builtin_prefetch(first + n * apart);
 }
 
-// Set the column that rounds rows up to an even width to 0, in all rows of an array.
+// Zero the column that pads an odd width to even, in all rows of an array.
 template <class Element>
 inline void clear_padding(Element* rows, std::ptrdiff_t count, int width) {
     if (width % 2)

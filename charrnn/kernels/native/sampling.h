@@ -1,4 +1,4 @@
-// Logits -> filtered distribution -> a character, as charrnn/inference/sampling.py defines it.
+// Draws a character from filtered logits, as charrnn/inference/sampling.py defines it.
 #pragma once
 
 #include <algorithm>
@@ -12,20 +12,20 @@ namespace {
 
 struct Filters {
     double temperature;
-    int top_k;  // 0 is all.
+    int top_k;  // 0 keeps all.
     double top_p;
     double min_p;
 };
 
 constexpr int NOT_FINITE = -1;
 
-// What drawing needs besides the logits, kept from one character to the next.
-class Drawer {
+// Draws characters, keeping its working memory from one to the next.
+class Sampler {
   public:
-    Drawer(const Filters& filters, int characters)
+    Sampler(const Filters& filters, int characters)
         : filters_(filters), weights_(characters), order_(characters) {}
 
-    // The character that a uniform number from [0, 1) falls on, or NOT_FINITE.
+    // Draw a character by a uniform number from [0, 1); NOT_FINITE if a logit is not finite.
     int draw(const float* logits, double uniform) {
         const int count = static_cast<int>(weights_.size());
         int best = 0;
@@ -34,20 +34,20 @@ class Drawer {
             if (logits[n] > logits[best]) best = n;
         }
         if (filters_.temperature < DBL_MIN) return best;
-        weigh(logits, logits[best]);
-        if (filters_.top_k > 0 && filters_.top_k < count) keep_likeliest(filters_.top_k);
-        if (filters_.top_p < 1) keep_nucleus();
+        exponentiate(logits, logits[best]);
+        if (filters_.top_k > 0 && filters_.top_k < count) keep_top_k(filters_.top_k);
+        if (filters_.top_p < 1) keep_top_p();
         if (filters_.min_p > 0) {
             const double least = filters_.min_p * *std::max_element(weights_.begin(), weights_.end());
             for (double& weight : weights_)
                 if (weight < least) weight = 0;
         }
-        return fall(uniform);
+        return select(uniform);
     }
 
   private:
-    // Exponentials are as precise as the logits are.
-    void weigh(const float* logits, double most) {
+    // The weights are exponentials in float32, the precision of the logits.
+    void exponentiate(const float* logits, double most) {
         float below[LANES];
         const int count = static_cast<int>(weights_.size());
         for (int begin = 0; begin < count; begin += LANES) {
@@ -60,14 +60,14 @@ class Drawer {
         }
     }
 
-    // Likelier characters first, and of equals the first.
+    // Orders characters by falling weight, equal ones by id.
     auto likelier() const {
         return [this](int a, int b) {
             return weights_[a] != weights_[b] ? weights_[a] > weights_[b] : a < b;
         };
     }
 
-    void number() {
+    void reset_order() {
         for (std::size_t n = 0; n < order_.size(); ++n) order_[n] = static_cast<int>(n);
     }
 
@@ -75,14 +75,14 @@ class Drawer {
         for (; place < order_.size(); ++place) weights_[order_[place]] = 0;
     }
 
-    void keep_likeliest(int kept) {
-        number();
+    void keep_top_k(int kept) {
+        reset_order();
         std::nth_element(order_.begin(), order_.begin() + kept, order_.end(), likelier());
         drop_from(kept);
     }
 
-    void keep_nucleus() {
-        number();
+    void keep_top_p() {
+        reset_order();
         std::sort(order_.begin(), order_.end(), likelier());
         double total = 0, reached = 0;
         for (const int n : order_) total += weights_[n];
@@ -92,7 +92,7 @@ class Drawer {
         drop_from(std::max<std::size_t>(place, 1));
     }
 
-    int fall(double uniform) const {
+    int select(double uniform) const {
         double total = 0, reached = 0;
         for (const double weight : weights_) total += weight;
         int last = 0;

@@ -1,7 +1,7 @@
-// Vectors of floats as wide as the processor this file is compiled for, and what is done lane by lane.
+// Vectors of floats as wide as the target processor's registers, and functions of their lanes.
 //
-// They are the compiler's own vector types (GCC, Clang), so that one source serves AVX-512, AVX2,
-// NEON and plain SSE; intrinsics stand only where the language has no word for an instruction.
+// They are the vector types of GCC and Clang, so that one source serves AVX-512, AVX2, NEON and
+// plain SSE; intrinsics are used only for instructions that the language cannot express.
 #pragma once
 
 #include <cstdint>
@@ -28,26 +28,26 @@ typedef std::uint16_t Halves __attribute__((vector_size(2 * LANES)));
 
 using bfloat16 = std::uint16_t;  // The upper half of a float's bits.
 
-// A number from -1 to 1 in 16 bits, to 1.5 / 100,000: what a gate let through, kept for the way back.
-// What is not a number becomes one here, but the outputs of that step are not numbers, nor is the loss.
-using Share = std::int16_t;
-typedef Share Shares __attribute__((vector_size(2 * LANES)));
+// A gate's value in [-1, 1] as a 16-bit fixed-point number, exact to 1.5e-5, saved for the backward
+// pass. NaN is lost here, but the outputs of that step are NaN, and so is the loss.
+using Fixed16 = std::int16_t;
+typedef Fixed16 Fixed16s __attribute__((vector_size(2 * LANES)));
 
 inline Vec splat(float value) { return Vec{} + value; }
 
-// Where part i begins, and the one before it ends, of `count` things in so many parts of about the
-// same size.
+// The start of part i, and the end of part i - 1, when `count` items are split into `parts` parts
+// of about the same size.
 inline int part(int count, int i, int parts) { return static_cast<int>(1LL * count * i / parts); }
 
 inline int blocks_of(int units) { return (units + LANES - 1) / LANES; }
 
-// How many of a block's lanes hold one of `units`.
+// The number of lanes in use of a block: all, except in the last block.
 inline int lanes_of(int block, int units) {
     const int left = units - block * LANES;
     return left < LANES ? left : LANES;
 }
 
-// A row's last block has lanes of its own, in memory, so that the others need not leave registers.
+// A partial block goes through memory, so that whole blocks can stay in registers.
 template <class V, class Element>
 inline V load_lanes(const Element* from, int lanes) {
     if (__builtin_expect(lanes == LANES, 1)) {
@@ -70,7 +70,7 @@ inline void store_lanes(Element* to, V value, int lanes) {
     }
 }
 
-// Call work(unit, lanes) for each block of a row's units.
+// Call work(first unit, lanes) for each block of a row's units.
 template <class Work>
 inline void for_blocks(int units, const Work& work) {
     for (int block = 0; block < blocks_of(units); ++block) work(block * LANES, lanes_of(block, units));
@@ -82,7 +82,7 @@ inline float add_lanes(Vec value, int lanes = LANES) {
     return sum;
 }
 
-// All lanes joined into one, halves with halves.
+// Reduce all lanes to one by joining halves.
 template <class Number, class Vector, class Join>
 inline Number reduce_lanes(const Vector& vector, const Join& join) {
     Number lanes[LANES];
@@ -107,26 +107,26 @@ inline Halves round_to_bfloat16(Vec x) {
 #else
     const Words bits = (Words)x;
     const Words even = bits + 0x7fff + ((bits >> 16) & 1);
-    const Words quiet = bits | 0x400000;  // Not a number stays so.
+    const Words quiet = bits | 0x400000;  // NaN stays NaN.
     return __builtin_convertvector((x == x ? even : quiet) >> 16, Halves);
 #endif
 }
 
-// Between numbers of 32 bits and of 16; GCC would make two of each of these out of its own words.
+// Convert between 16-bit and 32-bit lanes by one instruction, where GCC would emit two.
 #if defined(__AVX512F__)
 inline Words widen_each(Halves halves) {
     return (Words)_mm512_maskz_cvtepu16_epi32(0xffff, (__m256i)halves);
 }
-inline Ints widen_each(Shares shares) {
-    return (Ints)_mm512_maskz_cvtepi16_epi32(0xffff, (__m256i)shares);
+inline Ints widen_each(Fixed16s values) {
+    return (Ints)_mm512_maskz_cvtepi16_epi32(0xffff, (__m256i)values);
 }
-inline Shares narrow_each(Ints values) {
-    return (Shares)_mm512_maskz_cvtepi32_epi16(0xffff, (__m512i)values);
+inline Fixed16s narrow_each(Ints values) {
+    return (Fixed16s)_mm512_maskz_cvtepi32_epi16(0xffff, (__m512i)values);
 }
 #else
 inline Words widen_each(Halves halves) { return __builtin_convertvector(halves, Words); }
-inline Ints widen_each(Shares shares) { return __builtin_convertvector(shares, Ints); }
-inline Shares narrow_each(Ints values) { return __builtin_convertvector(values, Shares); }
+inline Ints widen_each(Fixed16s values) { return __builtin_convertvector(values, Ints); }
+inline Fixed16s narrow_each(Ints values) { return __builtin_convertvector(values, Fixed16s); }
 #endif
 
 inline Vec widen(Halves halves) { return (Vec)(widen_each(halves) << 16); }
@@ -138,18 +138,18 @@ inline void store(bfloat16* to, Vec value, int lanes) {
     store_lanes(to, round_to_bfloat16(value), lanes);
 }
 
-inline Vec load(const Share* from, int lanes) {
-    const Shares shares = load_lanes<Shares>(from, lanes);
-    return __builtin_convertvector(widen_each(shares), Vec) * (1.0f / 32767.0f);
+inline Vec load(const Fixed16* from, int lanes) {
+    const Fixed16s values = load_lanes<Fixed16s>(from, lanes);
+    return __builtin_convertvector(widen_each(values), Vec) * (1.0f / 32767.0f);
 }
-inline void store(Share* to, Vec value, int lanes) {
-    // Adding 1.5 * 2^23 rounds, and leaves the whole number in the low bits.
+inline void store(Fixed16* to, Vec value, int lanes) {
+    // Adding 1.5 * 2^23 rounds to an integer and leaves it in the low bits.
     const Vec shifted = value * 32767.0f + 12582912.0f;
     store_lanes(to, narrow_each((Ints)shifted), lanes);
 }
 
-// What is not a number stays so if it is `x`: a network that has diverged must not look sound.
-#if defined(__AVX512F__)  // With a mask of all lanes: GCC 12 warns of its own header without one.
+// NaN in `x` stays NaN: a network that has diverged must not look sound.
+#if defined(__AVX512F__)  // With a full mask: without one, GCC 12 warns about its own header.
 inline Vec at_most(Vec x, Vec bound) {
     return (Vec)_mm512_maskz_min_ps(0xffff, (__m512)bound, (__m512)x);
 }
@@ -161,11 +161,10 @@ inline Vec at_most(Vec x, Vec bound) { return bound < x ? bound : x; }
 inline Vec at_least(Vec x, Vec bound) { return bound > x ? bound : x; }
 #endif
 
-// e to the x by the polynomial of Cephes' expf (Moshier); 2 units in the last place. The bounds come
-// first in their comparisons, so that what is not a number stays so.
+// e to the x by the polynomial of expf in Cephes (Moshier), exact to 2 units in the last place.
 inline Vec exponential(Vec x) {
     x = at_most(at_least(x, splat(-87.3f)), splat(88.0f));
-    const Vec magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number.
+    const Vec magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer.
     const Vec n = (x * 1.44269504f + magic) - magic;
     const Vec r = x - n * 0.693359375f + n * 2.12194440e-4f;
     Vec p = splat(1.9875691500e-4f);
@@ -181,7 +180,7 @@ inline Vec exponential(Vec x) {
 
 inline Vec sigmoid(Vec x) { return 1.0f / (1.0f + exponential(-x)); }
 
-// Near 0 by the polynomial of Cephes' tanhf, where 1 - 2 / (e^2x + 1) would lose its digits.
+// Near 0 by the polynomial of tanhf in Cephes, because 1 - 2 / (e^2x + 1) would cancel.
 inline Vec hyperbolic_tangent(Vec x) {
     const Vec size = (Vec)((Words)x & 0x7fffffff);
     const Vec far = 1.0f - 2.0f / (exponential(size + size) + 1.0f);

@@ -1,4 +1,5 @@
-// Threads that work on one thing together, and wait for one another without burning a shared core.
+// Teams of threads that split one piece of work, and wait for one another without blocking shared
+// cores.
 #pragma once
 
 #include <atomic>
@@ -14,9 +15,9 @@
 
 namespace {
 
-// GOMP_parallel of the OpenMP library that torch runs on, with what tells a thread its place there.
-// Work that runs on torch's own threads does not compete with them for the cores: after a parallel
-// operation they spin for some milliseconds.
+// GOMP_parallel of the OpenMP library that torch uses, with its functions for a thread's number and
+// the team's size. Work on torch's own threads does not compete with them for the cores: after a
+// parallel operation they spin for some milliseconds.
 struct OpenMP {
     void (*parallel)(void (*)(void*), void*, unsigned threads, unsigned flags);
     int (*thread_number)();
@@ -33,7 +34,8 @@ inline void relax() {
 #endif
 }
 
-// Numbers too small for their exponent cost a hundred times a normal one; here they become 0.
+// Arithmetic on denormal numbers takes a hundred times as long; in this scope they are flushed to
+// 0.
 class FlushDenormals {
   public:
     FlushDenormals() {
@@ -61,7 +63,7 @@ class FlushDenormals {
 #endif
 };
 
-// Where all threads of a team meet. A thread that waits for long gives its core away.
+// A barrier for all threads of a team. A thread that waits long gives up its core.
 class Barrier {
   public:
     void wait(int threads) {
@@ -81,7 +83,7 @@ class Barrier {
     }
 
   private:
-    static constexpr int MOST_SPINS = 2000;  // Some tens of microseconds.
+    static constexpr int MOST_SPINS = 2000;  // Tens of microseconds.
     alignas(64) std::atomic<int> arrived_{0};
     alignas(64) std::atomic<std::uint32_t> phase_{0};
 };
@@ -92,21 +94,21 @@ struct Place {
     int threads;
     Barrier& barrier;
 
-    void meet() const { barrier.wait(threads); }
+    void synchronize() const { barrier.wait(threads); }
 
-    // This thread's share of `count` things: [begin, end).
+    // This thread's share [begin, end) of `count` items.
     int begin(int count) const { return part(count, thread, threads); }
     int end(int count) const { return part(count, thread + 1, threads); }
 };
 
-// What a team shares: its work, and what went wrong first.
+// The work of a team, and the first exception that it threw.
 template <class Work>
 class Team {
   public:
     explicit Team(const Work& work) : work_(work) {}
 
-    // One thread's part. What is thrown must not leave a thread: it is kept for `finish`. Work that
-    // meets others throws nothing.
+    // Run one thread's part. An exception must not leave the thread: it is kept for `finish`. Work
+    // that synchronizes must not throw, as the other threads would wait forever.
     void run(int thread, int threads) {
         const FlushDenormals flush;
         try {
@@ -116,7 +118,7 @@ class Team {
         }
     }
 
-    // To be called when all threads are done.
+    // Rethrow what was thrown, once all threads are done.
     void finish() const {
         if (failure_) std::rethrow_exception(failure_);
     }
@@ -128,7 +130,7 @@ class Team {
     std::exception_ptr failure_;
 };
 
-// Threads that wait to be told how many they are: not all that are wanted may start.
+// Threads that wait until the team's size is known: the system may start fewer than are wanted.
 class Helpers {
   public:
     template <class Body>
@@ -140,7 +142,7 @@ class Helpers {
                     body(thread, team_.load(std::memory_order_acquire));
                 });
         } catch (const std::exception&) {
-            // The system has no more threads to give, or no memory for them.
+            // The system has no more threads, or no memory for them.
         }
         team_.store(static_cast<int>(threads_.size()) + 1, std::memory_order_release);
         team_.notify_all();
@@ -156,9 +158,9 @@ class Helpers {
     std::vector<std::thread> threads_;
 };
 
-// Run work(place) on up to that many threads at once, this one among them; throws what it threw.
+// Run work(place) on up to `threads` threads, this one included, and rethrow what it throws.
 template <class Work>
-void together(int threads, const Work& work) {
+void run_team(int threads, const Work& work) {
     Team<Work> team(work);
     if (threads > 1 && open_mp.parallel) {
         const auto body = [](void* data) {

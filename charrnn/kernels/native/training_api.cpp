@@ -1,8 +1,7 @@
-// What Python calls: plain functions over addresses. Nothing here allocates what a caller keeps.
+// The functions that Python calls for training, over plain addresses. The caller owns all arrays.
 //
-// `precision` is 0 for float32 and 1 for bfloat16, of products and of the arrays that feed them;
-// shapes stand in recurrence.h. Every function fills what it is given to fill and returns 1, or 0 if
-// there was no memory for what it needs besides.
+// `precision` is 0 for float32 and 1 for bfloat16, of products and of their operands; recurrence.h
+// states the shapes. Every function fills its output arrays and returns 1, or 0 if memory ran out.
 
 #include "cross_entropy.h"
 #include "export.h"
@@ -15,24 +14,24 @@ namespace {
 
 template <class Work>
 int with_precision(int precision, const Work& work) {
-    return done([&] { precision ? work(Bfloat16{}) : work(Float32{}); });
+    return succeeds([&] { precision ? work(Bfloat16{}) : work(Float32{}); });
 }
 
 template <class P>
-Inputs<P> inputs_of(const void* values, const std::int32_t* chosen, int width) {
-    return {static_cast<const typename P::Element*>(values), chosen, width};
+Inputs<P> inputs_of(const void* values, const std::int32_t* indices, int width) {
+    return {static_cast<const typename P::Element*>(values), indices, width};
 }
 
 template <class P, Gates GATES>
-void lstm_forward(int threads, const Shape& shape, const void* inputs, const std::int32_t* chosen,
+void lstm_forward(int threads, const Shape& shape, const void* inputs, const std::int32_t* indices,
                   const float* weights, void* outputs, float* memory, void* saved) {
     using Cell = LSTM<P, GATES>;
     StatePanels<P> panels(weights, shape.units, Cell::G);
-    together(threads, [&](const Place& place) {
+    run_team(threads, [&](const Place& place) {
         const Part part(place, shape, panels.bytes());
         panels.fill(part);
         Cell::forward(part.place, part.shape,
-                      inputs_of<P>(inputs, chosen, Cell::G * shape.units), panels,
+                      inputs_of<P>(inputs, indices, Cell::G * shape.units), panels,
                       static_cast<typename P::Element*>(outputs), memory,
                       static_cast<typename P::Saved*>(saved));
     });
@@ -47,7 +46,7 @@ void lstm_backward(int threads, const Shape& shape, const float* weights, const 
     GradientPanels<P> panels(weights, Cell::G * shape.units, shape.units);
     auto* to = static_cast<Element*>(gradients);
     clear_padding(to, shape.row(shape.steps, 0), Cell::G * shape.units);
-    together(threads, [&](const Place& place) {
+    run_team(threads, [&](const Place& place) {
         const Part part(place, shape, panels.bytes());
         panels.fill(part);
         Cell::backward(part.place, part.shape, panels, memory,
@@ -65,7 +64,7 @@ void with_gates(int gates, const Work& work) {
 
 }  // namespace
 
-// Run on the threads of the OpenMP library whose functions these are; null is threads of our own.
+// Run on the threads of the OpenMP library with these functions; null: start own threads.
 EXPORTED void charrnn_use_openmp(void* parallel, void* thread_number, void* thread_count) {
     open_mp.parallel = reinterpret_cast<decltype(open_mp.parallel)>(parallel);
     open_mp.thread_number = reinterpret_cast<decltype(open_mp.thread_number)>(thread_number);
@@ -73,12 +72,12 @@ EXPORTED void charrnn_use_openmp(void* parallel, void* thread_number, void* thre
 }
 
 EXPORTED int charrnn_lstm_forward(int precision, int gates, int threads, int steps, int rows,
-                                   int units, const void* inputs, const std::int32_t* chosen,
+                                   int units, const void* inputs, const std::int32_t* indices,
                                    const float* weights, void* outputs, float* memory,
                                    void* saved) {
     return with_precision(precision, [&](auto p) {
         with_gates(gates, [&](auto g) {
-            lstm_forward<decltype(p), g.value>(threads, {steps, rows, units}, inputs, chosen,
+            lstm_forward<decltype(p), g.value>(threads, {steps, rows, units}, inputs, indices,
                                                weights, outputs, memory, saved);
         });
     });
@@ -98,17 +97,17 @@ EXPORTED int charrnn_lstm_backward(int precision, int gates, int threads, int st
 }
 
 EXPORTED int charrnn_gru_after_forward(int precision, int threads, int steps, int rows, int units,
-                                        const void* inputs, const std::int32_t* chosen,
+                                        const void* inputs, const std::int32_t* indices,
                                         const float* weights, const float* candidate_bias,
                                         void* outputs, float* memory, void* saved) {
     return with_precision(precision, [&](auto p) {
         using P = decltype(p);
         StatePanels<P> panels(weights, units, 3);
-        together(threads, [&](const Place& place) {
+        run_team(threads, [&](const Place& place) {
             const Part part(place, {steps, rows, units}, panels.bytes());
             panels.fill(part);
             GRUAfter<P>::forward(part.place, part.shape,
-                                 inputs_of<P>(inputs, chosen, 3 * units), panels, candidate_bias,
+                                 inputs_of<P>(inputs, indices, 3 * units), panels, candidate_bias,
                                  static_cast<typename P::Element*>(outputs), memory,
                                  static_cast<typename P::Saved*>(saved));
         });
@@ -127,7 +126,7 @@ EXPORTED int charrnn_gru_after_backward(int precision, int threads, int steps, i
         auto* inner = static_cast<Element*>(product_gradients);
         const Shape shape{steps, rows, units};
         clear_padding(inner, shape.row(steps, 0), 3 * units);
-        together(threads, [&](const Place& place) {
+        run_team(threads, [&](const Place& place) {
             const Part part(place, shape, panels.bytes());
             panels.fill(part);
             GRUAfter<P>::backward(part.place, part.shape, panels, memory,
@@ -139,7 +138,7 @@ EXPORTED int charrnn_gru_after_backward(int precision, int threads, int steps, i
 }
 
 EXPORTED int charrnn_gru_before_forward(int precision, int threads, int steps, int rows, int units,
-                                         const void* inputs, const std::int32_t* chosen,
+                                         const void* inputs, const std::int32_t* indices,
                                          const float* weights, void* outputs, void* reset,
                                          float* memory, void* saved) {
     return with_precision(precision, [&](auto p) {
@@ -151,12 +150,12 @@ EXPORTED int charrnn_gru_before_forward(int precision, int threads, int steps, i
         const Shape shape{steps, rows, units};
         auto* after_reset = static_cast<Element*>(reset);
         clear_padding(after_reset, saved ? shape.row(steps, 0) : rows, units);
-        together(threads, [&](const Place& place) {
+        run_team(threads, [&](const Place& place) {
             const Part part(place, shape, gates.bytes() + candidate.bytes());
             gates.fill(part);
             candidate.fill(part);
             GRUBefore<P>::forward(part.place, part.shape,
-                                  inputs_of<P>(inputs, chosen, 3 * units), gates, candidate,
+                                  inputs_of<P>(inputs, indices, 3 * units), gates, candidate,
                                   static_cast<Element*>(outputs), after_reset, memory, update.get(),
                                   static_cast<typename P::Saved*>(saved));
         });
@@ -174,7 +173,7 @@ EXPORTED int charrnn_gru_before_backward(int precision, int threads, int steps, 
         GradientPanels<P> candidate(weights + 2 * std::ptrdiff_t(units) * units, units, units);
         const auto candidate_gradients = allocate<Element>(std::size_t(rows) * even(units));
         clear_padding(candidate_gradients.get(), rows, units);
-        together(threads, [&](const Place& place) {
+        run_team(threads, [&](const Place& place) {
             const Part part(place, {steps, rows, units}, gates.bytes() + candidate.bytes());
             gates.fill(part);
             candidate.fill(part);
@@ -189,12 +188,12 @@ EXPORTED int charrnn_gru_before_backward(int precision, int threads, int steps, 
 
 EXPORTED int charrnn_add_to_rows(int precision, int threads, int count, int columns,
                                   std::int64_t stride, int rows, const void* values,
-                                  const std::int32_t* chosen, float* sums) {
+                                  const std::int32_t* indices, float* sums) {
     return with_precision(precision, [&](auto p) {
         using Element = typename decltype(p)::Element;
-        together(threads, [&](const Place& place) {
+        run_team(threads, [&](const Place& place) {
             add_to_rows(place, count, columns, stride, static_cast<const Element*>(values), rows,
-                        chosen, sums);
+                        indices, sums);
         });
     });
 }
@@ -204,8 +203,8 @@ EXPORTED int charrnn_norm_forward(int precision, int threads, int count, int bat
                                    const float* shift, const float* masks, void* y, void* moments) {
     return with_precision(precision, [&](auto p) {
         using Element = typename decltype(p)::Element;
-        together(threads, [&](const Place& place) {
-            normalise(place, {count, stride, batch, units}, static_cast<const Element*>(x),
+        run_team(threads, [&](const Place& place) {
+            normalize(place, {count, stride, batch, units}, static_cast<const Element*>(x),
                       {gain, shift, masks}, static_cast<Element*>(y),
                       static_cast<Moments*>(moments));
         });
@@ -219,8 +218,8 @@ EXPORTED int charrnn_norm_backward(int precision, int threads, int count, int ba
     return with_precision(precision, [&](auto p) {
         using Element = typename decltype(p)::Element;
         const auto sums = allocate<float>(2 * std::size_t(threads) * units);
-        together(threads, [&](const Place& place) {
-            normalise_backward(place, {count, stride, batch, units}, static_cast<const Element*>(x),
+        run_team(threads, [&](const Place& place) {
+            normalize_backward(place, {count, stride, batch, units}, static_cast<const Element*>(x),
                                {gain, nullptr, masks}, static_cast<const Moments*>(moments),
                                static_cast<const Element*>(dy), static_cast<Element*>(dx),
                                threads, sums.get(), gain_gradient, shift_gradient);
@@ -233,17 +232,17 @@ EXPORTED int charrnn_cross_entropy(int precision, int threads, int count, int ch
                                     double* nats, void* gradients) {
     return with_precision(precision, [&](auto p) {
         using Element = typename decltype(p)::Element;
-        together(threads, [&](const Place& place) {
+        run_team(threads, [&](const Place& place) {
             cross_entropy(place, count, characters, weight, static_cast<const Element*>(logits),
                           targets, nats, static_cast<Element*>(gradients));
         });
     });
 }
 
-// What Python must expect; another number whenever a function's arguments or arrays change.
+// The version of this interface, which Python compares; raised whenever arguments or arrays change.
 EXPORTED int charrnn_interface() { return 5; }
 
-// Whether this processor can run the build of that name.
+// Return 1 if this processor can run the build of that name.
 EXPORTED int charrnn_supports(const char* build) {
     const auto is = [build](const char* name) { return std::strcmp(build, name) == 0; };
     if (is("baseline")) return 1;
