@@ -27,7 +27,7 @@ def can_run(logits: Tensor) -> bool:
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """The mean of -log softmax(logits)[target]; see ``native/loss.h``.
+    """The mean of -log softmax(logits)[target]; see ``native/cross_entropy.h``.
 
     Args:
         logits: (N, V), float32 or bfloat16, N at least 1.

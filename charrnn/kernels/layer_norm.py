@@ -28,7 +28,7 @@ def can_run(x: Tensor, gain: Tensor) -> bool:
 
 
 def layer_norm(x: Tensor, gain: Tensor, shift: Tensor, mask: Tensor | None) -> Tensor:
-    """Normalise each place's units, then multiply them by a mask; see ``native/norm.h``.
+    """Normalise each place's units, then multiply them by a mask; see ``native/layer_norm.h``.
 
     Args:
         x: (T, B, H), float32 or bfloat16.
