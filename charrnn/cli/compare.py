@@ -32,7 +32,7 @@ def compare(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """What sets runs apart: settings that differ, losses, speed and cost, in one table.
+    """Compare runs in one table: settings that differ, losses, speed and size.
 
     charrnn compare lstm gru
     charrnn compare runs/* --json

@@ -13,7 +13,7 @@ from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Encoding, Json, complete_corpus
 from charrnn.errors import CorpusError, UsageError
 
-app = typer.Typer(help="Know the texts: list, look into, fetch, write out.")
+app = typer.Typer(help="List, describe, download and export texts.")
 
 Name = Annotated[
     str,
@@ -27,7 +27,7 @@ Name = Annotated[
 
 @app.command("list")
 def list_corpora(as_json: Json = False, debug: Debug = False) -> None:
-    """The texts that charrnn knows by name.
+    """List the texts that charrnn knows by name.
 
     charrnn corpus list
     charrnn corpus list --json
@@ -74,7 +74,7 @@ def show(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """What is in a text, what simple models make of it, and what charrnn would choose for it.
+    """Describe a text: characters, lines, baselines, and the settings that would be chosen.
 
     charrnn corpus show tales
     charrnn corpus show novel.txt --json
@@ -86,7 +86,7 @@ def show(
 
 @app.command("get")
 def get(name: Name, as_json: Json = False, debug: Debug = False) -> None:
-    """Fetch a text from the network, once; it is verified and kept in your cache.
+    """Download a text once, verify it, and keep it in your cache.
 
     charrnn corpus get tinyshakespeare
     charrnn train tinyshakespeare
@@ -124,7 +124,7 @@ def export(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Write a corpus out as a file of its own.
+    """Write a corpus to a file.
 
     charrnn corpus export python -o python.txt
     charrnn corpus export anbn | head -c 100

@@ -18,7 +18,7 @@ _CELLS = ("lstm", "gru", "rnn")
 
 
 def doctor(as_json: Json = False, debug: Debug = False) -> None:
-    """What trains and samples on this machine, and whether it computes what it should.
+    """Show what computes on this machine, and test that it computes correctly.
 
     charrnn doctor
     CHARRNN_KERNELS=none charrnn doctor --json

@@ -61,7 +61,7 @@ def evaluate(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Score a text: every character once, the model's state carried from the first to the last.
+    """Score a text: every character exactly once, with the model's state carried along.
 
     charrnn eval
     charrnn eval runs/tales another.txt

@@ -30,7 +30,7 @@ def report(
     corpus: TrainingText = None,
     debug: Debug = False,
 ) -> None:
-    """Write a report on a run: one HTML file that needs no network, for any screen and for paper.
+    """Write a report on a run as one HTML file that needs no network.
 
     charrnn report
     charrnn report runs/tales -o tales.html

@@ -81,7 +81,7 @@ def score(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    r"""What each line of a text costs: bits, bits per character, and the line.
+    r"""Score a text line by line: bits, bits per character, and the line.
 
     charrnn score app.log --worst 20
     tail -f app.log | charrnn score logs - --unknown replace

@@ -27,7 +27,7 @@ def verify(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Say what a file holds, and whether it is sound: its digest, its settings, its tensors.
+    """Check whether a model file is sound, and show what it holds.
 
     charrnn verify
     charrnn verify downloaded.safetensors

@@ -25,7 +25,7 @@ def gates(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """How often each gate is saturated: all but shut (below 0.1) or all but open (above 0.9).
+    """Measure how often each gate is saturated: shut (below 0.1) or open (above 0.9).
 
     charrnn inspect gates
     charrnn inspect gates runs/tales another.txt --json

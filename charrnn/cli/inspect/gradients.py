@@ -30,7 +30,7 @@ def gradients(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """How far back the gradient of a loss reaches, layer by layer, averaged over a text.
+    """Measure how far back the gradient of the loss reaches, layer by layer.
 
     charrnn inspect gradients
     charrnn inspect gradients runs/tales another.txt --steps 200

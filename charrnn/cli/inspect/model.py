@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def summary(model: Model = None, as_json: Json = False, debug: Debug = False) -> None:
-    """A model summed up: shape, parameters, alphabet, corpus, scores, file, settings.
+    """Summarize a model: shape, parameters, alphabet, corpus, scores, file, settings.
 
     charrnn inspect
     charrnn inspect runs/tales --json

@@ -51,7 +51,7 @@ def neurons(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """The units that follow something in a text, and the text coloured by how active they are.
+    """Find units that follow a feature of a text, and color the text by their activation.
 
     charrnn inspect neurons
     charrnn inspect neurons code script.py --layer 1 --top 3

@@ -36,7 +36,7 @@ def surprisal(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """What each character of a text cost, in bits, and what the model expected of the worst.
+    """Show the bits of each character, and the alternatives to the most surprising ones.
 
     charrnn inspect surprisal letter.txt
     echo "It was a dork and stormy night." | charrnn inspect surprisal novel -

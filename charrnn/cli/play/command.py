@@ -48,7 +48,7 @@ def play(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Write with a model: type a beginning, watch it go on, take it back, try again.
+    """Write with a model in turns: type a beginning, let it go on, undo, retry.
 
     charrnn play
     charrnn play runs/tales --temp 0.7 --length 300
