@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
+from filelock import lock_descriptor
+
 from charrnn.errors import StorageError
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _take(file: int, *, wait: bool) -> bool:
-        try:
-            msvcrt.locking(file, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-        except PermissionError:
-            return False
-        return True
-else:
-    import fcntl
-
-    def _take(file: int, *, wait: bool) -> bool:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
 
 class Lock:
@@ -40,7 +22,7 @@ class Lock:
         self._file: int | None = None
 
     def acquire(self, *, wait: bool = False) -> bool:
-        """Take the lock; whether it was free.
+        """Take the lock, and return whether it was free.
 
         Args:
             wait: until it is free, instead of giving up at once.
@@ -51,7 +33,9 @@ class Lock:
         try:
             while True:
                 self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
-                if not _take(self._file, wait=wait):
+                # Not filelock.FileLock: where a disk cannot lock, it makes do with a marker file,
+                # which a process that is killed would leave behind.
+                if not lock_descriptor(self._file, blocking=wait):
                     self.release()
                     return False
                 # Somebody may have removed the file between its being opened and being locked.

@@ -1,5 +1,6 @@
 """The lock: one holder at a time, and only of a file that still stands."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -7,8 +8,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from filelock import lock_descriptor
 
-from charrnn import locking as module
 from charrnn.errors import StorageError
 from charrnn.locking import Lock
 
@@ -79,16 +80,15 @@ def test_it_is_lost_with_its_file(path: Path) -> None:
 def test_a_file_removed_while_it_is_being_locked_is_not_held(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take = module._take
     taken: list[int] = []
 
-    def take_late(file: int, *, wait: bool) -> bool:
+    def take_late(file: int, *, blocking: bool) -> bool:
         if not taken:
             path.unlink()
         taken.append(file)
-        return take(file, wait=wait)
+        return lock_descriptor(file, blocking=blocking)
 
-    monkeypatch.setattr(module, "_take", take_late)
+    monkeypatch.setattr("charrnn.locking.lock_descriptor", take_late)
     lock = Lock(path)
     assert lock.acquire()
     assert len(taken) == 2
@@ -102,14 +102,15 @@ def test_a_file_that_cannot_be_made_is_a_storage_error(tmp_path: Path, name: str
         Lock(tmp_path / name).acquire()
 
 
-def test_a_system_that_has_no_locks_is_a_storage_error(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EIO])
+def test_a_disk_that_cannot_lock_is_a_storage_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    def refuse(file: int, *, wait: bool) -> bool:
-        raise OSError(38, os.strerror(38))
+    def refuse(file: int, *, blocking: bool) -> bool:
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(module, "_take", refuse)
+    monkeypatch.setattr("charrnn.locking.lock_descriptor", refuse)
     lock = Lock(path)
-    with pytest.raises(StorageError, match="not implemented"):
+    with pytest.raises(StorageError, match=f"lock: cannot be locked: {os.strerror(number)}"):
         lock.acquire()
     assert not lock.is_lost

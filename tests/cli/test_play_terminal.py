@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from charrnn.cli.play import input as play_input
 from tests.support.program import charrnn
 from tests.support.terminals import Terminal
 
@@ -142,6 +143,22 @@ def test_lines_of_this_session_and_earlier_ones_can_be_called_back(
         again.type("\x04")
         assert again.leave() == 0
     assert history.read_text() == "The heron\n/seed 1\n/quit\nThe heron\n"
+
+
+def test_a_history_goes_on_where_it_is_and_begins_where_the_system_has_states(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = tmp_path / "Library" / "charrnn"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(play_input, "user_state_path", lambda *names, appauthor: states)
+    assert play_input.history_file() == states / "history"
+    former = tmp_path / ".local" / "state" / "charrnn" / "history"
+    former.parent.mkdir(parents=True)
+    former.touch()
+    assert play_input.history_file() == former
+    states.mkdir(parents=True)
+    (states / "history").touch()
+    assert play_input.history_file() == states / "history"
 
 
 def test_a_history_that_cannot_be_kept_is_done_without(trained: Path, home: Path) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
+from platformdirs import user_state_path
+
 from charrnn.cli import terminal
 from charrnn.cli.signals import Interrupted
 
@@ -99,7 +101,7 @@ class History:
 
     def __init__(self, editor: ModuleType) -> None:
         self._editor = editor
-        self._file = _state_folder() / "history"
+        self._file = history_file()
         editor.clear_history()
         editor.set_history_length(_MOST_HISTORY)
         with suppress(OSError):
@@ -126,7 +128,11 @@ def _find_editor() -> ModuleType | None:
     return readline
 
 
-def _state_folder() -> Path:
-    """Where a program keeps what it may lose (XDG Base Directory Specification)."""
-    named = Path(os.environ.get("XDG_STATE_HOME", ""))
-    return (named if named.is_absolute() else Path("~/.local/state").expanduser()) / "charrnn"
+def history_file() -> Path:
+    """Name the history's file, in the folder that the system has for a program's state.
+
+    Where charrnn kept it before on systems other than Linux, it goes on.
+    """
+    file = user_state_path("charrnn", appauthor=False) / "history"
+    former = Path("~/.local/state/charrnn/history").expanduser()
+    return former if former.exists() and not file.exists() else file
