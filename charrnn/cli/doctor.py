@@ -10,11 +10,10 @@ from typing import Any
 from charrnn import __version__
 from charrnn.cli import machine, terminal
 from charrnn.cli.options import Debug, Json
+from charrnn.config.cells import CELLS
 from charrnn.config.model import ModelConfig
 from charrnn.errors import CharrnnError
 from charrnn.kernels.library import BUILDS, CHOICE, NONE, Kernels, find, obstacle
-
-_CELLS = ("lstm", "gru", "rnn")
 
 
 def doctor(as_json: Json = False, debug: Debug = False) -> None:
@@ -71,7 +70,9 @@ def _ask_torch(kernels: Kernels | None) -> dict[str, Any]:
         "threads": threads,
         "device": device.type,
         "precision": {
-            cell: choose_precision("auto", device, ModelConfig(cell=cell)) for cell in _CELLS
+            cell: choose_precision("auto", device, ModelConfig(cell=cell))
+            for cell, spec in CELLS.items()
+            if spec.native_form
         },
         "openmp": str(shared.path) if shared else None,
         "keeps_freed_memory": keep_freed_memory(),
@@ -99,7 +100,7 @@ def _describe(findings: dict[str, Any]) -> dict[str, str]:
         "memory": f"{_gigabytes(findings['memory_available_bytes'])} available of "
         f"{_gigabytes(findings['memory_bytes'])}",
         "disk": f"{_gigabytes(findings['disk_free_bytes'])} free in this folder",
-        "lstm and gru": _explain_path(findings),
+        " and ".join(_trained_natively()): _explain_path(findings),
         **{f"  {build}": standing for build, standing in findings["builds"].items()},
     }
     if findings["chosen"]:
@@ -119,6 +120,10 @@ def _describe(findings: dict[str, Any]) -> dict[str, str]:
             for cell, off in found.items()
         )
     return facts
+
+
+def _trained_natively() -> list[str]:
+    return [cell for cell, spec in CELLS.items() if spec.native_training]
 
 
 def _gigabytes(count: int | None) -> str:

@@ -15,8 +15,8 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from charrnn.config.cells import takers
 from charrnn.config.inference import UNKNOWN_CHOICES
-from charrnn.config.model import takers
 from charrnn.config.settings import Config, option_name
 
 Completer = Callable[[str], list[str]]

@@ -1,64 +1,16 @@
 """The shape of a network: its settings, and which of them go together. Knows nothing of torch.
 
-The defaults of a cell's own settings stand in the registry.
-
-The recurrent cells by name: where each is defined, and the settings that are its own.
-
-Adding a cell takes its file in ``charrnn/models/cells/`` and its line here; a setting that no cell had
-before also takes its field in ``config.py``. Knows nothing of torch, so that settings can be
-checked, and help shown, without it; ``charrnn.models.cells`` imports a cell's module when first asked.
+The defaults of a cell's own settings stand in the registry, ``cells.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
+from charrnn.config.cells import CELLS, takers
 from charrnn.config.settings import Config, list_defaults, option_name, setting
 from charrnn.errors import UsageError
-
-_STACKS = {
-    "stacks": 10,
-    "stack_depth": 200,
-    "stack_only": False,
-    "stack_noop": False,
-    "stack_round": False,
-}
-
-
-@dataclass(frozen=True)
-class CellEntry:
-    """A cell of the registry.
-
-    Attributes:
-        path: module and class under ``charrnn.models.cells``.
-        compiled: whether the native library runs it.
-        settings: fields of ModelConfig that this cell takes and others may not, with its defaults.
-    """
-
-    path: str
-    compiled: bool = False
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-CELLS = {
-    "lstm": CellEntry(
-        "lstm.LSTM", compiled=True, settings={"lstm_gates": "separate", "forget_bias": 1.0}
-    ),
-    "gru": CellEntry("gru.GRU", compiled=True, settings={"gru_reset": "after"}),
-    "rnn": CellEntry("rnn.RNN", settings={"activation": "tanh"}),
-    "stack": CellEntry("stack_rnn.StackRNN", settings={"activation": "sigmoid", **_STACKS}),
-    "list": CellEntry("stack_rnn.ListRNN", settings={"activation": "sigmoid", **_STACKS}),
-}
-
-
-def takers(setting: str) -> dict[str, Any]:
-    """The cells that take a setting of some cells only, with the default each has for it."""
-    return {
-        name: entry.settings[setting] for name, entry in CELLS.items() if setting in entry.settings
-    }
-
 
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
 INITS = ("uniform", "orthogonal", "identity")
@@ -166,8 +118,8 @@ class ModelConfig(Config):
     def __post_init__(self) -> None:
         super().__post_init__()
         self._refuse_settings_of_other_cells()
-        if self.init == "identity" and self.activation is None:
-            plain = " or ".join(takers("activation"))
+        if self.init == "identity" and CELLS[self.cell].gates > 1:
+            plain = " or ".join(name for name, spec in CELLS.items() if spec.gates == 1)
             raise UsageError(
                 f"--init identity sets the one recurrent matrix of a plain network; {self.cell} "
                 f"has one for each gate. Give --cell {plain}, or --init orthogonal"
@@ -201,6 +153,11 @@ class ModelConfig(Config):
             )
         if self.connect != "stack" and self.layers == 1:
             raise UsageError(f"--connect {self.connect} joins layers, and --layers is 1")
+
+    @property
+    def cell_settings(self) -> dict[str, Any]:
+        """The settings that are the cell's own."""
+        return {name: getattr(self, name) for name in CELLS[self.cell].settings}
 
     def _left_open(self, name: str) -> Any:
         if name == "connect":

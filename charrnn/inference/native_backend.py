@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn.config.cells import CELLS
 from charrnn.config.inference import SampleConfig
 from charrnn.config.model import ModelConfig
 from charrnn.data.alphabet import Alphabet, Ids, opening
@@ -26,12 +27,10 @@ from charrnn.kernels.network import Doubles, Filters, Floats, Network, NetworkWe
 NORM_EPSILON = 1e-5
 """What batch normalisation adds to the variance, as ``models/cells/batch_norm.py`` does."""
 
-_CELLS = ("lstm", "gru", "rnn")
-
 
 def can_serve(config: ModelConfig) -> bool:
-    """Whether the native library is there and runs such a model: no pyramid, no stacks."""
-    return config.cell in _CELLS and not config.pyramid and find() is not None
+    """Whether the native library is there and runs such a model: its cell, and no pyramid."""
+    return bool(CELLS[config.cell].native_form) and not config.pyramid and find() is not None
 
 
 def build_network(
@@ -54,25 +53,30 @@ def build_network(
         table = weights["embedding.weight"] @ first.T + bias
     rows, hidden = len(first), config.hidden
     above = maps[1:]
-    normalised = config.norm == "layer"
 
     def stacked(name: str) -> Floats:
         return np.stack([weights[name.format(layer)] for layer in range(config.layers)])
 
-    form = config.lstm_gates or config.gru_reset or config.activation
+    def stacked_if_any(name: str) -> Floats | None:
+        return stacked(name) if name.format(0) in weights else None
+
     network_weights = NetworkWeights(
         table=table,
         below=np.array([weight for weight, _ in above], np.float32).reshape(-1, rows, hidden),
         bias=np.array([bias for _, bias in above], np.float32).reshape(-1, rows),
         recurrent=stacked("cells.{}.recurrent_weight"),
-        candidate=stacked("cells.{}.candidate_bias") if config.gru_reset == "after" else None,
-        gain=stacked("norms.{}.weight") if normalised else None,
-        shift=stacked("norms.{}.bias") if normalised else None,
+        candidate=stacked_if_any("cells.{}.candidate_bias"),
+        gain=stacked_if_any("norms.{}.weight"),
+        shift=stacked_if_any("norms.{}.bias"),
         head=weights["head.weight"],
         head_bias=weights["head.bias"],
     )
     return Network(
-        kernels, network_weights, form=str(form), connect=config.connect, bfloat16=bfloat16
+        kernels,
+        network_weights,
+        form=getattr(config, CELLS[config.cell].native_form),
+        connect=config.connect,
+        bfloat16=bfloat16,
     )
 
 

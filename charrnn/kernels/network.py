@@ -14,13 +14,21 @@ from numpy.typing import NDArray
 
 from charrnn.kernels.library import Kernels
 
-FORMS = ("separate", "coupled", "capped", "after", "before", "tanh", "relu", "sigmoid")
-"""Cells by what tells them apart, in the order of the native library: LSTM, GRU, plain network."""
+FORMS = {
+    "separate": 2,
+    "coupled": 2,
+    "capped": 2,
+    "after": 1,
+    "before": 1,
+    "tanh": 1,
+    "relu": 1,
+    "sigmoid": 1,
+}
+"""Forms of recurrence in the order of the native library, with the parts of a layer's state: LSTMs,
+GRUs, plain networks."""
 
 CONNECTIONS = ("stack", "residual", "sum")
 """How layers are joined, in the order of the native library."""
-
-_OF_LSTM = 3
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -91,9 +99,9 @@ class Network:
         )
         self.characters = len(weights.table)
         self.layers, _, self.hidden = weights.recurrent.shape
-        self.parts = 2 if FORMS.index(form) < _OF_LSTM else 1
+        self.parts = FORMS[form]
         self._handle = self._library.charrnn_network_new(
-            *(int(bfloat16), FORMS.index(form), CONNECTIONS.index(connect)),
+            *(int(bfloat16), list(FORMS).index(form), CONNECTIONS.index(connect)),
             *(self.characters, self.layers, self.hidden),
             *_addresses(*weights),
         )

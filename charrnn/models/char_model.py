@@ -8,12 +8,13 @@ y_l = norm(cell_l(y_{l-1}))                 sum: the head reads y_1 + ... + y_L
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from charrnn.config.model import CELLS, ModelConfig
+from charrnn.config.cells import CELLS
+from charrnn.config.model import ModelConfig
 from charrnn.models.cells import cell_class
 from charrnn.models.cells.base import Cell, State
 from charrnn.models.cells.pyramid import SlowLayer
@@ -152,10 +153,12 @@ def build_layer(config: ModelConfig, layer: int) -> Cell:
 
 def build_cell(config: ModelConfig, input_size: int) -> Cell:
     """A single cell, its weights drawn from torch's own generator."""
-    own = {name: getattr(config, name) for name in CELLS[config.cell].settings}
-    return cell_class(config.cell)(
+    own = config.cell_settings
+    make: Callable[..., Cell] = cell_class(config.cell)
+    return make(
         input_size,
         config.hidden,
+        CELLS[config.cell].shapes(input_size, config.hidden, **own),
         init=config.init,
         init_gain=config.init_gain,
         batch_norm=config.norm == "batch",

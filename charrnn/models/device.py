@@ -11,10 +11,12 @@ from dataclasses import dataclass
 
 import torch
 
-from charrnn.config.model import CELLS, ModelConfig
+from charrnn.config.cells import CELLS
+from charrnn.config.model import ModelConfig
 from charrnn.config.training import DEVICES, PRECISIONS, ComputeConfig
 from charrnn.errors import UsageError
 from charrnn.kernels.library import find
+from charrnn.models.cells import cell_class
 
 _MEASURED_SIZE, _MEASURED_TIMES = 1024, 6
 _M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1  # From glibc's malloc.h.
@@ -92,16 +94,12 @@ def settle_compute(wished: ComputeConfig, model: ModelConfig) -> ComputeConfig:
 
 
 def _gains_from_bfloat16(model: ModelConfig) -> bool:
-    """Whether the processor multiplies bfloat16 fast and some path for the cell makes use of it.
-
-    Without the native library that is torch's fused LSTM alone.
-    """
-    if not CELLS[model.cell].compiled:
-        return False
-    kernels = find()
+    """Whether the processor multiplies bfloat16 fast and what runs the cell makes use of it."""
+    kernels = find() if CELLS[model.cell].native_training else None
     if kernels is not None:
         return kernels.multiplies_bfloat16
-    return model.lstm_gates == "separate" and _cpu_multiplies_bfloat16()
+    gains = cell_class(model.cell).gains_from_bfloat16(**model.cell_settings)
+    return gains and _cpu_multiplies_bfloat16()
 
 
 def _cpu_multiplies_bfloat16() -> bool:

@@ -1,25 +1,22 @@
-"""The tensors that a model consists of, by name. Knows nothing of torch.
+"""The tensors that a model consists of, by name and shape. Knows nothing of torch.
 
-What ``build_model(config, V).state_dict()`` holds, so that a file can be held against the shapes
-its header calls for before any network is made.
+They are what ``build_model(config, V).state_dict()`` holds, so that a file can be held against the
+shapes its header calls for before any network is made. The parameters of a cell stand in the
+registry, ``charrnn/config/cells.py``.
 """
 
 from __future__ import annotations
 
 from math import prod
 
+from charrnn.config.cells import CELLS, Shapes
 from charrnn.config.model import ModelConfig
-
-Shapes = dict[str, tuple[int, ...]]
 
 EMBEDDING = "embedding.weight"
 """Vectors of the characters: looked up, not multiplied."""
 
-_GATES = {"lstm": 4, "gru": 3}
-_STACK_READS = {"stack": 2, "list": 3}
 _LAYERED = ("cells", "norms")
 _MEASURED = ("running_mean", "running_var")
-_STACK_ACTIONS = {"stack": 2, "list": 3}
 
 
 def shapes_of(config: ModelConfig, alphabet_size: int) -> Shapes:
@@ -38,21 +35,10 @@ def shapes_of(config: ModelConfig, alphabet_size: int) -> Shapes:
 
 
 def _cell_shapes(config: ModelConfig, inputs: int) -> Shapes:
-    hidden = config.hidden
-    rows = hidden * (3 if config.lstm_gates == "coupled" else _GATES.get(config.cell, 1))
-    shapes: Shapes = {"input_weight": (rows, inputs), "bias": (rows,)}
-    if not config.stack_only:
-        shapes["recurrent_weight"] = (rows, hidden)
-    if config.gru_reset == "after":
-        shapes["candidate_bias"] = (hidden,)
+    shapes = CELLS[config.cell].shapes(inputs, config.hidden, **config.cell_settings)
     if config.norm == "batch":
         for name in ("gain", *_MEASURED):
-            shapes[f"input_norm.{name}"] = (rows,)
-    if config.stacks is not None:
-        actions = _STACK_ACTIONS[config.cell] + bool(config.stack_noop)
-        shapes["stack_weight"] = (hidden, _STACK_READS[config.cell] * config.stacks)
-        shapes["action_weight"] = (actions * config.stacks, hidden)
-        shapes["push_weight"] = (config.stacks, hidden)
+            shapes[f"input_norm.{name}"] = shapes["bias"]
     return shapes
 
 

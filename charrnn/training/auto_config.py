@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from charrnn.config.model import ModelConfig, takers
+from charrnn.config.cells import takers
+from charrnn.config.model import ModelConfig
 from charrnn.config.settings import option_name
 from charrnn.config.training import LENGTHS, OPTIMIZERS, TrainConfig
 from charrnn.models.parameter_shapes import EMBEDDING, shapes_of

@@ -26,7 +26,8 @@ from charrnn.checkpoints.model_file import (
     describe,
     read_description,
 )
-from charrnn.config.model import CELLS, ModelConfig
+from charrnn.config.cells import CELLS
+from charrnn.config.model import ModelConfig
 from charrnn.config.training import LENGTHS, ComputeConfig, SourceConfig, TrainConfig
 from charrnn.data.alphabet import Alphabet, Ids
 from charrnn.data.batches import Shape, fit, stream
@@ -200,7 +201,7 @@ def resume(saved: SavedRun, corpus: Corpus, wished: Request | None = None) -> Se
 
 def _kernels_of(model: ModelConfig) -> str:
     """The build of the native library that runs a model's cells; NONE if torch does."""
-    kernels = find() if CELLS[model.cell].compiled else None
+    kernels = find() if CELLS[model.cell].native_training else None
     return kernels.build if kernels else NONE
 
 
@@ -305,8 +306,8 @@ def settle(
     """The request once the recipe has chosen what the settings leave open, and why it did."""
     wished = ModelConfig.pick(with_layers(settings))
     compute = settle_compute(ComputeConfig.pick(settings), wished)
-    compiled = CELLS[wished.cell].compiled and compute.device == "cpu" and find() is not None
-    share = SHARE_OF_PRODUCTS if compiled else SHARE_UNCOMPILED
+    native = CELLS[wished.cell].native_training and compute.device == "cpu" and find() is not None
+    share = SHARE_OF_PRODUCTS if native else SHARE_UNCOMPILED
     train_ids, _ = corpus.split(settings["valid"])
     rate = share * products_per_second(compute)
     situation = Situation(

@@ -20,7 +20,8 @@ from charrnn.checkpoints.checkpoint import (
 )
 from charrnn.checkpoints.migrations import FORMAT, upgrade
 from charrnn.checkpoints.model_file import read_model
-from charrnn.config.model import CELLS, ModelConfig, takers
+from charrnn.config.cells import CELLS, takers
+from charrnn.config.model import ModelConfig
 from charrnn.config.training import ComputeConfig, SourceConfig, TrainConfig
 from charrnn.data.corpus import fit_corpus
 from charrnn.errors import CheckpointError

@@ -10,7 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from charrnn.cli.main import app
-from charrnn.config.model import CELLS, ModelConfig
+from charrnn.config.cells import CELLS
+from charrnn.config.model import ModelConfig
 from charrnn.training.run_config import read_request
 from tests.support import GOLDEN
 from tests.support.arrangements import as_options

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from charrnn.config.cells import CELLS, takers
 from charrnn.config.inference import SampleConfig
-from charrnn.config.model import CELLS, ModelConfig, takers
+from charrnn.config.model import ModelConfig
 from charrnn.config.settings import Config, option_name, setting
 from charrnn.config.training import OPTIMIZERS, ComputeConfig, SourceConfig, TrainConfig
 from charrnn.errors import UsageError

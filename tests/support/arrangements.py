@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 
-from charrnn.config.model import CELLS, ModelConfig
+from charrnn.config.cells import CELLS
+from charrnn.config.model import ModelConfig
 from charrnn.config.settings import option_name
 from charrnn.models.cells.base import Cell
 from charrnn.models.cells.pyramid import SlowLayer

@@ -26,11 +26,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
 
+from charrnn.config.cells import Shapes
 from charrnn.models.cells.batch_norm import InputNorm
 
 State = tuple[Tensor, ...]
@@ -64,6 +65,15 @@ class Cell(nn.Module, ABC):
     def core(self) -> Cell:
         """The cell that does the work: this one, unless it runs another at a pace of its own."""
         return self
+
+    @classmethod
+    def gains_from_bfloat16(cls, **settings: Any) -> bool:  # noqa: ARG003
+        """Whether torch alone trains the cell faster in bfloat16, on a CPU that multiplies it fast.
+
+        Args:
+            settings: the cell's own.
+        """
+        return False
 
     @abstractmethod
     def initial_state(self, batch: int) -> State:
@@ -111,24 +121,36 @@ class GateSettings(TypedDict):
 class GatedCell(Cell):
     """A cell made of gates: products with the input and with the hidden state, stacked by rows.
 
-    Parameters: input_weight U (G * H, D), recurrent_weight W (G * H, H), bias b (G * H).
+    Parameters: input_weight U (G * H, D), recurrent_weight W (G * H, H), bias b (G * H), and what
+    the registry gives the cell besides. Biases start at 0, further matrices uniform.
 
     Args:
         input_size: length D of an input vector.
         hidden: length H of an output vector.
-        gates: number of gates G.
+        shapes: the parameters' shapes, from the registry.
         common: see :class:`GateSettings`.
     """
 
+    input_weight: nn.Parameter
+    recurrent_weight: nn.Parameter
+    bias: nn.Parameter
+
     def __init__(
-        self, input_size: int, hidden: int, gates: int, **common: Unpack[GateSettings]
+        self, input_size: int, hidden: int, shapes: Shapes, **common: Unpack[GateSettings]
     ) -> None:
         super().__init__(input_size, hidden)
-        self.input_weight = nn.Parameter(torch.empty(gates * hidden, input_size))
-        self.recurrent_weight = nn.Parameter(torch.empty(gates * hidden, hidden))
-        self.bias = nn.Parameter(torch.zeros(gates * hidden))
-        self.input_norm = InputNorm(gates * hidden) if common["batch_norm"] else None
-        initialise(self.input_weight, self.recurrent_weight, common["init"], common["init_gain"])
+        for name, shape in shapes.items():
+            self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
+        rows = len(self.bias)
+        self.input_norm = InputNorm(rows) if common["batch_norm"] else None
+        if self.bias.is_meta:
+            return  # Shapes alone are wanted, and there is nothing to draw into.
+        # Drawn for cells that lack it too, so that what is drawn after it is the same either way.
+        recurrent = getattr(self, "recurrent_weight", torch.empty(rows, hidden))
+        initialise(self.input_weight, recurrent, common["init"], common["init_gain"])
+        for name, weight in self.named_parameters(recurse=False):
+            if weight.dim() > 1 and name not in ("input_weight", "recurrent_weight"):
+                uniform_(weight, hidden)
 
     def initial_state(self, batch: int) -> State:
         return (self._zeros(batch, self.hidden),)

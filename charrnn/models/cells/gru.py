@@ -22,6 +22,7 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 
+from charrnn.config.cells import Shapes
 from charrnn.kernels import recurrence
 from charrnn.kernels.recurrence import Inputs
 from charrnn.models.cells.base import GateSettings, State
@@ -38,15 +39,25 @@ class GRU(CompiledCell):
     Args:
         input_size: length D of an input vector.
         hidden: length H of an output vector.
+        shapes: the parameters' shapes, from the registry.
         gru_reset: "after" or "before" the recurrent product.
         common: see :class:`GateSettings`.
     """
 
+    candidate_bias: nn.Parameter | None
+
     def __init__(
-        self, input_size: int, hidden: int, *, gru_reset: str, **common: Unpack[GateSettings]
+        self,
+        input_size: int,
+        hidden: int,
+        shapes: Shapes,
+        *,
+        gru_reset: str,
+        **common: Unpack[GateSettings],
     ) -> None:
-        super().__init__(input_size, hidden, 3, **common)
-        self.candidate_bias = nn.Parameter(torch.zeros(hidden)) if gru_reset == "after" else None
+        super().__init__(input_size, hidden, shapes, **common)
+        if gru_reset == "before":
+            self.register_parameter("candidate_bias", None)
 
     def run_compiled(self, inputs: Inputs, state: State) -> tuple[Tensor, State]:
         y, h = recurrence.gru(inputs, self.recurrent_weight, self.candidate_bias, *state)

@@ -22,11 +22,12 @@ those of Melis, Kocisky & Blunsom 2020, "Mogrifier LSTM".
 
 from __future__ import annotations
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor, nn
 
+from charrnn.config.cells import Shapes
 from charrnn.kernels import recurrence
 from charrnn.kernels.recurrence import Inputs
 from charrnn.models.cells.base import GateSettings, State, zero_bias
@@ -42,6 +43,7 @@ class LSTM(CompiledCell):
     Args:
         input_size: length D of an input vector.
         hidden: length H of an output vector.
+        shapes: the parameters' shapes, from the registry.
         lstm_gates: "separate", "coupled" or "capped".
         forget_bias: start of b_f.
         common: see :class:`GateSettings`.
@@ -51,15 +53,20 @@ class LSTM(CompiledCell):
         self,
         input_size: int,
         hidden: int,
+        shapes: Shapes,
         *,
         lstm_gates: str,
         forget_bias: float,
         **common: Unpack[GateSettings],
     ) -> None:
-        super().__init__(input_size, hidden, 3 if lstm_gates == "coupled" else 4, **common)
+        super().__init__(input_size, hidden, shapes, **common)
         self.lstm_gates = lstm_gates
         with torch.no_grad():
             self.bias[-3 * hidden : -2 * hidden].fill_(forget_bias)
+
+    @classmethod
+    def gains_from_bfloat16(cls, **settings: Any) -> bool:
+        return bool(settings["lstm_gates"] == "separate")  # The fused layer.
 
     @property
     def parts(self) -> tuple[str, ...]:

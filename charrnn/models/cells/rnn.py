@@ -14,6 +14,7 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 
+from charrnn.config.cells import Shapes
 from charrnn.models.cells.base import ACTIVATIONS, GatedCell, GateSettings, State, zero_bias
 
 _FUSED = {"tanh": torch.rnn_tanh, "relu": torch.rnn_relu}
@@ -27,14 +28,21 @@ class RNN(GatedCell):
     Args:
         input_size: length D of an input vector.
         hidden: length H of an output vector.
+        shapes: the parameters' shapes, from the registry.
         activation: f, "tanh", "relu" or "sigmoid".
         common: see :class:`GateSettings`.
     """
 
     def __init__(
-        self, input_size: int, hidden: int, *, activation: str, **common: Unpack[GateSettings]
+        self,
+        input_size: int,
+        hidden: int,
+        shapes: Shapes,
+        *,
+        activation: str,
+        **common: Unpack[GateSettings],
     ) -> None:
-        super().__init__(input_size, hidden, 1, **common)
+        super().__init__(input_size, hidden, shapes, **common)
         self.activation = activation
 
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:

@@ -37,7 +37,8 @@ from typing import Unpack
 import torch
 from torch import Tensor, nn
 
-from charrnn.models.cells.base import ACTIVATIONS, GatedCell, GateSettings, State, uniform_
+from charrnn.config.cells import Shapes
+from charrnn.models.cells.base import ACTIVATIONS, GatedCell, GateSettings, State
 
 EMPTY = -1.0
 
@@ -54,6 +55,7 @@ class StackRNN(GatedCell):
     Args:
         input_size: length D of an input vector.
         hidden: length H of an output vector.
+        shapes: the parameters' shapes, from the registry.
         activation: f, "tanh", "relu" or "sigmoid".
         stacks: S.
         stack_depth: N, at least k.
@@ -63,14 +65,17 @@ class StackRNN(GatedCell):
         common: see :class:`GateSettings`.
     """
 
+    stack_weight: nn.Parameter
+    action_weight: nn.Parameter
+    push_weight: nn.Parameter
+
     actions: tuple[str, ...] = ("push", "pop")
-    read: int = 2
-    """Elements of each stack that the hidden units read (k)."""
 
     def __init__(
         self,
         input_size: int,
         hidden: int,
+        shapes: Shapes,
         *,
         activation: str,
         stacks: int,
@@ -80,9 +85,7 @@ class StackRNN(GatedCell):
         stack_round: bool,
         **common: Unpack[GateSettings],
     ) -> None:
-        super().__init__(input_size, hidden, 1, **common)
-        if stack_only:
-            self.register_parameter("recurrent_weight", None)
+        super().__init__(input_size, hidden, shapes, **common)
         self.activation = activation
         self.stack_only = stack_only
         self.stacks = stacks
@@ -90,11 +93,6 @@ class StackRNN(GatedCell):
         self.stack_round = stack_round
         if stack_noop:
             self.actions = (*self.actions, "no-op")
-        self.stack_weight = nn.Parameter(torch.empty(hidden, self.read * stacks))
-        self.action_weight = nn.Parameter(torch.empty(len(self.actions) * stacks, hidden))
-        self.push_weight = nn.Parameter(torch.empty(stacks, hidden))
-        for weight in (self.stack_weight, self.action_weight, self.push_weight):
-            uniform_(weight, hidden)
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -127,7 +125,7 @@ class StackRNN(GatedCell):
 
     def _look(self, stacks: Tensor) -> Tensor:
         """The elements that are read: (B, S, N) -> (B, S, k)."""
-        return stacks[..., : self.read]
+        return stacks[..., :2]
 
     def _moves(self, stacks: Tensor, value: Tensor) -> tuple[Tensor, ...]:
         """The stacks (B, S, N) after each action in turn, with a value (B, S, 1) to push."""
@@ -154,7 +152,6 @@ class ListRNN(StackRNN):
     """
 
     actions = ("left", "right", "insert")
-    read = 3
 
     @property
     def parts(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from charrnn.config.model import CELLS
+from charrnn.config.cells import CELLS
 from charrnn.models.cells.base import (
     Cell,
     detach_states,
