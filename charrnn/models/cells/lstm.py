@@ -22,6 +22,7 @@ those of Melis, Kocisky & Blunsom 2020, "Mogrifier LSTM".
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Unpack
 
 import torch
@@ -82,7 +83,7 @@ class LSTM(CompiledCell):
     def run_torch(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         # Sampling would repack the fused layer's weights at each character, which costs far more
         # than the products.
-        if self.lstm_gates == "separate" and len(x) > 1:
+        if self.lstm_gates == "separate" and len(x) > 1 and _can_fuse(x):
             return self._fused(x, *state)
         return self._unrolled(x, *state)
 
@@ -120,6 +121,28 @@ class LSTM(CompiledCell):
             x, [h[None], c[None]], weights, True, 1, 0.0, self.training, False, False
         )
         return y, (h[0], c[0])
+
+
+def _can_fuse(x: Tensor) -> bool:
+    """Whether torch's fused layer runs here; in bfloat16 many processors have none."""
+    bfloat16 = x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")
+    return x.device.type != "cpu" or not bfloat16 or _fuses_bfloat16()
+
+
+@cache
+@torch.inference_mode(mode=False)
+@torch.enable_grad()
+def _fuses_bfloat16() -> bool:
+    """Try torch's fused layer in bfloat16 on the CPU, forward and backward: it cannot be asked."""
+    x, state = torch.zeros(2, 1, 1), torch.zeros(1, 1, 1)
+    weights = [torch.zeros(shape, requires_grad=True) for shape in ((4, 1), (4, 1), (4,), (4,))]
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            y, *_ = torch.lstm(x, [state, state], weights, True, 1, 0.0, True, False, False)
+            torch.autograd.grad(y.sum(), weights)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _torch_order(stacked: Tensor) -> Tensor:

@@ -2,8 +2,10 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from charrnn.models.cells import lstm
+from charrnn.models.cells.lstm import LSTM
 from tests.support.arrangements import make_cell
 
 INPUTS, HIDDEN, BATCH = 4, 6, 5
@@ -64,3 +66,29 @@ def test_a_forget_gate_that_is_open_keeps_the_memory(variant: str) -> None:
 def test_coupled_gates_have_no_rows_for_the_input() -> None:
     shapes = [make_cell(form, INPUTS, HIDDEN).get_parameter("bias").shape[0] for form in FORMS]
     assert shapes == [4 * HIDDEN, 3 * HIDDEN, 4 * HIDDEN]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("fused", ["if it can be", "never"])
+def test_bfloat16_runs_through_torch_on_every_processor(
+    monkeypatch: pytest.MonkeyPatch, training: bool, fused: str
+) -> None:
+    # Torch's fused layer fails in bfloat16 where oneDNN has none for the processor.
+    if fused == "never":
+        monkeypatch.setattr(lstm, "_fuses_bfloat16", lambda: False)
+    cell = make_cell("lstm", INPUTS, HIDDEN).float().train(training)
+    assert isinstance(cell, LSTM)
+    x = torch.randn(9, BATCH, INPUTS)
+    state = cell.initial_state(BATCH)
+
+    def run(bfloat16: bool) -> list[Tensor]:
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            y, after = cell.run_torch(x, state)
+        gradients = torch.autograd.grad(y.float().sum(), list(cell.parameters()))
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            unwatched, _ = cell.run_torch(x, state)
+        return [y.float(), unwatched.float(), *after, *gradients]
+
+    for rounded, exact in zip(run(bfloat16=True), run(bfloat16=False), strict=True):
+        bound = 0.03 * float(exact.detach().abs().max())
+        torch.testing.assert_close(rounded, exact, rtol=0, atol=bound)
