@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +16,9 @@ from charrnn.data.alphabet import Alphabet, Ids
 from charrnn.data.corpus import encode_corpus
 from charrnn.data.inputs import STDIN, gather, naming_copies
 from charrnn.data.text_reader import exists
+from charrnn.errors import CorpusError
 from charrnn.inference.select_backend import torch_network
-from charrnn.training.run_data import _read_held_out
+from charrnn.training.run_data import RunData
 
 if TYPE_CHECKING:
     from charrnn.models.char_model import CharModel
@@ -40,8 +42,25 @@ def load(name: str | None, stack_round: bool | None) -> tuple[Path, ModelFile]:
     return path, read_model(path).rounding(stack_round)
 
 
+@contextmanager
+def naming_corpus_option() -> Iterator[None]:
+    """Say of a training text that cannot be read how to name another place of it."""
+    try:
+        yield
+    except CorpusError as problem:
+        raise type(problem)(
+            f"{problem}\nTo read the training text from elsewhere, name it: --corpus FILE."
+        ) from None
+
+
 def read_text(
-    texts: Sequence[str], path: Path, model: ModelFile, *, encoding: str, unknown: str
+    texts: Sequence[str],
+    path: Path,
+    model: ModelFile,
+    *,
+    encoding: str,
+    unknown: str,
+    data: RunData | None = None,
 ) -> tuple[str, Ids]:
     """The texts as one, or, if there are none, what the run of the model at ``path`` held out.
 
@@ -52,8 +71,23 @@ def read_text(
         CorpusError: it cannot be read or is not known.
     """
     if not texts:
-        return _read_held_out(path, model)
+        return _read_held_out(data or RunData(path, model), path, model)
     return _read_texts(texts, model, encoding, unknown)
+
+
+def _read_held_out(data: RunData, path: Path, model: ModelFile) -> tuple[str, Ids]:
+    """The text that the model's run held out, read again from where the run read it."""
+    if data.request is None:
+        raise CorpusError(
+            f"{path}: is not beside the run that made it, so what was held out is not known "
+            "here.\nName the text after the model."
+        )
+    valid = data.request.train.valid
+    if not valid:
+        raise CorpusError(
+            f"{path.parent}: held nothing out (--valid 0).\nName the text after the run."
+        )
+    return f"{model.corpus.name}, the last {valid:.0%}, held out", data.split.held_out
 
 
 def _read_texts(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from charrnn.checkpoints.model_file import ModelFile
 from charrnn.data.alphabet import Ids
 from charrnn.errors import CharrnnError
 from charrnn.evaluation.baselines import Baselines, measure
-from charrnn.training.run_data import read_learnt
+from charrnn.training.run_data import RunData
 
 _MOST_CHARACTERS = 1 << 22
 _COMPRESSOR = "xz"
@@ -30,10 +29,10 @@ class Comparison:
     scored_all: bool
 
     @classmethod
-    def of(cls, path: Path, model: ModelFile, ids: Ids) -> Comparison:
-        """Let them read what the model at ``path`` has read, and then the text, shape (N,)."""
+    def of(cls, data: RunData, model: ModelFile, ids: Ids) -> Comparison:
+        """Let them read the text that the model was trained on, and then ``ids``, shape (N,)."""
         try:
-            learnt = read_learnt(path, model)
+            learnt = data.split.train
         except CharrnnError:
             # The model's own score stands all the same.
             return cls(None, scored_all=False)

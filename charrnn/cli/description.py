@@ -12,7 +12,7 @@ from typing import Any
 
 from charrnn.cli import terminal
 from charrnn.config.training import SourceConfig, TrainConfig
-from charrnn.data.corpus import Corpus, fit_corpus
+from charrnn.data.corpus import Corpus, SplitCorpus, fit_corpus
 from charrnn.data.inputs import gather, is_generated, naming_copies
 from charrnn.data.statistics import (
     RARE,
@@ -26,8 +26,8 @@ from charrnn.data.statistics import (
     lay_out,
 )
 from charrnn.evaluation.baselines import COMPRESSORS, Baselines, measure
-from charrnn.training.auto_config import TOLD
-from charrnn.training.session import all_left_open, settle
+from charrnn.training.auto_config import TOLD, complete_settings
+from charrnn.training.session import settle
 
 _MOST_CHARACTERS = 1 << 24
 _SHOWN_CHARACTERS = 20
@@ -73,8 +73,10 @@ def describe(sources: Sequence[str], encoding: str | None, *, as_json: bool) -> 
 
 
 def _describe(name: str, corpus: Corpus, *, generated: bool) -> Description:
-    learnt, held_out = corpus.split(TrainConfig.valid)
-    request, reason = settle(all_left_open(), SourceConfig(), corpus, generated=generated)
+    settings = complete_settings({})
+    split = SplitCorpus.of(corpus, settings["valid"])
+    learnt, held_out = split.train, split.held_out
+    request, reason = settle(settings, SourceConfig(), split, generated=generated)
     settings = {**request.model.to_dict(), **request.train.to_dict()}
     return Description(
         name,

@@ -75,6 +75,7 @@ def evaluate(
     from charrnn.cli.arguments import load, read_text, split_arguments
     from charrnn.cli.baselines import Comparison, brief
     from charrnn.evaluation.evaluate import Scoring
+    from charrnn.training.run_data import RunData
 
     model, texts = split_arguments(arguments or [])
     if language and texts:
@@ -96,7 +97,8 @@ def evaluate(
     end = loaded.end
     if reset_every or dynamic:
         _refuse_records(path, loaded, "--reset-every and --dynamic")
-    what, ids = read_text(texts, path, loaded, encoding=encoding, unknown=unknown)
+    data = RunData(path, loaded)
+    what, ids = read_text(texts, path, loaded, encoding=encoding, unknown=unknown, data=data)
     scoring = Scoring(loaded, ids, use, device, end)
     score = scoring.carried()
     reset = scoring.reset(reset_every) if reset_every else None
@@ -116,7 +118,7 @@ def evaluate(
         if followed:
             figures["dynamic_nats_per_char"] = followed.nats_per_char
         beside = (
-            {"baselines": Comparison.of(path, loaded, scoring.scored).as_data()}
+            {"baselines": Comparison.of(data, loaded, scoring.scored).as_data()}
             if baselines
             else {}
         )
@@ -139,7 +141,7 @@ def evaluate(
     if followed:
         terminal.print_facts({"dynamic evaluation": brief(followed.nats_per_char)})
     if baselines:
-        terminal.print_facts(Comparison.of(path, loaded, scoring.scored).as_facts())
+        terminal.print_facts(Comparison.of(data, loaded, scoring.scored).as_facts())
 
 
 def _refuse_records(path: Path, model: ModelFile, asked: str) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from charrnn.analysis.memorization import LONGEST_GRAM, Overlap, Span, compare, line_of, together
 from charrnn.checkpoints.model_file import ModelFile
 from charrnn.cli import terminal
+from charrnn.cli.arguments import naming_corpus_option
 from charrnn.data.alphabet import Alphabet
 from charrnn.inference.sampling import Piece
-from charrnn.training.run_data import read_training_text
+from charrnn.training.run_data import RunData
 
 _SHOWN_GRAMS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, LONGEST_GRAM)
 _SHOWN_CHARACTERS = 160
@@ -23,19 +23,20 @@ class Comparison:
     """Takes down what is drawn, and says how much of it was copied.
 
     Args:
-        path: the model's file.
-        model: what it holds.
-        elsewhere: where the training text is now; if empty, where the run read it.
+        model: the contents of the model's file.
+        data: the text that it was trained on.
 
     Raises:
         CorpusError: the training text is gone, has changed, or is not known.
     """
 
-    def __init__(self, path: Path, model: ModelFile, elsewhere: Sequence[str]) -> None:
+    def __init__(self, model: ModelFile, data: RunData) -> None:
         self._alphabet: Alphabet = model.alphabet
         self._end = model.end
         self._unit = "line" if model.end is None else "record"
-        self._trained_on, self._held_out = read_training_text(path, model, elsewhere)
+        with naming_corpus_option():
+            split = data.split
+        self._trained_on, self._held_out = split.train, split.held_out
         self._drawn: dict[int, str] = defaultdict(str)
 
     def watch(self, pieces: Iterable[Piece]) -> Iterator[Piece]:

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tqdm import tqdm
 
 from charrnn.cli import terminal
 from charrnn.display import visible
-from charrnn.training.progress import Evaluating, Evaluation, RolledBack, Step
+from charrnn.training.progress import (
+    Drawn,
+    Evaluating,
+    Evaluation,
+    Note,
+    Ready,
+    RolledBack,
+    RunEvent,
+    Started,
+    Step,
+)
 
 _SECONDS_BETWEEN_LINES = 5.0
 # What tells most comes first: a narrow terminal cuts the rest off.
@@ -35,20 +46,14 @@ class TrainingView:
     """Shows a run as it goes: loss, held-out loss, characters per second and time left.
 
     Args:
-        done: steps taken before, when a run is resumed.
-        total: steps of the whole run, if known.
+        show_samples: whether to show the text that is drawn at each evaluation.
+        on_ready: is called when the run is about to write its first file.
     """
 
-    def __init__(self, done: int, total: int | None) -> None:
-        self._bar: tqdm[Any] = tqdm(
-            total=total,
-            initial=done,
-            bar_format=_BAR,
-            dynamic_ncols=True,
-            file=sys.stderr,
-            disable=None,
-        )
-        self._started: tuple[float, int] | None = None
+    def __init__(self, *, show_samples: bool, on_ready: Callable[[], None]) -> None:
+        self._show_samples, self._on_ready = show_samples, on_ready
+        self._bar: tqdm[Any] | None = None
+        self._from: tuple[float, int] | None = None
         self._line_at = time.monotonic()
         self._held_out = ""
 
@@ -57,17 +62,57 @@ class TrainingView:
 
     @terminal.unheard_is_fine()
     def __exit__(self, *exception: object) -> None:
-        self._bar.close()
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar away; what is said next begins a line."""
+        if self._bar is not None:
+            self._bar.close()
 
     @terminal.unheard_is_fine()
-    def step(self, event: Step) -> None:
-        """Show a step."""
-        if self._started is None:
-            self._started = (event.seconds, event.characters)
-        seconds = event.seconds - self._started[0]
-        speed = (event.characters - self._started[1]) / seconds if seconds else 0.0
+    def show(self, event: RunEvent) -> None:
+        """Show an event of the run."""
+        match event:
+            case Ready():
+                self._on_ready()
+            case Note():
+                terminal.note(event.text)
+            case Started():
+                terminal.note(describe(event))
+                self._open_bar(event)
+            case Step():
+                self._step(event)
+            case Evaluating():
+                if self._bar is not None and not self._bar.disable:
+                    self._bar.set_postfix_str(f"evaluating {event.done / event.total:.0%}")
+            case Evaluation():
+                self._evaluated(event)
+            case Drawn() if self._show_samples:
+                self._say(f"--- drawn after {event.step:,} steps:\n{event.text}\n")
+            case RolledBack():
+                time_word = ("first", "second", "third")[event.halvings - 1]
+                self._say(
+                    f"{event.reason}\nBack to step {event.step:,}, the learning rate halved for "
+                    f"the {time_word} time."
+                )
+
+    def _open_bar(self, event: Started) -> None:
+        self._bar = tqdm(
+            total=event.total,
+            initial=event.step,
+            bar_format=_BAR,
+            dynamic_ncols=True,
+            file=sys.stderr,
+            disable=None,
+        )
+
+    def _step(self, event: Step) -> None:
+        if self._from is None:
+            self._from = (event.seconds, event.characters)
+        seconds = event.seconds - self._from[0]
+        speed = (event.characters - self._from[1]) / seconds if seconds else 0.0
         state = f"loss {event.nats_per_char:.3f}{self._held_out}, {speed:,.0f} chars/s"
-        if not self._bar.disable:
+        if self._bar is not None and not self._bar.disable:
             self._bar.total = event.total
             self._bar.set_postfix_str(state, refresh=False)
             self._bar.update(event.step - self._bar.n)
@@ -80,18 +125,10 @@ class TrainingView:
                 left = f", {remaining:,.0f} s left"
             terminal.note(f"step {event.step:,}{total}, epoch {event.epoch:.2f}, {state}{left}")
 
-    @terminal.unheard_is_fine()
-    def evaluating(self, event: Evaluating) -> None:
-        """Show how far an evaluation is."""
-        if not self._bar.disable:
-            self._bar.set_postfix_str(f"evaluating {event.done / event.total:.0%}")
-
-    @terminal.unheard_is_fine()
-    def evaluated(self, event: Evaluation) -> None:
-        """Show an evaluation's result."""
+    def _evaluated(self, event: Evaluation) -> None:
         if event.valid_nats_per_char is not None:
             self._held_out = f", held out {event.valid_nats_per_char:.3f}"
-        if self._bar.disable:
+        if self._bar is None or self._bar.disable:
             best = " (best so far)" if event.improved else ""
             train = event.train_nats_per_char
             loss = "before training" if train is None else f"loss {train:.3f}"
@@ -99,14 +136,17 @@ class TrainingView:
                 f"step {event.step:,}, epoch {event.epoch:.2f}, {loss}{self._held_out}{best}"
             )
 
-    def rolled_back(self, event: RolledBack) -> None:
-        """Say that training diverged, and from where it goes on."""
-        self.say(
-            f"{event.reason}\nBack to step {event.step:,}, the learning rate halved for the "
-            f"{('first', 'second', 'third')[event.halvings - 1]} time."
-        )
-
-    @terminal.unheard_is_fine()
-    def say(self, text: str) -> None:
+    def _say(self, text: str) -> None:
         """Print some text above the bar."""
         tqdm.write(visible(text), file=sys.stderr)
+
+
+def describe(event: Started) -> str:
+    """Sum up in one line what is about to be trained."""
+    model, compute = event.model, event.compute
+    length = f"{event.total:,} steps" if event.total else f"{event.minutes:g} minutes"
+    return (
+        f"{event.corpus}: {event.characters:,} characters, {event.alphabet:,} different; "
+        f"{model.cell} {model.layers} x {model.hidden}, {event.parameters:,} parameters; {length} "
+        f"on {compute.device} ({compute.precision}, {compute.threads} threads)"
+    )

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
-from charrnn.checkpoints.model_file import ModelFile
 from charrnn.cli import terminal
+from charrnn.cli.arguments import naming_corpus_option
 from charrnn.config.inference import SampleConfig
 from charrnn.data.alphabet import RECORD_END
 from charrnn.errors import CharrnnError, UsageError
 from charrnn.inference.record_sampling import Selection, most_tries, until_end
 from charrnn.inference.sampling import Piece
-from charrnn.training.run_data import _read_records
+from charrnn.training.run_data import RunData
 
 
 class RecordSampling:
     """Samples of a model of records.
 
     Args:
-        path: the model's file.
-        model: what it holds.
+        data: the text that the model was trained on.
         config: as the user gave it.
         prime: the symbols that each record begins with.
         unique: whether they are all to be different.
         novel: whether none is to stand in the corpus.
-        elsewhere: where the corpus is now; if empty, where the run read it.
 
     Raises:
         CorpusError: the corpus is wanted, and is gone, has changed, or is not known.
@@ -35,18 +32,17 @@ class RecordSampling:
 
     def __init__(
         self,
-        path: Path,
-        model: ModelFile,
+        data: RunData,
         config: SampleConfig,
         prime: str,
         *,
         unique: bool,
         novel: bool,
-        elsewhere: Sequence[str],
     ) -> None:
         if RECORD_END in prime:
             raise UsageError("--prime ends a record (U+001E); give the beginning of one")
-        known = _read_records(path, model, elsewhere) if novel else frozenset()
+        with naming_corpus_option():
+            known = data.records if novel else frozenset()
         self._unique, self._novel = unique, novel
         self._selection = Selection(config.count, config.length, prime, known, unique)
         tries = most_tries(config.count) if self._selection.selects else config.count

@@ -45,9 +45,10 @@ def report(
         ) from None
     from charrnn.checkpoints.model_file import read_model
     from charrnn.checkpoints.run_index import find_model, find_run
+    from charrnn.cli.arguments import naming_corpus_option
     from charrnn.inference.generate import draw, draw_records
     from charrnn.inference.select_backend import reader, torch_network
-    from charrnn.training.run_data import read_training_text
+    from charrnn.training.run_data import RunData
     from charrnn.training.run_summary import read_summary
 
     folder = find_run(run)
@@ -56,7 +57,8 @@ def report(
     check_replaceable(target)
     path = find_model(str(folder))
     model = read_model(path)
-    trained_on, held_out = read_training_text(path, model, corpus or [])
+    with naming_corpus_option():
+        split = RunData(path, model, corpus or []).split
 
     def draw_one(config: SampleConfig) -> str:
         if model.end is not None:
@@ -67,7 +69,7 @@ def report(
     network = torch_network(model, device="cpu", threads=None)
     reading = reader(model, device="cpu", threads=None)
     contents = gather_content(
-        summary, network, reading, model.alphabet, trained_on, held_out, draw_one
+        summary, network, reading, model.alphabet, split.train, split.held_out, draw_one
     )
     write(target, render(contents))
     terminal.print_facts({"report": str(target)})

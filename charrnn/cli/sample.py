@@ -94,6 +94,7 @@ def sample(
     from charrnn.checkpoints.run_index import find_model
     from charrnn.inference.generate import draw
     from charrnn.inference.sampling import in_order
+    from charrnn.training.run_data import RunData
 
     path = find_model(model)
     loaded = read_model(path).rounding(stack_round)
@@ -108,15 +109,14 @@ def sample(
     if seed is None:
         seed = randbits(32)
     between = _BETWEEN_SAMPLES
+    data = RunData(path, loaded, corpus or [])
     if loaded.corpus.records is not None:
         from charrnn.cli.recordsample import RecordSampling
         from charrnn.data.records import separator
         from charrnn.inference.record_sampling import open_record
 
         between = separator(loaded.corpus.records)
-        sampling = RecordSampling(
-            path, loaded, config, symbols, unique=unique, novel=novel, elsewhere=corpus or []
-        )
+        sampling = RecordSampling(data, config, symbols, unique=unique, novel=novel)
         opened = open_record(alphabet, ids)
         drawn = draw(loaded, sampling.config, use, device, opened, seed)
         pieces = sampling.choose(in_order(drawn))
@@ -127,7 +127,7 @@ def sample(
     if novelty:
         from charrnn.cli.novelty import Comparison
 
-        comparison = Comparison(path, loaded, corpus or [])
+        comparison = Comparison(loaded, data)
         pieces = comparison.watch(pieces)
     if as_json:
         described = _describe(pieces, alphabet, symbols, seed)

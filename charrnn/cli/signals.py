@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -43,6 +43,14 @@ class Stop:
         """Take note of a signal that may come again."""
         self._number = number
 
+    def defer(self) -> None:
+        """From now on only remember signals, for the program to end at a moment of its choice."""
+        for number in SIGNALS:
+            signal.signal(number, self._remember)
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.request(number)
+
     def check(self) -> None:
         """Raise Interrupted if a signal has come: to be called when all is saved."""
         if self._number is not None:
@@ -66,14 +74,10 @@ def uninstall() -> None:
 
 
 @contextmanager
-def deferred() -> Iterator[Stop]:
-    """Within, signals are only remembered, for the code there to end at a moment of its choice."""
+def deferrable() -> Iterator[Stop]:
+    """Within, signals are only remembered once :meth:`Stop.defer` has been called."""
     stop = Stop()
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        stop.request(number)
-
-    with _handled_by(remember):
+    with _restored():
         yield stop
 
 
@@ -88,18 +92,21 @@ def noted() -> Iterator[Stop]:
         else:
             stop.request(number)
 
-    with _handled_by(remember):
+    with _restored():
+        for number in SIGNALS:
+            signal.signal(number, remember)
         yield stop
 
 
 @contextmanager
-def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in SIGNALS}
+def _restored() -> Iterator[None]:
+    """Put the handlers of both signals back at the end."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
     finally:
-        for number, one in before.items():
-            signal.signal(number, one)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import shlex
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from charrnn.cli import signals, terminal
 from charrnn.cli.options import Debug, Encoding, Json, complete_run, complete_source, with_settings
 from charrnn.config.model import ModelConfig
-from charrnn.config.settings import option_name
 from charrnn.config.training import ComputeConfig, TrainConfig
 from charrnn.errors import UsageError
-from charrnn.training.auto_config import with_layers
+
+if TYPE_CHECKING:
+    from charrnn import api
+    from charrnn.training.run import RunResult
 
 _RUN = "Run"
-_OF_TRAINING = ("dropout", "weight_drop")
-"""Settings of the model that concern its training alone."""
-
 _FREE_ON_RESUME = frozenset(
     {"sources", "run", "resume", "save_every", "show_samples", "device", "threads"}
     | {"as_json", "debug"}
@@ -107,53 +109,104 @@ def train(
         raise UsageError("--bytes takes bytes as they are and --encoding reads them; give one")
     if resume:
         _refuse_new_settings(ctx, overwrite)
-        from charrnn.training.run import RunnerOptions, resume_training
+        named = list(sources or [])
 
-        chosen_device = settings["device"] if _is_given(ctx, "device") else None
-        options = RunnerOptions(save_every, show_samples, as_json)
-        resume_training(sources or [], run_path, chosen_device, settings["threads"], options)
+        def go_on(**follow: Any) -> api.Run:
+            from charrnn import api
+
+            return api.resume(
+                run_path or (named.pop(0) if named else None),
+                texts=named,
+                device=settings["device"] if _is_given(ctx, "device") else None,
+                threads=settings["threads"],
+                save_every=save_every,
+                **follow,
+            )
+
+        _follow(go_on, show_samples=show_samples, as_json=as_json)
         return
     if not sources:
         raise UsageError(
             "name a text to train on: charrnn train FILE (or try: charrnn train tales)"
         )
-    origin = None
-    if base is not None:
-        from charrnn.cli.arguments import load
 
-        origin = load(base, None)
-        settings = _as_in(origin[1].model, settings, ctx)
-    # Settings that make no sense are refused before torch is imported.
-    for config in (ModelConfig, TrainConfig, ComputeConfig):
-        config.pick(with_layers(settings))
-    from charrnn.training.run import RunnerOptions, begin_training
+    def begin(**follow: Any) -> api.Run:
+        from charrnn import api
 
-    begin_training(
-        sources,
-        run_path,
-        settings,
-        RunnerOptions(save_every, show_samples, as_json),
-        encoding=None if as_bytes else encoding,
-        records=records,
-        overwrite=overwrite,
-        origin=origin,
-    )
+        return api.train(
+            sources,
+            run=run_path,
+            encoding=None if as_bytes else encoding,
+            records=records,
+            base=base,
+            overwrite=overwrite,
+            save_every=save_every,
+            **{name: value for name, value in settings.items() if _is_given(ctx, name)},
+            **follow,
+        )
+
+    _follow(begin, show_samples=show_samples, as_json=as_json)
 
 
-def _as_in(model: ModelConfig, settings: Mapping[str, Any], ctx: typer.Context) -> dict[str, Any]:
-    """The settings with the network of a model that is gone on from.
+def _follow(start: Callable[..., api.Run], *, show_samples: bool, as_json: bool) -> None:
+    """Train, show how it goes, and print what came of it; a signal saves the run and ends it."""
+    from charrnn.cli.progress import TrainingView
 
-    Raises:
-        UsageError: another network was asked for.
-    """
-    fixed = {name: value for name, value in model.to_dict().items() if name not in _OF_TRAINING}
-    for name, value in fixed.items():
-        if _is_given(ctx, name) and settings[name] != value:
-            raise UsageError(
-                f"{option_name(name)} is {settings[name]} and the model to go on from has {value}: "
-                "its network stays as it is.\nLeave the option out, or --from."
+    with signals.deferrable() as stop:
+        with TrainingView(show_samples=show_samples, on_ready=stop.defer) as view:
+            try:
+                run = start(on_event=view.show, should_stop=stop.__bool__)
+            except signals.Interrupted:
+                terminal.note("stopped before training began: nothing was changed")
+                raise
+        result = run.result
+        if result.stopped:
+            terminal.note(
+                f"stopped at step {result.steps:,} and saved; go on with: "
+                f"charrnn train --resume {shlex.quote(str(run.path))}"
             )
-    return {**settings, **fixed}
+            stop.check()
+        _summarize(result, as_json=as_json)
+
+
+def _summarize(result: RunResult, *, as_json: bool) -> None:
+    """Print what came of a run on stdout."""
+    best, model = result.valid_nats_per_char, result.model
+    if as_json:
+        terminal.print_json(
+            {
+                "run": str(result.path),
+                "best": str(result.best),
+                "cell": model.cell,
+                "layers": model.layers,
+                "hidden": model.hidden,
+                "parameters": result.parameters,
+                "steps": result.steps,
+                "epochs": result.epochs,
+                "train_seconds": result.train_seconds,
+                "chars_per_second": result.chars_per_second,
+                "best_step": result.best_step,
+                "valid_nats_per_char": best,
+                "valid_bits_per_char": None if best is None else best / math.log(2),
+            }
+        )
+        return
+    loss = "nothing was held out"
+    if best is not None:
+        loss = (
+            f"{best:.4f} nats, {best / math.log(2):.4f} bits per character "
+            f"(best, step {result.best_step:,})"
+        )
+    terminal.print_facts(
+        {
+            "trained": f"{model.cell} {model.layers} x {model.hidden} on {result.corpus}, "
+            f"{result.steps:,} steps, {result.epochs:.2f} epochs",
+            "took": f"{result.train_seconds:,.1f} s, {result.chars_per_second:,.0f} characters/s",
+            "held out": loss,
+            "saved": str(result.best),
+            "next": f"charrnn sample {shlex.quote(str(result.path))} --temp 0.8",
+        }
+    )
 
 
 def _is_given(ctx: typer.Context, name: str) -> bool:

@@ -81,6 +81,26 @@ class Corpus:
         return self.ids[: boundary + 1], self.ids[boundary:]
 
 
+@dataclass(frozen=True)
+class SplitCorpus:
+    """A corpus and its two parts.
+
+    Attributes:
+        corpus: the whole.
+        train: the part that is trained on, shape (N,).
+        held_out: the part that evaluations score, shape (M,).
+    """
+
+    corpus: Corpus
+    train: Ids
+    held_out: Ids
+
+    @classmethod
+    def of(cls, corpus: Corpus, valid: float) -> SplitCorpus:
+        """Split a corpus, holding out the share ``valid`` of it."""
+        return cls(corpus, *corpus.split(valid))
+
+
 def _share(count: int, valid: float) -> int:
     """How many of so many things come before the share that is held out."""
     # 1 - valid is not exact in binary; rounding first keeps 0.2 of 10 from becoming 1.

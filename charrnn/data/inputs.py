@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import cast
 
-from charrnn.cli import terminal
 from charrnn.data.catalogue import Built, Generated, locate
 from charrnn.data.text_reader import TextReader, exists, read_text
 from charrnn.errors import CorpusError, StorageError, UsageError
@@ -67,7 +66,7 @@ def naming_copies(folder: str, sources: Sequence[str]) -> Iterator[None]:
 
 def _take(source: str, folder: Path, number: int) -> Path:
     if source != STDIN:
-        return _find(source, folder, number)
+        return find_source(source, folder, number)
     copy = folder / str(number)
     _write(read_text(_STANDARD_INPUT, cast("BufferedReader", sys.stdin.buffer)), copy)
     return copy
@@ -78,7 +77,7 @@ def is_generated(source: str) -> bool:
     return source != STDIN and isinstance(locate(source), Generated)
 
 
-def _find(source: str, folder: Path, number: int) -> Path:
+def find_source(source: str, folder: Path, number: int) -> Path:
     """Where a source can be read: as it is, or in a copy whose name begins with its number."""
     found = locate(source)
     if isinstance(found, Generated | Built):
@@ -112,8 +111,18 @@ def _write(chunks: Iterable[bytes], copy: Path) -> None:
         raise StorageError(f"{copy}: could not be written: {problem.strerror}") from problem
 
 
-def follow(sources: Sequence[str], encoding: str | None) -> Iterator[str]:
-    """The text of the sources, one after another, each as it comes: nothing waits for its end.
+def follow(
+    sources: Sequence[str], encoding: str | None, on_note: Callable[[str], None]
+) -> Iterator[str]:
+    """Read the sources one after another, each as it comes: nothing waits for its end.
+
+    Args:
+        sources: files, folders, ``-`` or names of corpora.
+        encoding: how bytes spell characters; None takes every byte as a symbol.
+        on_note: is called with what reading left out or changed.
+
+    Yields:
+        The text, in chunks.
 
     Raises:
         CorpusError: a source that is not there, or cannot be read.
@@ -133,7 +142,7 @@ def follow(sources: Sequence[str], encoding: str | None) -> Iterator[str]:
             with _open(place) as stream:
                 yield from reader.follow(place or _STANDARD_INPUT, stream)
         for message in reader.notes:
-            terminal.note(message)
+            on_note(message)
 
 
 def remember(source: str) -> str:

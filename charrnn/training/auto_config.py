@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from charrnn.config.cells import takers
 from charrnn.config.model import ModelConfig
 from charrnn.config.settings import option_name
-from charrnn.config.training import LENGTHS, OPTIMIZERS, TrainConfig
+from charrnn.config.training import LENGTHS, OPTIMIZERS, ComputeConfig, TrainConfig
+from charrnn.display import did_you_mean
+from charrnn.errors import UsageError
 from charrnn.models.parameter_shapes import EMBEDDING, shapes_of
 
 LEAST_MINUTES, MOST_MINUTES = 0.1, 10.0
@@ -42,6 +44,10 @@ TOLD = (
     "learning_rate",
 )
 """The settings that the user is told of when they have been chosen."""
+
+_CONFIGS = (ModelConfig, TrainConfig, ComputeConfig)
+_OF_TRAINING = ("dropout", "weight_drop")
+"""Settings of the model that concern its training alone."""
 
 Settings = Mapping[str, Any]
 
@@ -104,6 +110,41 @@ def choose(given: Settings, situation: Situation) -> Choice:
         rate = share * learning_rate_for(settings["layers"] * settings["hidden"])
         settings.setdefault("learning_rate", round(rate, 5))
     return Choice(settings, _explain(given, settings, situation, epochs))
+
+
+def complete_settings(given: Settings, network: ModelConfig | None = None) -> dict[str, Any]:
+    """Put a value beside the name of every setting of a run; None leaves the choice open.
+
+    Args:
+        given: the settings that were named.
+        network: of the model that is gone on from, which stays as it is; None if there is none.
+
+    Raises:
+        UsageError: a setting out of its bounds, settings that contradict each other, or a network
+            other than the one to go on from.
+        ValueError: a name that is no setting's.
+    """
+    declared = {field.name: field for config in _CONFIGS for field in fields(config)}
+    for name in given:
+        if name not in declared:
+            raise ValueError(f"there is no setting {name!r}{did_you_mean(name, declared)}")
+    left_open = {
+        name: None if field.metadata["by_recipe"] else field.default
+        for name, field in declared.items()
+    }
+    settings = {**left_open, **given}
+    if network is not None:
+        kept = {k: v for k, v in network.to_dict().items() if k not in _OF_TRAINING}
+        for name, value in kept.items():
+            if given.get(name, value) != value:
+                raise UsageError(
+                    f"{option_name(name)} is {given[name]} and the model to go on from has "
+                    f"{value}: its network stays as it is.\nLeave the option out, or --from."
+                )
+        settings |= kept
+    for config in _CONFIGS:
+        config.pick(with_layers(settings))
+    return settings
 
 
 def with_layers(settings: Settings) -> dict[str, Any]:

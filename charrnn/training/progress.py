@@ -1,16 +1,19 @@
-"""Where a training run stands, as plain data, and how long it will be.
-
-What training tells its caller as it goes.
-"""
+"""The progress of a training run, as plain data, and the events that tell of it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+from charrnn.config.model import ModelConfig
 from charrnn.config.settings import Plain
-from charrnn.config.training import LONGEST_RUN_STEPS, MOST_HALVINGS
+from charrnn.config.training import LONGEST_RUN_STEPS, MOST_HALVINGS, ComputeConfig
 from charrnn.data.batches import Position
+
+SAVE_EVERY = 30.0
+"""Seconds between saves, evaluations apart, where nothing else is asked for."""
 
 _UNTIMED_STEPS = 3
 _TIMED_SECONDS = 30.0
@@ -192,3 +195,86 @@ class RolledBack:
 
 
 Event = Step | Evaluating | Evaluation | Checkpoint | RolledBack
+"""Everything that a trainer tells as it goes."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something that the user should know of the run; one or two lines."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Started:
+    """The run is about to train.
+
+    Attributes:
+        path: its directory.
+        corpus: the name of its text.
+        characters: in the text.
+        alphabet: how many of them differ.
+        model: its network.
+        parameters: numbers that training adjusts.
+        step: steps taken before, if the run is resumed.
+        total: steps of the whole run; None if ``minutes`` decide and have not been measured yet.
+        minutes: of training that were asked for; None if ``total`` decides.
+        compute: device, precision and threads.
+    """
+
+    path: Path
+    corpus: str
+    characters: int
+    alphabet: int
+    model: ModelConfig
+    parameters: int
+    step: int
+    total: int | None
+    minutes: float | None
+    compute: ComputeConfig
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Everything is settled and nothing is written yet.
+
+    From here on the run must be ended by :attr:`Observer.should_stop`, which saves it.
+    """
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Some text that was drawn at an evaluation."""
+
+    step: int
+    text: str
+
+
+RunEvent = Event | Note | Ready | Started | Drawn
+"""Everything that an observer is told."""
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Whoever follows a run.
+
+    Attributes:
+        on_event: is called with every event, between two steps.
+        should_stop: is asked after every step; once it says so, the run is saved and ends.
+    """
+
+    on_event: Callable[[RunEvent], None] | None = None
+    should_stop: Callable[[], bool] | None = None
+
+    def tell(self, event: RunEvent) -> None:
+        """Tell an event."""
+        if self.on_event is not None:
+            self.on_event(event)
+
+    def note(self, text: str) -> None:
+        """Tell a note."""
+        self.tell(Note(text))
+
+    def wants_stop(self) -> bool:
+        """Ask whether the run is to end."""
+        return self.should_stop is not None and self.should_stop()

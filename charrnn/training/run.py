@@ -1,16 +1,15 @@
-"""A training run from its first save to its summary.
+"""A training run on disk, from its first save to its last.
 
-A little text from a model in training: shown as it goes, and kept in the run's log.
+The run prints nothing and asks nobody: what happens is told to an observer, event by event, and
+the observer says when to stop. A run that is stopped is saved first and can be resumed.
 """
 
 from __future__ import annotations
 
-import shlex
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,11 @@ from typing import Any
 from charrnn.checkpoints.model_file import ModelFile
 from charrnn.checkpoints.run_directory import RunDirectory
 from charrnn.checkpoints.run_index import RUNS, find_run, mark_latest
-from charrnn.cli import signals, terminal
-from charrnn.cli.progress import TrainingView
-from charrnn.cli.summary import describe, summarise
 from charrnn.config.inference import SampleConfig
+from charrnn.config.model import ModelConfig
 from charrnn.config.training import SourceConfig
 from charrnn.data.alphabet import opening
-from charrnn.data.corpus import fit_corpus
+from charrnn.data.corpus import SplitCorpus, fit_corpus
 from charrnn.data.inputs import corpus_name, gather, is_generated, naming_copies, remember
 from charrnn.data.records import separator
 from charrnn.errors import CheckpointError, DivergedError, UsageError
@@ -33,40 +30,86 @@ from charrnn.inference.record_sampling import open_record, until_end
 from charrnn.inference.sampling import sample as sample_natively
 from charrnn.inference.select_backend import native_network
 from charrnn.inference.torch_backend import sample
+from charrnn.models.char_model import count_parameters
 from charrnn.training.fine_tuning import transfer
-from charrnn.training.progress import Checkpoint, Evaluating, Evaluation, RolledBack, Step
+from charrnn.training.progress import (
+    SAVE_EVERY,
+    Checkpoint,
+    Drawn,
+    Evaluating,
+    Evaluation,
+    Observer,
+    Ready,
+    RolledBack,
+    Started,
+)
 from charrnn.training.run_config import read_run
 from charrnn.training.run_data import read_again
 from charrnn.training.session import Session, begin, resume, settle
 
 
 @dataclass(frozen=True)
-class RunnerOptions:
-    """How a run is accompanied; nothing here changes its result.
+class RunResult:
+    """The state of a run when training in it ended.
 
     Attributes:
-        save_every: seconds between saves.
-        show_samples: whether to show some drawn text at each evaluation.
-        as_json: whether the summary is JSON.
+        path: its directory.
+        best: the file of its best model.
+        corpus: the name of its text.
+        stopped: whether the observer ended it early; it can be resumed.
+        steps: of the optimizer, in the whole run.
+        train_seconds: of training, evaluations and saves not counted.
+        best_step: the step after which the best model was evaluated.
+        valid_nats_per_char: the held-out loss of the best model; None if nothing is held out.
     """
 
-    save_every: float
-    show_samples: bool
-    as_json: bool
+    path: Path
+    best: Path
+    corpus: str
+    model: ModelConfig
+    parameters: int
+    stopped: bool
+    steps: int
+    epochs: float
+    train_seconds: float
+    chars_per_second: float
+    best_step: int
+    valid_nats_per_char: float | None
 
 
-def begin_training(
+def train_run(
     sources: Sequence[str],
-    run_path: Path | None,
+    path: Path | None,
     settings: Mapping[str, Any],
-    options: RunnerOptions,
     *,
-    encoding: str | None,
-    records: str | None,
-    overwrite: bool,
-    origin: tuple[Path, ModelFile] | None,
-) -> None:
-    """Read the corpus, claim a run directory and train in it, perhaps going on from a model."""
+    encoding: str | None = "utf-8",
+    records: str | None = None,
+    overwrite: bool = False,
+    origin: tuple[Path, ModelFile] | None = None,
+    observer: Observer = Observer(),  # noqa: B008
+    save_every: float = SAVE_EVERY,
+) -> RunResult:
+    """Train a new run in a directory of its own, perhaps going on from a model.
+
+    Args:
+        sources: files, folders, ``-`` or names of corpora, see ``data/inputs.py``.
+        path: the run's directory; None is ``runs/NAME``.
+        settings: of the model, the training and the computing, by name; None where the choice is
+            left open.
+        encoding: how bytes spell characters; None takes every byte as a symbol.
+        records: what parts the text into records; None if it is one text.
+        overwrite: whether a run that is there is replaced.
+        origin: a model's path and contents to go on from; None draws the weights.
+        observer: is told what happens. Nothing is written before it is told :class:`Ready`.
+        save_every: seconds between saves, evaluations apart.
+
+    Raises:
+        CorpusError: the text cannot be read, or not be trained on.
+        UsageError: settings that contradict each other.
+        RunDirectoryError: a run is there already, or another process trains there.
+        StorageError: the disk refused.
+        DivergedError: the loss or the gradient is not finite.
+    """
     name = corpus_name(sources[0])
     generated = all(map(is_generated, sources))
     if generated and records is not None:
@@ -74,55 +117,77 @@ def begin_training(
             f"{', '.join(sources)}: a formal language is one text, whose sequences follow one "
             "another.\nLeave --records out, or train on a text of your own."
         )
-    run = RunDirectory(run_path or RUNS / name)
+    run = RunDirectory(path or RUNS / name)
     if not overwrite:
         run.refuse_if_begun()
-    with ExitStack() as stack:
-        stack.enter_context(_saying_that_nothing_began())
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        stack.enter_context(naming_copies(str(folder), sources))
-        paths = gather(sources, folder)
+    with tempfile.TemporaryDirectory() as folder, naming_copies(folder, sources):
+        paths = gather(sources, Path(folder))
         corpus = fit_corpus(paths, encoding, records)
         for message in corpus.notes:
-            terminal.note(message)
+            observer.note(message)
         start = transfer(*origin, corpus) if origin else None
         corpus = start.corpus if start else corpus
-        copies = {path: run.copy_of(path, corpus.digest) for path in paths if path.parent == folder}
+        copies = {
+            path: run.copy_of(path, corpus.digest) for path in paths if path.parent == Path(folder)
+        }
         remembered = tuple(
             copies[path].name if path in copies else remember(source)
             for source, path in zip(sources, paths, strict=True)
         )
-        source = SourceConfig(paths=remembered, encoding=encoding)
+        split = SplitCorpus.of(corpus, settings["valid"])
         request, reason = settle(
-            settings, source, corpus, generated=generated, begins_trained=start is not None
+            settings,
+            SourceConfig(paths=remembered, encoding=encoding),
+            split,
+            generated=generated,
+            begins_trained=start is not None,
         )
-        session = begin(request, corpus, name, start)
-        stop = stack.enter_context(signals.deferred())
-        stack.enter_context(run.locked())
-        if not overwrite:
-            run.refuse_if_begun()
-        run.begin(session.checkpoint(), copies, sources=[p for p in paths if p not in copies])
-        if reason:
-            terminal.note(reason)
-        _train(session, run, stop, options)
+        session = begin(request, split, name, start)
+        observer.tell(Ready())
+        with run.locked():
+            if not overwrite:
+                run.refuse_if_begun()
+            kept = [path for path in paths if path not in copies]
+            run.begin(session.checkpoint(), copies, sources=kept)
+            if reason:
+                observer.note(reason)
+            return _train(session, run, observer, save_every)
 
 
-def resume_training(
-    named: Sequence[str],
-    run_path: Path | None,
-    device: str | None,
-    threads: int | None,
-    options: RunnerOptions,
-) -> None:
-    """Go on with a run in its directory; device and threads may differ from before."""
-    run = RunDirectory(run_path or _run_of(named))
-    sources = named if run_path else named[1:]
+def resume_run(
+    path: Path,
+    *,
+    sources: Sequence[str] = (),
+    device: str | None = None,
+    threads: int | None = None,
+    observer: Observer = Observer(),  # noqa: B008
+    save_every: float = SAVE_EVERY,
+) -> RunResult:
+    """Go on with a run in its directory.
+
+    Args:
+        path: the run's directory.
+        sources: the texts, if they are elsewhere now.
+        device: another device than before; None is the same.
+        threads: another number than before; None is the same.
+        observer: is told what happens.
+        save_every: seconds between saves, evaluations apart.
+
+    Raises:
+        CheckpointError: there is no run to go on with, or it is not sound.
+        CorpusError: its text is gone or has changed.
+        RunDirectoryError: another process trains there.
+        StorageError: the disk refused.
+        DivergedError: the loss or the gradient is not finite.
+    """
+    run = RunDirectory(path)
     if not is_file(run.last):
         raise CheckpointError(
             f"{run.path}: holds no run to go on with; nothing was saved there. "
             "Give the whole train command again, without --resume."
         )
-    with signals.deferred() as stop, run.locked():
+    observer.tell(Ready())
+    with run.locked():
         saved = read_run(run.last)
         compute, source = saved.request.compute, saved.request.source
         if device is not None and device != compute.device:
@@ -132,7 +197,6 @@ def resume_training(
         if sources:
             source = replace(source, paths=tuple(map(remember, sources)))
         corpus = read_again(run, source, saved.corpus.records)
-        stop.check()
         session = resume(saved, corpus, replace(saved.request, source=source, compute=compute))
         del saved  # The run has copies of its tensors, and trains for long.
         run.rehearse(session.checkpoint())
@@ -141,99 +205,94 @@ def resume_training(
         if session.trainer.finished:
             # Where the text is now is worth keeping even so.
             run.save_last(session.checkpoint())
-            terminal.note(f"{run.path}: the run is complete; there is nothing left to train")
-        _train(session, run, stop, options)
+            observer.note(f"{run.path}: the run is complete; there is nothing left to train")
+        return _train(session, run, observer, save_every)
 
 
-@contextmanager
-def _saying_that_nothing_began() -> Iterator[None]:
-    """Tell of a signal that came before there was anything to save."""
-    try:
-        yield
-    except signals.Interrupted as signal:
-        if not signal.saved:
-            terminal.note("stopped before training began: nothing was changed")
-        raise
+def find_run_to_resume(named: str | None) -> Path:
+    """The directory of the run that a word stands for: a run, or the run of a corpus.
 
-
-def _run_of(named: Sequence[str]) -> Path:
-    """The run that the arguments of --resume stand for: a run, or the run of a corpus."""
-    if not named:
+    Raises:
+        CheckpointError: there is none.
+    """
+    if named is None:
         return find_run(None)
-    by_corpus = RUNS / corpus_name(named[0])
-    if is_folder(by_corpus) and not is_folder(Path(named[0])):
+    by_corpus = RUNS / corpus_name(named)
+    if is_folder(by_corpus) and not is_folder(Path(named)):
         return by_corpus
-    return find_run(named[0])
+    return find_run(named)
 
 
-def _train(session: Session, run: RunDirectory, stop: signals.Stop, options: RunnerOptions) -> None:
-    """Train to the end, saving as it goes; on a signal, save and leave."""
+def _train(session: Session, run: RunDirectory, observer: Observer, save_every: float) -> RunResult:
+    """Train to the end, saving as it goes."""
     for message in session.notes:
-        terminal.note(message)
+        observer.note(message)
     mark_latest(run.path)
-    terminal.note(describe(session))
+    observer.tell(_describe_start(session, run))
     trainer = session.trainer
     try:
-        with TrainingView(trainer.progress.step, trainer.progress.total) as view:
-            _follow(session, run, view, stop, options)
+        stopped = _follow(session, run, observer, save_every)
     except DivergedError as problem:
         if not trainer.progress.step:
             raise
         raise DivergedError(f"{problem}\nThe last good checkpoint is {run.last}.") from None
-    except signals.Interrupted as signal:
-        signal.saved = True
-        terminal.note(
-            f"stopped at step {trainer.progress.step:,} and saved; go on with: "
-            f"charrnn train --resume {shlex.quote(str(run.path))}"
-        )
-        raise
-    summarise(session, run, as_json=options.as_json)
+    progress = trainer.progress
+    return RunResult(
+        path=run.path,
+        best=run.best,
+        corpus=session.corpus.name,
+        model=session.request.model,
+        parameters=count_parameters(trainer.learner.model),
+        stopped=stopped,
+        steps=progress.step,
+        epochs=trainer.epochs_done,
+        train_seconds=progress.seconds,
+        chars_per_second=trainer.chars_per_second,
+        best_step=progress.best_step,
+        valid_nats_per_char=progress.best_nats_per_char,
+    )
 
 
-def _follow(
-    session: Session,
-    run: RunDirectory,
-    view: TrainingView,
-    stop: signals.Stop,
-    options: RunnerOptions,
-) -> None:
+def _follow(session: Session, run: RunDirectory, observer: Observer, save_every: float) -> bool:
+    """Take step after step; True if the observer said to stop."""
     saved_at = time.monotonic()
     for event in session.trainer.fit():
         match event:
-            case Step():
-                view.step(event)
-            case Evaluating():
-                view.evaluating(event)
             case Evaluation():
                 if event.improved:
                     run.save_best(session.model_file(event).to_checkpoint())
                 drawn = draw_preview(session, event)
                 run.append({**_record(event), "sample": drawn})
-                view.evaluated(event)
-                if options.show_samples and drawn is not None:
-                    view.say(f"--- drawn after {event.step:,} steps:\n{drawn}\n")
+                observer.tell(event)
+                if drawn is not None:
+                    observer.tell(Drawn(event.step, drawn))
             case RolledBack():
-                _tell_of(event, run, view)
-        due = isinstance(event, Checkpoint) or time.monotonic() - saved_at >= options.save_every
+                _tell_of(event, run, observer)
+            case _:
+                observer.tell(event)
+        due = isinstance(event, Checkpoint) or time.monotonic() - saved_at >= save_every
+        stop = observer.wants_stop()
         if (due and not isinstance(event, Evaluating)) or stop:
-            _save(session, run, view)
+            _save(session, run, observer)
             saved_at = time.monotonic()
-        stop.check()
+        if stop:
+            return True
+    return False
 
 
-def _save(session: Session, run: RunDirectory, view: TrainingView) -> None:
+def _save(session: Session, run: RunDirectory, observer: Observer) -> None:
     """Save the run as it stands or, if it has diverged unnoticed, as it stands once gone back."""
     try:
         checkpoint = session.checkpoint()
     except DivergedError as problem:
-        _tell_of(session.trainer.go_back(problem), run, view)
+        _tell_of(session.trainer.go_back(problem), run, observer)
         checkpoint = session.checkpoint()
     run.save_last(checkpoint)
 
 
-def _tell_of(event: RolledBack, run: RunDirectory, view: TrainingView) -> None:
+def _tell_of(event: RolledBack, run: RunDirectory, observer: Observer) -> None:
     run.append({"event": "rollback", **asdict(event)})
-    view.rolled_back(event)
+    observer.tell(event)
 
 
 def _record(event: Evaluation) -> dict[str, object]:
@@ -246,6 +305,22 @@ def _record(event: Evaluation) -> dict[str, object]:
         "valid_nats_per_char": event.valid_nats_per_char,
         "chars_per_second": event.chars_per_second,
     }
+
+
+def _describe_start(session: Session, run: RunDirectory) -> Started:
+    request, trainer = session.request, session.trainer
+    return Started(
+        path=run.path,
+        corpus=session.corpus.name,
+        characters=session.corpus.characters,
+        alphabet=len(session.alphabet),
+        model=request.model,
+        parameters=count_parameters(trainer.learner.model),
+        step=trainer.progress.step,
+        total=trainer.progress.total,
+        minutes=request.train.minutes,
+        compute=request.compute,
+    )
 
 
 _NATIVELY = SampleConfig(temp=0.8, length=300)

@@ -1,14 +1,12 @@
-"""A training run as a whole: what it was asked to do, and how it is put down and taken up again.
+"""A training run in memory: settle what is left open, assemble what trains, save and resume.
 
-A request and its corpus -> what trains: here the settings are unpacked.
-
-What a run is to do: the settings of a command, and what the recipe chooses around them.
+This is the place where configurations are unpacked into plain arguments.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +29,7 @@ from charrnn.config.model import ModelConfig
 from charrnn.config.training import LENGTHS, ComputeConfig, SourceConfig, TrainConfig
 from charrnn.data.alphabet import Alphabet, Ids
 from charrnn.data.batches import Shape, fit, stream
-from charrnn.data.corpus import Corpus
+from charrnn.data.corpus import Corpus, SplitCorpus
 from charrnn.errors import CheckpointError, UnknownCharacterError, UsageError
 from charrnn.inference.torch_backend import check_states
 from charrnn.kernels.library import NONE, find
@@ -106,12 +104,14 @@ class Session:
         return ModelFile(self.request.model, self.alphabet, self.corpus, scores, arrays)
 
 
-def begin(request: Request, corpus: Corpus, name: str, start: Transfer | None = None) -> Session:
-    """Make a fresh run. What the request leaves open is decided here and written down.
+def begin(
+    request: Request, split: SplitCorpus, name: str, start: Transfer | None = None
+) -> Session:
+    """Make a fresh run. Batch, window and length are fitted to the corpus and written down.
 
     Args:
-        request: what is asked for.
-        corpus: the text; that of ``start``, if there is one.
+        request: what is asked for; its device and precision are settled, see :func:`settle`.
+        split: the text; that of ``start``, if there is one.
         name: what the user calls the text.
         start: the model to go on from; None draws the weights.
 
@@ -119,28 +119,27 @@ def begin(request: Request, corpus: Corpus, name: str, start: Transfer | None = 
         CorpusError: the text is too short to train on.
         UsageError: no such device, or a model that would not learn from the text.
     """
-    train_ids, held_out = corpus.split(request.train.valid)
-    shape = fit_to(request, corpus)
+    corpus = split.corpus
+    shape = fit_to(request, split)
     notes = []
     if (shape.batch, shape.window) != (request.train.batch, request.train.window):
         what = "streams of" if corpus.records is None else "records side by side in"
         notes.append(
-            f"{len(train_ids):,} characters to train on fill {shape.batch} {what} windows of "
+            f"{len(split.train):,} characters to train on fill {shape.batch} {what} windows of "
             f"{shape.window}, not {request.train.batch} of {request.train.window}"
         )
     train = replace(request.train, batch=shape.batch, window=shape.window)
     if all(getattr(train, length) is None for length in LENGTHS):
-        train = replace(train, minutes=default_minutes(len(train_ids)))
-    compute = settle_compute(request.compute, request.model)
-    request = replace(request, train=train, compute=compute)
-    if len(held_out) > MOST_SCORED:
+        train = replace(train, minutes=default_minutes(len(split.train)))
+    request = replace(request, train=train)
+    if len(split.held_out) > MOST_SCORED:
         notes.append(
-            f"{len(held_out):,} characters are held out; evaluations during training score the "
-            f"first {MOST_SCORED:,} of them, charrnn eval all"
+            f"{len(split.held_out):,} characters are held out; evaluations during training score "
+            f"the first {MOST_SCORED:,} of them, charrnn eval all"
         )
     facts = CorpusFacts(name, corpus.digest, len(corpus), request.train.valid, corpus.records)
     origin = start.origin if start else None
-    trainer = assemble(request, corpus, shape, begins_trained=origin is not None)
+    trainer = assemble(request, split, shape, begins_trained=origin is not None)
     if start:
         trainer.learner.begin_with(start.weights)
         notes.append(start.describe())
@@ -187,11 +186,12 @@ def resume(saved: SavedRun, corpus: Corpus, wished: Request | None = None) -> Se
         progress = Progress.from_dict(checkpoint.header.get("progress"))
         good = checkpoint.header.get("good")
         good = Progress.from_dict(good) if good is not None else None
-        shape = fit_to(request, corpus)
+        split = SplitCorpus.of(corpus, request.train.valid)
+        shape = fit_to(request, split)
         states = arrays_under("state.", checkpoint.arrays)
         check_states(model, len(alphabet), shape.batch, states)
         origin = Origin.in_header(checkpoint.header)
-        trainer = assemble(request, corpus, shape, begins_trained=origin is not None)
+        trainer = assemble(request, split, shape, begins_trained=origin is not None)
         tensors = {name: torch.from_numpy(array) for name, array in checkpoint.arrays.items()}
         trainer.restore(tensors, progress, good)
     except ValueError as problem:
@@ -209,7 +209,7 @@ def _arrays_of(tensors: Mapping[str, Tensor]) -> Arrays:
     return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
 
 
-def fit_to(request: Request, corpus: Corpus) -> Shape:
+def fit_to(request: Request, split: SplitCorpus) -> Shape:
     """The shape, within what is asked for, in which a corpus is read.
 
     Raises:
@@ -217,13 +217,12 @@ def fit_to(request: Request, corpus: Corpus) -> Shape:
         UsageError: a model that would not learn from it in that shape.
     """
     model, train = request.model, request.train
-    if corpus.records is not None and model.norm == "batch":
+    if split.corpus.records is not None and model.norm == "batch":
         raise UsageError(
             "--norm batch takes the mean over what is read side by side, and records of different "
             "lengths leave gaps in it: give --norm layer, or leave it out"
         )
-    train_ids, _ = corpus.split(train.valid)
-    shape = fit(train_ids, corpus.end, batch=train.batch, window=train.window)
+    shape = fit(split.train, split.corpus.end, batch=train.batch, window=train.window)
     _refuse_idle_layers(model, shape)
     return shape
 
@@ -244,18 +243,20 @@ def _refuse_idle_layers(model: ModelConfig, shape: Shape) -> None:
         )
 
 
-def assemble(request: Request, corpus: Corpus, shape: Shape, *, begins_trained: bool) -> Trainer:
+def assemble(
+    request: Request, split: SplitCorpus, shape: Shape, *, begins_trained: bool
+) -> Trainer:
     """The trainer of a model with weights as they are drawn.
 
     Args:
         request: settled: no length or device is left open.
-        corpus: the text.
+        split: the text.
         shape: from :func:`fit_to`.
         begins_trained: see :class:`charrnn.training.trainer.Trainer`.
     """
     train = request.train
-    train_ids, held_out = corpus.split(train.valid)
-    streams = stream(train_ids, corpus.end, shape, train.seed)
+    corpus = split.corpus
+    streams = stream(split.train, corpus.end, shape, train.seed)
     compute = Compute(choose_device(request.compute.device), request.compute.precision)
     model = build_model(request.model, len(corpus.alphabet), train.seed).to(compute.device)
     steps = train.steps
@@ -277,7 +278,7 @@ def assemble(request: Request, corpus: Corpus, shape: Shape, *, begins_trained: 
     return Trainer(
         learner,
         streams,
-        HeldOut(held_out, corpus.end),
+        HeldOut(split.held_out, corpus.end),
         Schedule(train.learning_rate, train.warmup, steps),
         seconds=None if train.minutes is None else train.minutes * 60,
         evaluations=train.evaluations,
@@ -286,19 +287,10 @@ def assemble(request: Request, corpus: Corpus, shape: Shape, *, begins_trained: 
     )
 
 
-def all_left_open() -> dict[str, Any]:
-    """The settings of a user who names none: what the recipe chooses is None."""
-    return {
-        field.name: None if field.metadata["by_recipe"] else field.default
-        for config in (ModelConfig, TrainConfig, ComputeConfig)
-        for field in fields(config)
-    }
-
-
 def settle(
     settings: Mapping[str, Any],
     source: SourceConfig,
-    corpus: Corpus,
+    split: SplitCorpus,
     *,
     generated: bool,
     begins_trained: bool = False,
@@ -308,15 +300,15 @@ def settle(
     compute = settle_compute(ComputeConfig.pick(settings), wished)
     native = CELLS[wished.cell].native_training and compute.device == "cpu" and find() is not None
     share = SHARE_OF_PRODUCTS if native else SHARE_UNCOMPILED
-    train_ids, _ = corpus.split(settings["valid"])
+    corpus = split.corpus
     rate = share * products_per_second(compute)
     situation = Situation(
-        max(len(train_ids), 1),
+        max(len(split.train), 1),
         len(corpus.alphabet),
         rate,
         generated,
         begins_trained,
-        record=_mean_record(train_ids, corpus.end),
+        record=_mean_record(split.train, corpus.end),
     )
     choice = choose(settings, situation)
     model, train = ModelConfig.pick(choice.settings), TrainConfig.pick(choice.settings)

@@ -21,8 +21,8 @@ from charrnn.inference.record_sampling import Selection
 from charrnn.inference.sampling import Piece
 from charrnn.inference.torch_backend import TorchReader
 from charrnn.models.char_model import build_model
-from charrnn.training.session import begin
 from tests.support.arrangements import configure
+from tests.support.sessions import begin
 from tests.training.test_session import (
     after_steps,
     assert_identical,

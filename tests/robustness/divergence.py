@@ -18,13 +18,14 @@ from charrnn.data.corpus import Corpus, fit_corpus
 from charrnn.errors import CheckpointError, DivergedError
 from charrnn.training.progress import Evaluation, Event, RolledBack, Step
 from charrnn.training.run_config import read_run
-from charrnn.training.session import Session, begin, resume
+from charrnn.training.session import Session, resume
 from tests.conftest import SENTENCES
 from tests.robustness.faults import STEPS, Plan, draw_plan, inject, injected
 from tests.robustness.promise import Promise
 from tests.robustness.state import State, differing, facts_of, state_of
 from tests.support.forked import Forked, forked
 from tests.support.program import explain
+from tests.support.sessions import begin
 
 TEXT = "\n".join(SENTENCES * 10)
 _WEIGHTS = ("model.", "average.", "optimizer.")

@@ -16,9 +16,10 @@ from charrnn.data.corpus import Corpus, fit_corpus
 from charrnn.errors import CheckpointError, DivergedError
 from charrnn.training.progress import Checkpoint, Evaluation, Event, RolledBack, Step
 from charrnn.training.run_config import Request, read_run
-from charrnn.training.session import Session, begin, resume
+from charrnn.training.session import Session, resume
 from tests.robustness.faults import Fault, injected
 from tests.support.optimizers import OPTIMIZERS_HERE
+from tests.support.sessions import begin
 
 STEPS = 12
 STEPS_PER_EVALUATION = 4

@@ -17,7 +17,8 @@ from charrnn.inference.torch_backend import restore
 from charrnn.training.fine_tuning import Transfer, transfer
 from charrnn.training.progress import Evaluation, Step
 from charrnn.training.run_config import read_run
-from charrnn.training.session import Session, begin, resume
+from charrnn.training.session import Session, resume
+from tests.support.sessions import begin
 from tests.training.test_session import STEPS, request
 
 OLD = "the heron stood in the ford and counted; " * 20

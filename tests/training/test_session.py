@@ -22,10 +22,11 @@ from charrnn.training import session
 from charrnn.training.auto_config import default_minutes
 from charrnn.training.progress import Checkpoint, Evaluating, Evaluation, Event, Progress, Step
 from charrnn.training.run_config import Request, read_request, read_run
-from charrnn.training.session import Session, begin, resume
+from charrnn.training.session import Session, resume
 from charrnn.training.trainer import Trainer
 from tests.support.arrangements import ARRANGEMENTS, configure
 from tests.support.optimizers import OPTIMIZERS_HERE
+from tests.support.sessions import begin
 
 TEXT = "the heron stood in the ford and counted; " * 20
 STEPS, EVALUATIONS = 30, 3

@@ -22,14 +22,14 @@ def summary(model: Model = None, as_json: Json = False, debug: Debug = False) ->
     from charrnn.checkpoints.model_file import load_model
     from charrnn.checkpoints.run_index import find_model
     from charrnn.models.parameter_shapes import count_parameters
-    from charrnn.training.run_data import find_request
+    from charrnn.training.run_data import RunData
 
     path = find_model(model)
     with open_checkpoint(path) as opened:
         file = load_model(opened)
         form, kind, digest = opened.format, opened.kind, opened.digest
         version = str(opened.header.get("charrnn", ""))
-    request = find_request(path, file)
+    request = RunData(path, file).request
     parameters = count_parameters(file.model, len(file.alphabet))
     shape = {name: value for name, value in file.model.to_dict().items() if value is not None}
     alphabet, corpus = file.alphabet, file.corpus
