@@ -41,6 +41,7 @@ RANKS = (
     ("evaluation",),
     ("analysis",),
     ("training",),
+    ("api",),
     ("report",),
     ("cli", "__main__"),
 )
