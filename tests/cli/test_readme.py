@@ -79,6 +79,16 @@ def test_links_lead_to_files_and_headings_that_there_are(page: Path) -> None:
         assert not anchor or anchor in anchors(target), link
 
 
+@each_page
+def test_files_and_targets_that_are_named_are_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:charrnn|tests|corpora)/[\w./-]+)`", text):
+        assert (ROOT / path).exists(), path
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for target in re.findall(r"(?:`(?:\w+=\w+ )?|^ {4})make ([\w-]+)", text, re.MULTILINE):
+        assert target in targets, target
+
+
 def anchors(page: Path) -> set[str]:
     """The anchors of a page's headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
