@@ -1,4 +1,4 @@
-"""The shape of a network: its settings, and which of them go together. Knows nothing of torch.
+"""The settings of a network's shape, and which of them go together, without torch.
 
 The defaults of a cell's own settings stand in the registry, ``cells.py``.
 """
@@ -19,21 +19,21 @@ LSTM_GATES = ("separate", "coupled", "capped")
 NORMS = ("layer", "batch", "none")
 CONNECTIONS = ("stack", "residual", "sum")
 
-MOST_STACK_CELLS = 2**21
-"""Cells of all stacks of a network, whose values are held for every text that it reads at once."""
+MOST_STACK_ELEMENTS = 2**21
+"""Limit of the elements in all stacks of a network, which are held for every stream."""
 
 
 def _of_cell(name: str, description: str, **bounds: Any) -> Any:
-    """A setting that only some cells take, each with a default of its own."""
+    """Declare a setting that only some cells take, each with a default of its own."""
     return setting(None, description, otherwise=list_defaults(takers(name)), **bounds)
 
 
 @dataclass(frozen=True)
 class ModelConfig(Config):
-    """The shape of the network.
+    """The shape of a network.
 
-    What is None for a cell that takes it becomes that cell's default; what is not None for one that
-    does not is refused.
+    A cell's own setting that is None becomes that cell's default. A setting of other cells that is
+    not None is refused.
     """
 
     cell: str = setting("lstm", "Recurrent cell.", choices=tuple(CELLS))
@@ -44,21 +44,21 @@ class ModelConfig(Config):
     embedding: int = setting(128, "Length of a character's vector.", least=1, most=16384)
     dropout: float = setting(
         0.0,
-        "Share of each layer's outputs dropped, one mask for each window.",
+        "Share of each layer's outputs dropped, one mask per window.",
         least=0.0,
         most=0.95,
         by_recipe=True,
     )
     weight_drop: float = setting(
         0.0,
-        "Share of recurrent weights dropped, one mask for each window.",
+        "Share of recurrent weights dropped, one mask per window.",
         least=0.0,
         most=0.95,
         by_recipe=True,
     )
     norm: str = setting(
         "layer",
-        "layer normalises each layer's output, batch what each cell makes of its input.",
+        "layer normalizes each layer's output, batch the input's part in each cell's gates.",
         choices=NORMS,
     )
     pyramid: int = setting(
@@ -74,7 +74,7 @@ class ModelConfig(Config):
         choices=CONNECTIONS,
         otherwise="stack; sum for a pyramid",
     )
-    init: str = setting("uniform", "How recurrent matrices start.", choices=INITS)
+    init: str = setting("uniform", "Start of the recurrent matrices.", choices=INITS)
     init_gain: float = setting(
         None,
         "Factor on the recurrent matrices' start.",
@@ -83,11 +83,11 @@ class ModelConfig(Config):
         otherwise="1; 0.5 for identity",
     )
     activation: str | None = _of_cell(
-        "activation", "What the hidden units apply.", choices=ACTIVATIONS
+        "activation", "Function of the hidden units.", choices=ACTIVATIONS
     )
     gru_reset: str | None = _of_cell(
         "gru_reset",
-        "Whether the reset gate comes before or after the recurrent product.",
+        "Reset gate after the recurrent product, or before it.",
         choices=GRU_RESETS,
     )
     lstm_gates: str | None = _of_cell(
@@ -101,12 +101,12 @@ class ModelConfig(Config):
     stacks: int | None = _of_cell("stacks", "Stacks, or lists, side by side.", least=1, most=1024)
     stack_depth: int | None = _of_cell(
         "stack_depth",
-        "Cells of each stack or list; what moves further is lost.",
+        "Elements of each stack or list; one that moves further is lost.",
         least=3,
         most=65536,
     )
     stack_only: bool | None = _of_cell(
-        "stack_only", "No recurrence but through the stacks, as in the published experiments."
+        "stack_only", "Leave out the recurrent matrix, as the published experiments do."
     )
     stack_noop: bool | None = _of_cell(
         "stack_noop", "Let a stack stay as it is, besides push and pop."
@@ -144,12 +144,12 @@ class ModelConfig(Config):
                 f"--connect {self.connect} does not go with --pyramid: its slow layers lag behind, "
                 "so the head must read the sum of all layers"
             )
-        cells = self.layers * (self.stacks or 0) * (self.stack_depth or 0)
-        if cells > MOST_STACK_CELLS:
+        elements = self.layers * (self.stacks or 0) * (self.stack_depth or 0)
+        if elements > MOST_STACK_ELEMENTS:
             raise UsageError(
                 f"--stacks {self.stacks} of --stack-depth {self.stack_depth} in each layer make "
-                f"{cells:,} cells to hold for every text that is read; at most "
-                f"{MOST_STACK_CELLS:,} are allowed"
+                f"{elements:,} elements to hold for every stream that is read; at most "
+                f"{MOST_STACK_ELEMENTS:,} are allowed"
             )
         if self.connect != "stack" and self.layers == 1:
             raise UsageError(f"--connect {self.connect} joins layers, and --layers is 1")

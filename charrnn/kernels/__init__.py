@@ -1,5 +1,5 @@
-"""How a recurrence is computed fast: a small native library, and what calls it.
+"""The native library that computes recurrences fast, and the functions that call it.
 
-The library is optional. Whatever it does, torch does as well, slower; ``charrnn doctor`` says which
-of the two is in use and why.
+The library is optional: torch computes the same, slower. ``charrnn doctor`` says which of the two
+is in use and why.
 """

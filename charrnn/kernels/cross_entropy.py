@@ -1,4 +1,4 @@
-"""Cross entropy in one pass through the native library, forwards and backwards."""
+"""Cross entropy, forward and backward in one pass through the native library."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch.autograd.function import once_differentiable
 from charrnn.kernels.torch_calls import call, kernels
 
 IGNORED = -100
-"""A target that asks for nothing, as torch's ``ignore_index``."""
+"""The target of a place without one, as torch's ``ignore_index``."""
 
 MANY = 1 << 19
-"""Logits from which on the library is faster than torch, which passes over them several times."""
+"""From so many logits on the library is faster than torch, which makes several passes."""
 
 
 def can_run(logits: Tensor) -> bool:
-    """Whether the library takes such logits: on the CPU, float32 or bfloat16."""
+    """Tell whether the library takes such logits: on the CPU, float32 or bfloat16."""
     return (
         logits.device.type == "cpu"
         and logits.dtype in (torch.float32, torch.bfloat16)
@@ -27,19 +27,19 @@ def can_run(logits: Tensor) -> bool:
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """The mean of -log softmax(logits)[target]; see ``native/cross_entropy.h``.
+    """Compute the mean of -log softmax(logits)[target]; see ``native/cross_entropy.h``.
 
     Args:
         logits: (N, V), float32 or bfloat16, N at least 1.
-        targets: (N,), int64; IGNORED where there is none, which the mean leaves out.
+        targets: (N,), int64; the mean leaves out the places that are IGNORED.
 
     Returns:
-        Nats, a float64 number; the gradient is in the type of the logits, and what is between is
-        float32 at least.
+        Nats, one float64 number; the gradient has the type of the logits. Computed in float32 or
+        wider.
 
     Raises:
         ValueError: the shapes or types do not belong together.
-        IndexError: there are no logits of a target.
+        IndexError: a target is not from 0 to V - 1.
     """
     nats: Tensor = _CrossEntropy.apply(logits, targets)  # type: ignore[no-untyped-call]
     return nats
@@ -48,7 +48,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
-        # The library is handed addresses and would read beyond them.
+        # The library gets addresses and would read beyond the arrays.
         sound = can_run(logits) and (targets.device, targets.dtype) == (logits.device, torch.int64)
         if not sound or logits.dim() != 2 or targets.shape != logits.shape[:1] or not len(targets):
             raise ValueError(
@@ -62,7 +62,7 @@ class _CrossEntropy(torch.autograd.Function):
             raise IndexError(f"targets from {lowest} to {highest} of {characters}")
         logits, number = logits.contiguous(), int(wanted.sum())
         nats = torch.empty(count, dtype=torch.float64)
-        # Made along with the loss, while a row is in the nearest cache.
+        # Computed along with the loss, while a row is in the nearest cache.
         gradients = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
         call(
             "charrnn_cross_entropy",
@@ -82,11 +82,11 @@ class _CrossEntropy(torch.autograd.Function):
 
 
 def mean_nats(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross entropy by two ways that agree up to rounding, whichever is the faster.
+    """Compute cross entropy natively or through torch, whichever is faster.
 
     Args:
         logits: (T, B, V).
-        targets: the characters that came, (T, B), int64; IGNORED where nothing is predicted.
+        targets: the characters that follow, (T, B), int64; IGNORED where there is none.
 
     Returns:
         Nats per character, one number, float32 or float64.

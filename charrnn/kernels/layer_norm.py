@@ -1,4 +1,4 @@
-"""Layer normalisation and locked dropout in one pass through the native library."""
+"""Layer normalization and locked dropout in one pass through the native library."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch.autograd.function import once_differentiable
 from charrnn.kernels.torch_calls import call, kernels
 
 EPSILON = 1e-5
-"""What the library adds to a variance."""
+"""The library adds this to the variance."""
 
 SHARED = 1 << 18
-"""Numbers that are worth more than one thread, even where it must be started first."""
+"""From so many numbers on, several threads are faster, even if they must be started first."""
 
 
 def can_run(x: Tensor, gain: Tensor) -> bool:
-    """Whether the library normalises x (T, B, H): on the CPU, with float32 weights."""
+    """Tell whether the library normalizes x (T, B, H): on the CPU, with float32 weights."""
     return (
         x.device.type == "cpu"
         and gain.dtype == torch.float32
@@ -28,7 +28,7 @@ def can_run(x: Tensor, gain: Tensor) -> bool:
 
 
 def layer_norm(x: Tensor, gain: Tensor, shift: Tensor, mask: Tensor | None) -> Tensor:
-    """Normalise each place's units, then multiply them by a mask; see ``native/layer_norm.h``.
+    """Normalize the units at each place, then multiply them by a mask; see ``native/layer_norm.h``.
 
     Args:
         x: (T, B, H), float32 or bfloat16.
@@ -37,7 +37,7 @@ def layer_norm(x: Tensor, gain: Tensor, shift: Tensor, mask: Tensor | None) -> T
         mask: (1, B, H), float32; None for none.
 
     Returns:
-        (T, B, H), in the type of x; what is between is float32.
+        (T, B, H), in the type of x; computed in float32.
 
     Raises:
         ValueError: the shapes or types do not belong together.
@@ -50,7 +50,7 @@ class _LayerNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, gain: Tensor, shift: Tensor, mask: Tensor | None) -> Tensor:
         steps, batch, units = x.shape
-        # The library is handed addresses and would read beyond them.
+        # The library gets addresses and would read beyond the arrays.
         shapes = (gain.shape, shift.shape, (1, batch, units) if mask is None else mask.shape)
         if shapes != ((units,), (units,), (1, batch, units)):
             raise ValueError(f"{tuple(x.shape)} and {shapes} do not belong together")

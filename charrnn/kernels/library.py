@@ -1,8 +1,7 @@
-"""The native library: which of its builds suits this processor, and the functions it has.
+"""The native library: the build that suits this processor, and its functions. No torch here.
 
 The sources in ``native/`` are compiled once for each kind of processor when the package is
-installed; which build is loaded is decided here, by what the processor at hand can do. Knows
-nothing of torch.
+installed; the build to load is chosen here, by the instructions of the processor at hand.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ BASELINE = "baseline"
 """The build that every processor of this kind can run."""
 
 BUILDS = ("avx512bf16", "avx512", "avx2", BASELINE)
-"""All builds, the fastest first; other processors than x86 have the last one alone."""
+"""All builds, the fastest first; processors other than x86 have the last one alone."""
 
 INTERFACE = 5
-"""What ``charrnn_interface`` of a build must say."""
+"""The version of the interface, which ``charrnn_interface`` of a build must return."""
 
 CHOICE = "CHARRNN_KERNELS"
-"""Environment variable that names the build to use, or NONE."""
+"""The environment variable that names the build to use, or NONE."""
 
 NONE = "none"
 
@@ -56,19 +55,19 @@ _SIGNATURES = {
     "charrnn_network_score": "piiipppp",
     "charrnn_network_draw": "piiididdpppp",
 }
-"""What each function of ``native/training_api.cpp`` and ``native/network.cpp`` takes."""
+"""The arguments of each function of ``native/training_api.cpp`` and ``native/network.cpp``."""
 
 _RESULTS = {
     "charrnn_use_openmp": None,
     "charrnn_network_new": ctypes.c_void_p,
     "charrnn_network_free": None,
 }
-"""What those return that do not return whether there was memory for the work."""
+"""Return types of the functions that do not return whether there was memory for the work."""
 
 
 @dataclass(frozen=True)
 class Kernels:
-    """A build of the library that is loaded.
+    """A loaded build of the library.
 
     Attributes:
         build: one of BUILDS.
@@ -80,18 +79,18 @@ class Kernels:
 
     @property
     def multiplies_bfloat16(self) -> bool:
-        """Whether the processor multiplies bfloat16 faster than float32."""
+        """True if the processor multiplies bfloat16 faster than float32."""
         return self.build == "avx512bf16"
 
 
 def path_of(build: str) -> Path:
-    """Where a build lies once the package is installed."""
+    """Return the path of a build in the installed package."""
     return FOLDER / f"_{build}.so"
 
 
 @cache
 def find() -> Kernels | None:
-    """The build to use, loaded; None where there is none.
+    """Load the build to use, once per process; None where there is none.
 
     Raises:
         UsageError: CHARRNN_KERNELS names a build that cannot be used here.
@@ -108,7 +107,7 @@ def find() -> Kernels | None:
 
 
 def obstacle(build: str) -> str:
-    """Why a build cannot be used here; empty if it can."""
+    """Tell why a build cannot be used here; empty if it can."""
     if build not in BUILDS:
         return f"there is no such build; there are: {', '.join((*BUILDS, NONE))}"
     if not path_of(build).exists():
@@ -131,8 +130,8 @@ def load(build: str) -> Kernels:
     """Load a build.
 
     Raises:
-        OSError: it is not there, or is no library.
-        AttributeError: it lacks a function, or has them with other arguments.
+        OSError: the file is missing, or is no library.
+        AttributeError: a function is missing, or the interface is of another version.
     """
     functions = ctypes.CDLL(str(path_of(build)))
     if (found := functions.charrnn_interface()) != INTERFACE:
@@ -147,7 +146,7 @@ def load(build: str) -> Kernels:
 
 
 def _refuse_nothing(result: int | None, *_: object) -> int:
-    """Raise MemoryError if a function of the library could not do its work."""
+    """Raise MemoryError if a function of the library found no memory for its work."""
     if not result:
         raise MemoryError("the native library found no memory for its work")
     return result

@@ -1,4 +1,4 @@
-"""A whole network in the native library: its weights packed once, its steps without torch.
+"""A whole network in the native library: weights packed once, steps without torch.
 
 Letters as everywhere: T steps, R rows side by side, L layers of H units, G products for each unit,
 V characters. Shapes of the weights head ``native/network.h``.
@@ -28,22 +28,22 @@ FORMS = {
 GRUs, plain networks."""
 
 CONNECTIONS = ("stack", "residual", "sum")
-"""How layers are joined, in the order of the native library."""
+"""The ways to connect layers, in the order of the native library."""
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 
 
 class NetworkWeights(NamedTuple):
-    """What a network consists of, float32.
+    """A network's weights, float32.
 
     Attributes:
-        table: (V, G * H), what each character comes to in the first layer's gates, bias included.
+        table: (V, G * H), each character's part in the first layer's gates, bias included.
         below: (L - 1, G * H, H), the upper layers' weights from the layer below.
-        bias: (L - 1, G * H), theirs.
+        bias: (L - 1, G * H), of the upper layers.
         recurrent: (L, G * H, H).
         candidate: (L, H), the second bias of a GRU with the reset after the product.
-        gain: (L, H), of layer normalisation; None without.
+        gain: (L, H), of layer normalization; None without.
         shift: (L, H), likewise.
         head: (V, H).
         head_bias: (V).
@@ -61,7 +61,7 @@ class NetworkWeights(NamedTuple):
 
 
 class Filters(NamedTuple):
-    """What is drawn from: see :func:`charrnn.inference.sampling.filter_distribution`."""
+    """The filters of a draw; see :func:`charrnn.inference.sampling.filter_distribution`."""
 
     temperature: float = 1.0
     top_k: int = 0
@@ -70,15 +70,15 @@ class Filters(NamedTuple):
 
 
 class Network:
-    """A network of layers of one cell, with what it takes to read, to draw and to score.
+    """A network of layers of one cell that reads, draws and scores.
 
     The caller owns the states: (L, parts, R, H), float32, C-contiguous, from :meth:`fresh_states`;
-    every call moves them on in place. What becomes of a row depends neither on the other rows nor
-    on the number of threads.
+    every call advances them in place. A row's results depend neither on the other rows nor on the
+    number of threads.
 
     Args:
         kernels: the native library.
-        weights: of sound shapes, which the caller has checked.
+        weights: of matching shapes, which the caller has checked.
         form: one of FORMS.
         connect: one of CONNECTIONS.
         bfloat16: whether products are made in bfloat16, with sums in float32; else in float32.
@@ -105,7 +105,7 @@ class Network:
             *(self.characters, self.layers, self.hidden),
             *_addresses(*weights),
         )
-        # What is not packed is read where it is; the rest would be held twice.
+        # The library reads these in place; it has packed copies of the others.
         self._unpacked = (weights.candidate, weights.gain, weights.shift, weights.head_bias)
 
     def __del__(self) -> None:
@@ -113,15 +113,15 @@ class Network:
             self._library.charrnn_network_free(handle)
 
     def fresh_states(self, rows: int) -> Floats:
-        """The states before any text."""
+        """Return the states before any text."""
         return np.zeros((self.layers, self.parts, rows, self.hidden), np.float32)
 
     def read(self, ids: NDArray[Any], states: Floats, threads: int = 1) -> None:
-        """Take in ids (T, R)."""
+        """Read ids (T, R)."""
         self._read(ids, states, None, threads)
 
     def predict(self, ids: NDArray[Any], states: Floats, threads: int = 1) -> Floats:
-        """Take in ids (T, R); the logits (T, R, V) of the character after each."""
+        """Read ids (T, R); return the logits (T, R, V) of the character after each."""
         logits = np.empty((*ids.shape, self.characters), np.float32)
         self._read(ids, states, logits, threads)
         return logits
@@ -134,13 +134,13 @@ class Network:
         filters: Filters,
         threads: int = 1,
     ) -> NDArray[np.int32]:
-        """Draw text: take in the last character, draw the next, take it in, and so on.
+        """Draw text: read the last character, draw the next, read it, and so on.
 
         Args:
-            last: ids (R,) that the states have not seen yet.
+            last: ids (R,) that the states have not read yet.
             uniforms: (R, n), from [0, 1).
             states: those before ``last``; they become those before the last id drawn.
-            filters: what is drawn from.
+            filters: of the distribution.
             threads: at most.
 
         Returns:
@@ -160,7 +160,7 @@ class Network:
     def score(
         self, ids: NDArray[Any], targets: NDArray[Any], states: Floats, threads: int = 1
     ) -> Doubles:
-        """Take in ids (T, R); the nats (T, R) of targets (T, R), what follows each."""
+        """Read ids (T, R); return the nats (T, R) of targets (T, R), the ids that follow."""
         steps, rows = ids.shape
         self._check_states(states, rows)
         nats = np.empty((steps, rows), np.float64)
@@ -179,7 +179,7 @@ class Network:
         )
 
     def _checked(self, ids: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.int32]:
-        """Ids as the library takes them, which looks them up unseen."""
+        """Convert ids for the library, which looks them up without a check of its own."""
         if ids.shape != shape or ids.dtype.kind not in "iu":
             raise ValueError(f"ids are {ids.dtype} of shape {ids.shape}, not integers of {shape}")
         if ids.size and not (ids.min() >= 0 and ids.max() < self.characters):
@@ -194,12 +194,12 @@ class Network:
 
 
 def all_threads() -> int:
-    """Processors that this process may run on."""
+    """Count the processors that this process may run on."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _addresses(*arrays: NDArray[Any] | None) -> list[int | None]:
-    """Where arrays lie; the caller holds on to them."""
+    """Return the addresses of arrays, which the caller must keep alive."""
     return [None if array is None else array.ctypes.data for array in arrays]

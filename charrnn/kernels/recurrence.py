@@ -1,11 +1,9 @@
 """Recurrences of a whole window through the native library, with their gradients.
 
-What goes in is what a cell makes of its inputs, (T, B, G * H), or a table of it (V, G * H) with the
-row to take at each place, (T, B): a character is an index, so the first layer's inputs are looked
-up. Products are made in bfloat16 under autocast, else in float32; weights and what a cell remembers
-stay float32 always.
-
-The arrays of one window: what a recurrence reads, what it fills, and the gradients of both.
+A recurrence reads projected inputs (T, B, G * H), or a table of them (V, G * H) with the row to
+take at each place (T, B): the first layer's inputs are characters, so their projections are looked
+up. Products are made in bfloat16 under autocast, else in float32; weights and states are always
+float32.
 """
 
 from __future__ import annotations
@@ -19,11 +17,11 @@ from torch.autograd.function import once_differentiable
 from charrnn.kernels.torch_calls import call, kernels
 
 GATES = ("separate", "coupled", "capped")
-"""Kinds of an LSTM's input gate, in the order of the native library."""
+"""The kinds of an LSTM's input gate, in the order of the native library."""
 
 
 def can_run(steps: int, weight: Tensor) -> bool:
-    """Whether the library runs such a window: float32 weights on the CPU, several steps.
+    """Tell whether the library runs such a window: float32 weights on the CPU, several steps.
 
     A single step is left to torch: weights are packed anew for every window.
     """
@@ -38,7 +36,7 @@ def can_run(steps: int, weight: Tensor) -> bool:
 def lstm(
     inputs: Inputs, weight: Tensor, h: Tensor, c: Tensor, *, gates: str
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """An LSTM over a window; see ``native/lstm.h``.
+    """Run an LSTM over a window; see ``native/lstm.h``.
 
     Args:
         inputs: G is 3 for coupled gates (f, o, g), else 4 (i, f, o, g).
@@ -52,7 +50,7 @@ def lstm(
 
     Raises:
         ValueError: the shapes do not belong together.
-        IndexError: a row that the table does not have.
+        IndexError: the table has no such row.
     """
     y, h, c = _apply(_LSTM, inputs, weight, h, c, GATES.index(gates))
     return y, h, c
@@ -61,10 +59,10 @@ def lstm(
 def gru(
     inputs: Inputs, weight: Tensor, candidate_bias: Tensor | None, h: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """A GRU over a window; see ``native/gru.h``.
+    """Run a GRU over a window; see ``native/gru.h``.
 
     Args:
-        inputs: for r, z, n.
+        inputs: of the gates r, z, n.
         weight: recurrent, (3 * H, H), float32.
         candidate_bias: (H), for the reset after the product; None for the one before it.
         h: output before the first step, (B, H).
@@ -74,7 +72,7 @@ def gru(
 
     Raises:
         ValueError: the shapes do not belong together.
-        IndexError: a row that the table does not have.
+        IndexError: the table has no such row.
     """
     if candidate_bias is None:
         y, h = _apply(_GRUBefore, inputs, weight, h)
@@ -86,9 +84,9 @@ def gru(
 def _apply(
     function: type[torch.autograd.Function], inputs: Inputs, *arguments: Tensor | int
 ) -> tuple[Tensor, ...]:
-    """Run a function; nothing is saved for a way back where torch has been told of none."""
+    """Run a function; nothing is saved for the backward pass where there will be none."""
     given = (*cast_inputs(inputs), *arguments)
-    # Asked here, since within a function torch never keeps gradients.
+    # Asked here, since torch keeps no gradients within a function.
     learns = torch.is_grad_enabled() and any(
         isinstance(a, Tensor) and a.requires_grad for a in given
     )
@@ -227,7 +225,7 @@ class _GRUBefore(torch.autograd.Function):
 
 
 class Inputs(NamedTuple):
-    """What comes into the gates from below.
+    """A layer's inputs, projected into its gates.
 
     Attributes:
         values: (T, B, G * H), or a table (V, G * H).
@@ -239,14 +237,14 @@ class Inputs(NamedTuple):
 
 
 class Window:
-    """One call's sizes, type and arrays; what is common to the forward passes.
+    """The sizes, type and arrays of one call, common to all forward passes.
 
     Args:
         inputs: as :func:`cast_inputs` returns them.
         weight: recurrent, (G * H, H).
         h: output before the first step, (B, H).
-        memory: what the cell remembers before it, (B, H).
-        saved: S, numbers of each unit that the way back needs; 0 if there is none.
+        memory: c of an LSTM before it, h of a GRU, (B, H).
+        saved: S, numbers of each unit that the backward pass needs; 0 if there is none.
 
     Attributes:
         sizes: T, B and H.
@@ -254,7 +252,7 @@ class Window:
         values: the inputs in the type of the products.
         chosen: rows of a table, int32, or None.
         outputs: (T + 1, B, H rounded up to even), the ones before the window at index 0.
-        memory: (T + 1, B, H) if there will be a way back, else (1, B, H).
+        memory: (T + 1, B, H) if there will be a backward pass, else (1, B, H).
         saved: (T, B, S * H), or None.
 
     Raises:
@@ -268,7 +266,7 @@ class Window:
         values, chosen = inputs
         steps, batch = (values if chosen is None else chosen).shape[:2]
         rows, units = weight.shape
-        # The library is handed addresses and would read and write beyond them.
+        # The library gets addresses and would read and write beyond the arrays.
         if values.shape[-1] != rows or rows % units or {h.shape, memory.shape} != {(batch, units)}:
             raise ValueError(
                 f"inputs {tuple(values.shape)}, weight {tuple(weight.shape)}, states "
@@ -294,7 +292,7 @@ class Window:
         return self.outputs[1:, :, : self.sizes[2]]
 
     def keep(self, ctx: Any, *tensors: Tensor | None) -> None:
-        """Keep what the way back needs, if there is one."""
+        """Save the arrays of the backward pass, if there will be one."""
         if self.saved is not None:
             ctx.sizes, ctx.precision = self.sizes, self.precision
             ctx.table = len(self.values) if self.chosen is not None else 0
@@ -302,19 +300,19 @@ class Window:
 
 
 def cast_inputs(inputs: Inputs) -> Inputs:
-    """The inputs in the type that products are made in."""
+    """Cast the inputs to the type that products are made in."""
     bfloat16 = torch.is_autocast_enabled("cpu")
     return Inputs(inputs.values.to(torch.bfloat16 if bfloat16 else torch.float32), inputs.chosen)
 
 
 def weight_gradient(gradients: Tensor, states: Tensor) -> Tensor:
-    """Sum over all places of the outer product: (T, B, K) and (T, B, H) -> (K, H), float32."""
+    """Sum the outer products of all places: (T, B, K) and (T, B, H) -> (K, H), float32."""
     with torch.autocast("cpu", enabled=False):
         return (gradients.flatten(0, 1).T @ states.flatten(0, 1)).float()
 
 
 def inputs_gradient(gradients: Tensor, chosen: Tensor | None, table: int) -> Tensor:
-    """The gradient of what came in: as it is, or summed by the rows of the table."""
+    """Return the gradient of the inputs: as it is, or summed by the rows of the table."""
     if chosen is None:
         return gradients
     places, columns = chosen.numel(), gradients.shape[-1]
@@ -328,7 +326,7 @@ def inputs_gradient(gradients: Tensor, chosen: Tensor | None, table: int) -> Ten
 
 
 def _rows_of(table: int, chosen: Tensor) -> Tensor:
-    """Rows of a table of that length, as the library takes them."""
+    """Convert rows of a table of that length for the library, once they are checked."""
     lowest, highest = (int(row) for row in torch.aminmax(chosen))
     if lowest < 0 or highest >= table:
         raise IndexError(f"rows from {lowest} to {highest} of a table of {table}")

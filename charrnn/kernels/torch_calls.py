@@ -1,4 +1,4 @@
-"""Calls of the native library over tensors, on the threads of torch where they can be shared."""
+"""Calls of the native library with tensors, on torch's threads where they can be shared."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class OpenMP(NamedTuple):
 
     Attributes:
         path: where it was loaded from.
-        functions: addresses of what starts its threads, tells them apart and counts them.
+        functions: addresses of the functions that start its threads, number and count them.
     """
 
     path: Path
@@ -30,7 +30,7 @@ class OpenMP(NamedTuple):
 
 @cache
 def kernels() -> Kernels | None:
-    """The library, told to run on torch's own threads where they are OpenMP's; None without one.
+    """Load the library and have it run on torch's threads if they are OpenMP's; None without one.
 
     Raises:
         UsageError: CHARRNN_KERNELS names a build that cannot be used here.
@@ -43,7 +43,7 @@ def kernels() -> Kernels | None:
 
 
 def call(function: str, *arguments: float | Tensor | None) -> None:
-    """Call a function of the library, tensors by their addresses.
+    """Call a function of the library, with tensors passed by their addresses.
 
     Raises:
         ValueError: there is no library.
@@ -56,16 +56,15 @@ def call(function: str, *arguments: float | Tensor | None) -> None:
 
 
 def openmp_of_torch() -> OpenMP | None:
-    """The OpenMP library that is loaded; None if it is of an unknown kind or not the
-    only one.
+    """Find the OpenMP library that is loaded; None if it is unknown or not the only one.
 
-    Torch's threads spin for a while after each operation. Threads of our own would share the cores
-    with them; on Linux the library can be found and asked for its threads instead.
+    Torch's threads spin for a while after each operation. Other threads would share the cores with
+    them; on Linux the OpenMP library can be found and asked for its threads instead.
     """
     try:
         loaded = set(_LOADED.findall(Path("/proc/self/maps").read_text(errors="replace")))
         if len(loaded) != 1:
-            return None  # None, or several of which any may be torch's.
+            return None  # There is none, or torch may use any of several.
         (path,) = loaded
         library = ctypes.CDLL(path)
         addresses = (ctypes.cast(getattr(library, name), ctypes.c_void_p) for name in _FUNCTIONS)

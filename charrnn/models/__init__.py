@@ -1,1 +1,1 @@
-"""The character model in torch: layers, cells, devices."""
+"""The character model in torch: its layers, its recurrent cells, and the device that runs it."""

@@ -1,4 +1,4 @@
-"""Embedding -> layers of cells -> logits. The caller owns the state.
+"""The character model: embedding -> layers of cells -> logits. The caller owns the state.
 
 y_0 = embedding
 y_l = norm(cell_l(y_{l-1}))                 stack: the head reads y_L
@@ -18,7 +18,7 @@ from charrnn.config.model import ModelConfig
 from charrnn.models.cells import cell_class
 from charrnn.models.cells.base import Cell, State
 from charrnn.models.cells.pyramid import SlowLayer
-from charrnn.models.layer_norm import NoNorm, OutputNorm
+from charrnn.models.layer_norm import LayerNorm, NoNorm
 
 States = Sequence[State]
 """One state for each layer, the lowest first."""
@@ -34,9 +34,9 @@ class CharModel(nn.Module):
         alphabet_size: number of characters (V).
         embedding: length of a character's vector (E).
         cells: recurrent layers, the lowest first; the first takes E inputs.
-        normalise: whether each layer's output is normalised, after the recurrence and as Ba, Kiros
-            & Hinton 2016 normalise the sums within it.
-        connect: "stack", "residual" or "sum"; see the equations that head this file.
+        layer_norm: whether each layer's output is normalized, after the recurrence; Ba, Kiros &
+            Hinton 2016, "Layer normalization", normalize the sums within it.
+        connect: "stack", "residual" or "sum"; see the equations at the head of this file.
     """
 
     def __init__(
@@ -45,26 +45,26 @@ class CharModel(nn.Module):
         embedding: int,
         cells: Sequence[Cell],
         *,
-        normalise: bool,
+        layer_norm: bool,
         connect: str,
     ) -> None:
         super().__init__()
         self.connect = connect
-        self.embedding = _Vectors(alphabet_size, embedding)
+        self.embedding = _Embedding(alphabet_size, embedding)
         self.cells = nn.ModuleList(cells)
         self.norms = nn.ModuleList(
-            OutputNorm(cell.hidden) if normalise else NoNorm() for cell in cells
+            LayerNorm(cell.hidden) if layer_norm else NoNorm() for cell in cells
         )
         self.head = nn.Linear(cells[-1].hidden, alphabet_size)
 
     def initial_states(self, batch: int) -> tuple[State, ...]:
-        """The states before any text."""
+        """Return the states before any text."""
         return tuple(cell.initial_state(batch) for cell in self.layers())
 
     def forward(
         self, ids: Tensor, states: States, masks: Masks | None = None
     ) -> tuple[Tensor, tuple[State, ...]]:
-        """Predict what follows each character.
+        """Predict the character that follows each one.
 
         Args:
             ids: characters read, (T, B), int64.
@@ -90,14 +90,23 @@ class CharModel(nn.Module):
         return self.head(read), tuple(after)
 
     def draw_masks(self, batch: int, dropout: float, generator: torch.Generator) -> Masks | None:
-        """Masks for one window of locked dropout: a unit is dropped for the whole window or not.
+        """Draw the masks of locked dropout for one window: a unit is dropped for all of it or not.
 
-        Characters' vectors are left whole: with so few of them, each is what tells it apart.
-        They are drawn on the CPU whatever the model's device, so that the generator's state is the
-        same everywhere. Source: Gal & Ghahramani 2016; Merity, Keskar & Socher 2018.
+        The embedding is left whole: with so few characters, a vector's numbers tell them apart.
+        Masks are drawn on the CPU whatever the model's device, so that the generator's state is the
+        same everywhere.
+
+        Source: Gal & Ghahramani 2016, "A theoretically grounded application of dropout in recurrent
+        neural networks"; Merity, Keskar & Socher 2018, "Regularizing and optimizing LSTM language
+        models".
+
+        Args:
+            batch: streams side by side (B).
+            dropout: share of units dropped.
+            generator: of the draws.
 
         Returns:
-            None when nothing is dropped.
+            One mask per layer; None when nothing is dropped.
         """
         if not dropout:
             return None
@@ -109,19 +118,19 @@ class CharModel(nn.Module):
         ]
 
     def recurrent_weights(self) -> list[nn.Parameter]:
-        """The matrices that lead from each layer's state back to it, where it has one."""
+        """List each layer's matrix from its state back to it, where it has one."""
         weights = (getattr(cell.core, "recurrent_weight", None) for cell in self.layers())
         return [weight for weight in weights if weight is not None]
 
     def layers(self) -> list[Cell]:
-        """The recurrent layers, the lowest first."""
+        """List the recurrent layers, the lowest first."""
         return [cell for cell in self.cells if isinstance(cell, Cell)]
 
 
-class _Vectors(nn.Embedding):
-    """An embedding that draws no numbers where there are none to fill.
+class _Embedding(nn.Embedding):
+    """An embedding that draws nothing on the meta device.
 
-    For a shape alone torch would import its compiler first, which takes more than a second.
+    There torch would import its compiler first, which takes more than a second.
     """
 
     def reset_parameters(self) -> None:
@@ -130,20 +139,20 @@ class _Vectors(nn.Embedding):
 
 
 def build_model(config: ModelConfig, alphabet_size: int, seed: int = 0) -> CharModel:
-    """The network that a configuration describes, its weights drawn from the seed."""
+    """Build the network that a configuration describes, its weights drawn from the seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return CharModel(
             alphabet_size,
             config.embedding,
             [build_layer(config, layer) for layer in range(config.layers)],
-            normalise=config.norm == "layer",
+            layer_norm=config.norm == "layer",
             connect=config.connect,
         )
 
 
 def build_layer(config: ModelConfig, layer: int) -> Cell:
-    """One layer, counted from 0; the topmost ``config.pyramid`` of them are slow."""
+    """Build one layer, counted from 0; the topmost ``config.pyramid`` layers are slow."""
     size = config.hidden if layer else config.embedding
     level = layer - (config.layers - 1 - config.pyramid)
     if level <= 0:
@@ -152,7 +161,7 @@ def build_layer(config: ModelConfig, layer: int) -> Cell:
 
 
 def build_cell(config: ModelConfig, input_size: int) -> Cell:
-    """A single cell, its weights drawn from torch's own generator."""
+    """Build a single cell, its weights drawn from torch's own generator."""
     own = config.cell_settings
     make: Callable[..., Cell] = cell_class(config.cell)
     return make(
@@ -167,5 +176,5 @@ def build_cell(config: ModelConfig, input_size: int) -> Cell:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Numbers that training adjusts."""
+    """Count the numbers that training adjusts."""
     return sum(parameter.numel() for parameter in model.parameters())

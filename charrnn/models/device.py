@@ -1,4 +1,4 @@
-"""Where and how numbers are computed: device, precision, threads."""
+"""The device, the precision and the threads that compute."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Compute:
     precision: str
 
     def autocast(self) -> AbstractContextManager[object]:
-        """The context in which a training step's forward pass runs."""
+        """Return the context in which a training step's forward pass runs."""
         if self.precision == "bf16":
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; "auto" is CUDA where there is one, else the CPU.
+    """Choose the device of that name; "auto" is CUDA where there is one, else the CPU.
 
-    MPS must be asked for: it has never been tried.
+    MPS must be named: it has never been tried.
 
     Raises:
         UsageError: the machine, or this build of torch, has no such device.
@@ -60,14 +60,14 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device, model: ModelConfig) -> str:
-    """fp32 or bf16; "auto" takes bf16 on a CPU that trains the network faster with it.
+    """Choose fp32 or bf16; "auto" takes bf16 on a CPU that trains the network faster with it.
 
     On CUDA torch would run the recurrence in float16, whose gradients need scaling.
 
     Args:
-        name: what the user asked for.
-        device: where training computes.
-        model: what is trained.
+        name: "auto", "fp32" or "bf16".
+        device: that training computes on.
+        model: the network to train.
 
     Raises:
         UsageError: no such precision.
@@ -80,7 +80,7 @@ def choose_precision(name: str, device: torch.device, model: ModelConfig) -> str
 
 
 def settle_compute(wished: ComputeConfig, model: ModelConfig) -> ComputeConfig:
-    """Turn what a user left open into the device, precision and threads that will be used.
+    """Choose the device, precision and threads that the user left open.
 
     Raises:
         UsageError: no such device or precision here.
@@ -94,7 +94,7 @@ def settle_compute(wished: ComputeConfig, model: ModelConfig) -> ComputeConfig:
 
 
 def _gains_from_bfloat16(model: ModelConfig) -> bool:
-    """Whether the processor multiplies bfloat16 fast and what runs the cell makes use of it."""
+    """Tell whether bfloat16 is fast on this processor and used by the code that runs the cell."""
     kernels = find() if CELLS[model.cell].native_training else None
     if kernels is not None:
         return kernels.multiplies_bfloat16
@@ -103,16 +103,16 @@ def _gains_from_bfloat16(model: ModelConfig) -> bool:
 
 
 def _cpu_multiplies_bfloat16() -> bool:
-    """Whether torch reports the instructions; an older torch that cannot say counts as no."""
+    """Tell whether torch reports the instructions; an older torch that cannot counts as no."""
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, check, bool)() for check in checks)
 
 
 def products_per_second(compute: ComputeConfig) -> float:
-    """Floating-point operations per second of large matrix products, measured in a few tries.
+    """Measure the floating-point operations per second of large matrix products.
 
-    On a CPU, one thread's times the threads in use: what else runs on the machine for the moment
-    shall not decide.
+    On a CPU, one thread's rate times the threads in use, so that other programs that run at the
+    moment hardly change it.
 
     Args:
         compute: settled: no device or precision is left open.
@@ -132,7 +132,7 @@ def products_per_second(compute: ComputeConfig) -> float:
 
 
 def prepare(count: int | None) -> int:
-    """Settle how this process computes: threads, memory, and denormals flushed to zero.
+    """Set up how this process computes: threads, memory, and denormals flushed to zero.
 
     Args:
         count: of threads; None leaves torch's own choice.
@@ -153,9 +153,9 @@ def prepare(count: int | None) -> int:
 
 
 def keep_freed_memory() -> bool:
-    """Have glibc keep what is freed for the next window; whether the C library can be told to.
+    """Have glibc keep freed memory for the next window, and tell whether the C library can.
 
-    Large blocks would else go back to the system and be mapped, page by page, at every step.
+    Large blocks would otherwise go back to the system and be mapped, page by page, at every step.
     """
     libc = ctypes.CDLL(None) if os.name == "posix" else None
     if libc is None or not hasattr(libc, "mallopt"):

@@ -1,8 +1,8 @@
-"""The tensors that a model consists of, by name and shape. Knows nothing of torch.
+"""The shapes of a model's tensors, by name, without torch.
 
-They are what ``build_model(config, V).state_dict()`` holds, so that a file can be held against the
-shapes its header calls for before any network is made. The parameters of a cell stand in the
-registry, ``charrnn/config/cells.py``.
+They are those of ``build_model(config, V).state_dict()``, so that a model file can be checked
+before any network is made. The parameters of a cell stand in the registry,
+``charrnn/config/cells.py``.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from charrnn.config.cells import CELLS, Shapes
 from charrnn.config.model import ModelConfig
 
 EMBEDDING = "embedding.weight"
-"""Vectors of the characters: looked up, not multiplied."""
+"""The characters' vectors: looked up, not multiplied."""
 
 _LAYERED = ("cells", "norms")
 _MEASURED = ("running_mean", "running_var")
 
 
 def shapes_of(config: ModelConfig, alphabet_size: int) -> Shapes:
-    """The shape of every tensor of a model with V = ``alphabet_size`` characters."""
+    """List the shape of every tensor of a model with V = ``alphabet_size`` characters."""
     hidden = config.hidden
     shapes: Shapes = {EMBEDDING: (alphabet_size, config.embedding)}
     for layer in range(config.layers):
@@ -43,7 +43,7 @@ def _cell_shapes(config: ModelConfig, inputs: int) -> Shapes:
 
 
 def count_parameters(config: ModelConfig, alphabet_size: int) -> dict[str, int]:
-    """Numbers that training adjusts: of the embedding, of each layer with its norm, of the head."""
+    """Count what training adjusts: in the embedding, in each layer with its norm, in the head."""
     counts: dict[str, int] = {}
     for name, shape in shapes_of(config, alphabet_size).items():
         place, _, rest = name.partition(".")

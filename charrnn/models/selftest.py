@@ -1,4 +1,4 @@
-"""Whether the native library computes here what torch does."""
+"""The native library's self-test: its results on this machine against torch's."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from charrnn.kernels.cross_entropy import cross_entropy
 from charrnn.kernels.layer_norm import EPSILON, layer_norm
 from charrnn.kernels.recurrence import Inputs
 from charrnn.models.cells.base import State
-from charrnn.models.cells.native_cell import CompiledCell
+from charrnn.models.cells.native_cell import NativeCell
 from charrnn.models.char_model import build_cell
 
 MOST_DIFFERENCE = {"fp32": 1e-5, "bf16": 0.05}
-"""What rounding explains, by precision, as a share of the largest value."""
+"""The largest difference that rounding explains, by precision, as a share of the largest value."""
 
 _STEPS, _BATCH, _INPUTS, _HIDDEN = 9, 5, 7, 33
 
 
 def measure_differences(precision: str) -> dict[str, float]:
-    """How far each cell, the layer norm and the loss are off from torch in float32, over a small
-    window and back, through the library.
+    """Measure how far each cell, the layer norm and the loss of the library are off from torch in
+    float32, forward and backward over a small window.
 
     Args:
         precision: of the library's products, "fp32" or "bf16".
@@ -52,10 +52,10 @@ def _measure_cell(name: str, precision: str) -> float:
         cell = build_cell(ModelConfig(cell=name, layers=1, hidden=_HIDDEN), _INPUTS)
         x = torch.randn(_STEPS, _BATCH, _INPUTS)
         state = tuple(torch.randn_like(part).tanh() for part in cell.initial_state(_BATCH))
-    if not isinstance(cell, CompiledCell):
+    if not isinstance(cell, NativeCell):
         raise ValueError(f"the library does not run {name}")
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-        native = _run(cell, lambda: cell.run_compiled(Inputs(cell.project(x)), state))
+        native = _run(cell, lambda: cell.run_native(Inputs(cell.project(x)), state))
     return _difference(native, _run(cell, lambda: cell.run_torch(x, state)))
 
 
@@ -97,8 +97,8 @@ def _difference(native: Sequence[Tensor], plain: Sequence[Tensor]) -> float:
     return math.nan if any(map(math.isnan, differences)) else max(differences)
 
 
-def _run(cell: CompiledCell, forward: Callable[[], tuple[Tensor, State]]) -> list[Tensor]:
-    """Outputs, the state after them, and the gradients of their sum by every parameter."""
+def _run(cell: NativeCell, forward: Callable[[], tuple[Tensor, State]]) -> list[Tensor]:
+    """Compute outputs, the state after them, and the gradients of their sum by every parameter."""
     y, after = forward()
     total = y.float().sum() + sum(part.sum() for part in after)
     gradients = torch.autograd.grad(total, list(cell.parameters()))

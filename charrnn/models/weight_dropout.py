@@ -1,4 +1,4 @@
-"""DropConnect: for a whole window, some of the recurrent weights are 0.
+"""DropConnect: some of the recurrent weights are 0 for a whole window.
 
 W' = mask * W / (1 - p)        dL/dW = mask * dL/dW' / (1 - p)
 
@@ -17,16 +17,16 @@ from torch import Tensor, nn
 
 
 @contextmanager
-def dropped(
+def drop_weights(
     weights: Sequence[nn.Parameter], share: float, generator: torch.Generator
 ) -> Iterator[None]:
-    """Let a forward and backward pass run with a share of each weight's numbers dropped.
+    """Drop a share of each weight's numbers for a forward and backward pass.
 
-    The weights are changed in place and put back afterwards, their gradients masked.
+    The weights are changed in place and restored afterwards, their gradients masked.
 
     Args:
         weights: leaves, on any device.
-        share: p, from 0 (nothing is drawn or done) to below 1.
+        share: p, from 0 (nothing is drawn or changed) to below 1.
         generator: draws the masks on the CPU, whatever the device.
     """
     if not share:
@@ -48,9 +48,9 @@ def dropped(
 
 
 def _draw(weight: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """What to multiply a weight by: 0 for a share of its numbers, to 16 bits, else 1 / (1 - p).
+    """Draw the factors of a weight: 0 for a share of its numbers, to 16 bits, else 1 / (1 - p).
 
-    One draw of 64 bits serves four of them: drawing is what takes the time here.
+    One draw of 64 bits serves four numbers, since drawing takes most of the time here.
     """
     draws = torch.empty(-(-weight.numel() // 4), dtype=torch.int64)
     draws.random_(-(2**63), None, generator=generator)

@@ -20,7 +20,7 @@ from charrnn.kernels.cross_entropy import mean_nats
 from charrnn.models.cells.base import detach_states, name_states, restore_states
 from charrnn.models.char_model import CharModel, States
 from charrnn.models.device import Compute
-from charrnn.models.weight_dropout import dropped
+from charrnn.models.weight_dropout import drop_weights
 from charrnn.training.optimizers import Optimizers, load_optimizers, name_optimizer_tensors
 
 PARTS = ("model", "average", "optimizer", "state", "random")
@@ -162,7 +162,7 @@ class Learner:
         self.model.train()
         for parameter in self._parameters:
             parameter.grad = None
-        with dropped(self.model.recurrent_weights(), self.weight_drop, self.generator):
+        with drop_weights(self.model.recurrent_weights(), self.weight_drop, self.generator):
             with self.compute.autocast():
                 logits, states = self.model(inputs, states, masks)
             loss = mean_nats(logits, targets)

@@ -66,7 +66,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "pyramid": {"layers": 64},
     "clip": {"clip_value": 0.0},
 }
-"""What a setting needs beside it to make sense."""
+"""Settings that a setting needs beside it to make sense."""
 
 
 @pytest.mark.parametrize(("config", "field"), named(NUMBERS))
@@ -243,7 +243,7 @@ def test_a_cell_gets_the_defaults_of_its_own_settings_and_no_others(cell: str) -
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_an_optimiser_has_defaults_of_its_own(name: str) -> None:
+def test_an_optimizer_has_defaults_of_its_own(name: str) -> None:
     config = TrainConfig(optimizer=name)
     assert (config.learning_rate, config.weight_decay) == OPTIMIZERS[name]
     assert TrainConfig(optimizer=name, learning_rate=0.5).learning_rate == 0.5

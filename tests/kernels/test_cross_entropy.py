@@ -1,4 +1,4 @@
-"""The native cross entropy: what it computes, whatever the sizes and the threads."""
+"""The native cross entropy equals torch's, whatever the sizes and the threads."""
 
 import pytest
 import torch
@@ -40,7 +40,7 @@ def by_torch(logits: Tensor, targets: Tensor, weight: float = 1.0) -> Results:
 
 
 def assert_agree(got: Results, expected: Results, dtype: torch.dtype) -> None:
-    # What is between is no less precise than float32, whatever the gradient is rounded to.
+    # Computed at least in float32, whatever the gradient is rounded to.
     assert_near({"nats": got["nats"]}, {"nats": expected["nats"]}, 1e-6)
     largest = expected["logits"].abs().max() or 1.0
     assert_near(

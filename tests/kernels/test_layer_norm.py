@@ -1,4 +1,4 @@
-"""The native layer normalisation: what it computes, whatever the sizes and the threads."""
+"""The native layer normalization equals torch's, whatever the sizes and the threads."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from charrnn.kernels.layer_norm import EPSILON, SHARED, can_run, layer_norm
-from charrnn.models.layer_norm import OutputNorm
+from charrnn.models.layer_norm import LayerNorm
 from tests.support.kernel_cases import Results, assert_identical, assert_near, needs_library
 
 pytestmark = needs_library
@@ -21,7 +21,7 @@ every_type = pytest.mark.parametrize("dtype", ROUNDING)
 
 
 class Case(NamedTuple):
-    """What is normalised, the mask, and the gradient that reaches the result."""
+    """The input, the mask, and the gradient of the result."""
 
     x: Tensor
     gain: Tensor
@@ -161,7 +161,7 @@ def test_types_that_it_does_not_know_are_refused(x: str, gain: str, shift: str) 
 
 
 def test_what_the_library_does_not_normalise_is_left_to_torch() -> None:
-    ours = OutputNorm(8).double()
+    ours = LayerNorm(8).double()
     assert not can_run(torch.ones(2, 3, 8).double(), ours.weight)
     x, mask = torch.randn(2, 3, 8).double(), torch.rand(1, 3, 8).double()
     expected = nn.functional.layer_norm(x, (8,), eps=EPSILON) * mask

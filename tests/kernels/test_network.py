@@ -25,7 +25,7 @@ from tests.support.networks import (
 STEPS, ROWS = 40, 17
 
 BFLOAT16 = 0.1
-"""What rounding to 8 significant bits may do to logits whose deviation is about 2."""
+"""The error of rounding to 8 significant bits in logits whose deviation is about 2."""
 
 pytestmark = needs_library
 

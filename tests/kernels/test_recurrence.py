@@ -1,4 +1,4 @@
-"""The native recurrences: what they compute, whatever the sizes, the threads and the saving."""
+"""The native recurrences equal the plain ones, whatever the sizes, the threads and the saving."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -100,7 +100,7 @@ def test_the_same_seed_builds_the_same_network_and_leaves_the_global_draws_alone
     assert not torch.equal(first.head.weight, other.head.weight)
 
 
-def test_normalised_outputs_have_no_mean_and_a_variance_of_one() -> None:
+def test_normalized_outputs_have_no_mean_and_a_variance_of_one() -> None:
     model = make(layers=1)
     seen = []
     model.norms[0].register_forward_hook(lambda *hooked: seen.append(hooked[2]))

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from charrnn.models.weight_dropout import dropped
+from charrnn.models.weight_dropout import drop_weights
 
 
 def seeded(seed: int = 1) -> torch.Generator:
@@ -13,7 +13,7 @@ def seeded(seed: int = 1) -> torch.Generator:
 @pytest.mark.parametrize("shape", [(300, 100), (301, 99)])
 def test_the_share_is_dropped_and_the_mean_is_kept(share: float, shape: tuple[int, int]) -> None:
     weight = nn.Parameter(torch.ones(shape))
-    with dropped([weight], share, seeded()):
+    with drop_weights([weight], share, seeded()):
         zeros = (weight == 0).float().mean().item()
         kept = weight[weight != 0]
     deviation = (share * (1 - share) / weight.numel()) ** 0.5
@@ -22,9 +22,9 @@ def test_the_share_is_dropped_and_the_mean_is_kept(share: float, shape: tuple[in
     assert kept[0].item() == pytest.approx(1 / (1 - share), rel=2e-4)
 
 
-def test_neighbours_are_dropped_independently() -> None:
+def test_neighbors_are_dropped_independently() -> None:
     weight = nn.Parameter(torch.ones(200_000))
-    with dropped([weight], 0.5, seeded()):
+    with drop_weights([weight], 0.5, seeded()):
         gone = (weight == 0).float()
     for distance in range(1, 9):
         together = (gone[:-distance] * gone[distance:]).mean().item()
@@ -34,7 +34,7 @@ def test_neighbours_are_dropped_independently() -> None:
 def test_weights_come_back_and_gradients_are_those_of_what_was_kept() -> None:
     start = torch.arange(1.0, 41.0).view(8, 5)
     weight = nn.Parameter(start.clone())
-    with dropped([weight], 0.5, seeded()):
+    with drop_weights([weight], 0.5, seeded()):
         factors = (weight / start).detach()
         torch.autograd.backward((weight * 3).sum())
     assert torch.equal(weight.detach(), start)
@@ -45,13 +45,13 @@ def test_weights_come_back_and_gradients_are_those_of_what_was_kept() -> None:
 
 def test_weights_come_back_after_an_error() -> None:
     weight = nn.Parameter(torch.ones(10, 10))
-    with pytest.raises(RuntimeError, match="within"), dropped([weight], 0.5, seeded()):
+    with pytest.raises(RuntimeError, match="within"), drop_weights([weight], 0.5, seeded()):
         raise RuntimeError("within")
     assert torch.equal(weight.detach(), torch.ones(10, 10))
 
 
 def test_nothing_is_drawn_where_nothing_is_dropped() -> None:
     generator = seeded()
-    with dropped([nn.Parameter(torch.ones(4))], 0.0, generator):
+    with drop_weights([nn.Parameter(torch.ones(4))], 0.0, generator):
         pass
     assert torch.equal(generator.get_state(), seeded().get_state())

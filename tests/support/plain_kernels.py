@@ -20,7 +20,7 @@ _REFERENCES: dict[str, Any] = {
 
 
 def by_hand(case: Case) -> Results:
-    """What tests.reference makes of a case, the inputs led in by the identity."""
+    """Run tests.reference on a case, the inputs led in by the identity."""
     reference = _REFERENCES[case.form]
     given = {name: tensor.double().numpy() for name, tensor in case.tensors.items()}
     inputs = given["inputs"]
@@ -53,7 +53,7 @@ def by_hand(case: Case) -> Results:
 
 
 class _Rounded(torch.autograd.Function):
-    """What feeds a product: rounded to bfloat16 on the way there, untouched on the way back."""
+    """Round the input of a product to bfloat16 going forward, and not going backward."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:

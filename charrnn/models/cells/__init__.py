@@ -9,7 +9,7 @@ from charrnn.models.cells.base import Cell
 
 
 def cell_class(name: str) -> type[Cell]:
-    """The class of the registry's cell of that name."""
+    """Import the class of a cell of the registry."""
     module, _, attribute = CELLS[name].path.partition(".")
     found: type[Cell] = getattr(import_module(f"{__name__}.{module}"), attribute)
     return found

@@ -1,25 +1,13 @@
-"""What every recurrent cell keeps to: the caller owns the state, and time comes first.
+"""The contract of every recurrent cell, and the parts that cells share.
 
     State = tuple[Tensor, ...]                     each (B, ...); (h,) or (h, c) or more
     cell(x (T, B, D), state) -> (y (T, B, H), state)
 
-A cell stores nothing between calls, so one long pass equals the same text in chunks with the state
-handed over, and one set of functions detaches, selects, saves and restores every cell's state. The
-first part of a state is the output that led to it: after a call, ``y[-1]`` is ``state[0]``. Batch
-normalisation is the one exception, and in training only; see ``batch_norm.py``.
-
-What hidden units apply, by name.
-
-How the weights of a recurrence start.
-
-uniform       from +-1/sqrt(H), as torch's own layers do.
-orthogonal    each gate's recurrent matrix orthogonal, so that no direction grows or shrinks
-              (Saxe, McClelland & Ganguli 2014); the input's weights uniform.
-identity      the recurrent matrix the identity, so that the state stays until something changes it;
-              the input's weights normal with deviation 0.001 (Le, Jaitly & Hinton 2015, "A simple
-              way to initialize recurrent networks of rectified linear units"). A gain below 1, as
-              they use for speech, lets it fade: a state that is carried through a whole text and
-              never fades grows without bound as soon as training makes W a little larger.
+The caller owns the state, and time comes first. A cell stores nothing between calls, so one long
+pass equals the same text in chunks with the state carried over, and one set of functions detaches,
+selects, saves and restores every cell's state. The first part of a state is the output that led to
+it: after a call, ``y[-1]`` is ``state[0]``. Batch normalization is the one exception, and in
+training only; see ``batch_norm.py``.
 """
 
 from __future__ import annotations
@@ -32,10 +20,20 @@ import torch
 from torch import Tensor, nn
 
 from charrnn.config.cells import Shapes
-from charrnn.models.cells.batch_norm import InputNorm
+from charrnn.models.cells.batch_norm import InputBatchNorm
 
 State = tuple[Tensor, ...]
 """One layer's state; every tensor has the batch (B) as its first dimension."""
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+}
+"""Functions that hidden units apply, by name."""
+
+IDENTITY_INPUT_DEVIATION = 1e-3
+"""Standard deviation of the input's weights where the recurrent matrix starts as the identity."""
 
 
 class Cell(nn.Module, ABC):
@@ -58,17 +56,17 @@ class Cell(nn.Module, ABC):
 
     @property
     def period(self) -> int:
-        """Characters for one step of the cell: 1, unless it runs at a pace of its own."""
+        """Characters per step of the cell: 1, unless it runs at a rate of its own."""
         return 1
 
     @property
     def core(self) -> Cell:
-        """The cell that does the work: this one, unless it runs another at a pace of its own."""
+        """The cell that computes: this one, unless it runs another at a rate of its own."""
         return self
 
     @classmethod
     def gains_from_bfloat16(cls, **settings: Any) -> bool:  # noqa: ARG003
-        """Whether torch alone trains the cell faster in bfloat16, on a CPU that multiplies it fast.
+        """Tell whether torch trains the cell faster in bfloat16, on a CPU that multiplies it fast.
 
         Args:
             settings: the cell's own.
@@ -77,11 +75,11 @@ class Cell(nn.Module, ABC):
 
     @abstractmethod
     def initial_state(self, batch: int) -> State:
-        """The state before any text, on the cell's own device and in its own type."""
+        """Return the state before any text, on the cell's own device and in its own type."""
 
     @abstractmethod
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """Run over x (T, B, D) from a state; the outputs (T, B, H) and the state after the last."""
+        """Run over x (T, B, D) from a state; return y (T, B, H) and the state after the last."""
 
     def run_characters(self, vectors: Tensor, ids: Tensor, state: State) -> tuple[Tensor, State]:
         """Run over characters: as :meth:`forward` over vectors (V, D) at ids (T, B), int64."""
@@ -89,14 +87,14 @@ class Cell(nn.Module, ABC):
         return y, after
 
     def gates(self, x: Tensor, outputs: Tensor) -> dict[str, Tensor]:  # noqa: ARG002
-        """How far each gate is open at each step, from 0 (shut) to 1; empty if there are none.
+        """Compute how far each gate is open at each step, from 0 (shut) to 1.
 
         Args:
             x: inputs (T, B, D).
             outputs: (T + 1, B, H), the one before the first step at index 0.
 
         Returns:
-            By the gate's name, (T, B, number of such gates).
+            By the gate's name, (T, B, number of such gates); empty for a cell without gates.
         """
         return {}
 
@@ -105,12 +103,12 @@ class Cell(nn.Module, ABC):
 
 
 class GateSettings(TypedDict):
-    """What every :class:`GatedCell` takes.
+    """Settings that every :class:`GatedCell` takes.
 
     Attributes:
-        init: how recurrent matrices start; see :func:`charrnn.models.cells.base.initialise`.
+        init: start of the recurrent matrices; see :func:`initialize`.
         init_gain: factor on that start.
-        batch_norm: whether U x is batch-normalised; see :class:`InputNorm`.
+        batch_norm: whether U x is batch-normalized; see :class:`InputBatchNorm`.
     """
 
     init: str
@@ -121,13 +119,13 @@ class GateSettings(TypedDict):
 class GatedCell(Cell):
     """A cell made of gates: products with the input and with the hidden state, stacked by rows.
 
-    Parameters: input_weight U (G * H, D), recurrent_weight W (G * H, H), bias b (G * H), and what
-    the registry gives the cell besides. Biases start at 0, further matrices uniform.
+    Parameters: input_weight U (G * H, D), recurrent_weight W (G * H, H), bias b (G * H), and those
+    that the registry lists besides. Biases start at 0, further matrices uniform.
 
     Args:
         input_size: length D of an input vector.
         hidden: length H of an output vector.
-        shapes: the parameters' shapes, from the registry.
+        shapes: of the parameters, from the registry.
         common: see :class:`GateSettings`.
     """
 
@@ -142,48 +140,98 @@ class GatedCell(Cell):
         for name, shape in shapes.items():
             self.register_parameter(name, nn.Parameter(torch.zeros(shape)))
         rows = len(self.bias)
-        self.input_norm = InputNorm(rows) if common["batch_norm"] else None
+        self.input_norm = InputBatchNorm(rows) if common["batch_norm"] else None
         if self.bias.is_meta:
             return  # Shapes alone are wanted, and there is nothing to draw into.
-        # Drawn for cells that lack it too, so that what is drawn after it is the same either way.
+        # Drawn for cells that lack it too, so that the draws after it are the same either way.
         recurrent = getattr(self, "recurrent_weight", torch.empty(rows, hidden))
-        initialise(self.input_weight, recurrent, common["init"], common["init_gain"])
+        initialize(self.input_weight, recurrent, common["init"], common["init_gain"])
         for name, weight in self.named_parameters(recurse=False):
             if weight.dim() > 1 and name not in ("input_weight", "recurrent_weight"):
-                uniform_(weight, hidden)
+                fill_uniform(weight, hidden)
 
     def initial_state(self, batch: int) -> State:
         return (self._zeros(batch, self.hidden),)
 
     def input_map(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Weight (G * H, D) and bias (G * H) that take the inputs into the gates."""
+        """Return the weight (G * H, D) and bias (G * H) that take the inputs into the gates."""
         if self.input_norm is None:
             return self.input_weight, self.bias
         scale, shift = self.input_norm(x, self.input_weight)
         return scale[:, None] * self.input_weight, self.bias + shift
 
     def project(self, x: Tensor) -> Tensor:
-        """The inputs' part in the gates for all steps at once: (T, B, D) -> (T, B, G * H)."""
+        """Compute the inputs' part in the gates for all steps: (T, B, D) -> (T, B, G * H)."""
         return nn.functional.linear(x, *self.input_map(x))
 
 
+@torch.no_grad()
+def initialize(input_weight: Tensor, recurrent_weight: Tensor, init: str, gain: float) -> None:
+    """Draw the weights of a recurrence in place.
+
+    uniform       from +-1/sqrt(H), as torch's own layers do.
+    orthogonal    each gate's recurrent matrix orthogonal, so that no direction grows or shrinks
+                  (Saxe, McClelland & Ganguli 2014, "Exact solutions to the nonlinear dynamics of
+                  learning in deep linear neural networks"); the input's weights uniform.
+    identity      the recurrent matrix the identity, so that the state stays until something
+                  changes it; the input's weights normal with deviation 0.001 (Le, Jaitly & Hinton
+                  2015, "A simple way to initialize recurrent networks of rectified linear units").
+                  A gain below 1, as they use for speech, lets the state fade: a state that is
+                  carried through a whole text and never fades grows without bound as soon as
+                  training makes W a little larger.
+
+    Args:
+        input_weight: (G * H, D), one block of H rows for each of G gates.
+        recurrent_weight: (G * H, H), likewise.
+        init: "uniform", "orthogonal" or "identity".
+        gain: factor on the recurrent weights.
+
+    Raises:
+        ValueError: no start has that name.
+    """
+    hidden = recurrent_weight.shape[1]
+    fill_uniform(input_weight, hidden)
+    match init:
+        case "uniform":
+            fill_uniform(recurrent_weight, hidden)
+        case "orthogonal":
+            for gate in torch.split(recurrent_weight, hidden):
+                nn.init.orthogonal_(gate)
+        case "identity":
+            nn.init.normal_(input_weight, std=IDENTITY_INPUT_DEVIATION)
+            nn.init.eye_(recurrent_weight)
+        case _:
+            raise ValueError(f"no initialization is called {init!r}")
+    recurrent_weight.mul_(gain)
+
+
+def fill_uniform(weight: Tensor, hidden: int) -> None:
+    """Fill a weight with uniform draws from +-1/sqrt(hidden)."""
+    nn.init.uniform_(weight, -(hidden**-0.5), hidden**-0.5)
+
+
+def make_zero_bias(bias: Tensor) -> Tensor:
+    """Make the second bias that torch's fused layers want, one for each product: zeros."""
+    return torch.zeros_like(bias, requires_grad=False)
+
+
 def detach_states(states: Sequence[State]) -> tuple[State, ...]:
-    """The same states, cut from the graph that computed them: where BPTT is truncated."""
+    """Cut states from the graph that computed them, where BPTT is truncated."""
     return tuple(tuple(tensor.detach() for tensor in state) for state in states)
 
 
 def count_numbers(states: Sequence[State]) -> int:
-    """Numbers in the states, of all layers and rows together."""
+    """Count the numbers in the states, of all layers and rows together."""
     return sum(part.numel() for state in states for part in state)
 
 
 def select_states(states: Sequence[State], rows: Tensor) -> tuple[State, ...]:
-    """The states of some streams: rows (R,) of indices, repeats allowed -> batch R."""
+    """Take the states of some streams: rows (R,) of indices, repeats allowed -> batch R."""
     return tuple(tuple(tensor.index_select(0, rows) for tensor in state) for state in states)
 
 
 def name_states(states: Sequence[State]) -> dict[str, Tensor]:
-    """Every tensor of the states under a name of its own, to be saved."""
+    """Give every tensor of the states a name of its own, to be saved."""
     return {
         f"{layer}.{part}": tensor
         for layer, state in enumerate(states)
@@ -192,7 +240,7 @@ def name_states(states: Sequence[State]) -> dict[str, Tensor]:
 
 
 def restore_states(states: Sequence[State], named: Mapping[str, Tensor]) -> tuple[State, ...]:
-    """States like the given ones, with the tensors that :func:`name_states` named.
+    """Rebuild states like the given ones from the tensors that :func:`name_states` named.
 
     Raises:
         ValueError: a tensor is missing, unknown, or of another shape or type.
@@ -211,51 +259,3 @@ def restore_states(states: Sequence[State], named: Mapping[str, Tensor]) -> tupl
         tuple(matching(f"{layer}.{part}", tensor) for part, tensor in enumerate(state))
         for layer, state in enumerate(states)
     )
-
-
-def zero_bias(bias: Tensor) -> Tensor:
-    """A second bias of zeros, for torch's fused layers, which want one for each product."""
-    return torch.zeros_like(bias, requires_grad=False)
-
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "tanh": torch.tanh,
-    "relu": torch.relu,
-    "sigmoid": torch.sigmoid,
-}
-
-
-IDENTITY_INPUT_DEVIATION = 1e-3
-
-
-@torch.no_grad()
-def initialise(input_weight: Tensor, recurrent_weight: Tensor, init: str, gain: float) -> None:
-    """Draw the weights of a recurrence in place; where only shapes are wanted, do nothing.
-
-    Args:
-        input_weight: (G * H, D), one block of H rows for each of G gates.
-        recurrent_weight: (G * H, H), likewise.
-        init: "uniform", "orthogonal" or "identity".
-        gain: the recurrent weights are multiplied by it.
-    """
-    if recurrent_weight.is_meta:
-        return
-    hidden = recurrent_weight.shape[1]
-    uniform_(input_weight, hidden)
-    match init:
-        case "uniform":
-            uniform_(recurrent_weight, hidden)
-        case "orthogonal":
-            for gate in torch.split(recurrent_weight, hidden):
-                nn.init.orthogonal_(gate)
-        case "identity":
-            nn.init.normal_(input_weight, std=IDENTITY_INPUT_DEVIATION)
-            nn.init.eye_(recurrent_weight)
-        case _:
-            raise ValueError(f"no initialisation is called {init!r}")
-    recurrent_weight.mul_(gain)
-
-
-def uniform_(weight: Tensor, hidden: int) -> None:
-    """Fill with uniform draws from +-1/sqrt(hidden)."""
-    nn.init.uniform_(weight, -(hidden**-0.5), hidden**-0.5)

@@ -1,14 +1,8 @@
-"""Batch normalisation of what a cell makes of its input.
+"""Batch normalization of the input's part in a cell's gates.
 
-    a = U x            the input's part in the gates
-    a' = gain * (a - mean(a)) / sqrt(var(a) + eps)
-
-Laurent, Pereyra, Brakel, Zhang & Bengio 2015, "Batch normalized recurrent neural networks": the
-input-to-hidden path alone is normalised, by the mean and variance of each gate over all steps and
-streams of a window; the gate's bias serves as the shift. Running averages of the mean and of the
-unbiased variance stand in outside training, where one long pass therefore equals the same in
-chunks. In training it does not: what is predicted depends on the whole window through its mean and
-variance, and a call moves the averages.
+Running averages of the mean and of the unbiased variance stand in outside training, where one long
+pass therefore equals the same text in chunks. In training it does not: every prediction depends on
+the whole window through its mean and variance, and a call moves the averages.
 """
 
 from __future__ import annotations
@@ -17,18 +11,37 @@ import torch
 from torch import Tensor, nn
 
 MOMENTUM = 0.1
-"""Share of a new window in the running averages."""
+"""Weight of a new window in the running averages."""
 
 EPSILON = 1e-5
+"""Added to the variance."""
 
 
-class InputNorm(nn.Module):
-    """The normalisation as a scale and a shift of U x, which fold into the weights.
+class InputBatchNorm(nn.Module):
+    """Batch normalization as a scale and a shift of U x, which fold into the weights.
+
+        a = U x                                           the input's part in the gates
+        a' = gain * (a - mean(a)) / sqrt(var(a) + eps)
+
+    The input-to-hidden path alone is normalized, by the mean and variance of each row over all
+    steps and streams of a window; the gate's bias serves as the shift.
 
     Parameters: gain (rows). Buffers: running_mean and running_var (rows).
 
+    Source: Laurent, Pereyra, Brakel, Zhang & Bengio 2015, "Batch normalized recurrent neural
+    networks"; Ioffe & Szegedy 2015, "Batch normalization".
+
     Args:
         rows: of the input weight U (rows, D).
+
+    Example:
+        >>> import torch
+        >>> norm = InputBatchNorm(rows=6)
+        >>> x, weight = torch.randn(7, 2, 3), torch.randn(6, 3)
+        >>> scale, shift = norm(x, weight)
+        >>> mean = (scale * (x @ weight.T) + shift).mean((0, 1))
+        >>> tuple(scale.shape), bool(mean.abs().max() < 1e-5)
+        ((6,), True)
     """
 
     running_mean: Tensor
@@ -41,7 +54,7 @@ class InputNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(rows))
 
     def forward(self, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Scale and shift (rows) such that scale * (U x) + shift is normalised.
+        """Compute the scale and shift (rows) such that scale * (U x) + shift is normalized.
 
         Args:
             x: inputs (T, B, D).
@@ -64,10 +77,10 @@ class InputNorm(nn.Module):
 
 
 def _moments(x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of U x over the rows of x (N, D), without forming U x (N, rows)."""
+    """Compute mean and variance of U x over the rows of x (N, D) without forming U x (N, rows)."""
     mean = x.mean(0)
-    centred = x - mean
-    covariance = centred.T @ centred / len(x)
+    centered = x - mean
+    covariance = centered.T @ centered / len(x)
     var = ((weight @ covariance) * weight).sum(1)
-    # Rounding may take the variance of a gate that the inputs hardly move below 0.
+    # Rounding may take a small variance below 0.
     return weight @ mean, var.clamp_min(0)

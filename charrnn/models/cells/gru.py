@@ -1,19 +1,4 @@
-"""Gated recurrent unit, with the reset after the recurrent product or before it.
-
-    r = sigmoid(U_r x + W_r h + b_r)                 reset gate
-    z = sigmoid(U_z x + W_z h + b_z)                 update gate
-    n = tanh(U_n x + b_n + r * (W_n h + d))          candidate, reset after the product
-    n = tanh(U_n x + b_n + W_n (r * h))              candidate, reset before the product
-    h' = (1 - z) * n + z * h
-
-Before is the form of Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder",
-and of Chung, Gulcehre, Cho & Bengio 2014; after is what cuDNN and torch compute, since all three
-products with h are then one. The two are different functions and learn different weights.
-
-Both conventions of z stand in the literature. Here z keeps the old state, as in Cho et al. 2014,
-cuDNN and torch; in Chung et al. 2014 it lets the new one in, h' = (1 - z) * h + z * n. Since
-1 - sigmoid(a) = sigmoid(-a), one becomes the other by negating U_z, W_z and b_z.
-"""
+"""Gated recurrent unit, with the reset gate after the recurrent product or before it."""
 
 from __future__ import annotations
 
@@ -26,22 +11,48 @@ from charrnn.config.cells import Shapes
 from charrnn.kernels import recurrence
 from charrnn.kernels.recurrence import Inputs
 from charrnn.models.cells.base import GateSettings, State
-from charrnn.models.cells.native_cell import CompiledCell
+from charrnn.models.cells.native_cell import NativeCell
 
 
-class GRU(CompiledCell):
-    """Gated recurrent unit; the equations head this file. Its state is (h,), of shape (B, H).
+class GRU(NativeCell):
+    """Gated recurrent unit.
+
+        r = sigmoid(U_r x + W_r h + b_r)                 reset gate
+        z = sigmoid(U_z x + W_z h + b_z)                 update gate
+        n = tanh(U_n x + b_n + r * (W_n h + d))          candidate, reset after the product
+        n = tanh(U_n x + b_n + W_n (r * h))              candidate, reset before the product
+        h' = (1 - z) * n + z * h
+
+    The state is (h,), of shape (B, H).
 
     Shapes: input_weight U (3H, D), recurrent_weight W (3H, H) and bias b (3H), stacked by rows in
-    the order r, z, n; with the reset after the product also candidate_bias d (H), which it
-    multiplies.
+    the order r, z, n; with the reset after the product also candidate_bias d (H).
+
+    Source: with the reset before the product, Cho et al. 2014, "Learning phrase representations
+    using RNN encoder-decoder", and Chung, Gulcehre, Cho & Bengio 2014, "Empirical evaluation of
+    gated recurrent neural networks on sequence modeling". With the reset after it, all three
+    products with h are one, as in cuDNN and torch. The two are different functions and learn
+    different weights.
+
+    The literature has both conventions of z. Here z keeps the old state, as in Cho et al. 2014,
+    cuDNN and torch; in Chung et al. 2014 it lets the new one in, h' = (1 - z) * h + z * n. Since
+    1 - sigmoid(a) = sigmoid(-a), negating U_z, W_z and b_z turns one into the other.
 
     Args:
         input_size: length D of an input vector.
         hidden: length H of an output vector.
-        shapes: the parameters' shapes, from the registry.
+        shapes: of the parameters, from the registry.
         gru_reset: "after" or "before" the recurrent product.
         common: see :class:`GateSettings`.
+
+    Example:
+        >>> import torch
+        >>> from charrnn.config.model import ModelConfig
+        >>> from charrnn.models.char_model import build_cell
+        >>> cell = build_cell(ModelConfig(cell="gru", hidden=5), input_size=3)
+        >>> y, (h,) = cell(torch.zeros(7, 2, 3), cell.initial_state(2))
+        >>> tuple(y.shape), tuple(h.shape)
+        ((7, 2, 5), (2, 5))
     """
 
     candidate_bias: nn.Parameter | None
@@ -59,7 +70,7 @@ class GRU(CompiledCell):
         if gru_reset == "before":
             self.register_parameter("candidate_bias", None)
 
-    def run_compiled(self, inputs: Inputs, state: State) -> tuple[Tensor, State]:
+    def run_native(self, inputs: Inputs, state: State) -> tuple[Tensor, State]:
         y, h = recurrence.gru(inputs, self.recurrent_weight, self.candidate_bias, *state)
         return y, (h,)
 

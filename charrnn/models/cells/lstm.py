@@ -1,24 +1,4 @@
-"""Long short-term memory.
-
-    i = sigmoid(U_i x + W_i h + b_i)        input gate
-    f = sigmoid(U_f x + W_f h + b_f)        forget gate
-    o = sigmoid(U_o x + W_o h + b_o)        output gate
-    g = tanh   (U_g x + W_g h + b_g)        candidate
-    c' = f * c + i * g
-    h' = o * tanh(c')
-
-Hochreiter & Schmidhuber 1997, "Long short-term memory", with the forget gate of Gers, Schmidhuber
-& Cummins 2000; no peepholes. The forget gate's bias starts at 1 unless told otherwise, so that a
-fresh cell remembers (Jozefowicz, Zaremba & Sutskever 2015).
-
-The input gate may also be
-
-    i = 1 - f                               coupled: as much is written as is forgotten
-    i = min(i, 1 - f)                       capped: never more than is forgotten, so |c| <= 1
-
-Coupled gates (Greff et al. 2017, "LSTM: a search space odyssey") have no rows i; capped ones are
-those of Melis, Kocisky & Blunsom 2020, "Mogrifier LSTM".
-"""
+"""Long short-term memory, with an input gate that is separate, coupled or capped."""
 
 from __future__ import annotations
 
@@ -31,23 +11,52 @@ from torch import Tensor, nn
 from charrnn.config.cells import Shapes
 from charrnn.kernels import recurrence
 from charrnn.kernels.recurrence import Inputs
-from charrnn.models.cells.base import GateSettings, State, zero_bias
-from charrnn.models.cells.native_cell import CompiledCell
+from charrnn.models.cells.base import GateSettings, State, make_zero_bias
+from charrnn.models.cells.native_cell import NativeCell
 
 
-class LSTM(CompiledCell):
-    """Long short-term memory; the equations head this file. Its state is (h, c), each (B, H).
+class LSTM(NativeCell):
+    """Long short-term memory.
+
+        i = sigmoid(U_i x + W_i h + b_i)        input gate
+        f = sigmoid(U_f x + W_f h + b_f)        forget gate
+        o = sigmoid(U_o x + W_o h + b_o)        output gate
+        g = tanh   (U_g x + W_g h + b_g)        candidate
+        c' = f * c + i * g
+        h' = o * tanh(c')
+
+    The input gate may also be
+
+        i = 1 - f                               coupled: as much is written as is forgotten
+        i = min(i, 1 - f)                       capped: never more than is forgotten, so |c| <= 1
+
+    The state is (h, c), each (B, H).
 
     Shapes: input_weight U (4H, D), recurrent_weight W (4H, H) and bias b (4H), the gates stacked
-    by rows in the order i, f, o, g; coupled, 3H in the order f, o, g.
+    by rows in the order i, f, o, g; coupled gates have no rows i: 3H in the order f, o, g.
+
+    Source: Hochreiter & Schmidhuber 1997, "Long short-term memory", with the forget gate of Gers,
+    Schmidhuber & Cummins 2000, "Learning to forget", and no peepholes. Coupled gates: Greff et al.
+    2017, "LSTM: a search space odyssey"; capped gates: Melis, Kocisky & Blunsom 2020, "Mogrifier
+    LSTM".
 
     Args:
         input_size: length D of an input vector.
         hidden: length H of an output vector.
-        shapes: the parameters' shapes, from the registry.
+        shapes: of the parameters, from the registry.
         lstm_gates: "separate", "coupled" or "capped".
-        forget_bias: start of b_f.
+        forget_bias: start of b_f; above 0 a fresh cell remembers (Jozefowicz, Zaremba & Sutskever
+            2015, "An empirical exploration of recurrent network architectures").
         common: see :class:`GateSettings`.
+
+    Example:
+        >>> import torch
+        >>> from charrnn.config.model import ModelConfig
+        >>> from charrnn.models.char_model import build_cell
+        >>> cell = build_cell(ModelConfig(cell="lstm", hidden=5), input_size=3)
+        >>> y, (h, c) = cell(torch.zeros(7, 2, 3), cell.initial_state(2))
+        >>> tuple(y.shape), tuple(h.shape), tuple(c.shape)
+        ((7, 2, 5), (2, 5), (2, 5))
     """
 
     def __init__(
@@ -76,7 +85,7 @@ class LSTM(CompiledCell):
     def initial_state(self, batch: int) -> State:
         return (self._zeros(batch, self.hidden), self._zeros(batch, self.hidden))
 
-    def run_compiled(self, inputs: Inputs, state: State) -> tuple[Tensor, State]:
+    def run_native(self, inputs: Inputs, state: State) -> tuple[Tensor, State]:
         y, h, c = recurrence.lstm(inputs, self.recurrent_weight, *state, gates=self.lstm_gates)
         return y, (h, c)
 
@@ -93,7 +102,7 @@ class LSTM(CompiledCell):
         return {"input": i, "forget": f, "output": o}
 
     def _open(self, products: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The gates i, f, o from the products of their rows, all with any leading dimensions."""
+        """Open the gates i, f, o by the products of their rows, with any leading dimensions."""
         gates = torch.split(products.sigmoid(), self.hidden, dim=-1)
         f, o = gates[-2:]
         match self.lstm_gates:
@@ -116,7 +125,7 @@ class LSTM(CompiledCell):
 
     def _fused(self, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, State]:
         weight, bias = (_torch_order(stacked) for stacked in self.input_map(x))
-        weights = [weight, _torch_order(self.recurrent_weight), bias, zero_bias(bias)]
+        weights = [weight, _torch_order(self.recurrent_weight), bias, make_zero_bias(bias)]
         y, h, c = torch.lstm(
             x, [h[None], c[None]], weights, True, 1, 0.0, self.training, False, False
         )
@@ -124,7 +133,7 @@ class LSTM(CompiledCell):
 
 
 def _can_fuse(x: Tensor) -> bool:
-    """Whether torch's fused layer runs here; in bfloat16 many processors have none."""
+    """Tell whether torch's fused layer runs here; in bfloat16 many processors have none."""
     bfloat16 = x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")
     return x.device.type != "cpu" or not bfloat16 or _fuses_bfloat16()
 
@@ -146,6 +155,6 @@ def _fuses_bfloat16() -> bool:
 
 
 def _torch_order(stacked: Tensor) -> Tensor:
-    """Rows i, f, o, g in the order of torch's fused layer: i, f, g, o."""
+    """Put rows i, f, o, g in the order of torch's fused layer: i, f, g, o."""
     i, f, o, g = stacked.chunk(4)
     return torch.cat((i, f, g, o))

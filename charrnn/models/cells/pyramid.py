@@ -1,16 +1,4 @@
-"""A pyramid's slow layer: a cell that runs once for every so many characters.
-
-    LAS:   h_i at level j = cell([h_2i, h_2i+1] of level j - 1, h_{i-1} at level j)
-
-Chan, Jaitly, Le & Vinyals 2016, "Listen, attend and spell", concatenate two consecutive outputs
-of the layer below, so that each layer runs at half its rate. To predict, a layer must be causal: a
-pair counts once its second output is there, and until the next pair is complete the layer's output
-stays. What is read at character t therefore depends on characters up to t alone.
-
-    stride s = 2, 4, 8 ...       characters for one step of the cell
-    at characters t with (t + 1) divisible by s: cell input [x_{t - s/2}, x_t]
-    y_t = the cell's latest output; its initial one before the first pair is complete
-"""
+"""A pyramid's slow layer: a cell that runs once for every so many characters."""
 
 from __future__ import annotations
 
@@ -21,15 +9,38 @@ from charrnn.models.cells.base import Cell, State
 
 
 class SlowLayer(Cell):
-    """A cell run at a fraction of the rate of its input; the equations head this file.
+    """A cell run at a fraction of the rate of its input.
 
-    Its state is (*the cell's own state, earlier, phase): earlier (B, D) is the waiting first half
+        stride s = 2, 4, 8 ...       characters per step of the cell
+        at characters t with (t + 1) divisible by s: cell input [x_{t - s/2}, x_t]
+        y_t = the cell's latest output; its initial one before the first pair is complete
+
+    A layer that predicts must be causal: a pair counts once its second output is there, and until
+    the next pair is complete the layer's output stays. The output at character t therefore depends
+    on characters up to t alone.
+
+    The state is (*the cell's own state, earlier, phase): earlier (B, D) is the waiting first half
     of a pair, phase (B,) the characters read since the last complete pair. Rows of a batch may be
     in different phases.
 
+    Shapes: those of its cell.
+
+    Source: Chan, Jaitly, Le & Vinyals 2016, "Listen, attend and spell", whose layers at level j
+    read two consecutive outputs of the layer below and so run at half its rate:
+    h_i = cell([h_2i, h_2i+1] of level j - 1, h_{i-1}).
+
     Args:
         cell: takes 2D inputs, puts out H.
-        stride: characters for each step of the cell, a power of 2.
+        stride: characters per step of the cell, a power of 2.
+
+    Example:
+        >>> import torch
+        >>> from charrnn.config.model import ModelConfig
+        >>> from charrnn.models.char_model import build_cell
+        >>> cell = SlowLayer(build_cell(ModelConfig(cell="gru", hidden=5), input_size=6), stride=2)
+        >>> y, (h, earlier, phase) = cell(torch.zeros(7, 2, 3), cell.initial_state(2))
+        >>> tuple(y.shape), tuple(h.shape), tuple(earlier.shape), phase.tolist()
+        ((7, 2, 5), (2, 5), (2, 3), [1.0, 1.0])
     """
 
     def __init__(self, cell: Cell, stride: int) -> None:
@@ -70,7 +81,7 @@ class SlowLayer(Cell):
     def _run(self, x: Tensor, state: State, phase: int) -> tuple[Tensor, State]:
         """Run rows that have all read ``phase`` characters since their last complete pair."""
         *inner, earlier, phases = state
-        phase %= self.stride  # A state that was read from a file may say anything.
+        phase %= self.stride  # A state from a file may hold any number.
         half = self.stride // 2
         read = phase + torch.arange(1, len(x) + 1, device=x.device)
         pairs = (phase + len(x)) // self.stride

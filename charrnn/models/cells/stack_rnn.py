@@ -1,33 +1,8 @@
-"""Stack-augmented recurrent network.
+"""Recurrent networks with differentiable stacks or doubly linked lists beside their units.
 
-    q  = the k = 2 topmost elements of every stack, before the step
-    h' = f(U x + W h + P q + b)
-    a  = softmax(A h')                       for each stack: push, pop and, optionally, no-op
-    v  = sigmoid(D h')                       for each stack: what a push puts on top
-
-    s'[0] = a_push * v        + a_pop * s[1]     + a_noop * s[0]
-    s'[i] = a_push * s[i - 1] + a_pop * s[i + 1] + a_noop * s[i]
-
-Joulin & Mikolov 2015, "Inferring algorithmic patterns with stack-augmented recurrent nets". Every
-action is taken in proportion, so that the whole can be differentiated; outside training the
-likeliest one may be taken alone. An empty cell holds -1, and -1 comes in from below as a stack is
-popped; what is pushed beyond the last cell is lost. In the experiments of the paper's own program
-W is left out, so that nothing but the stacks carries anything on.
-
-List-augmented recurrent network.
-
-    q  = the element at the head of every list and its two neighbours, before the step
-    h' = f(U x + W h + P q + b)
-    a  = softmax(A h')                   for each list: left, right, insert and, optionally, no-op
-    v  = sigmoid(D h')                   for each list: what an insertion puts in
-
-    l'[i] = a_left * l[i - 1] + a_right * l[i + 1] + a_insert * n[i] + a_noop * l[i]
-    n[i]  = v at the head, l[i + 1] to the left of it, l[i] to the right of it
-
-The doubly linked list of Joulin & Mikolov 2015, "Inferring algorithmic patterns with
-stack-augmented recurrent nets": a memory that is read and written in the middle. The head stays
-where it is, at the middle of the N cells, and the list moves past it; an insertion pushes what
-stood at the head to its left. In all else it is the stack-augmented network of ``stack.py``.
+Both are of Joulin & Mikolov 2015, "Inferring algorithmic patterns with stack-augmented recurrent
+nets". Every action is taken in proportion to its probability, so that the whole is differentiable;
+outside training the likeliest action may be taken alone.
 """
 
 from __future__ import annotations
@@ -41,28 +16,54 @@ from charrnn.config.cells import Shapes
 from charrnn.models.cells.base import ACTIVATIONS, GatedCell, GateSettings, State
 
 EMPTY = -1.0
+"""The value of an element that holds nothing."""
 
 
 class StackRNN(GatedCell):
-    """Stack-augmented network; the equations head this file.
+    """Stack-augmented recurrent network.
 
-    Its state is (h, s): h (B, H), and S stacks of N cells, the top first, s (B, S, N).
+        q  = the k = 2 topmost elements of every stack, before the step
+        h' = f(U x + W h + P q + b)
+        a  = softmax(A h')                       for each stack: push, pop and, optionally, no-op
+        v  = sigmoid(D h')                       for each stack: the value that a push puts on top
+
+        s'[0] = a_push * v        + a_pop * s[1]     + a_noop * s[0]
+        s'[i] = a_push * s[i - 1] + a_pop * s[i + 1] + a_noop * s[i]
+
+    An empty element is -1, and -1 moves in from below as a stack is popped; an element pushed
+    beyond the last place is lost.
+
+    The state is (h, s): h (B, H), and S stacks of N elements, the top first, s (B, S, N).
 
     Shapes: input_weight U (H, D), recurrent_weight W (H, H), bias b (H); stack_weight P (H, kS), a
     stack's k elements side by side; action_weight A (KS, H), a stack's K actions side by side in
     the order push, pop, no-op; push_weight D (S, H).
 
+    Source: Joulin & Mikolov 2015, "Inferring algorithmic patterns with stack-augmented recurrent
+    nets". The experiments of their own program leave W out, so that the stacks alone carry
+    information from step to step.
+
     Args:
         input_size: length D of an input vector.
         hidden: length H of an output vector.
-        shapes: the parameters' shapes, from the registry.
+        shapes: of the parameters, from the registry.
         activation: f, "tanh", "relu" or "sigmoid".
         stacks: S.
         stack_depth: N, at least k.
-        stack_only: whether W is left out, so that the stacks alone carry anything on.
+        stack_only: whether W is left out.
         stack_noop: whether no-op is an action.
         stack_round: whether the likeliest action alone is taken outside training.
         common: see :class:`GateSettings`.
+
+    Example:
+        >>> import torch
+        >>> from charrnn.config.model import ModelConfig
+        >>> from charrnn.models.char_model import build_cell
+        >>> config = ModelConfig(cell="stack", hidden=5, stacks=4, stack_depth=6)
+        >>> cell = build_cell(config, input_size=3)
+        >>> y, (h, stacks) = cell(torch.zeros(7, 2, 3), cell.initial_state(2))
+        >>> tuple(y.shape), tuple(h.shape), tuple(stacks.shape)
+        ((7, 2, 5), (2, 5), (2, 4, 6))
     """
 
     stack_weight: nn.Parameter
@@ -124,17 +125,17 @@ class StackRNN(GatedCell):
         return dict(zip(self.actions, self._choose(outputs[1:]).unbind(-1), strict=True))
 
     def _look(self, stacks: Tensor) -> Tensor:
-        """The elements that are read: (B, S, N) -> (B, S, k)."""
+        """Take the elements that are read: (B, S, N) -> (B, S, k)."""
         return stacks[..., :2]
 
     def _moves(self, stacks: Tensor, value: Tensor) -> tuple[Tensor, ...]:
-        """The stacks (B, S, N) after each action in turn, with a value (B, S, 1) to push."""
+        """Apply each action to the stacks (B, S, N), with a value (B, S, 1) to push."""
         pushed = torch.cat((value, stacks[..., :-1]), dim=-1)
         popped = nn.functional.pad(stacks[..., 1:], (0, 1), value=EMPTY)
         return pushed, popped, stacks
 
     def _choose(self, h: Tensor) -> Tensor:
-        """The share of each action: (..., H) -> (..., S, K)."""
+        """Compute the probability of each action: (..., H) -> (..., S, K)."""
         scores = nn.functional.linear(h, self.action_weight)
         scores = scores.view(*scores.shape[:-1], self.stacks, len(self.actions))
         if self.stack_round and not self.training:
@@ -144,11 +145,38 @@ class StackRNN(GatedCell):
 
 
 class ListRNN(StackRNN):
-    """List-augmented network; the equations head this file.
+    """List-augmented recurrent network: a memory that is read and written in the middle.
 
-    Its state is (h, l): h (B, H), and S lists of N cells, l (B, S, N). The shapes of its weights
-    and its arguments are those of :class:`StackRNN`, with k = 3 elements read from each list and
-    the actions in the order left, right, insert, no-op.
+        q  = the element at the head of every list and its two neighbors, before the step
+        h' = f(U x + W h + P q + b)
+        a  = softmax(A h')               for each list: left, right, insert and, optionally, no-op
+        v  = sigmoid(D h')               for each list: the value that an insertion puts in
+
+        l'[i] = a_left * l[i - 1] + a_right * l[i + 1] + a_insert * n[i] + a_noop * l[i]
+        n[i]  = v at the head, l[i + 1] to the left of it, l[i] to the right of it
+
+    The head stays where it is, in the middle of the N elements, and the list moves past it; an
+    insertion pushes the element at the head to its left.
+
+    The state is (h, l): h (B, H), and S lists of N elements, l (B, S, N).
+
+    Shapes: those of :class:`StackRNN`, with k = 3 elements read from each list and the actions in
+    the order left, right, insert, no-op.
+
+    Source: the doubly linked list of Joulin & Mikolov 2015, "Inferring algorithmic patterns with
+    stack-augmented recurrent nets".
+
+    Its arguments are those of :class:`StackRNN`, of lists where that says stacks.
+
+    Example:
+        >>> import torch
+        >>> from charrnn.config.model import ModelConfig
+        >>> from charrnn.models.char_model import build_cell
+        >>> config = ModelConfig(cell="list", hidden=5, stacks=4, stack_depth=6)
+        >>> cell = build_cell(config, input_size=3)
+        >>> y, (h, lists) = cell(torch.zeros(7, 2, 3), cell.initial_state(2))
+        >>> tuple(y.shape), tuple(h.shape), tuple(lists.shape)
+        ((7, 2, 5), (2, 5), (2, 4, 6))
     """
 
     actions = ("left", "right", "insert")

@@ -87,7 +87,7 @@ def test_cell_and_its_gradients_equal_the_recurrence_derived_by_hand(name: str, 
         close(part, expected)
     close(x.grad, expected_grads["x"])
     for part, key in zip(state, ("h0", "stacks0" if "stack" in name else "c0"), strict=False):
-        # What a cell does not read has no gradient at all.
+        # A weight that a cell does not read has no gradient at all.
         close(torch.zeros_like(part) if part.grad is None else part.grad, expected_grads[key])
     for key, parameter in cell.named_parameters():
         close(parameter.grad, expected_grads[key])

@@ -1,21 +1,21 @@
-"""Normalisation folded into the weights, against torch's own of the product spelt out."""
+"""Normalization folded into the weights, against torch's own of the product spelt out."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from charrnn.models.cells.base import GatedCell
-from charrnn.models.cells.batch_norm import EPSILON, MOMENTUM, InputNorm
+from charrnn.models.cells.batch_norm import EPSILON, MOMENTUM, InputBatchNorm
 from tests.support.arrangements import VARIANTS, make_cell
 
 STEPS, BATCH, INPUTS, ROWS = 9, 4, 5, 12
 TOLERANCE = 1e-10
 
 
-def make() -> tuple[InputNorm, nn.BatchNorm1d, Tensor]:
-    """The normalisation, torch's own with the same gain and no shift, and weights U."""
+def make() -> tuple[InputBatchNorm, nn.BatchNorm1d, Tensor]:
+    """The normalization, torch's own with the same gain and no shift, and weights U."""
     torch.manual_seed(2)
-    norm = InputNorm(ROWS).double()
+    norm = InputBatchNorm(ROWS).double()
     nn.init.normal_(norm.gain)
     naive = nn.BatchNorm1d(ROWS, eps=EPSILON, momentum=MOMENTUM).double()
     naive.weight.data.copy_(norm.gain.data)
@@ -29,7 +29,7 @@ def draw_inputs() -> Tensor:
     return (x * deviations + means).requires_grad_()
 
 
-def folded(norm: InputNorm, x: Tensor, weight: Tensor) -> Tensor:
+def folded(norm: InputBatchNorm, x: Tensor, weight: Tensor) -> Tensor:
     scale, shift = norm(x, weight)
     return torch.addcmul(shift, scale, x @ weight.T)
 
@@ -90,7 +90,7 @@ def test_training_moves_no_gradient_into_the_running_averages() -> None:
 
 def test_mixed_precision_leaves_the_statistics_in_float32() -> None:
     torch.manual_seed(2)
-    plain, mixed = InputNorm(ROWS), InputNorm(ROWS)
+    plain, mixed = InputBatchNorm(ROWS), InputBatchNorm(ROWS)
     weight = torch.randn(ROWS, INPUTS)
     x = torch.randn(STEPS, BATCH, INPUTS).bfloat16()
     expected = plain(x.float(), weight)
@@ -110,7 +110,7 @@ def test_a_gate_that_the_inputs_do_not_move_stays_finite() -> None:
     weight -= (weight @ direction)[:, None] * direction / direction.square().sum()
     signs = torch.randn(500, 1, 1, dtype=torch.float64).sign()
     for x in (signs * direction, torch.ones(7, 3, 64), torch.randn(1, 1, 64)):
-        norm = InputNorm(size)
+        norm = InputBatchNorm(size)
         scale, shift = norm(x.float(), weight.float())
         assert scale.isfinite().all()
         assert shift.isfinite().all()

@@ -16,9 +16,9 @@ from tests.support.arrangements import STRIDES, VARIANTS, make_cell, make_slow
 STEPS, BATCH, INPUTS, HIDDEN = 17, 3, 5, 8
 
 SLOW = [f"{variant}, every {stride}" for variant in VARIANTS for stride in STRIDES]
-NORMALISED = [f"{variant}, batch norm" for variant in VARIANTS]
+NORMALIZED = [f"{variant}, batch norm" for variant in VARIANTS]
 
-every_cell = pytest.mark.parametrize("name", [*VARIANTS, *SLOW, *NORMALISED])
+every_cell = pytest.mark.parametrize("name", [*VARIANTS, *SLOW, *NORMALIZED])
 
 
 def make(name: str) -> Cell:

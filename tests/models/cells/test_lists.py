@@ -1,4 +1,4 @@
-"""What a list does when its actions are certain."""
+"""A list moves and inserts as told when its actions are certain."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ ACTIONS = ("left", "right", "insert", "no-op")
 SYMBOLS = ("A", "B")
 CERTAIN = 1000.0
 VALUES = {"A": float(torch.tensor(2.0).double().sigmoid()), "B": 0.5}
-"""What is inserted for each symbol."""
+"""The values inserted for each symbol."""
 
 
 def obedient() -> ListRNN:
@@ -64,7 +64,7 @@ def test_no_op_leaves_the_list_as_it_is() -> None:
     assert list_after("insert A", "insert B", "no-op") == list_after("insert A", "insert B")
 
 
-def test_the_head_and_its_two_neighbours_are_read() -> None:
+def test_the_head_and_its_two_neighbors_are_read() -> None:
     cell = obedient()
     with torch.no_grad():
         cell.stack_weight[0] = torch.tensor([1.0, 10.0, 100.0])

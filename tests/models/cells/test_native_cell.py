@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from charrnn.models.cells.base import State
-from charrnn.models.cells.native_cell import CompiledCell
+from charrnn.models.cells.native_cell import NativeCell
 from tests.support.arrangements import make_cell
 from tests.support.kernel_cases import assert_near, every_form, every_precision, needs_library
 
@@ -15,19 +15,19 @@ pytestmark = needs_library
 
 STEPS, BATCH, INPUTS, HIDDEN, ALPHABET = 9, 5, 7, 33, 11
 
-Run = Callable[[CompiledCell, Tensor, State], tuple[Tensor, State]]
+Run = Callable[[NativeCell, Tensor, State], tuple[Tensor, State]]
 
 
-def make(form: str, norm: str = "layer") -> CompiledCell:
+def make(form: str, norm: str = "layer") -> NativeCell:
     """A cell in float32, so that the library runs it."""
     cell = make_cell(form, INPUTS, HIDDEN, norm=norm).float().train()
-    assert isinstance(cell, CompiledCell)
+    assert isinstance(cell, NativeCell)
     for parameter in cell.parameters():
         nn.init.normal_(parameter, std=0.2)
     return cell
 
 
-def results_of(cell: CompiledCell, x: Tensor, run: Run) -> dict[str, Tensor]:
+def results_of(cell: NativeCell, x: Tensor, run: Run) -> dict[str, Tensor]:
     """Outputs, last state, and gradients of the vectors and all parameters."""
     cell.zero_grad()
     vectors = x.to(cell.bias).clone().requires_grad_()
@@ -41,11 +41,11 @@ def results_of(cell: CompiledCell, x: Tensor, run: Run) -> dict[str, Tensor]:
     return {"y": y.detach(), **parts, "vectors": vectors.grad, **gradients}
 
 
-def through_torch(cell: CompiledCell, x: Tensor, state: State) -> tuple[Tensor, State]:
+def through_torch(cell: NativeCell, x: Tensor, state: State) -> tuple[Tensor, State]:
     return cell.run_torch(x, state)
 
 
-def natively(cell: CompiledCell, x: Tensor, state: State) -> tuple[Tensor, State]:
+def natively(cell: NativeCell, x: Tensor, state: State) -> tuple[Tensor, State]:
     def refuse(*arguments: object) -> tuple[Tensor, State]:
         raise AssertionError("torch ran the window")
 
@@ -75,10 +75,10 @@ def test_a_window_of_characters(form: str, precision: str) -> None:
     cell = make(form)
     vectors, ids = torch.randn(ALPHABET, INPUTS), torch.randint(ALPHABET, (STEPS, BATCH))
 
-    def look_up(cell: CompiledCell, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def look_up(cell: NativeCell, x: Tensor, state: State) -> tuple[Tensor, State]:
         return cell.run_characters(x, ids, state)
 
-    def embed(cell: CompiledCell, x: Tensor, state: State) -> tuple[Tensor, State]:
+    def embed(cell: NativeCell, x: Tensor, state: State) -> tuple[Tensor, State]:
         return cell.run_torch(nn.functional.embedding(ids, x), state)
 
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):

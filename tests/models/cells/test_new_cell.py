@@ -69,7 +69,7 @@ print(json.dumps(said))
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What each command printed, of a copy of the package with the cell added."""
+    """The output of each command, from a copy of the package with the cell added."""
     folder = tmp_path_factory.mktemp("extended")
     package = folder / "charrnn"
     shutil.copytree(Path(charrnn.__file__).parent, package)

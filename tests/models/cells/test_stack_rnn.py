@@ -1,4 +1,4 @@
-"""What a stack does when its actions are certain, and when they are not."""
+"""A stack pushes and pops as told when its actions are certain, and mixes when they are not."""
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ CERTAIN = 1000.0
 """A score so far above the others that softmax and sigmoid round to 1."""
 
 VALUES = {"A": torch.tensor(2.0).double().sigmoid(), "B": torch.tensor(-1.0).double().sigmoid()}
-"""What is pushed for each symbol."""
+"""The values pushed for each symbol."""
 
 
 def obedient(depth: int = 4, **settings: bool) -> StackRNN:

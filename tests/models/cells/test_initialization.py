@@ -1,10 +1,10 @@
-"""How the weights of a recurrence start."""
+"""The start of a recurrence's weights."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from charrnn.models.cells.base import IDENTITY_INPUT_DEVIATION, initialise
+from charrnn.models.cells.base import IDENTITY_INPUT_DEVIATION, initialize
 from tests.support.arrangements import make_cell
 
 INPUTS, HIDDEN, GATES = 6, 40, 4
@@ -14,7 +14,7 @@ def draw(init: str, gain: float = 1.0, gates: int = GATES) -> tuple[Tensor, Tens
     torch.manual_seed(1)
     input_weight = torch.empty(gates * HIDDEN, INPUTS, dtype=torch.float64)
     recurrent_weight = torch.empty(gates * HIDDEN, HIDDEN, dtype=torch.float64)
-    initialise(input_weight, recurrent_weight, init, gain)
+    initialize(input_weight, recurrent_weight, init, gain)
     return input_weight, recurrent_weight
 
 
