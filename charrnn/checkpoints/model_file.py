@@ -24,7 +24,7 @@ from charrnn.config.settings import Plain
 from charrnn.config.training import LONGEST_RUN_STEPS
 from charrnn.data.alphabet import RECORD_END, Alphabet
 from charrnn.errors import CheckpointError, UsageError
-from charrnn.models.parameter_shapes import shapes_of
+from charrnn.models.parameter_shapes import list_parameter_shapes
 
 T = TypeVar("T")
 
@@ -206,7 +206,7 @@ def check_weights(
     Raises:
         CheckpointError: a tensor is missing, unknown or of another shape.
     """
-    expected = shapes_of(config, alphabet_size)
+    expected = list_parameter_shapes(config, alphabet_size)
     odd = sorted(set(expected) ^ set(weights))
     if odd:
         raise CheckpointError(f"{path}: has missing or unknown tensors: {', '.join(odd)[:200]}")

@@ -13,7 +13,7 @@ from charrnn.cli.options import Debug, Json
 from charrnn.config.cells import CELLS
 from charrnn.config.model import ModelConfig
 from charrnn.errors import CharrnnError
-from charrnn.kernels.library import BUILDS, CHOICE, NONE, Kernels, find, obstacle
+from charrnn.kernels.library import BUILDS, CHOICE, NONE, Kernels, find_obstacle, load_kernels
 
 
 def doctor(as_json: Json = False, debug: Debug = False) -> None:
@@ -24,7 +24,7 @@ def doctor(as_json: Json = False, debug: Debug = False) -> None:
     """
     from charrnn.kernels.network import all_threads
 
-    kernels = find()
+    kernels = load_kernels()
     findings = {
         "charrnn": __version__,
         "python": f"{platform.python_version()}, {platform.system()} {platform.machine()}",
@@ -55,13 +55,18 @@ def _ask_torch(kernels: Kernels | None) -> dict[str, Any]:
         import torch
     except (ImportError, OSError) as problem:
         raise CharrnnError(f"torch cannot be imported: {problem}. Install charrnn anew.") from None
-    from charrnn.kernels.torch_calls import openmp_of_torch
-    from charrnn.models.device import choose_device, choose_precision, keep_freed_memory, prepare
+    from charrnn.kernels.torch_calls import find_openmp
+    from charrnn.models.device import (
+        choose_device,
+        choose_precision,
+        keep_freed_memory,
+        prepare_process,
+    )
     from charrnn.models.selftest import MOST_DIFFERENCE, measure_differences
 
-    threads = prepare(None)
+    threads = prepare_process(None)
     device = choose_device("auto")
-    shared = openmp_of_torch() if kernels else None
+    shared = find_openmp() if kernels else None
     differences = {p: measure_differences(p) for p in MOST_DIFFERENCE} if kernels else {}
     return {
         "torch": torch.__version__,
@@ -142,4 +147,4 @@ def _standing(build: str, kernels: Kernels | None) -> str:
     """Whether a build is in use, or why it is not."""
     if kernels and kernels.build == build:
         return "in use"
-    return obstacle(build) or "could be used"
+    return find_obstacle(build) or "could be used"

@@ -7,7 +7,7 @@ from importlib import metadata
 
 from charrnn import __version__
 from charrnn.errors import UsageError
-from charrnn.kernels.library import find
+from charrnn.kernels.library import load_kernels
 
 
 def describe() -> str:
@@ -35,7 +35,7 @@ def _device(torch: str | None) -> str:
 
 def _native_library() -> str:
     try:
-        kernels = find()
+        kernels = load_kernels()
     except UsageError as problem:
         return str(problem)
     return f"native library {kernels.build}" if kernels else "no native library"

@@ -21,7 +21,7 @@ from charrnn.config.model import ModelConfig
 from charrnn.data.alphabet import Alphabet, Ids, opening
 from charrnn.errors import NOT_FINITE, CheckpointError
 from charrnn.inference.sampling import Pace
-from charrnn.kernels.library import find
+from charrnn.kernels.library import load_kernels
 from charrnn.kernels.network import Doubles, Filters, Floats, Network, NetworkWeights
 
 NORM_EPSILON = 1e-5
@@ -30,7 +30,9 @@ NORM_EPSILON = 1e-5
 
 def can_serve(config: ModelConfig) -> bool:
     """Whether the native library is there and runs such a model: its cell, and no pyramid."""
-    return bool(CELLS[config.cell].native_form) and not config.pyramid and find() is not None
+    return (
+        bool(CELLS[config.cell].native_form) and not config.pyramid and load_kernels() is not None
+    )
 
 
 def build_network(
@@ -43,7 +45,7 @@ def build_network(
         weights: by name as in a model file, of the shapes that the configuration calls for.
         bfloat16: whether products are made in bfloat16; else in float32.
     """
-    kernels = find()
+    kernels = load_kernels()
     if kernels is None:
         raise ValueError("there is no native library here")
     maps = [_input_map(weights, layer) for layer in range(config.layers)]

@@ -39,9 +39,9 @@ def torch_network(
         UsageError: no such device, or not here.
     """
     from charrnn.inference.torch_backend import restore
-    from charrnn.models.device import choose_device, prepare
+    from charrnn.models.device import choose_device, prepare_process
 
-    prepare(threads)
+    prepare_process(threads)
     rounded = model.with_weights(round_weights(model.weights, weights))
     return restore(rounded, choose_device(device))
 

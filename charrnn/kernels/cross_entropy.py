@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from charrnn.kernels.torch_calls import call, kernels
+from charrnn.kernels.torch_calls import call, load_shared_kernels
 
 IGNORED = -100
 """The target of a place without one, as torch's ``ignore_index``."""
@@ -22,7 +22,7 @@ def can_run(logits: Tensor) -> bool:
     return (
         logits.device.type == "cpu"
         and logits.dtype in (torch.float32, torch.bfloat16)
-        and kernels() is not None
+        and load_shared_kernels() is not None
     )
 
 

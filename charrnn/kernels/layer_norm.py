@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from charrnn.kernels.torch_calls import call, kernels
+from charrnn.kernels.torch_calls import call, load_shared_kernels
 
 EPSILON = 1e-5
 """The library adds this to the variance."""
@@ -23,7 +23,7 @@ def can_run(x: Tensor, gain: Tensor) -> bool:
         x.device.type == "cpu"
         and gain.dtype == torch.float32
         and x.dtype in (torch.float32, torch.bfloat16)
-        and kernels() is not None
+        and load_shared_kernels() is not None
     )
 
 

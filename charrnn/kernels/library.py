@@ -83,13 +83,13 @@ class Kernels:
         return self.build == "avx512bf16"
 
 
-def path_of(build: str) -> Path:
+def build_path(build: str) -> Path:
     """Return the path of a build in the installed package."""
     return FOLDER / f"_{build}.so"
 
 
 @cache
-def find() -> Kernels | None:
+def load_kernels() -> Kernels | None:
     """Load the build to use, once per process; None where there is none.
 
     Raises:
@@ -99,26 +99,26 @@ def find() -> Kernels | None:
     if chosen == NONE:
         return None
     if chosen:
-        reason = obstacle(chosen)
+        reason = find_obstacle(chosen)
         if reason:
             raise UsageError(f"{CHOICE} is {chosen!r:.40}, which cannot be used: {reason}")
-        return load(chosen)
-    return next((load(build) for build in BUILDS if not obstacle(build)), None)
+        return load_build(chosen)
+    return next((load_build(build) for build in BUILDS if not find_obstacle(build)), None)
 
 
-def obstacle(build: str) -> str:
+def find_obstacle(build: str) -> str:
     """Tell why a build cannot be used here; empty if it can."""
     if build not in BUILDS:
         return f"there is no such build; there are: {', '.join((*BUILDS, NONE))}"
-    if not path_of(build).exists():
+    if not build_path(build).exists():
         return "it was not built when charrnn was installed"
     try:
-        baseline = ctypes.CDLL(str(path_of(BASELINE)))
+        baseline = ctypes.CDLL(str(build_path(BASELINE)))
         supports = baseline.charrnn_supports
         supports.argtypes, supports.restype = [ctypes.c_char_p], ctypes.c_int
         if not supports(build.encode()):
             return "the processor has no such instructions"
-        load(build)
+        load_build(build)
     except OSError as problem:
         return f"it cannot be loaded: {problem}"
     except AttributeError as problem:
@@ -126,14 +126,14 @@ def obstacle(build: str) -> str:
     return ""
 
 
-def load(build: str) -> Kernels:
+def load_build(build: str) -> Kernels:
     """Load a build.
 
     Raises:
         OSError: the file is missing, or is no library.
         AttributeError: a function is missing, or the interface is of another version.
     """
-    functions = ctypes.CDLL(str(path_of(build)))
+    functions = ctypes.CDLL(str(build_path(build)))
     if (found := functions.charrnn_interface()) != INTERFACE:
         raise AttributeError(f"interface {found}, not {INTERFACE}")
     for name, arguments in _SIGNATURES.items():

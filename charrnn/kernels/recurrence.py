@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from charrnn.kernels.torch_calls import call, kernels
+from charrnn.kernels.torch_calls import call, load_shared_kernels
 
 GATES = ("separate", "coupled", "capped")
 """The kinds of an LSTM's input gate, in the order of the native library."""
@@ -29,7 +29,7 @@ def can_run(steps: int, weight: Tensor) -> bool:
         weight.device.type == "cpu"
         and weight.dtype == torch.float32
         and steps > 1
-        and kernels() is not None
+        and load_shared_kernels() is not None
     )
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from charrnn.kernels.library import Kernels, find
+from charrnn.kernels.library import Kernels, load_kernels
 
 _LOADED = re.compile(r" (/.*/lib(?:gomp|iomp5|omp)[^/\n]*\.so[^/\n]*)$", re.MULTILINE)
 _FUNCTIONS = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
@@ -29,15 +29,15 @@ class OpenMP(NamedTuple):
 
 
 @cache
-def kernels() -> Kernels | None:
+def load_shared_kernels() -> Kernels | None:
     """Load the library and have it run on torch's threads if they are OpenMP's; None without one.
 
     Raises:
         UsageError: CHARRNN_KERNELS names a build that cannot be used here.
     """
-    found = find()
+    found = load_kernels()
     if found is not None:
-        shared = openmp_of_torch()
+        shared = find_openmp()
         found.functions.charrnn_use_openmp(*(shared.functions if shared else (None,) * 3))
     return found
 
@@ -48,14 +48,14 @@ def call(function: str, *arguments: float | Tensor | None) -> None:
     Raises:
         ValueError: there is no library.
     """
-    library = kernels()
+    library = load_shared_kernels()
     if library is None:
         raise ValueError("there is no native library")
     addressed = (a.data_ptr() if isinstance(a, Tensor) else a for a in arguments)
     getattr(library.functions, function)(*addressed)
 
 
-def openmp_of_torch() -> OpenMP | None:
+def find_openmp() -> OpenMP | None:
     """Find the OpenMP library that is loaded; None if it is unknown or not the only one.
 
     Torch's threads spin for a while after each operation. Other threads would share the cores with

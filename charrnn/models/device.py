@@ -15,7 +15,7 @@ from charrnn.config.cells import CELLS
 from charrnn.config.model import ModelConfig
 from charrnn.config.training import DEVICES, PRECISIONS, ComputeConfig
 from charrnn.errors import UsageError
-from charrnn.kernels.library import find
+from charrnn.kernels.library import load_kernels
 from charrnn.models.cells import cell_class
 
 _MEASURED_SIZE, _MEASURED_TIMES = 1024, 6
@@ -89,13 +89,13 @@ def settle_compute(wished: ComputeConfig, model: ModelConfig) -> ComputeConfig:
     return ComputeConfig(
         device=device.type,
         precision=choose_precision(wished.precision, device, model),
-        threads=prepare(wished.threads),
+        threads=prepare_process(wished.threads),
     )
 
 
 def _gains_from_bfloat16(model: ModelConfig) -> bool:
     """Tell whether bfloat16 is fast on this processor and used by the code that runs the cell."""
-    kernels = find() if CELLS[model.cell].native_training else None
+    kernels = load_kernels() if CELLS[model.cell].native_training else None
     if kernels is not None:
         return kernels.multiplies_bfloat16
     gains = cell_class(model.cell).gains_from_bfloat16(**model.cell_settings)
@@ -131,7 +131,7 @@ def products_per_second(compute: ComputeConfig) -> float:
     return at_once * 2.0 * _MEASURED_SIZE**3 / fastest
 
 
-def prepare(count: int | None) -> int:
+def prepare_process(count: int | None) -> int:
     """Set up how this process computes: threads, memory, and denormals flushed to zero.
 
     Args:

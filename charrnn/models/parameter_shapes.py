@@ -19,7 +19,7 @@ _LAYERED = ("cells", "norms")
 _MEASURED = ("running_mean", "running_var")
 
 
-def shapes_of(config: ModelConfig, alphabet_size: int) -> Shapes:
+def list_parameter_shapes(config: ModelConfig, alphabet_size: int) -> Shapes:
     """List the shape of every tensor of a model with V = ``alphabet_size`` characters."""
     hidden = config.hidden
     shapes: Shapes = {EMBEDDING: (alphabet_size, config.embedding)}
@@ -42,10 +42,10 @@ def _cell_shapes(config: ModelConfig, inputs: int) -> Shapes:
     return shapes
 
 
-def count_parameters(config: ModelConfig, alphabet_size: int) -> dict[str, int]:
+def count_parameters_by_part(config: ModelConfig, alphabet_size: int) -> dict[str, int]:
     """Count what training adjusts: in the embedding, in each layer with its norm, in the head."""
     counts: dict[str, int] = {}
-    for name, shape in shapes_of(config, alphabet_size).items():
+    for name, shape in list_parameter_shapes(config, alphabet_size).items():
         place, _, rest = name.partition(".")
         if not rest.endswith(_MEASURED):
             part = f"layer {int(rest.split('.')[0]) + 1}" if place in _LAYERED else place

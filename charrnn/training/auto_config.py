@@ -17,7 +17,7 @@ from charrnn.config.settings import option_name
 from charrnn.config.training import LENGTHS, OPTIMIZERS, ComputeConfig, TrainConfig
 from charrnn.display import did_you_mean
 from charrnn.errors import UsageError
-from charrnn.models.parameter_shapes import EMBEDDING, shapes_of
+from charrnn.models.parameter_shapes import EMBEDDING, list_parameter_shapes
 
 LEAST_MINUTES, MOST_MINUTES = 0.1, 10.0
 LEAST_HIDDEN, MOST_HIDDEN, HIDDEN_STEP = 128, 2048, 64
@@ -230,7 +230,7 @@ def operations_per_character(model: ModelConfig, alphabet_size: int) -> float:
 
 def _multiplied(model: ModelConfig, alphabet_size: int) -> int:
     """Weights of a model that are multiplied for each character."""
-    shapes = shapes_of(model, alphabet_size)
+    shapes = list_parameter_shapes(model, alphabet_size)
     return sum(math.prod(s) for name, s in shapes.items() if len(s) == 2 and name != EMBEDDING)
 
 

@@ -17,7 +17,7 @@ from charrnn.checkpoints.run_directory import RunDirectory
 from charrnn.config.settings import option_name
 from charrnn.errors import CheckpointError, StorageError
 from charrnn.files import is_file
-from charrnn.models.parameter_shapes import count_parameters
+from charrnn.models.parameter_shapes import count_parameters_by_part
 from charrnn.training.fine_tuning import Origin
 from charrnn.training.progress import Progress
 from charrnn.training.run_config import Request, parse_request
@@ -122,7 +122,7 @@ def read_summary(path: Path) -> Summary:
         progress=progress,
         measurements=tuple(filter(None, map(_measurement, records))),
         rollbacks=tuple(one["step"] for one in records if one.get("event") == "rollback"),
-        parameters=sum(count_parameters(model, len(alphabet)).values()),
+        parameters=sum(count_parameters_by_part(model, len(alphabet)).values()),
         bytes=_size(run.best if is_file(run.best) else run.last),
         made_with={name: str(header[name]) for name in _MAKERS if name in header},
     )

@@ -32,7 +32,7 @@ from charrnn.data.batches import Shape, fit, stream
 from charrnn.data.corpus import Corpus, SplitCorpus
 from charrnn.errors import CheckpointError, UnknownCharacterError, UsageError
 from charrnn.inference.torch_backend import check_states
-from charrnn.kernels.library import NONE, find
+from charrnn.kernels.library import NONE, load_kernels
 from charrnn.models.char_model import build_model
 from charrnn.models.device import Compute, choose_device, products_per_second, settle_compute
 from charrnn.training.auto_config import (
@@ -201,7 +201,7 @@ def resume(saved: SavedRun, corpus: Corpus, wished: Request | None = None) -> Se
 
 def _kernels_of(model: ModelConfig) -> str:
     """The build of the native library that runs a model's cells; NONE if torch does."""
-    kernels = find() if CELLS[model.cell].native_training else None
+    kernels = load_kernels() if CELLS[model.cell].native_training else None
     return kernels.build if kernels else NONE
 
 
@@ -298,7 +298,11 @@ def settle(
     """The request once the recipe has chosen what the settings leave open, and why it did."""
     wished = ModelConfig.pick(with_layers(settings))
     compute = settle_compute(ComputeConfig.pick(settings), wished)
-    native = CELLS[wished.cell].native_training and compute.device == "cpu" and find() is not None
+    native = (
+        CELLS[wished.cell].native_training
+        and compute.device == "cpu"
+        and load_kernels() is not None
+    )
     share = SHARE_OF_PRODUCTS if native else SHARE_UNCOMPILED
     corpus = split.corpus
     rate = share * products_per_second(compute)

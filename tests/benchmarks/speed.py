@@ -19,7 +19,7 @@ from charrnn.inference.native_backend import build_network
 from charrnn.inference.sampling import sample as sample_natively
 from charrnn.kernels.network import all_threads
 from charrnn.models.char_model import build_model
-from charrnn.models.device import Compute, choose_precision, prepare
+from charrnn.models.device import Compute, choose_precision, prepare_process
 from charrnn.training.optimizers import build_optimizers
 from charrnn.training.schedule import Schedule
 from charrnn.training.train_state import Learner, WeightAverage
@@ -50,7 +50,7 @@ def training_steps(
     config: ModelConfig, shape: Shape, steps: int, precision: str = "auto"
 ) -> Callable[[], int]:
     """Some training steps of a network on random characters, to be run again and again."""
-    prepare(None)
+    prepare_process(None)
     ids = np.random.default_rng(0).integers(CHARACTERS, size=1_000_000).astype(np.uint8)
     train = TrainConfig()
     model = build_model(config, CHARACTERS)

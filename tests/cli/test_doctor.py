@@ -17,7 +17,7 @@ from charrnn.models import selftest
 from charrnn.models.selftest import MOST_DIFFERENCE, measure_differences
 from tests.support.program import charrnn, explain
 
-USABLE = [build for build in library.BUILDS if not library.obstacle(build)]
+USABLE = [build for build in library.BUILDS if not library.find_obstacle(build)]
 
 needs_library = pytest.mark.skipif(not USABLE, reason="there is no native library")
 
@@ -35,7 +35,7 @@ def test_the_fastest_build_is_in_use_and_agrees_with_torch(tmp_path: Path) -> No
     assert (found["build"], found["chosen"], found["agrees"]) == (USABLE[0], None, True)
     assert found["builds"].pop(USABLE[0]) == "in use"
     for build, standing in found["builds"].items():
-        assert standing == ("could be used" if build in USABLE else library.obstacle(build))
+        assert standing == ("could be used" if build in USABLE else library.find_obstacle(build))
     assert found["charrnn"] == package.__version__
     assert found["torch"] == torch.__version__
     assert found["threads"] == 1
@@ -99,7 +99,7 @@ def test_an_installation_without_any_build_says_so(tmp_path: Path) -> None:
 def test_a_library_that_disagrees_is_an_error_after_the_findings(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], off: float
 ) -> None:
-    if library.find() is None:
+    if library.load_kernels() is None:
         pytest.skip("the library is not wanted")
     monkeypatch.setattr(selftest, "measure_differences", lambda _: {"lstm": 1e-7, "gru": off})
     for as_json in (True, False):
@@ -111,7 +111,7 @@ def test_a_library_that_disagrees_is_an_error_after_the_findings(
 
 @needs_library
 def test_the_comparison_finds_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    if library.find() is None:
+    if library.load_kernels() is None:
         pytest.skip("the library is not wanted")
     assert max(measure_differences("fp32").values()) < MOST_DIFFERENCE["fp32"]
     monkeypatch.setattr(
@@ -128,7 +128,7 @@ def test_the_comparison_finds_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_comparison_leaves_the_random_state_alone() -> None:
-    if library.find() is None:
+    if library.load_kernels() is None:
         pytest.skip("there is no native library")
     torch.manual_seed(1)
     expected = torch.rand(3)

@@ -37,14 +37,14 @@ def afresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def forget() -> None:
-    library.find.cache_clear()
-    torch_calls.kernels.cache_clear()
+    library.load_kernels.cache_clear()
+    torch_calls.load_shared_kernels.cache_clear()
 
 
 def run_with(build: str, case: Case, precision: str, monkeypatch: pytest.MonkeyPatch) -> Results:
     monkeypatch.setenv(library.CHOICE, build)
     forget()
-    chosen = torch_calls.kernels()
+    chosen = torch_calls.load_shared_kernels()
     assert chosen is not None
     assert chosen.build == build
     return run(case, precision)
@@ -68,7 +68,7 @@ def test_builds_agree(form: str, precision: str, monkeypatch: pytest.MonkeyPatch
 
 @needs_library
 def test_the_fastest_build_that_runs_is_taken() -> None:
-    found = library.find()
+    found = library.load_kernels()
     assert found is not None
     assert found.build == USABLE[0]
     assert found.multiplies_bfloat16 == (USABLE[0] == "avx512bf16")
@@ -84,8 +84,8 @@ def test_what_the_library_does_not_run_is_left_to_torch() -> None:
 
 def test_the_library_may_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(library.CHOICE, library.NONE)
-    assert library.find() is None
-    assert torch_calls.kernels() is None
+    assert library.load_kernels() is None
+    assert torch_calls.load_shared_kernels() is None
     assert not can_run(2, torch.zeros(4, 1))
     with pytest.raises(ValueError, match="no native library"):
         torch_calls.call("charrnn_add_to_rows")
@@ -97,7 +97,7 @@ def test_a_build_that_does_not_exist_is_refused_with_those_that_do(
 ) -> None:
     monkeypatch.setenv(library.CHOICE, wish)
     with pytest.raises(UsageError, match=f"{library.CHOICE}.*avx512bf16, .*, none"):
-        library.find()
+        library.load_kernels()
 
 
 @pytest.fixture
@@ -108,12 +108,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_without_a_build_there_is_no_library(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert library.find() is None
-    assert all("not built" in library.obstacle(build) for build in library.BUILDS)
+    assert library.load_kernels() is None
+    assert all("not built" in library.find_obstacle(build) for build in library.BUILDS)
     monkeypatch.setenv(library.CHOICE, library.BASELINE)
     forget()
     with pytest.raises(UsageError, match=r"baseline.*not built when charrnn was installed"):
-        library.find()
+        library.load_kernels()
 
 
 @needs_library
@@ -121,11 +121,11 @@ def test_without_a_build_there_is_no_library(folder: Path, monkeypatch: pytest.M
 def test_a_build_that_cannot_be_loaded_gives_way_to_the_next(folder: Path, content: bytes) -> None:
     shutil.copy(Path(library.__file__).parent / "_baseline.so", folder)
     for build in library.BUILDS[:-1]:
-        library.path_of(build).write_bytes(content)
-    found = library.find()
+        library.build_path(build).write_bytes(content)
+    found = library.load_kernels()
     assert found is not None
     assert found.build == library.BASELINE
-    assert "cannot be loaded" in library.obstacle(USABLE[0]) or len(USABLE) == 1
+    assert "cannot be loaded" in library.find_obstacle(USABLE[0]) or len(USABLE) == 1
 
 
 @needs_library
@@ -134,13 +134,13 @@ def test_a_build_of_another_version_gives_way_too(
 ) -> None:
     shutil.copy(Path(library.__file__).parent / "_baseline.so", folder)
     monkeypatch.setitem(library._SIGNATURES, "charrnn_of_tomorrow", "p")
-    assert library.find() is None
-    assert "another version" in library.obstacle(library.BASELINE)
+    assert library.load_kernels() is None
+    assert "another version" in library.find_obstacle(library.BASELINE)
 
 
 @needs_library
 def test_threads_are_those_of_torch_where_they_are_openmps() -> None:
-    shared = torch_calls.openmp_of_torch()
+    shared = torch_calls.find_openmp()
     if "OpenMP" not in torch.__config__.parallel_info().split("ATen parallel backend:")[1]:
         pytest.skip("torch has threads of another kind")
     assert shared is not None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from charrnn.config.inference import SampleConfig
 from charrnn.inference import native_backend
 from charrnn.inference.sampling import draw, filter_distribution
-from charrnn.kernels.library import BASELINE, load
+from charrnn.kernels.library import BASELINE, load_build
 from charrnn.kernels.network import Filters, Floats, all_threads
 from tests.support.networks import (
     RUNNABLE,
@@ -33,8 +33,8 @@ pytestmark = needs_library
 @pytest.fixture(params=RUNNABLE)
 def chosen_build(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every build of the library that this processor runs."""
-    kernels = load(request.param)
-    monkeypatch.setattr(native_backend, "find", lambda: kernels)
+    kernels = load_build(request.param)
+    monkeypatch.setattr(native_backend, "load_kernels", lambda: kernels)
     return str(request.param)
 
 

@@ -85,15 +85,15 @@ def test_threads_change_no_bit_and_no_run_differs_from_another(form: str, precis
 def test_threads_of_its_own_do_what_those_of_torch_do(form: str, precision: str) -> None:
     case = make_case(form, 9, 7, 100, table=5)
     expected = run(case, precision, threads=3)
-    library = torch_calls.kernels()
+    library = torch_calls.load_shared_kernels()
     assert library is not None
     library.functions.charrnn_use_openmp(None, None, None)
     try:
         for threads in (1, 2, 3):
             assert_identical(run(case, precision, threads), expected)
     finally:
-        torch_calls.kernels.cache_clear()
-        torch_calls.kernels()
+        torch_calls.load_shared_kernels.cache_clear()
+        torch_calls.load_shared_kernels()
 
 
 @every_precision

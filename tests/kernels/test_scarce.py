@@ -18,7 +18,7 @@ pytestmark = [
 PREPARE = """
 import resource
 import numpy as np
-from charrnn.kernels.library import find
+from charrnn.kernels.library import load_kernels
 from charrnn.kernels.network import Network, NetworkWeights
 
 def weights(hidden, characters=3):
@@ -36,7 +36,7 @@ def bound(more):
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
 
 def make(weights):
-    return Network(find(), weights, form="separate", connect="stack")
+    return Network(load_kernels(), weights, form="separate", connect="stack")
 """
 
 

@@ -14,7 +14,7 @@ from charrnn.models.device import (
     Compute,
     choose_device,
     choose_precision,
-    prepare,
+    prepare_process,
     products_per_second,
 )
 
@@ -70,7 +70,7 @@ MODELS = {
 def test_auto_precision_asks_what_will_run_the_cell(
     monkeypatch: pytest.MonkeyPatch, name: str, library: str, torch_is_fast: bool
 ) -> None:
-    monkeypatch.setattr(device, "find", lambda: LIBRARIES[library])
+    monkeypatch.setattr(device, "load_kernels", lambda: LIBRARIES[library])
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: torch_is_fast)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     model = MODELS[name]
@@ -100,10 +100,10 @@ def test_bf16_multiplies_in_bfloat16_and_fp32_does_not() -> None:
 
 
 def test_threads_are_set_or_left_alone() -> None:
-    assert prepare(2) == torch.get_num_threads() == 2
-    assert prepare(None) == 2
+    assert prepare_process(2) == torch.get_num_threads() == 2
+    assert prepare_process(None) == 2
     with pytest.raises(UsageError, match="--threads is 0"):
-        prepare(0)
+        prepare_process(0)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

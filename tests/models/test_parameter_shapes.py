@@ -4,7 +4,7 @@ import pytest
 
 from charrnn.models.char_model import build_model
 from charrnn.models.char_model import count_parameters as count_in_torch
-from charrnn.models.parameter_shapes import count_parameters, shapes_of
+from charrnn.models.parameter_shapes import count_parameters_by_part, list_parameter_shapes
 from tests.support.arrangements import ARRANGEMENTS, configure
 
 
@@ -16,13 +16,15 @@ def test_shapes_are_those_of_the_network(arrangement: str, norm: str | None) -> 
         config = type(config)(**{**config.to_dict(), "norm": norm})
     model = build_model(config, 9)
     state = model.state_dict()
-    assert shapes_of(config, 9) == {name: tuple(tensor.shape) for name, tensor in state.items()}
+    assert list_parameter_shapes(config, 9) == {
+        name: tuple(tensor.shape) for name, tensor in state.items()
+    }
 
 
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
 def test_parameters_are_those_that_torch_counts(arrangement: str) -> None:
     config = configure(arrangement, hidden=7, embedding=5)
-    counts = count_parameters(config, 11)
+    counts = count_parameters_by_part(config, 11)
     assert sum(counts.values()) == count_in_torch(build_model(config, 11))
     layers = [f"layer {layer}" for layer in range(1, config.layers + 1)]
     assert sorted(counts) == sorted(["embedding", *layers, "head"])

@@ -19,7 +19,7 @@ from charrnn.data.alphabet import Alphabet
 from charrnn.errors import CheckpointError
 from charrnn.evaluation.scorer import evaluate
 from charrnn.inference.select_backend import native_network
-from charrnn.models.parameter_shapes import shapes_of
+from charrnn.models.parameter_shapes import list_parameter_shapes
 from charrnn.training.run_config import check_run
 from tests.robustness.hostile import HOSTILE, read_while_it_changes, refuse_hostile_files
 from tests.robustness.mutations import (
@@ -45,7 +45,7 @@ def subjects() -> dict[str, bytes]:
     draw = np.random.default_rng(1)
     weights = {
         name: draw.normal(size=shape).astype(np.float32)
-        for name, shape in shapes_of(config, len(alphabet)).items()
+        for name, shape in list_parameter_shapes(config, len(alphabet)).items()
     }
     facts = CorpusFacts("herons", "0" * 64, 1234, 0.1)
     checkpoint = ModelFile(
@@ -117,7 +117,7 @@ def _is_sound(model: ModelFile) -> bool:
     return (
         len(set(characters)) == len(characters) > 0
         and not any("\ud800" <= character <= "\udfff" for character in characters)
-        and shapes == shapes_of(model.model, len(characters))
+        and shapes == list_parameter_shapes(model.model, len(characters))
         and all(np.isfinite(weight).all() for weight in model.weights.values())
         and 0 < model.model.layers <= 64
         and 0 < model.model.hidden <= 16384

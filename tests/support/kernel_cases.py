@@ -14,11 +14,12 @@ FORMS = ("lstm", "lstm, coupled", "lstm, capped", "gru", "gru, reset before")
 
 PRECISIONS = ("fp32", "bf16")
 
-USABLE = [build for build in library.BUILDS if not library.obstacle(build)]
+USABLE = [build for build in library.BUILDS if not library.find_obstacle(build)]
 """Builds that this machine can run, the fastest first."""
 
 needs_library = pytest.mark.skipif(
-    not USABLE or library.find() is None, reason="there is no native library, or it is not wanted"
+    not USABLE or library.load_kernels() is None,
+    reason="there is no native library, or it is not wanted",
 )
 every_form = pytest.mark.parametrize("form", FORMS)
 every_precision = pytest.mark.parametrize("precision", PRECISIONS)

@@ -7,12 +7,12 @@ import torch
 from charrnn.checkpoints.checkpoint import Arrays
 from charrnn.data.alphabet import Ids
 from charrnn.inference.native_backend import build_network
-from charrnn.kernels.library import BUILDS, find, obstacle
+from charrnn.kernels.library import BUILDS, find_obstacle, load_kernels
 from charrnn.kernels.network import Network
 from charrnn.models.char_model import CharModel, build_model
 from tests.support.arrangements import ARRANGEMENTS, configure
 
-needs_library = pytest.mark.skipif(find() is None, reason="no native library here")
+needs_library = pytest.mark.skipif(load_kernels() is None, reason="no native library here")
 
 SERVED = [
     name
@@ -21,7 +21,7 @@ SERVED = [
 ]
 """The arrangements that the native network runs."""
 
-RUNNABLE = [build for build in BUILDS if not obstacle(build)]
+RUNNABLE = [build for build in BUILDS if not find_obstacle(build)]
 
 
 def make_model(arrangement: str, characters: int = 11, hidden: int = 19) -> CharModel:

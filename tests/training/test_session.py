@@ -200,8 +200,8 @@ def test_interrupted_training_of_other_sorts_resumes_to_identical_weights(
 
 def choose_kernels(monkeypatch: pytest.MonkeyPatch, build: str) -> None:
     monkeypatch.setenv(library.CHOICE, build)
-    library.find.cache_clear()
-    torch_calls.kernels.cache_clear()
+    library.load_kernels.cache_clear()
+    torch_calls.load_shared_kernels.cache_clear()
 
 
 @pytest.fixture
@@ -209,8 +209,8 @@ def choosing_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyP
     """Lets a test choose builds of the native library, and leaves no choice behind."""
     yield monkeypatch
     monkeypatch.undo()
-    library.find.cache_clear()
-    torch_calls.kernels.cache_clear()
+    library.load_kernels.cache_clear()
+    torch_calls.load_shared_kernels.cache_clear()
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -234,13 +234,13 @@ def test_interrupted_training_without_the_library_resumes_to_identical_weights(
     assert_identical(tensors_of(second), tensors_of(whole))
 
 
-@pytest.mark.skipif(library.find() is None, reason="there is no native library")
+@pytest.mark.skipif(library.load_kernels() is None, reason="there is no native library")
 @pytest.mark.parametrize("other", [library.NONE, library.BASELINE])
 @pytest.mark.parametrize("arrangement", ["lstm", "gru", "rnn"])
 def test_a_run_goes_on_with_other_kernels_and_says_so(
     corpus: Corpus, last: Path, choosing_kernels: pytest.MonkeyPatch, arrangement: str, other: str
 ) -> None:
-    begun_with = library.find()
+    begun_with = library.load_kernels()
     assert begun_with is not None
     if begun_with.build == other:
         pytest.skip("there is no other build")

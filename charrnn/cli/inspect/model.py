@@ -21,7 +21,7 @@ def summary(model: Model = None, as_json: Json = False, debug: Debug = False) ->
     from charrnn.checkpoints.checkpoint import open_checkpoint
     from charrnn.checkpoints.model_file import load_model
     from charrnn.checkpoints.run_index import find_model
-    from charrnn.models.parameter_shapes import count_parameters
+    from charrnn.models.parameter_shapes import count_parameters_by_part
     from charrnn.training.run_data import RunData
 
     path = find_model(model)
@@ -30,7 +30,7 @@ def summary(model: Model = None, as_json: Json = False, debug: Debug = False) ->
         form, kind, digest = opened.format, opened.kind, opened.digest
         version = str(opened.header.get("charrnn", ""))
     request = RunData(path, file).request
-    parameters = count_parameters(file.model, len(file.alphabet))
+    parameters = count_parameters_by_part(file.model, len(file.alphabet))
     shape = {name: value for name, value in file.model.to_dict().items() if value is not None}
     alphabet, corpus = file.alphabet, file.corpus
     if as_json:
