@@ -96,13 +96,14 @@ def test_threads_change_a_sum_s_order_and_no_run_differs_from_another(
 @pytest.mark.parametrize("batch", [1, 5])
 @pytest.mark.parametrize("layout", ["transposed", "reversed", "every other unit"])
 def test_rows_and_weights_may_lie_anywhere(layout: str, batch: int, steps: int) -> None:
-    x = torch.randn(steps, batch, 8, generator=torch.Generator().manual_seed(1))
+    random = torch.Generator().manual_seed(1)
+    x = torch.randn(steps, batch, 8, generator=random)
     scattered = {
         "transposed": x.transpose(0, 1),
         "reversed": x.transpose(0, 2),
         "every other unit": x[..., ::2],
     }[layout]
-    gain, shift = torch.randn(scattered.shape[-1], 2).T
+    gain, shift = torch.randn(scattered.shape[-1], 2, generator=random).T
     plain = nn.LayerNorm(len(gain), eps=EPSILON)
     plain.load_state_dict({"weight": gain, "bias": shift})
     expected = plain(scattered)
