@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from charrnn.data.alphabet import Ids
+from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
 from charrnn.evaluation.torch_scorer import ALIGNMENT, take
 from charrnn.models.cells.base import State
 from charrnn.models.char_model import CharModel
@@ -48,32 +49,31 @@ def names_of(model: CharModel, layer: int) -> list[str]:
     return [f"{part}{unit}" for part in _parts(model, layer) for unit in range(1, cell.hidden + 1)]
 
 
-def compute_activations(
-    model: CharModel, ids: Ids, layer: int, end: int | None = None
-) -> NDArray[np.float32]:
-    """How active every unit of a layer is after each character.
+def compute_activations(model: CharModel, text: EncodedText, layer: int) -> NDArray[np.float32]:
+    """Compute the activation of every unit of a layer after each character.
 
-    A text of some thousand characters is read by several streams side by side, each after
-    CONTEXT characters that stand before its own; records are read each by itself.
+    A continuous text of some thousand characters is read by several streams side by side, each
+    after the CONTEXT characters that stand before its own.
 
     Args:
         model: on the CPU, ready to predict.
-        ids: the text, shape (N,); see :func:`most_characters`.
+        text: see :func:`most_characters`.
         layer: counted from 1, the lowest.
-        end: the id that ends a record; None if the text is one.
 
     Returns:
         (N, U), U the length of :func:`names_of`.
     """
-    if end is None:
-        return _activations_carried(model, ids, layer)
-    active = np.empty((len(ids), len(names_of(model, layer))), np.float32)
-    for places, states in read_records(model, ids, end):
-        active[places] = _active(states[layer - 1], len(_parts(model, layer))).numpy()
-    return active
+    match text:
+        case ContinuousText(ids):
+            return _compute_carried(model, ids, layer)
+        case RecordText():
+            active = np.empty((len(text), len(names_of(model, layer))), np.float32)
+            for places, states in read_records(model, text):
+                active[places] = _active(states[layer - 1], len(_parts(model, layer))).numpy()
+            return active
 
 
-def _activations_carried(model: CharModel, ids: Ids, layer: int) -> NDArray[np.float32]:
+def _compute_carried(model: CharModel, ids: Ids, layer: int) -> NDArray[np.float32]:
     streams = max(1, min(_MOST_STREAMS, len(ids) // _LEAST_CHARACTERS))
     length = -(-len(ids) // (streams * ALIGNMENT)) * ALIGNMENT
     starts = np.arange(streams) * length
@@ -120,21 +120,20 @@ _MOST_ROWS = 256
 
 
 def read_records(
-    model: CharModel, ids: Ids, end: int
+    model: CharModel, text: RecordText
 ) -> Iterator[tuple[NDArray[np.int64], tuple[State, ...]]]:
     """Let a model read every character of a text of records, the longest records first.
 
     Args:
         model: on any device.
-        ids: the text, shape (N,), as ``data/records.py`` has it; the last record may be cut.
-        end: the id that ends a record.
+        text: the records; the last one may be cut short.
 
     Yields:
-        For some rows at a time: where in the text the characters stand that were just read,
-        shape (R,), and every layer's state after them.
+        For some rows at a time: the positions of the characters that were just read, shape (R,),
+        and every layer's state after them.
     """
-    begins = np.flatnonzero(ids == end)
-    lengths = np.diff(np.append(begins, len(ids)))
+    begins = text.starts()
+    lengths = np.diff(np.append(begins, len(text)))
     order = np.argsort(-lengths, kind="stable")
     device = model.head.weight.device
     for first in range(0, len(order), _MOST_ROWS):
@@ -145,5 +144,5 @@ def read_records(
             states = tuple(tuple(part[:left] for part in state) for state in states)
             places = begins[rows[:left]] + step
             with torch.inference_mode():
-                _, states = model(take(ids, places)[None].to(device), states)
+                _, states = model(take(text.ids, places)[None].to(device), states)
             yield places, states

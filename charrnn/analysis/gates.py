@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from charrnn.analysis.activations import read_records
-from charrnn.data.alphabet import Ids
+from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
 from charrnn.errors import UsageError
 from charrnn.models.cells.base import State
 from charrnn.models.char_model import CharModel
@@ -46,13 +46,12 @@ class Saturation:
     open: tuple[float, ...]
 
 
-def measure_saturation(model: CharModel, ids: Ids, end: int | None = None) -> list[Saturation]:
-    """How the gates stand while a text is read from its beginning.
+def measure_saturation(model: CharModel, text: EncodedText) -> list[Saturation]:
+    """Measure the saturation of all gates while a text is read from its beginning.
 
     Args:
         model: on any device.
-        ids: the text, shape (N,).
-        end: the id that ends a record, each of which is read afresh; None if the text is one.
+        text: of more than MOST_CHARACTERS the first are read.
 
     Raises:
         UsageError: the cells have no gates.
@@ -71,7 +70,7 @@ def measure_saturation(model: CharModel, ids: Ids, end: int | None = None) -> li
     cores: list[nn.Module] = [cell.core for cell in model.layers()]
     watches = [core.register_forward_hook(watch(layer)) for layer, core in enumerate(cores, 1)]
     try:
-        _read(model, ids[:MOST_CHARACTERS], end)
+        _read(model, text[:MOST_CHARACTERS])
     finally:
         for handle in watches:
             handle.remove()
@@ -83,16 +82,17 @@ def measure_saturation(model: CharModel, ids: Ids, end: int | None = None) -> li
     ]
 
 
-def _read(model: CharModel, ids: Ids, end: int | None) -> None:
+def _read(model: CharModel, text: EncodedText) -> None:
     """Let a model read a text."""
-    if end is not None:
-        deque(read_records(model, ids, end), maxlen=0)
-        return
-    text = torch.from_numpy(ids.astype(np.int64))[:, None]
-    states = model.initial_states(1)
-    with torch.inference_mode():
-        for window in torch.split(text.to(model.head.weight.device), _WINDOW):
-            _, states = model(window, states)
+    match text:
+        case RecordText():
+            deque(read_records(model, text), maxlen=0)
+        case ContinuousText(ids):
+            read = torch.from_numpy(ids.astype(np.int64))[:, None]
+            states = model.initial_states(1)
+            with torch.inference_mode():
+                for window in torch.split(read.to(model.head.weight.device), _WINDOW):
+                    _, states = model(window, states)
 
 
 class _Count:

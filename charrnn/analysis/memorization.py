@@ -29,7 +29,8 @@ from itertools import chain, islice, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.data.alphabet import Alphabet, Ids
+from charrnn.data.alphabet import Ids
+from charrnn.data.encoded_text import EncodedText
 
 LONGEST_GRAM = 32
 """Shares are given for n-grams of up to so many characters."""
@@ -101,20 +102,30 @@ def measure_overlaps(texts: Sequence[Ids], searched: Ids) -> list[Overlap]:
 
 
 def compare(
-    drawn: Sequence[Ids], trained_on: Ids, held_out: Ids, end: int | None = None
+    drawn: Sequence[Ids], trained_on: EncodedText, held_out: EncodedText
 ) -> tuple[list[Overlap], list[Overlap]]:
-    """How much of each drawn text stands in what was trained on, and how much of held-out text.
+    """Measure the overlaps of drawn texts, and of held-out text, with the training text.
 
     The held-out text is taken in stretches as long as the drawn ones, one after another while it
     lasts: longer texts have longer spans in common, so figures compare at the same length only.
-    With the id that ends a record, each record of them is a text of its own: that two stand beside
-    one another says nothing.
+    Records are measured each by itself, since the order in which they stand says nothing.
+
+    Args:
+        drawn: the drawn texts, each of shape (N,), cut as the held-out text is.
+        trained_on: the text to search.
+        held_out: text that was not trained on.
+
+    Returns:
+        The overlap of each drawn text, and that of each stretch of held-out text.
     """
     places = pairwise(np.cumsum([0, *map(len, drawn)]))
-    texts = [*drawn, *(held_out[begin:after] for begin, after in places)]
-    parted = [_records_of(text, end) for text in texts]
-    measured = iter(measure_overlaps([*chain.from_iterable(parted)], trained_on))
-    overlaps = [together([*islice(measured, len(records))]) for records in parted]
+    texts = [
+        *(held_out.with_ids(ids) for ids in drawn),
+        *(held_out[begin:after] for begin, after in places),
+    ]
+    cut = [text.pieces() for text in texts]
+    measured = iter(measure_overlaps([*chain.from_iterable(cut)], trained_on.ids))
+    overlaps = [together([*islice(measured, len(pieces))]) for pieces in cut]
     return overlaps[: len(drawn)], overlaps[len(drawn) :]
 
 
@@ -127,24 +138,6 @@ def together(overlaps: Sequence[Overlap]) -> Overlap:
         grams=tuple(map(sum, zip(*(overlap.grams for overlap in overlaps), strict=True))),
         longest=max(spans, key=lambda span: span.length, default=None),
     )
-
-
-def line_of(text: Ids, offset: int, alphabet: Alphabet, end: int | None = None) -> int:
-    """The line, counted from 1, that a character of a text stands in.
-
-    With the id that ends a record, and stands before the first, it is the record.
-    """
-    if end is not None:
-        return int(np.count_nonzero(text[: offset + 1] == end))
-    newline = alphabet.characters.find("\n")
-    return int(np.count_nonzero(text[:offset] == newline)) + 1
-
-
-def _records_of(text: Ids, end: int | None) -> list[Ids]:
-    """The records of a text, its first and last perhaps cut; the text itself if it has none."""
-    if end is None:
-        return [text]
-    return [part[part != end] for part in np.split(text, np.flatnonzero(text == end))]
 
 
 def _summarise(lengths: NDArray[np.int64], ends: NDArray[np.int64]) -> Overlap:

@@ -96,11 +96,6 @@ class ModelFile:
     weights: Arrays
 
     @property
-    def end(self) -> int | None:
-        """The id that ends a record; None if it was trained on one text."""
-        return None if self.corpus.records is None else self.alphabet.characters.index(RECORD_END)
-
-    @property
     def parameters(self) -> int:
         """Numbers that training adjusts; what batch normalisation has seen is not among them."""
         return sum(weight.size for name, weight in self.weights.items() if "running" not in name)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from charrnn.checkpoints.model_file import ModelFile, read_model
 from charrnn.checkpoints.run_index import MODEL_SUFFIX, find_model, is_run
 from charrnn.cli import terminal
-from charrnn.data.alphabet import Alphabet, Ids
+from charrnn.data.alphabet import Alphabet
 from charrnn.data.corpus import encode_corpus
+from charrnn.data.encoded_text import EncodedText
 from charrnn.data.inputs import STDIN, gather, naming_copies
 from charrnn.data.text_reader import exists
 from charrnn.errors import CorpusError
@@ -61,11 +62,11 @@ def read_text(
     encoding: str,
     unknown: str,
     data: RunData | None = None,
-) -> tuple[str, Ids]:
-    """The texts as one, or, if there are none, what the run of the model at ``path`` held out.
+) -> tuple[str, EncodedText]:
+    """Read the texts as one, or, if there are none, what the run of the model at ``path`` held out.
 
     Returns:
-        What to call it, and its ids, shape (N,).
+        A name for the text, and the text.
 
     Raises:
         CorpusError: it cannot be read or is not known.
@@ -75,8 +76,8 @@ def read_text(
     return _read_texts(texts, model, encoding, unknown)
 
 
-def _read_held_out(data: RunData, path: Path, model: ModelFile) -> tuple[str, Ids]:
-    """The text that the model's run held out, read again from where the run read it."""
+def _read_held_out(data: RunData, path: Path, model: ModelFile) -> tuple[str, EncodedText]:
+    """Name the text that the model's run held out, read again from where the run read it."""
     if data.request is None:
         raise CorpusError(
             f"{path}: is not beside the run that made it, so what was held out is not known "
@@ -92,7 +93,7 @@ def _read_held_out(data: RunData, path: Path, model: ModelFile) -> tuple[str, Id
 
 def _read_texts(
     texts: Sequence[str], model: ModelFile, encoding: str, unknown: str
-) -> tuple[str, Ids]:
+) -> tuple[str, EncodedText]:
     alphabet = model.alphabet
     with tempfile.TemporaryDirectory() as folder, naming_copies(folder, texts):
         paths = gather(texts, Path(folder))
@@ -104,7 +105,7 @@ def _read_texts(
     if corpus.unknown:
         did = {"skip": "skipped", "replace": f"replaced by {alphabet.replacement!r}"}[unknown]
         terminal.note(f"{corpus.unknown:,} characters the model does not know were {did}")
-    return ", ".join(texts), corpus.ids
+    return ", ".join(texts), corpus.text
 
 
 @dataclass(frozen=True)
@@ -115,17 +116,15 @@ class Subject:
         path: the model's file.
         network: the model, on the CPU.
         alphabet: the model's.
-        text: what to call the text.
-        ids: the text, shape (N,).
-        end: the id that ends a record of it; None if it is one.
+        name: a name for the text.
+        text: the text.
     """
 
     path: Path
     network: CharModel
     alphabet: Alphabet
-    text: str
-    ids: Ids
-    end: int | None
+    name: str
+    text: EncodedText
 
 
 def load_and_read(
@@ -137,8 +136,8 @@ def load_and_read(
     threads: int | None,
 ) -> Subject:
     """The model and the text that a command's arguments stand for; see :func:`read_text`."""
-    name, texts = split_arguments(arguments)
-    path, model = load(name, stack_round)
+    run, texts = split_arguments(arguments)
+    path, model = load(run, stack_round)
     network = torch_network(model, device="cpu", threads=threads)
-    text, ids = read_text(texts, path, model, encoding=encoding, unknown=unknown)
-    return Subject(path, network, model.alphabet, text, ids, model.end)
+    name, text = read_text(texts, path, model, encoding=encoding, unknown=unknown)
+    return Subject(path, network, model.alphabet, name, text)

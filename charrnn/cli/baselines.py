@@ -32,7 +32,7 @@ class Comparison:
     def of(cls, data: RunData, model: ModelFile, ids: Ids) -> Comparison:
         """Let them read the text that the model was trained on, and then ``ids``, shape (N,)."""
         try:
-            learnt = data.split.train
+            learnt = data.split.train.ids
         except CharrnnError:
             # The model's own score stands all the same.
             return cls(None, scored_all=False)

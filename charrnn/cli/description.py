@@ -75,7 +75,7 @@ def describe(sources: Sequence[str], encoding: str | None, *, as_json: bool) -> 
 def _describe(name: str, corpus: Corpus, *, generated: bool) -> Description:
     settings = complete_settings({})
     split = SplitCorpus.of(corpus, settings["valid"])
-    learnt, held_out = split.train, split.held_out
+    learnt, held_out = split.train.ids, split.held_out.ids
     request, reason = settle(settings, SourceConfig(), split, generated=generated)
     settings = {**request.model.to_dict(), **request.train.to_dict()}
     return Description(

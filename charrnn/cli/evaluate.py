@@ -94,16 +94,15 @@ def evaluate(
         _refuse_records(path, loaded, "--formal")
         _solve(path, loaded, language, use, device, as_json=as_json)
         return
-    end = loaded.end
     if reset_every or dynamic:
         _refuse_records(path, loaded, "--reset-every and --dynamic")
     data = RunData(path, loaded)
-    what, ids = read_text(texts, path, loaded, encoding=encoding, unknown=unknown, data=data)
-    scoring = Scoring(loaded, ids, use, device, end)
+    what, text = read_text(texts, path, loaded, encoding=encoding, unknown=unknown, data=data)
+    scoring = Scoring(loaded, text, use, device)
     score = scoring.carried()
     reset = scoring.reset(reset_every) if reset_every else None
     followed = scoring.dynamic() if dynamic else None
-    ends = 0 if end is None else int((scoring.scored == end).sum())
+    ends = text.record_count
     figures = {
         "nats_per_char": score.nats_per_char,
         "bits_per_char": score.bits_per_char,
@@ -118,9 +117,7 @@ def evaluate(
         if followed:
             figures["dynamic_nats_per_char"] = followed.nats_per_char
         beside = (
-            {"baselines": Comparison.of(data, loaded, scoring.scored).as_data()}
-            if baselines
-            else {}
+            {"baselines": Comparison.of(data, loaded, text.scored).as_data()} if baselines else {}
         )
         terminal.print_json({**figures, **beside, "model": str(path), "text": what})
         return
@@ -141,7 +138,7 @@ def evaluate(
     if followed:
         terminal.print_facts({"dynamic evaluation": brief(followed.nats_per_char)})
     if baselines:
-        terminal.print_facts(Comparison.of(data, loaded, scoring.scored).as_facts())
+        terminal.print_facts(Comparison.of(data, loaded, text.scored).as_facts())
 
 
 def _refuse_records(path: Path, model: ModelFile, asked: str) -> None:

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from charrnn.analysis.memorization import LONGEST_GRAM, Overlap, Span, compare, line_of, together
+from charrnn.analysis.memorization import LONGEST_GRAM, Overlap, Span, compare, together
 from charrnn.checkpoints.model_file import ModelFile
 from charrnn.cli import terminal
 from charrnn.cli.arguments import naming_corpus_option
@@ -32,8 +32,6 @@ class Comparison:
 
     def __init__(self, model: ModelFile, data: RunData) -> None:
         self._alphabet: Alphabet = model.alphabet
-        self._end = model.end
-        self._unit = "line" if model.end is None else "record"
         with naming_corpus_option():
             split = data.split
         self._trained_on, self._held_out = split.train, split.held_out
@@ -75,7 +73,7 @@ class Comparison:
 
     def _measure(self) -> tuple[list[Overlap], list[Overlap]]:
         drawn = [self._alphabet.encode(symbols) for symbols in self._drawn.values()]
-        return compare(drawn, self._trained_on, self._held_out, self._end)
+        return compare(drawn, self._trained_on, self._held_out)
 
     def _figures(self, overlap: Overlap) -> dict[str, Any]:
         span = overlap.longest
@@ -87,7 +85,7 @@ class Comparison:
                 "characters": span.length,
                 "start": span.start,
                 "offset": span.offset,
-                self._unit: self._number(span),
+                self._trained_on.unit: self._find_number(span),
                 "text": self._quote(overlap),
             },
         }
@@ -100,21 +98,22 @@ class Comparison:
         quoted = self._quote(overlap)
         shown = quoted[:_SHOWN_CHARACTERS]
         return (
-            f"{span.length:,} characters, from {self._unit} {self._number(span):,} "
+            f"{span.length:,} characters, from {self._trained_on.unit} {self._find_number(span):,} "
             f"(character {span.offset + 1:,}) of the training text:\n  "
             + json.dumps(shown, ensure_ascii=False)
             + ("..." if len(quoted) > len(shown) else "")
         )
 
-    def _number(self, span: Span) -> int:
-        """Of the line, or record, that a span begins in."""
-        return line_of(self._trained_on, span.offset, self._alphabet, self._end)
+    def _find_number(self, span: Span) -> int:
+        """Find the line, or record, that a span begins in."""
+        return self._trained_on.find_place(span.offset, self._alphabet).number
 
     def _quote(self, overlap: Overlap) -> str:
         span = overlap.longest
         if span is None:
             return ""
-        symbols = self._alphabet.decode(self._trained_on[span.offset : span.offset + span.length])
+        copied = self._trained_on[span.offset : span.offset + span.length]
+        symbols = self._alphabet.decode(copied.ids)
         return self._alphabet.to_bytes(symbols).decode("utf-8", "replace")
 
 

@@ -61,7 +61,7 @@ def report(
         split = RunData(path, model, corpus or []).split
 
     def draw_one(config: SampleConfig) -> str:
-        if model.end is not None:
+        if model.corpus.records is not None:
             return draw_records(model, config, _SEED)
         pieces = draw(model, config, UseConfig(), "cpu", model.alphabet.encode(""), _SEED)
         return "".join(piece.symbols for piece in pieces)

@@ -154,8 +154,8 @@ def _read(texts: Sequence[str], path: Path, model: ModelFile, encoding: str) -> 
     if texts:
         chunks = follow(texts, None if model.alphabet.kind == "bytes" else encoding, terminal.note)
         return chunks if records is None else divide(chunks, model.alphabet.symbols(records))
-    _, ids = read_text([], path, model, encoding=encoding, unknown="error")
-    return iter([model.alphabet.decode(ids if records is None else ids[1:])])
+    _, text = read_text([], path, model, encoding=encoding, unknown="error")
+    return iter([model.alphabet.decode(text.scored)])
 
 
 def _named(texts: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from charrnn.checkpoints.model_file import ModelFile
 from charrnn.cli.progress import bar
 from charrnn.config.inference import UseConfig
 from charrnn.data.alphabet import Ids
+from charrnn.data.encoded_text import EncodedText, RecordText
 from charrnn.evaluation import scorer
 from charrnn.evaluation.metrics import Score, Tally
 from charrnn.evaluation.scorer import score_records
@@ -29,30 +30,23 @@ class Scoring:
 
     Attributes:
         model: what was read.
-        ids: the text, shape (N,).
+        text: the text.
         use: weights and threads.
         device: as the user named it.
-        end: the id that ends a record; None if the text is one.
     """
 
     model: ModelFile
-    ids: Ids
+    text: EncodedText
     use: UseConfig
     device: str
-    end: int | None = None
-
-    @property
-    def scored(self) -> Ids:
-        """What gets a score: the end before the first record is read only."""
-        return self.ids if self.end is None else self.ids[1:]
 
     def carried(self) -> Score:
         """The state carried from the first character to the last; of records, within each."""
-        if self.end is not None:
-            return self._records(self.end)
+        if isinstance(self.text, RecordText):
+            return self._records(self.text)
         native = self._native
         if native is not None:
-            return self._add_up("scoring", scorer.score(native, self.ids, self._threads))
+            return self._add_up("scoring", scorer.score(native, self.text.ids, self._threads))
         from charrnn.evaluation.torch_scorer import score
 
         return self._through_torch("scoring", score)
@@ -61,7 +55,7 @@ class Scoring:
         """The state forgotten after every so many characters."""
         native = self._native
         if native is not None:
-            parts = scorer.score_windows(native, self.ids, window, self._threads)
+            parts = scorer.score_windows(native, self.text.ids, window, self._threads)
             return self._add_up("forgetting", parts)
         from charrnn.evaluation.torch_scorer import score_windows
 
@@ -73,14 +67,14 @@ class Scoring:
 
         return self._through_torch("following", score_dynamically)
 
-    def _records(self, end: int) -> Score:
+    def _records(self, text: RecordText) -> Score:
         network = reader(
             self.model,
             device=self.device,
             threads=self.use.threads,
             weights=exact_unless_asked(self.use),
         )
-        return self._add_up("scoring", score_records(network, self.ids, end))
+        return self._add_up("scoring", score_records(network, text.ids, text.end))
 
     @property
     def _threads(self) -> int:
@@ -99,13 +93,14 @@ class Scoring:
             threads=self.use.threads,
             weights=exact_unless_asked(self.use),
         )
-        parts = ((float(nats.sum()), nats.numel()) for nats in score(network, self.ids))
+        parts = ((float(nats.sum()), nats.numel()) for nats in score(network, self.text.ids))
         return self._add_up(title, parts)
 
     def _add_up(self, title: str, parts: Iterable[tuple[float, int]]) -> Score:
         """The sum of some parts: their nats, and of how many characters each is."""
-        tally = Tally(self.scored, len(self.model.alphabet), opened=self.end is not None)
-        with bar(title, len(self.ids), "char") as progress:
+        opened = self.text.unscored > 0
+        tally = Tally(self.text.scored, len(self.model.alphabet), opened=opened)
+        with bar(title, len(self.text), "char") as progress:
             for nats, characters in parts:
                 tally.add(nats, characters)
                 progress.update(tally.characters - progress.n)

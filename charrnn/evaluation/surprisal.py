@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.data.alphabet import RECORD_END, Alphabet, Ids, code_points
+from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
 from charrnn.evaluation.scorer import Reading, cost_afresh
 from charrnn.inference.backend import Doubles, Reader
 
@@ -203,20 +204,23 @@ class Expectation(NamedTuple):
     likeliest: tuple[tuple[int, float], ...]
 
 
-def measure(reader: Reader, ids: Ids, end: int | None = None) -> Doubles:
-    """The nats (N,) of every character of a text (N,), the state carried; the first has log(V).
+def measure(reader: Reader, text: EncodedText) -> Doubles:
+    """Measure the surprisal of every character of a text in nats, shape (N,).
 
-    With the id that ends a record, each is read afresh, and the end before them all has none.
+    The first character of a continuous text is charged log(V), the end before all records 0.
+
+    Raises:
+        CheckpointError: the model's predictions are not finite.
     """
-    if end is not None:
-        begins = np.flatnonzero(ids[:-1] == end)
-        costs = cost_afresh(reader, ids[1:], np.append(begins, len(ids) - 1), end)
-        return np.concatenate((np.zeros(1), costs))
-    reading = Reading(reader)
-    blocks = range(0, len(ids), _CHARACTERS_AT_ONCE)
-    return np.concatenate(
-        [np.empty(0), *(reading.cost(ids[begin : begin + _CHARACTERS_AT_ONCE]) for begin in blocks)]
-    )
+    match text:
+        case ContinuousText(ids):
+            reading = Reading(reader)
+            blocks = range(0, len(ids), _CHARACTERS_AT_ONCE)
+            costs = [reading.cost(ids[begin : begin + _CHARACTERS_AT_ONCE]) for begin in blocks]
+            return np.concatenate([np.empty(0), *costs])
+        case RecordText():
+            nats = cost_afresh(reader, text.scored, text.bounds(), text.end)
+            return np.concatenate((np.zeros(text.unscored), nats))
 
 
 def find_worst(nats: Doubles, count: int) -> NDArray[np.int64]:
@@ -225,22 +229,21 @@ def find_worst(nats: Doubles, count: int) -> NDArray[np.int64]:
 
 
 def expect(
-    reader: Reader, ids: Ids, positions: NDArray[np.int64], count: int, end: int | None = None
+    reader: Reader, text: EncodedText, positions: NDArray[np.int64], count: int
 ) -> list[Expectation]:
-    """The likeliest characters at some positions of a text, in the order of the positions given.
+    """Find the likeliest characters at some positions of a text, in the order of the positions.
 
     Args:
         reader: the network.
-        ids: the text, shape (N,).
+        text: the text.
         positions: from 1 to N - 1.
         count: characters to name for each.
-        end: the id that ends a record, each of which is read afresh; None if the text is one.
     """
-    marks = np.flatnonzero(ids == end)
+    ids, starts = text.ids, text.starts()
     found = {}
     states, at = reader.fresh(1), 0
     for position in sorted(map(int, positions)):
-        before = marks[: np.searchsorted(marks, position)]
+        before = starts[: np.searchsorted(starts, position)]
         if len(before) and before[-1] >= at:
             states, at = reader.fresh(1), int(before[-1])
         for begin in range(at, position - 1, _CHARACTERS_AT_ONCE):

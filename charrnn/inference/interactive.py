@@ -66,7 +66,7 @@ class Play(Generic[Place]):
         voice: of a model with this alphabet.
         alphabet: the model's.
         seed: at least 0; see :meth:`reseed`.
-        records: how the model's text was parted into records, as ``data/records.py`` has it; None if
+        records: how the model's text was parted into records, see ``data/records.py``; None if
             it was one.
     """
 

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from charrnn.analysis.activations import compute_activations, most_characters, names_of
 from charrnn.analysis.features import LEAST_CHARACTERS, compute_features, find_followers
 from charrnn.analysis.gradients import CONTEXT, STEPS, Reach, measure_reach
-from charrnn.analysis.memorization import Overlap, compare, line_of
+from charrnn.analysis.memorization import Overlap, compare
 from charrnn.config.inference import SampleConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet, Ids
+from charrnn.data.encoded_text import EncodedText
 from charrnn.data.records import separator
 from charrnn.evaluation.surprisal import expect, find_worst, measure
 from charrnn.inference.backend import Reader
@@ -45,8 +46,8 @@ def gather_content(
     model: CharModel,
     reader: Reader,
     alphabet: Alphabet,
-    trained_on: Ids,
-    held_out: Ids,
+    trained_on: EncodedText,
+    held_out: EncodedText,
     draw: Draw,
 ) -> Contents:
     """Find out what a report says.
@@ -56,17 +57,16 @@ def gather_content(
         model: its best one, on the CPU, ready to predict.
         reader: the same one, as surprisal is measured with it.
         alphabet: the model's.
-        trained_on: the text that it learnt, shape (N,).
-        held_out: the text it did not, shape (M,); if empty, the end of the other is read.
+        trained_on: the text that it learnt.
+        held_out: the text it did not; if empty, the end of the other is read.
         draw: draws from the model.
 
     Raises:
         CheckpointError: the model's predictions are not finite.
     """
-    end = None if run.corpus.records is None else alphabet.characters.index(RECORD_END)
     read, what = held_out, "the beginning of the held-out text"
     if not len(held_out):
-        read, what = _last(trained_on, end), "the end of the training text"
+        read, what = trained_on.last(_NEURON_CHARACTERS), "the end of the training text"
     drawn = {temp: draw(SampleConfig(temp=temp, length=_DRAWN_CHARACTERS)) for temp in TEMPERATURES}
     return Contents(
         run=run,
@@ -75,36 +75,27 @@ def gather_content(
             Drawn(temp, _parted(_text(alphabet, symbols), run.corpus.records))
             for temp, symbols in drawn.items()
         ],
-        copied=_measure_copied(drawn, alphabet, trained_on, held_out, end),
-        passage=read_passage(reader, read[:_PASSAGE_CHARACTERS], alphabet, _COSTLIEST, end),
-        neurons=find_neurons(model, read[:_NEURON_CHARACTERS], alphabet, end),
-        reaches=_reaches(model, read),
+        copied=_measure_copied(drawn, alphabet, trained_on, held_out),
+        passage=read_passage(reader, read[:_PASSAGE_CHARACTERS], alphabet, _COSTLIEST),
+        neurons=find_neurons(model, read[:_NEURON_CHARACTERS], alphabet),
+        reaches=_reaches(model, read.ids),
     )
 
 
-def _last(ids: Ids, end: int | None) -> Ids:
-    """The end of a text; of records, whole ones, one at least, with the end before them."""
-    begin = max(len(ids) - _NEURON_CHARACTERS, 0)
-    if end is not None:
-        marks = np.flatnonzero(ids[:-1] == end)
-        record = min(int(np.searchsorted(marks, begin)), len(marks) - 1)
-        begin = int(marks[record])
-    return ids[begin:]
-
-
 def _measure_copied(
-    drawn: dict[float, str], alphabet: Alphabet, trained_on: Ids, held_out: Ids, end: int | None
+    drawn: dict[float, str], alphabet: Alphabet, trained_on: EncodedText, held_out: EncodedText
 ) -> list[Copied]:
     """Each drawn text's overlap with the training text, and that of held-out text as long."""
     texts = [alphabet.encode(symbols) for symbols in drawn.values()]
-    ours, theirs = compare(texts, trained_on, held_out, end)
+    ours, theirs = compare(texts, trained_on, held_out)
     named = [(f"drawn at {temp}", overlap) for temp, overlap in zip(drawn, ours, strict=True)]
     found = []
     for name, overlap in [*named, ("held out", theirs[0])]:
         span = overlap.longest
         begin, length = (span.offset, span.length) if span else (0, 0)
-        quote = _text(alphabet, alphabet.decode(trained_on[begin : begin + length]))
-        found.append(Copied(name, overlap, quote, line_of(trained_on, begin, alphabet, end)))
+        quote = _text(alphabet, alphabet.decode(trained_on[begin : begin + length].ids))
+        number = trained_on.find_place(begin, alphabet).number
+        found.append(Copied(name, overlap, quote, number))
     return found
 
 
@@ -147,35 +138,30 @@ class Neuron:
     activations: tuple[float, ...]
 
 
-def find_neurons(
-    model: CharModel, ids: Ids, alphabet: Alphabet, end: int | None = None
-) -> list[Neuron]:
-    """For each thing that can be followed, the unit of any layer that does so most closely.
+def find_neurons(model: CharModel, text: EncodedText, alphabet: Alphabet) -> list[Neuron]:
+    """Find for each feature the unit of any layer that follows it most closely.
 
     Args:
         model: on the CPU, ready to predict.
-        ids: the text; see LEAST_CHARACTERS.
+        text: nothing is found in one of less than LEAST_CHARACTERS.
         alphabet: the model's.
-        end: the id that ends a record, each of which is read afresh; None if the text is one.
     """
-    if len(ids) < LEAST_CHARACTERS:
+    if len(text) < LEAST_CHARACTERS:
         return []
     best: dict[str, Neuron] = {}
     for layer, _ in enumerate(model.layers(), 1):
-        for neuron in _of_layer(model, ids[: most_characters(model, layer)], alphabet, layer, end):
+        for neuron in _of_layer(model, text[: most_characters(model, layer)], alphabet, layer):
             rival = best.get(neuron.follows)
             if rival is None or abs(neuron.correlation) > abs(rival.correlation):
                 best[neuron.follows] = neuron
     return sorted(best.values(), key=lambda neuron: -abs(neuron.correlation))
 
 
-def _of_layer(
-    model: CharModel, ids: Ids, alphabet: Alphabet, layer: int, end: int | None
-) -> list[Neuron]:
+def _of_layer(model: CharModel, text: EncodedText, alphabet: Alphabet, layer: int) -> list[Neuron]:
     """For each thing that can be followed, the unit of a layer that does, if one does."""
-    symbols, names = alphabet.decode(ids), names_of(model, layer)
+    symbols, names = alphabet.decode(text.ids), names_of(model, layer)
     features = compute_features(symbols)
-    active = compute_activations(model, ids, layer, end)
+    active = compute_activations(model, text, layer)
     neurons = []
     for follower in find_followers(active, features, count=1):
         begin = _liveliest(features[follower.feature])
@@ -292,15 +278,10 @@ class Passage:
     costliest: tuple[Costly, ...]
 
 
-def read_passage(
-    reader: Reader, ids: Ids, alphabet: Alphabet, worst: int, end: int | None = None
-) -> Passage:
-    """Read a passage (N,), N >= 1, from an empty state, and find ``worst`` costly characters.
-
-    With the id that ends a record, each is read so, and the end before them all is left out.
-    """
-    symbols = alphabet.decode(ids)
-    nats = measure(reader, ids, end)
+def read_passage(reader: Reader, text: EncodedText, alphabet: Alphabet, worst: int) -> Passage:
+    """Read a passage of at least one character, and find the ``worst`` that cost most."""
+    symbols = alphabet.decode(text.ids)
+    nats = measure(reader, text)
     bits = tuple((nats / math.log(2)).tolist())
     costliest = tuple(
         Costly(
@@ -309,7 +290,6 @@ def read_passage(
             bits=bits[one.position],
             expected=tuple((alphabet.characters[other], p) for other, p in one.likeliest),
         )
-        for one in expect(reader, ids, find_worst(nats, worst), _EXPECTED, end)
+        for one in expect(reader, text, find_worst(nats, worst), _EXPECTED)
     )
-    scored = slice(0 if end is None else 1, None)
-    return Passage(symbols[scored], bits[scored], costliest)
+    return Passage(symbols[text.unscored :], bits[text.unscored :], costliest)

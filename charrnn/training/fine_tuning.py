@@ -117,7 +117,7 @@ def transfer(path: Path, file: ModelFile, corpus: Corpus) -> Transfer:
             "leave --from out"
         )
     both = old if old.kind == "bytes" else Alphabet.of(old.characters + added)
-    grown = corpus.spelt_by(both)
+    grown = corpus.reencode(both)
     counts = count_ids(grown.ids, len(both))
     weights = _grow(file.weights, old, both, counts / len(grown))
     origin = Origin(str(path), file.corpus.name, file.corpus.digest)

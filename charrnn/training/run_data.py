@@ -74,7 +74,7 @@ class RunData:
         )
         check_unchanged(corpus, self._model.corpus)
         try:
-            return corpus.spelt_by(self._model.alphabet)
+            return corpus.reencode(self._model.alphabet)
         except UnknownCharacterError:
             raise CheckpointError(
                 f"{self._path}: its alphabet is not that of the text it was trained on"

@@ -27,8 +27,8 @@ from charrnn.checkpoints.model_file import (
 from charrnn.config.cells import CELLS
 from charrnn.config.model import ModelConfig
 from charrnn.config.training import LENGTHS, ComputeConfig, SourceConfig, TrainConfig
-from charrnn.data.alphabet import Alphabet, Ids
-from charrnn.data.batches import Shape, fit, stream
+from charrnn.data.alphabet import Alphabet
+from charrnn.data.batches import Shape, fit_shape, open_streams
 from charrnn.data.corpus import Corpus, SplitCorpus
 from charrnn.errors import CheckpointError, UnknownCharacterError, UsageError
 from charrnn.inference.torch_backend import check_states
@@ -166,7 +166,7 @@ def resume(saved: SavedRun, corpus: Corpus, wished: Request | None = None) -> Se
         check_weights(path, model, len(alphabet), arrays_under(part, checkpoint.arrays))
     check_unchanged(corpus, facts)
     try:
-        corpus = corpus.spelt_by(alphabet)
+        corpus = corpus.reencode(alphabet)
     except UnknownCharacterError:
         raise CheckpointError(f"{path}: its alphabet is not that of the corpus it names") from None
     request = replace(request, compute=settle_compute(request.compute, model))
@@ -222,7 +222,7 @@ def fit_to(request: Request, split: SplitCorpus) -> Shape:
             "--norm batch takes the mean over what is read side by side, and records of different "
             "lengths leave gaps in it: give --norm layer, or leave it out"
         )
-    shape = fit(split.train, split.corpus.end, batch=train.batch, window=train.window)
+    shape = fit_shape(split.train, train.batch, train.window)
     _refuse_idle_layers(model, shape)
     return shape
 
@@ -256,7 +256,7 @@ def assemble(
     """
     train = request.train
     corpus = split.corpus
-    streams = stream(split.train, corpus.end, shape, train.seed)
+    streams = open_streams(split.train, shape, train.seed)
     compute = Compute(choose_device(request.compute.device), request.compute.precision)
     model = build_model(request.model, len(corpus.alphabet), train.seed).to(compute.device)
     steps = train.steps
@@ -278,7 +278,7 @@ def assemble(
     return Trainer(
         learner,
         streams,
-        HeldOut(split.held_out, corpus.end),
+        HeldOut(split.held_out),
         Schedule(train.learning_rate, train.warmup, steps),
         seconds=None if train.minutes is None else train.minutes * 60,
         evaluations=train.evaluations,
@@ -312,13 +312,8 @@ def settle(
         rate,
         generated,
         begins_trained,
-        record=_mean_record(split.train, corpus.end),
+        record=split.train.mean_record_length,
     )
     choice = choose(settings, situation)
     model, train = ModelConfig.pick(choice.settings), TrainConfig.pick(choice.settings)
     return Request(source, model, train, compute), choice.reason
-
-
-def _mean_record(ids: Ids, end: int | None) -> float | None:
-    """Characters of a record in the mean, its end included; None if the text is one."""
-    return None if end is None else len(ids) / max(int(np.count_nonzero(ids == end)), 1)

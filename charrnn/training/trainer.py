@@ -18,7 +18,7 @@ import numpy as np
 from torch import Tensor
 
 from charrnn.config.training import MOST_HALVINGS
-from charrnn.data.batches import NO_TARGET, RecordStreams, Streams
+from charrnn.data.batches import NO_TARGET, Streams
 from charrnn.errors import DivergedError
 from charrnn.training.progress import (
     Checkpoint,
@@ -55,7 +55,7 @@ class Trainer:
     def __init__(
         self,
         learner: Learner,
-        streams: Streams | RecordStreams,
+        streams: Streams,
         held_out: HeldOut,
         schedule: Schedule,
         *,

@@ -1,12 +1,10 @@
-"""What a run holds out and scores as it goes, to tell how well it does on text it has not read."""
+"""Validation: the held-out text that a run scores from time to time."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
-from charrnn.data.alphabet import Ids
+from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
 from charrnn.evaluation.metrics import Tally
 from charrnn.evaluation.scorer import score_records
 from charrnn.evaluation.torch_scorer import score, streams_for
@@ -22,36 +20,30 @@ class HeldOut:
     """The held-out text as training scores it.
 
     Args:
-        ids: the text, shape (N,); empty for none. Of more than MOST_SCORED characters the first; of
-            records, whole ones.
-        end: the id that ends a record; None if the text is one.
+        text: empty for none. Of more than MOST_SCORED characters the first are scored; of records,
+            the first whole ones.
     """
 
-    def __init__(self, ids: Ids, end: int | None = None) -> None:
-        self._end = end
-        self.ids = ids[:MOST_SCORED] if end is None else _first_records(ids, end)
+    def __init__(self, text: EncodedText) -> None:
+        self.text = text.first(MOST_SCORED)
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.text)
 
     def tally(self, network: CharModel) -> Tally:
-        """What adds up the scores that the network gives it."""
-        # The end before the first record is read, and the first character of a text is not.
-        return Tally(self.ids, network.head.out_features, opened=self._end is not None)
+        """Return a tally for the scores that the network gives the text."""
+        text = self.text
+        return Tally(text.scored, network.head.out_features, opened=text.unscored > 0)
 
     def score(self, network: CharModel) -> Iterator[tuple[float, int]]:
-        """The nats of some more of its characters, and how many they are."""
-        if self._end is not None:
-            yield from score_records(TorchReader(network), self.ids, self._end)
-            return
-        for nats in score(network, self.ids, streams_for(len(self.ids))):
-            yield float(nats.sum()), nats.numel()
+        """Score the text part by part.
 
-
-def _first_records(ids: Ids, end: int) -> Ids:
-    """The records that fit, the first one in any case."""
-    marks = np.flatnonzero(ids == end)
-    if not len(marks):
-        return ids
-    within = int(np.searchsorted(marks, MOST_SCORED))
-    return ids[: marks[min(max(within - 1, 1), len(marks) - 1)] + 1]
+        Yields:
+            The sum of a part's scores in nats, and the number of its characters.
+        """
+        match self.text:
+            case RecordText(ids, end):
+                yield from score_records(TorchReader(network), ids, end)
+            case ContinuousText(ids):
+                for nats in score(network, ids, streams_for(len(ids))):
+                    yield float(nats.sum()), nats.numel()

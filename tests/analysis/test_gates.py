@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from charrnn.analysis.gates import MOST_CHARACTERS, OPEN, SHUT, Saturation, measure_saturation
 from charrnn.config.model import ModelConfig
 from charrnn.data.alphabet import Ids
+from charrnn.data.encoded_text import ContinuousText, RecordText
 from charrnn.errors import UsageError
 from charrnn.models.cells.base import GatedCell
 from charrnn.models.cells.stack_rnn import StackRNN
@@ -93,7 +94,7 @@ def test_shares_equal_those_of_gates_computed_from_the_equations(arrangement: st
             gates[layer].append(EQUATIONS[arrangement](cell, x, before[layer][0][0]))
             y = model.norms[layer](states[layer][0][0])
             x = y + x if layer and model.connect == "residual" else y
-    measured = measure_saturation(model, ids)
+    measured = measure_saturation(model, ContinuousText(ids))
     assert measured == saturations(gates)
     assert any(0 < share < 1 for one in measured for share in one.shut)
     assert any(0 < share < 1 for one in measured for share in one.open)
@@ -113,7 +114,7 @@ def test_the_gates_of_a_stack_are_its_actions(arrangement: str) -> None:
             if cell.stack_round:
                 shares = (scores == scores.max(-1, keepdim=True).values).double()
             gates[layer].append(dict(zip(cell.actions, shares.T, strict=True)))
-    assert measure_saturation(model, ids) == saturations(gates)
+    assert measure_saturation(model, ContinuousText(ids)) == saturations(gates)
 
 
 def test_slow_layers_are_counted_at_their_own_pace() -> None:
@@ -124,7 +125,7 @@ def test_slow_layers_are_counted_at_their_own_pace() -> None:
         cell.register_forward_hook(
             lambda _, inputs, output, layer=layer, norm=norm: seen[layer].append(norm(output[0]))
         )
-    measured = measure_saturation(model, ids)
+    measured = measure_saturation(model, ContinuousText(ids))
     inputs = [model.embedding.weight[ids.tolist()], *(torch.cat(ys)[:, 0] for ys in seen[:-1])]
     gates: list[list[Gates]] = []
     for layer, (cell, below) in enumerate(zip(model.layers(), inputs, strict=True)):
@@ -149,7 +150,7 @@ def test_biases_open_and_shut_gates_for_good() -> None:
     bias = model.get_parameter("cells.0.bias")
     bias[:HIDDEN], bias[HIDDEN : 2 * HIDDEN] = -10, 10
     shut, not_shut = (1.0,) * HIDDEN, (0.0,) * HIDDEN
-    assert measure_saturation(model, random_ids(9)) == [
+    assert measure_saturation(model, ContinuousText(random_ids(9))) == [
         Saturation(1, "input", shut, not_shut),
         Saturation(1, "forget", not_shut, shut),
         Saturation(1, "output", not_shut, not_shut),
@@ -160,13 +161,13 @@ def test_biases_open_and_shut_gates_for_good() -> None:
 def test_cells_without_gates_are_refused(arrangement: str) -> None:
     model = arrange(arrangement)
     with pytest.raises(UsageError, match="have no gates; those of every --cell but rnn have"):
-        measure_saturation(model, random_ids(30))
+        measure_saturation(model, ContinuousText(random_ids(30)))
 
 
 @pytest.mark.parametrize("arrangement", [name for name in ARRANGEMENTS if "rnn" not in name])
 def test_every_arrangement_with_gates_is_measured(arrangement: str) -> None:
     model = arrange(arrangement)
-    measured = measure_saturation(model, random_ids(30))
+    measured = measure_saturation(model, ContinuousText(random_ids(30)))
     assert {one.layer for one in measured} == set(range(1, len(model.cells) + 1))
     core = model.layers()[0].core
     with torch.no_grad():
@@ -182,25 +183,26 @@ def test_every_arrangement_with_gates_is_measured(arrangement: str) -> None:
 
 def test_windows_do_not_show_in_the_shares(monkeypatch: pytest.MonkeyPatch) -> None:
     model, ids = arrange("pyramid of lstm"), random_ids(43)
-    whole = measure_saturation(model, ids)
+    whole = measure_saturation(model, ContinuousText(ids))
     monkeypatch.setattr("charrnn.analysis.gates._WINDOW", 5)
-    assert measure_saturation(model, ids) == whole
+    assert measure_saturation(model, ContinuousText(ids)) == whole
 
 
 def test_a_long_text_is_looked_at_from_its_beginning(monkeypatch: pytest.MonkeyPatch) -> None:
     model, ids = arrange("lstm"), random_ids(60)
     assert MOST_CHARACTERS > 50_000
     monkeypatch.setattr("charrnn.analysis.gates.MOST_CHARACTERS", 20)
-    assert measure_saturation(model, ids) == measure_saturation(model, ids[:20])
+    text = ContinuousText(ids)
+    assert measure_saturation(model, text) == measure_saturation(model, text[:20])
 
 
 def test_the_model_is_left_as_it_was() -> None:
     model, ids = arrange("batch norm in a pyramid"), random_ids(20)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    measure_saturation(model, ids)
+    measure_saturation(model, ContinuousText(ids))
     ids[3] = ALPHABET
     with pytest.raises(IndexError):
-        measure_saturation(model, ids)
+        measure_saturation(model, ContinuousText(ids))
     assert all(torch.equal(before[name], now) for name, now in model.state_dict().items())
     assert not any(module._forward_hooks for module in model.modules())
 
@@ -210,9 +212,10 @@ def test_of_records_the_shares_are_those_of_each_by_itself(arrangement: str) -> 
     model, end = arrange(arrangement), ALPHABET - 1
     lengths = (4, 8, 16)
     texts = [np.append(end, random_ids(length - 1) % end) for length in lengths]
-    together = measure_saturation(model, np.concatenate(texts), end)
-    alone = [measure_saturation(model, text) for text in texts]
+    ids = np.concatenate(texts)
+    together = measure_saturation(model, RecordText(ids, end))
+    alone = [measure_saturation(model, ContinuousText(text)) for text in texts]
     for whole, *each in zip(together, *alone, strict=True):
         shut = np.average([one.shut for one in each], axis=0, weights=lengths)
         assert whole.shut == pytest.approx(shut.tolist())
-    assert together != measure_saturation(model, np.concatenate(texts))
+    assert together != measure_saturation(model, ContinuousText(ids))

@@ -1,7 +1,6 @@
 """How much of a text stands in another: held against looking for every span by itself."""
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,11 +9,11 @@ from charrnn.analysis.memorization import (
     Overlap,
     Span,
     compare,
-    line_of,
     measure_overlaps,
     together,
 )
 from charrnn.data.alphabet import RECORD_END, Alphabet
+from charrnn.data.encoded_text import ContinuousText, RecordText
 
 LETTERS = Alphabet.of("abc\n")
 texts = st.text("\nab", max_size=60)
@@ -75,7 +74,7 @@ def test_a_text_shorter_than_n_has_no_share_of_n_grams() -> None:
 
 
 def test_held_out_text_is_taken_in_stretches_as_long_as_the_drawn_texts() -> None:
-    trained_on, held_out = LETTERS.encode("aaab"), LETTERS.encode("aabbcaaa")
+    trained_on, held_out = (ContinuousText(LETTERS.encode(text)) for text in ("aaab", "aabbcaaa"))
     drawn = [LETTERS.encode(text) for text in ("ab", "aab", "ccccc")]
     ours, theirs = compare(drawn, trained_on, held_out)
     assert ours == [look_up(text, "aaab") for text in ("ab", "aab", "ccccc")]
@@ -86,16 +85,17 @@ def test_no_span_of_held_out_records_goes_beyond_one() -> None:
     alphabet = Alphabet.of("ab" + RECORD_END)
     end = alphabet.characters.index(RECORD_END)
     trained_on, held_out = (
-        alphabet.encode(RECORD_END.join(records))
+        RecordText(alphabet.encode(RECORD_END.join(records)), end)
         for records in (["", "ab", "ba", "aa", ""], ["", "b", "ba", "bb", ""])
     )
     drawn = [alphabet.encode("ababab")]
-    ((ours,), (theirs,)) = compare(drawn, trained_on, held_out, end)
+    ((ours,), (theirs,)) = compare(drawn, trained_on, held_out)
     assert ours.characters == 6
     assert (theirs.characters, theirs.found[:2], theirs.grams[:3]) == (3, (3, 1), (3, 1, 0))
     assert theirs.longest is not None
     assert theirs.longest.length == 2
-    ((_,), (across,)) = compare(drawn, trained_on, held_out)
+    as_one = ContinuousText(trained_on.ids), ContinuousText(held_out.ids)
+    ((_,), (across,)) = compare(drawn, *as_one)
     assert across.longest is not None
     assert across.longest.length > 2
 
@@ -105,23 +105,6 @@ def test_several_overlaps_add_up() -> None:
     assert (whole.characters, whole.found[:3], whole.grams[:3]) == (7, (7, 3, 1), (7, 5, 3))
     assert whole.longest == Span(1, 3, 0)
     assert together([overlap("", "abc")]).longest is None
-
-
-@pytest.mark.parametrize(("offset", "line"), [(0, 1), (1, 1), (2, 2), (4, 3)])
-def test_lines_are_counted_from_one(offset: int, line: int) -> None:
-    assert line_of(LETTERS.encode("a\nb\nc"), offset, LETTERS) == line
-
-
-@pytest.mark.parametrize(("offset", "record"), [(0, 1), (1, 1), (3, 2), (4, 2)])
-def test_records_are_counted_from_one(offset: int, record: int) -> None:
-    alphabet = Alphabet.of("ab" + RECORD_END)
-    ids = alphabet.encode(RECORD_END.join(["", "ab", "a", ""]))
-    assert line_of(ids, offset, alphabet, alphabet.characters.index(RECORD_END)) == record
-
-
-def test_a_text_without_newlines_is_one_line() -> None:
-    alphabet = Alphabet.of("ab")
-    assert line_of(alphabet.encode("abab"), 3, alphabet) == 1
 
 
 def test_a_large_alphabet_is_no_different() -> None:

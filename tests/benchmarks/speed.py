@@ -14,7 +14,8 @@ from charrnn.config.inference import SampleConfig
 from charrnn.config.model import ModelConfig
 from charrnn.config.training import TrainConfig
 from charrnn.data.alphabet import Alphabet, opening
-from charrnn.data.batches import Shape, Streams
+from charrnn.data.batches import ContinuousStreams, Shape
+from charrnn.data.encoded_text import ContinuousText
 from charrnn.inference.native_backend import build_network
 from charrnn.inference.sampling import sample as sample_natively
 from charrnn.kernels.network import all_threads
@@ -68,8 +69,8 @@ def training_steps(
     )
     trainer = Trainer(
         learner,
-        Streams(ids, shape, seed=1),
-        HeldOut(ids[:0]),
+        ContinuousStreams(ContinuousText(ids), shape, seed=1),
+        HeldOut(ContinuousText(ids[:0])),
         Schedule(train.learning_rate, train.warmup, None),
         seconds=None,
         evaluations=1,

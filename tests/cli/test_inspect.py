@@ -16,6 +16,7 @@ from charrnn.checkpoints.checkpoint import write_checkpoint
 from charrnn.checkpoints.model_file import CorpusFacts, ModelFile, read_model
 from charrnn.config.model import ModelConfig
 from charrnn.data.alphabet import Alphabet
+from charrnn.data.encoded_text import ContinuousText
 from charrnn.inference.torch_backend import restore
 from charrnn.models.char_model import build_model
 from tests.support.forked import forked
@@ -45,7 +46,7 @@ def reaches(trained: Path, *, held_out: bool) -> list[Reach]:
 def saturations(trained: Path) -> list[Saturation]:
     model = read_model(trained / BEST)
     ids = model.alphabet.encode((trained / "herons.txt").read_text())
-    return measure_saturation(restore(model), ids)
+    return measure_saturation(restore(model), ContinuousText(ids))
 
 
 def about(norms: Sequence[float]) -> object:

@@ -17,6 +17,7 @@ from charrnn.analysis.activations import compute_activations, names_of
 from charrnn.analysis.features import compute_features, find_followers
 from charrnn.checkpoints.migrations import FORMAT
 from charrnn.checkpoints.model_file import read_model
+from charrnn.data.encoded_text import ContinuousText
 from charrnn.inference.torch_backend import restore
 from charrnn.models.char_model import build_model, count_parameters
 from tests.conftest import SENTENCES
@@ -215,7 +216,7 @@ def test_neurons_are_those_found_in_the_text(trained: Path, shuffled: Path) -> N
     model = read_model(trained / BEST)
     network = restore(model)
     active, names = (
-        compute_activations(network, model.alphabet.encode(text), 1),
+        compute_activations(network, ContinuousText(model.alphabet.encode(text)), 1),
         names_of(network, 1),
     )
     expected = find_followers(active, compute_features(text), 2)

@@ -14,7 +14,16 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from charrnn.data.batches import LEAST_WINDOWS, Position, Shape, Streams, Window, fit_shape
+from charrnn.data.batches import (
+    LEAST_WINDOWS,
+    ContinuousStreams,
+    Position,
+    Shape,
+    Streams,
+    Window,
+    fit_shape,
+)
+from charrnn.data.encoded_text import ContinuousText
 from charrnn.errors import CorpusError
 
 sizes = given(
@@ -26,8 +35,13 @@ sizes = given(
 )
 
 
-def make(characters: int, batch: int, window: int, seed: int = 1) -> Streams:
-    return Streams(np.arange(characters), fit_shape(characters, batch, window), seed)
+def text_of(characters: int) -> ContinuousText:
+    return ContinuousText(np.arange(characters))
+
+
+def make(characters: int, batch: int, window: int, seed: int = 1) -> ContinuousStreams:
+    text = text_of(characters)
+    return ContinuousStreams(text, fit_shape(text, batch, window), seed)
 
 
 def epoch_of(streams: Streams, epoch: int = 0) -> Iterator[Window]:
@@ -57,9 +71,9 @@ def test_targets_are_the_characters_that_follow_in_the_text(epoch: int) -> None:
 
 def test_windows_hold_the_ids_of_the_text() -> None:
     text = np.random.default_rng(5).integers(200, size=1_000).astype(np.uint8)
-    shape = fit_shape(len(text), 4, 16)
+    shape = fit_shape(ContinuousText(text), 4, 16)
     places = make(1_000, 4, 16, seed=9)
-    streams = Streams(text, shape, 9)
+    streams = ContinuousStreams(ContinuousText(text), shape, 9)
     for (inputs, targets), (at, next_at) in zip(epoch_of(streams), epoch_of(places), strict=True):
         assert inputs.dtype == targets.dtype == np.int64
         assert np.array_equal(inputs, text[at])
@@ -143,13 +157,13 @@ def test_the_position_after_the_last_window_begins_the_next_epoch() -> None:
 def test_a_short_text_gives_up_streams_and_then_shortens_the_window(
     characters: int, expected: Shape
 ) -> None:
-    assert fit_shape(characters, 32, 128) == expected
+    assert fit_shape(text_of(characters), 32, 128) == expected
 
 
 @pytest.mark.parametrize("characters", [0, 1])
 def test_a_text_in_which_nothing_follows_anything_is_refused(characters: int) -> None:
     with pytest.raises(CorpusError, match=f"has {characters} characters; at least 2"):
-        fit_shape(characters, 32, 128)
+        fit_shape(text_of(characters), 32, 128)
 
 
 def test_two_characters_are_one_window_of_one() -> None:
@@ -167,10 +181,10 @@ def test_two_characters_are_one_window_of_one() -> None:
 def test_any_text_of_two_characters_or_more_has_windows_within_it(
     characters: int, batch: int, window: int, seed: int, epoch: int
 ) -> None:
-    shape = fit_shape(characters, batch, window)
+    shape = fit_shape(text_of(characters), batch, window)
     assert 1 <= shape.batch <= batch
     assert 1 <= shape.window <= window
-    streams = Streams(np.arange(characters), shape, seed)
+    streams = ContinuousStreams(text_of(characters), shape, seed)
     assert streams.windows_per_epoch >= 1
     first, _ = streams.read(Position(epoch))
     _, last = streams.read(Position(epoch, streams.windows_per_epoch - 1))
@@ -186,7 +200,7 @@ def test_any_text_of_two_characters_or_more_has_windows_within_it(
 def test_a_fitted_shape_could_not_be_larger(
     characters: int, batch: int, window: int, seed: int, epoch: int
 ) -> None:
-    shape = fit_shape(characters, batch, window)
+    shape = fit_shape(text_of(characters), batch, window)
     targets = characters - 1
     assert shape.batch * shape.window <= targets
     assert shape.batch == batch or (shape.batch + 1) * shape.window * LEAST_WINDOWS > targets

@@ -10,7 +10,7 @@ import pytest
 
 from charrnn.data import text_reader
 from charrnn.data.alphabet import Alphabet
-from charrnn.data.corpus import Corpus, encode_corpus, fit_corpus
+from charrnn.data.corpus import encode_corpus, fit_corpus
 from charrnn.errors import CorpusError, UnknownCharacterError
 from tests.support import TEXTS
 
@@ -18,10 +18,6 @@ from tests.support import TEXTS
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     return tmp_path / "some.txt"
-
-
-def numbered(characters: int) -> Corpus:
-    return Corpus(np.arange(characters), Alphabet("ab"), digest="")
 
 
 @pytest.mark.parametrize(
@@ -181,31 +177,8 @@ def test_an_error_of_reading_is_passed_on(tmp_path: Path) -> None:
             encode_corpus([path], Alphabet("ab"))
 
 
-@pytest.mark.parametrize(
-    ("characters", "valid", "boundary"),
-    [
-        (100, 0.1, 90),
-        (7, 0.1, 6),
-        (100, 0.0, 100),
-        (10, 0.5, 5),
-        (10, 0.8, 2),
-        (10, 0.9, 1),
-        (90, 0.3, 63),
-    ],
-)
-def test_the_end_of_the_text_is_held_out(characters: int, valid: float, boundary: int) -> None:
-    train, held_out = numbered(characters).split(valid)
-    assert train.tolist() == list(range(boundary))
-    assert held_out.tolist() == list(range(boundary, characters))
-
-
-def test_a_split_copies_nothing() -> None:
-    corpus = numbered(100)
-    assert all(np.shares_memory(part, corpus.ids) for part in corpus.split(0.1))
-
-
 def test_what_is_held_out_is_in_the_alphabet(file: Path) -> None:
     file.write_text("a" * 99 + "z")
     corpus = fit_corpus([file])
     _, held_out = corpus.split(0.1)
-    assert corpus.alphabet.decode(held_out) == "a" * 9 + "z"
+    assert corpus.alphabet.decode(held_out.ids) == "a" * 9 + "z"

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from charrnn.config.inference import SampleConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet
-from charrnn.data.batches import NO_TARGET, Position, RecordStreams, Shape, fit_records
+from charrnn.data.batches import NO_TARGET, Position, Shape, fit_shape, open_streams
 from charrnn.data.corpus import Corpus, encode_corpus, fit_corpus
+from charrnn.data.encoded_text import RecordText
 from charrnn.data.records import LINE, PARAGRAPH, Divider, divide, separator
 from charrnn.errors import CorpusError, UsageError
 from charrnn.evaluation.scorer import score_records
@@ -108,15 +109,6 @@ def test_bytes_are_divided_by_the_bytes_of_the_separator(tmp_path: Path) -> None
     assert bytes(corpus.ids) == b"\x1ea\xc3\xa9\x1e\xc3\xbfb\x1e"
 
 
-@pytest.mark.parametrize(("valid", "held"), [(0.1, 2), (0.5, 6), (0.9, 11), (0.01, 1), (1e-9, 1)])
-def test_whole_records_are_held_out(tmp_path: Path, valid: float, held: int) -> None:
-    corpus = read(tmp_path)
-    train, held_out = map(corpus.alphabet.decode, corpus.split(valid))
-    assert records_of(train[1:]) == NAMES[:-held]
-    assert records_of(held_out[1:]) == NAMES[-held:]
-    assert len(corpus.split(0.0)[1]) == 0
-
-
 def test_an_unknown_character_never_becomes_an_end(tmp_path: Path) -> None:
     alphabet = Alphabet.of("\x1eabc")
     assert alphabet.replacement == "a"
@@ -131,7 +123,8 @@ def test_an_epoch_reads_every_record_once_and_nothing_else(
     lengths: list[int], batch: int, window: int
 ) -> None:
     ids = np.concatenate([[0], *([*range(1, n + 1), 0] for n in lengths)]).astype(np.uint8)
-    streams = RecordStreams(ids, 0, fit_records(ids, 0, batch, window), seed=3)
+    text = RecordText(ids, end=0)
+    streams = open_streams(text, fit_shape(text, batch, window), seed=3)
     for epoch in range(2):
         seen: list[list[int]] = []
         rows: list[list[int]] = []
@@ -157,8 +150,7 @@ def test_an_epoch_reads_every_record_once_and_nothing_else(
 
 def test_batches_come_in_another_order_each_epoch(tmp_path: Path) -> None:
     corpus = read(tmp_path)
-    assert corpus.end is not None
-    streams = RecordStreams(corpus.ids, corpus.end, Shape(2, 5), seed=1)
+    streams = open_streams(corpus.text, Shape(2, 5), seed=1)
     epochs = [
         [streams.read(Position(epoch, n))[1].tolist() for n in range(streams.windows_per_epoch)]
         for epoch in (0, 1, 0)
@@ -169,12 +161,11 @@ def test_batches_come_in_another_order_each_epoch(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arrangement", ["gru", "lstm", "pyramid of lstm"])
 def test_a_batchs_gradient_is_the_sum_of_its_records(tmp_path: Path, arrangement: str) -> None:
     corpus = read(tmp_path)
-    assert corpus.end is not None
     config = configure(arrangement, hidden=6, embedding=4)
     model = build_model(config, len(corpus.alphabet), 1).double()
 
     def gradient(batch: int) -> list[torch.Tensor]:
-        streams = RecordStreams(corpus.ids, corpus.end or 0, Shape(batch, 32), seed=1)
+        streams = open_streams(corpus.text, Shape(batch, 32), seed=1)
         model.zero_grad()
         for number in range(streams.windows_per_epoch):
             inputs, targets = map(torch.from_numpy, streams.read(Position(0, number)))
@@ -194,15 +185,15 @@ def test_a_batchs_gradient_is_the_sum_of_its_records(tmp_path: Path, arrangement
 
 def test_a_records_score_does_not_depend_on_its_neighbours(tmp_path: Path) -> None:
     corpus = read(tmp_path)
-    assert corpus.end is not None
+    end = corpus.alphabet.characters.index(RECORD_END)
     reader = reader_of(corpus, "lstm")
     alone = 0.0
     for name in NAMES:
         ids = corpus.alphabet.encode(f"\x1e{name}\x1e")
-        ((nats, characters),) = score_records(reader, ids, corpus.end)
+        ((nats, characters),) = score_records(reader, ids, end)
         assert characters == len(name) + 1
         alone += nats
-    ((together, characters),) = score_records(reader, corpus.ids, corpus.end)
+    ((together, characters),) = score_records(reader, corpus.ids, end)
     assert characters == len(corpus) - 1
     assert together == pytest.approx(alone, rel=1e-6)
 
@@ -211,11 +202,11 @@ def test_many_records_are_scored_part_by_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     corpus = read(tmp_path)
-    assert corpus.end is not None
+    end = corpus.alphabet.characters.index(RECORD_END)
     reader = reader_of(corpus, "gru")
-    ((whole, _),) = score_records(reader, corpus.ids, corpus.end)
+    ((whole, _),) = score_records(reader, corpus.ids, end)
     monkeypatch.setattr("charrnn.evaluation.scorer._CHARACTERS_AT_ONCE", 7)
-    parts = list(score_records(reader, corpus.ids, corpus.end))
+    parts = list(score_records(reader, corpus.ids, end))
     assert len(parts) > 5
     assert sum(characters for _, characters in parts) == len(corpus) - 1
     assert sum(nats for nats, _ in parts) == pytest.approx(whole, rel=1e-6)

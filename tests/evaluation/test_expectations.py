@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from charrnn.data.alphabet import Ids
+from charrnn.data.encoded_text import ContinuousText
 from charrnn.evaluation import surprisal
 from charrnn.evaluation.surprisal import expect, find_worst, measure
 from charrnn.inference.backend import Doubles, Reader
@@ -38,13 +39,13 @@ def test_the_worst_places_and_what_was_likeliest_there(
     ids = random_ids(120)
     expected = predictions(arrangement, ids)
     reader = reader_of(arrangement)
-    nats = measure(reader, ids)
+    nats = measure(reader, ContinuousText(ids))
     came = expected[np.arange(len(ids) - 1), ids[1:]]
     assert nats[0] == pytest.approx(np.log(11))
     np.testing.assert_allclose(nats[1:], -np.log(came), rtol=1e-4)
     places = find_worst(nats, 6)
     assert list(places) == list(np.argsort(came)[:6] + 1)
-    for place, one in zip(places, expect(reader, ids, places, 3), strict=True):
+    for place, one in zip(places, expect(reader, ContinuousText(ids), places, 3), strict=True):
         assert one.position == place
         likeliest = np.argsort(-expected[place - 1])[:3]
         assert [character for character, _ in one.likeliest] == list(likeliest)
@@ -54,7 +55,7 @@ def test_the_worst_places_and_what_was_likeliest_there(
 
 
 def test_a_single_character_has_no_worst_place() -> None:
-    reader, ids = TorchReader(make_model("gru")), random_ids(1)
-    nats = measure(reader, ids)
+    reader, text = TorchReader(make_model("gru")), ContinuousText(random_ids(1))
+    nats = measure(reader, text)
     assert len(nats) == 1
-    assert expect(reader, ids, find_worst(nats, 5), 3) == []
+    assert expect(reader, text, find_worst(nats, 5), 3) == []

@@ -7,6 +7,7 @@ import pytest
 from charrnn.checkpoints.model_file import CorpusFacts
 from charrnn.config.training import ComputeConfig, SourceConfig, TrainConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet
+from charrnn.data.encoded_text import cut_text
 from charrnn.inference.torch_backend import TorchReader
 from charrnn.models.char_model import build_model
 from charrnn.report.content import TEMPERATURES, Contents, gather_content
@@ -25,8 +26,10 @@ def measured(trained_on: str, held_out: str, drawn: str, records: str | None) ->
     corpus = CorpusFacts("a", "0" * 64, len(trained_on) + len(held_out), 0.1, records)
     run = Summary(Path("a"), request, corpus, None, Progress(), (), (), 1, 1, {})
     model = build_model(config, len(ALPHABET)).eval()
-    texts = ALPHABET.encode(trained_on), ALPHABET.encode(held_out)
-    return gather_content(run, model, TorchReader(model), ALPHABET, *texts, lambda _: drawn)
+    learnt, rest = (
+        cut_text(ALPHABET.encode(text), ALPHABET, records) for text in (trained_on, held_out)
+    )
+    return gather_content(run, model, TorchReader(model), ALPHABET, learnt, rest, lambda _: drawn)
 
 
 @pytest.mark.parametrize(("records", "parted"), [(None, "\n"), ("line", RECORD_END)])

@@ -8,7 +8,8 @@ import torch
 
 from charrnn.analysis.activations import compute_activations
 from charrnn.analysis.features import LEAST_CHARACTERS
-from charrnn.data.alphabet import Alphabet, Ids
+from charrnn.data.alphabet import Alphabet
+from charrnn.data.encoded_text import ContinuousText, RecordText
 from charrnn.evaluation.torch_scorer import evaluate
 from charrnn.inference.torch_backend import TorchReader
 from charrnn.models.char_model import CharModel, build_model
@@ -22,20 +23,22 @@ def model(arrangement: str = "lstm") -> CharModel:
     return build_model(configure(arrangement, hidden=6, embedding=4), len(ALPHABET), seed=2).eval()
 
 
-def ids(length: int) -> Ids:
-    return np.random.default_rng(1).integers(0, len(ALPHABET), length).astype(np.uint8)
+def random_text(length: int) -> ContinuousText:
+    drawn = np.random.default_rng(1).integers(0, len(ALPHABET), length)
+    return ContinuousText(drawn.astype(np.uint8))
 
 
 def test_the_bits_of_a_passage_add_up_to_its_score() -> None:
-    passage = read_passage(TorchReader(model()), ids(700), ALPHABET, 0)
-    assert passage.symbols == ALPHABET.decode(ids(700))
-    score = evaluate(model(), ids(700), ALPHABET)
+    text = random_text(700)
+    passage = read_passage(TorchReader(model()), text, ALPHABET, 0)
+    assert passage.symbols == ALPHABET.decode(text.ids)
+    score = evaluate(model(), text.ids, ALPHABET)
     assert math.fsum(passage.bits) == pytest.approx(score.nats / math.log(2), rel=1e-6)
     assert passage.costliest == ()
 
 
 def test_the_costliest_characters_come_first_with_what_was_expected() -> None:
-    text = ids(60)
+    text = random_text(60)
     passage = read_passage(TorchReader(model()), text, ALPHABET, 2)
     first, second = passage.costliest
     place = passage.bits.index(max(passage.bits[1:]))
@@ -43,7 +46,7 @@ def test_the_costliest_characters_come_first_with_what_was_expected() -> None:
     assert first.before == passage.symbols[max(place - 24, 0) : place]
     assert second.bits == sorted(passage.bits[1:])[-2]
     with torch.inference_mode():
-        read = torch.from_numpy(text[:place].astype(np.int64))[:, None]
+        read = torch.from_numpy(text.ids[:place].astype(np.int64))[:, None]
         logits, _ = model()(read, model().initial_states(1))
     likely = logits[-1, 0].double().softmax(-1)
     symbol, probability = first.expected[0]
@@ -54,9 +57,9 @@ def test_the_costliest_characters_come_first_with_what_was_expected() -> None:
 def test_a_passage_of_records_is_read_record_by_record() -> None:
     end = 0
     records = [[1, 2, 3], [4, 3], [1, 2, 3]]
-    text = np.array([end, *(one for record in records for one in (*record, end))], np.uint8)
-    passage = read_passage(TorchReader(model()), text, ALPHABET, 3, end)
-    assert passage.symbols == ALPHABET.decode(text[1:])
+    ids = np.array([end, *(one for record in records for one in (*record, end))], np.uint8)
+    passage = read_passage(TorchReader(model()), RecordText(ids, end), ALPHABET, 3)
+    assert passage.symbols == ALPHABET.decode(ids[1:])
     first, last = passage.bits[:4], passage.bits[-4:]
     assert first == pytest.approx(last, rel=1e-5)
     assert [one.bits for one in passage.costliest] == sorted(passage.bits, reverse=True)[:3]
@@ -79,10 +82,11 @@ def unit_that_follows(characters: str) -> CharModel:
     return network
 
 
-def words(count: int) -> Ids:
+def words(count: int) -> ContinuousText:
     """Words of one to four letters at random, so that nothing has a rhythm."""
     lengths = np.random.default_rng(3).integers(1, 5, count)
-    return ALPHABET.encode("".join("ab"[length % 2] * length + " " for length in lengths))
+    drawn = "".join("ab"[length % 2] * length + " " for length in lengths)
+    return ContinuousText(ALPHABET.encode(drawn))
 
 
 def test_the_unit_that_follows_is_found_once_for_each_thing() -> None:
@@ -102,7 +106,7 @@ def test_the_activations_shown_are_the_units_in_parts_of_their_largest() -> None
     text = words(800)
     network = unit_that_follows("ab")
     shown = find_neurons(network, text, ALPHABET)[0]
-    begin = ALPHABET.decode(text).index(shown.symbols)
+    begin = ALPHABET.decode(text.ids).index(shown.symbols)
     active = compute_activations(network, text, 1)[begin : begin + SHOWN_CHARACTERS, 3]
     assert shown.activations == pytest.approx(active / abs(active).max(), abs=1e-6)
     assert len(shown.symbols) == SHOWN_CHARACTERS
@@ -110,8 +114,8 @@ def test_the_activations_shown_are_the_units_in_parts_of_their_largest() -> None
 
 def test_what_varies_most_is_shown() -> None:
     calm = ALPHABET.encode("a" * 1000)
-    lively = words(250)[:600]
-    text = np.concatenate([calm, lively, calm, lively])
+    lively = words(250).ids[:600]
+    text = ContinuousText(np.concatenate([calm, lively, calm, lively]))
     for neuron in find_neurons(unit_that_follows("ab"), text, ALPHABET):
         assert " " in neuron.symbols
 

@@ -116,7 +116,7 @@ def test_the_model_is_evaluated_before_the_first_step_and_kept_if_nothing_is_bet
     first = next(event for event in events if isinstance(event, Evaluation))
     _, held_out = grown.corpus.split(0.1)
     network = restore(replace(model, alphabet=grown.corpus.alphabet, weights=grown.weights))
-    expected = evaluate(network, held_out, grown.corpus.alphabet).nats_per_char
+    expected = evaluate(network, held_out.ids, grown.corpus.alphabet).nats_per_char
     assert (first.step, first.improved, first.train_nats_per_char) == (0, True, None)
     assert first.valid_nats_per_char == pytest.approx(expected, abs=1e-6)
     assert not any(isinstance(event, Step) for event in events[: events.index(first)])

@@ -13,7 +13,7 @@ from torch import Tensor
 from charrnn.checkpoints.checkpoint import Arrays, read_checkpoint, write_checkpoint
 from charrnn.checkpoints.model_file import read_model
 from charrnn.config.training import ComputeConfig, SourceConfig, TrainConfig
-from charrnn.data.batches import Shape, Streams
+from charrnn.data.batches import Shape, open_streams
 from charrnn.data.corpus import Corpus, fit_corpus
 from charrnn.errors import CharrnnError, CheckpointError, CorpusError, UsageError
 from charrnn.inference.torch_backend import restore
@@ -611,7 +611,7 @@ def test_a_run_that_has_gone_on_for_ever_is_refused(
     progress = {**Progress().to_dict(), "epoch": 10**exponent}
 
     def age(header: dict[str, Any], _: Arrays) -> None:
-        windows = Streams(corpus.split(0.1)[0], Shape(4, 8), seed=1).windows_per_epoch
+        windows = open_streams(corpus.split(0.1)[0], Shape(4, 8), seed=1).windows_per_epoch
         header["train"].update(steps=None, minutes=1.0)
         header["progress"] = {**progress, "step": windows * 10**exponent}
 

@@ -11,7 +11,8 @@ import torch
 
 from charrnn.config.model import ModelConfig
 from charrnn.data.alphabet import Alphabet
-from charrnn.data.batches import Shape, Streams
+from charrnn.data.batches import ContinuousStreams, Shape
+from charrnn.data.encoded_text import ContinuousText
 from charrnn.errors import DivergedError
 from charrnn.evaluation.torch_scorer import evaluate
 from charrnn.kernels import cross_entropy
@@ -60,8 +61,8 @@ def make(
     )
     return Trainer(
         learner,
-        Streams(alphabet.encode(text), Shape(4, 16), seed=1),
-        HeldOut(alphabet.encode(held_out)),
+        ContinuousStreams(ContinuousText(alphabet.encode(text)), Shape(4, 16), seed=1),
+        HeldOut(ContinuousText(alphabet.encode(held_out))),
         Schedule(rate, 5, total),
         seconds=seconds,
         evaluations=evaluations,

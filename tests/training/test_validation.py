@@ -1,46 +1,33 @@
-"""Held-out text is scored from its beginning, records whole."""
+"""Held-out text is scored from its beginning, every character once."""
 
 import numpy as np
 import pytest
 
+from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
 from charrnn.models.char_model import build_model
 from charrnn.training.validation import HeldOut
 from tests.support.arrangements import configure
 
-END = 0
-RECORDS = np.array([END, 1, 2, END, 2, END, 1, 1, 2, 2, END], np.uint8)
+IDS = np.array([0, 1, 2, 0, 2, 0, 1, 1, 2, 2, 0], np.uint8)
+TEXTS = [ContinuousText(IDS), RecordText(IDS, end=0)]
 
 
-@pytest.fixture
-def most(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    most: int = request.param
-    monkeypatch.setattr("charrnn.training.validation.MOST_SCORED", most)
-    return most
-
-
-@pytest.mark.parametrize("most", [1, 7, 10, 11, 12], indirect=True)
-def test_of_a_long_text_the_beginning_is_scored(most: int) -> None:
-    assert HeldOut(RECORDS).ids.tolist() == RECORDS[:most].tolist()
-
-
-@pytest.mark.parametrize(
-    ("most", "scored"),
-    [(1, 4), (3, 4), (4, 4), (5, 4), (6, 6), (10, 6), (11, 11), (12, 11)],
-    indirect=["most"],
-)
-def test_of_many_records_the_first_that_fit_are_scored_and_one_at_least(
-    most: int, scored: int
+@pytest.mark.parametrize("text", TEXTS)
+def test_of_a_long_text_the_beginning_is_scored(
+    text: EncodedText, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    held_out = HeldOut(RECORDS, END)
-    assert held_out.ids.tolist() == RECORDS[:scored].tolist()
+    monkeypatch.setattr("charrnn.training.validation.MOST_SCORED", 7)
+    held_out = HeldOut(text)
+    assert held_out.text.ids.tolist() == text.first(7).ids.tolist()
+    assert 0 < len(held_out) < len(text)
 
 
-@pytest.mark.parametrize("end", [None, END])
-def test_every_character_is_scored_or_charged_once(end: int | None) -> None:
-    held_out = HeldOut(RECORDS, end)
+@pytest.mark.parametrize("text", TEXTS)
+def test_every_character_is_scored_or_charged_once(text: EncodedText) -> None:
+    held_out = HeldOut(text)
     model = build_model(configure("gru", hidden=4, embedding=2), 3)
     tally = held_out.tally(model)
     for nats, characters in held_out.score(model):
         tally.add(nats, characters)
-    assert tally.characters == len(RECORDS) - (end is not None)
+    assert tally.characters == len(text.scored)
     assert tally.nats > 0

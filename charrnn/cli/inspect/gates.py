@@ -40,13 +40,13 @@ def gates(
         stack_round=stack_round,
         threads=threads,
     )
-    found = measure_saturation(subject.network, subject.ids, subject.end)
-    characters = min(len(subject.ids), MOST_CHARACTERS)
+    found = measure_saturation(subject.network, subject.text)
+    characters = min(len(subject.text), MOST_CHARACTERS)
     if as_json:
         terminal.print_json(
             {
                 "model": str(subject.path),
-                "text": subject.text,
+                "text": subject.name,
                 "characters": characters,
                 "gates": [
                     {"layer": one.layer, "gate": one.gate, "shut": one.shut, "open": one.open}
@@ -58,7 +58,7 @@ def gates(
     terminal.print_facts(
         {
             "model": str(subject.path),
-            "text": subject.text,
+            "text": subject.name,
             "characters": f"{characters:,}, from the beginning",
         }
     )

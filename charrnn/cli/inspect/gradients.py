@@ -39,6 +39,7 @@ def gradients(
     """
     from charrnn.analysis.gradients import count_places, measure_reach
     from charrnn.cli.arguments import load_and_read
+    from charrnn.data.encoded_text import RecordText
 
     subject = load_and_read(
         arguments or [],
@@ -47,15 +48,15 @@ def gradients(
         stack_round=stack_round,
         threads=threads,
     )
-    if subject.end is not None:
+    if isinstance(subject.text, RecordText):
         terminal.note("the records are read as one text: the state is carried across their ends")
-    reaches = measure_reach(subject.network, subject.ids, steps)
-    places = count_places(len(subject.ids), steps)
+    reaches = measure_reach(subject.network, subject.text.ids, steps)
+    places = count_places(len(subject.text), steps)
     if as_json:
         terminal.print_json(
             {
                 "model": str(subject.path),
-                "text": subject.text,
+                "text": subject.name,
                 "steps": steps,
                 "places": places,
                 "gradients": [
@@ -66,7 +67,7 @@ def gradients(
         )
         return
     terminal.print_facts(
-        {"model": str(subject.path), "text": subject.text, "places": f"{places}, evenly spread"}
+        {"model": str(subject.path), "text": subject.name, "places": f"{places}, evenly spread"}
     )
     _print_reaches(reaches, steps)
 

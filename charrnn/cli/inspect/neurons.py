@@ -75,14 +75,14 @@ def neurons(
     names = names_of(subject.network, layer)
     wanted = None if unit is None else _find_unit(unit, names)
     most = most_characters(subject.network, layer)
-    ids = subject.ids[: most if wanted is None else min(most, length)]
-    if wanted is None and len(ids) < LEAST_CHARACTERS:
+    text = subject.text[: most if wanted is None else min(most, length)]
+    if wanted is None and len(text) < LEAST_CHARACTERS:
         raise CorpusError(
-            f"{subject.text}: {len(ids):,} characters are too few to tell what a unit follows from "
-            f"chance; give {LEAST_CHARACTERS:,} or more, or name one unit to see: --unit."
+            f"{subject.name}: {len(text):,} characters are too few to tell what a unit follows "
+            f"from chance; give {LEAST_CHARACTERS:,} or more, or name one unit to see: --unit."
         )
-    symbols = subject.alphabet.decode(ids)
-    active = compute_activations(subject.network, ids, layer, subject.end)
+    symbols = subject.alphabet.decode(text.ids)
+    active = compute_activations(subject.network, text, layer)
     followers = []
     if wanted is None:
         followers = find_followers(active, compute_features(symbols), top)
@@ -91,9 +91,9 @@ def neurons(
         terminal.print_json(
             {
                 "model": str(subject.path),
-                "text": subject.text,
+                "text": subject.name,
                 "layer": layer,
-                "characters": len(ids),
+                "characters": len(text),
                 "followers": [_describe(follower, names) for follower in followers],
                 "content": symbols[:length],
                 "activations": {names[one]: active[:length, one].tolist() for one in shown},
@@ -103,8 +103,8 @@ def neurons(
     terminal.print_facts(
         {
             "model": str(subject.path),
-            "text": subject.text,
-            "characters": f"{len(ids):,}, from the beginning",
+            "text": subject.name,
+            "characters": f"{len(text):,}, from the beginning",
             "units": f"{len(names):,} of layer {layer}",
         }
     )

@@ -13,7 +13,8 @@ from charrnn.cli.options import Debug, Encoding, Json, StackRound, Subject, Unkn
 from charrnn.config.training import ComputeConfig
 
 if TYPE_CHECKING:
-    from charrnn.checkpoints.model_file import ModelFile
+    from charrnn.data.alphabet import Alphabet
+    from charrnn.data.encoded_text import EncodedText
     from charrnn.evaluation.surprisal import Expectation
 
 
@@ -46,25 +47,22 @@ def surprisal(
     from charrnn.evaluation.surprisal import expect, find_worst, measure
     from charrnn.inference.select_backend import reader
 
-    name, texts = split_arguments(arguments or [])
-    path, model = load(name, stack_round)
-    text, ids = read_text(texts, path, model, encoding=encoding, unknown=unknown)
-    characters = len(ids)
-    # The end before the first record is read and costs nothing.
-    unscored = 0 if model.end is None else 1
-    ids = ids[: unscored + length] if length else ids
+    run, texts = split_arguments(arguments or [])
+    path, model = load(run, stack_round)
+    name, text = read_text(texts, path, model, encoding=encoding, unknown=unknown)
+    characters = len(text)
+    text = text[: text.unscored + length] if length else text
     network = reader(model, device="cpu", threads=threads)
-    bits = measure(network, ids, model.end) / math.log(2)
-    places = find_worst(bits, worst)
-    expected = expect(network, ids, places, _ALTERNATIVES, model.end)
-    symbols = model.alphabet.decode(ids)
-    mean = float(bits[unscored:].mean())
-    worst_ones = [_describe(one, symbols, bits, model) for one in expected]
+    bits = measure(network, text) / math.log(2)
+    expected = expect(network, text, find_worst(bits, worst), _ALTERNATIVES)
+    symbols = model.alphabet.decode(text.ids)
+    mean = float(bits[text.unscored :].mean())
+    worst_ones = [_describe(one, text, bits, model.alphabet) for one in expected]
     if as_json:
         terminal.print_json(
             {
                 "model": str(path),
-                "text": text,
+                "text": name,
                 "bits_per_char": mean,
                 "content": symbols,
                 "bits": bits.tolist(),
@@ -76,8 +74,8 @@ def surprisal(
     terminal.print_facts(
         {
             "model": str(path),
-            "text": text,
-            "characters": read if len(ids) == characters else f"{len(ids):,} of {read}",
+            "text": name,
+            "characters": read if len(text) == characters else f"{len(text):,} of {read}",
             "bits per character": f"{mean:.4f}",
         }
     )
@@ -85,26 +83,19 @@ def surprisal(
     terminal.say()
     heatmap.show([heatmap.display(one, is_bytes=is_bytes) for one in symbols], bits, heatmap.COSTS)
     if worst_ones:
-        _print_worst(worst_ones, _unit(model), is_bytes=is_bytes)
-
-
-def _unit(model: ModelFile) -> str:
-    """What a place in a text is counted in."""
-    return "line" if model.end is None else "record"
+        _print_worst(worst_ones, text.unit, is_bytes=is_bytes)
 
 
 def _describe(
-    expectation: Expectation, symbols: str, bits: Any, model: ModelFile
+    expectation: Expectation, text: EncodedText, bits: Any, alphabet: Alphabet
 ) -> dict[str, Any]:
-    position, alphabet = expectation.position, model.alphabet
-    before = symbols[:position]
-    # Records have an end before the first, lines have none.
-    ending, begun = ("\n", 1) if model.end is None else (alphabet.characters[model.end], 0)
+    position = expectation.position
+    place = text.find_place(position, alphabet)
     return {
         "position": position,
-        _unit(model): before.count(ending) + begun,
-        "column": position - before.rfind(ending),
-        "character": symbols[position],
+        text.unit: place.number,
+        "column": place.column,
+        "character": alphabet.characters[text.ids[position]],
         "bits": float(bits[position]),
         "expected": [
             {"character": alphabet.characters[one], "probability": probability}
