@@ -27,11 +27,12 @@ help:
 	@echo "make clean         remove what these commands made"
 
 # torch comes first and by itself: its version is pinned here, while the project declares a range.
-$(READY): pyproject.toml setup.py $(wildcard charrnn/kernels/native/*)
+# What the compiler made is kept, so that a change of pyproject.toml does not compile everything anew.
+$(READY): pyproject.toml $(wildcard charrnn/kernels/native/*)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --config-settings build-dir=$(VENV)/native --editable ".[dev]"
 	touch $@
 
 demo: $(READY)
@@ -87,6 +88,6 @@ picture: $(READY)
 	$(BIN)/python -m tests.benchmarks.picture .assets/session.svg
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info runs/demo charrnn/kernels/*.so
+	rm -rf $(VENV) runs/demo charrnn/kernels/*.so
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "charrnn"
-FILES = sorted(path for path in PACKAGE.rglob("*.py") if "corpora" not in path.parts)
+FILES = sorted(PACKAGE.rglob("*.py"))
 COMMAND_LINE = {"typer", "rich", "tqdm", "click"}
 ENDINGS = ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")
 BANNED_MODULES = {

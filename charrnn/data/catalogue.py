@@ -13,7 +13,6 @@ import tokenize
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,8 +25,12 @@ from charrnn.display import did_you_mean
 from charrnn.errors import CorpusError
 from charrnn.files import is_file
 
-PACKAGE = "charrnn.corpora"
-"""The package that holds the bundled texts."""
+
+def bundled_folder() -> Path:
+    """Return the folder of the bundled texts: beside the package in an editable install."""
+    package = Path(__file__).parents[1]
+    installed = package / "corpora"
+    return installed if installed.is_dir() else package.with_name("corpora")
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Bundled(Named):
     @property
     def path(self) -> Path:
         """Where it can be read."""
-        return Path(str(resources.files(PACKAGE).joinpath(self.file)))
+        return bundled_folder() / self.file
 
     @property
     def size(self) -> int:
@@ -186,7 +189,7 @@ _KIND_OF_FIELD: dict[str, Any] = {
 
 def entries() -> dict[str, Entry]:
     """All named corpora, by name."""
-    text = resources.files(PACKAGE).joinpath(_LISTING).read_text(encoding="utf-8")
+    text = (bundled_folder() / _LISTING).read_text(encoding="utf-8")
     return {name: _entry({"name": name, **table}) for name, table in tomllib.loads(text).items()}
 
 

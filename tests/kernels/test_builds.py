@@ -1,5 +1,6 @@
 """The builds of the library: which is taken, why another is not, and that they agree."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from tests.support.kernel_cases import (
     run,
 )
 
+NATIVE = Path(library.__file__).parent / "native"
 WITH_FMA = [build for build in USABLE if build != library.BASELINE]
 
 
@@ -48,6 +50,13 @@ def run_with(build: str, case: Case, precision: str, monkeypatch: pytest.MonkeyP
     assert chosen is not None
     assert chosen.build == build
     return run(case, precision)
+
+
+@pytest.mark.skipif(not NATIVE.exists(), reason="this takes the library's sources")
+def test_every_build_that_is_looked_for_is_compiled() -> None:
+    listed = re.search(r"set\(INSTRUCTION_SETS (.+)\)", (NATIVE / "CMakeLists.txt").read_text())
+    assert listed
+    assert tuple(reversed(listed[1].split())) == library.BUILDS
 
 
 @needs_library

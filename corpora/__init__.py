@@ -1,1 +1,0 @@
-"""The texts that ship with charrnn, and the catalogue that names them."""
