@@ -9,7 +9,6 @@ import typer
 
 from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Json, complete_run
-from charrnn.display import in_one_line
 from charrnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -96,12 +95,11 @@ def _print(runs: Sequence[Summary], settings: dict[str, list[Any]]) -> None:
         )
     ]
     rows += [[name, *(_format(value) for value in values)] for name, values in settings.items()]
-    header = ["run", *(in_one_line(str(run.path)) for run in runs)]
-    for line in terminal.align(header, rows):
-        terminal.say(line)
+    header = ["run", *(str(run.path) for run in runs)]
+    terminal.print_table(header, rows)
     if not settings:
         terminal.note("no setting differs")
 
 
 def _format(value: Any, form: str = "") -> str:
-    return _NO_VALUE if value is None else in_one_line(format(value, form))
+    return _NO_VALUE if value is None else format(value, form)

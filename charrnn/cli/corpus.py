@@ -46,15 +46,16 @@ def list_corpora(as_json: Json = False, debug: Debug = False) -> None:
         ]
         terminal.print_json({"corpora": described})
         return
-    kinds = {entry.name: entry.kind + ("" if is_here(entry) else ", absent") for entry in known}
-    width = max(map(len, kinds.values()))
-    terminal.print_facts(
-        {
-            entry.name: f"{kinds[entry.name]:<{width}}  {entry.size:>11,}  {entry.description} "
-            f"({entry.licence})"
-            for entry in known
-        }
-    )
+    rows = [
+        [
+            entry.name,
+            entry.kind + ("" if is_here(entry) else ", absent"),
+            f"{entry.size:,}",
+            f"{entry.description} ({entry.licence})",
+        ]
+        for entry in known
+    ]
+    terminal.print_table((), rows, left=(0, 1, 3))
 
 
 @app.command("show")

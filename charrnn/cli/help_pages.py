@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from charrnn.display import did_you_mean
 from charrnn.errors import UsageError
 
 _PANELS = {"argument": "Arguments", "option": "Options"}
@@ -56,7 +55,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group whose help opens with examples, and that knows the nearest of its commands."""
+    """A group whose help opens with examples."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help."""
@@ -68,19 +67,6 @@ class Group(TyperGroup):
             typer.echo(ctx.get_help(), err=True)
             raise typer.Exit(UsageError.exit_code)
         return super().parse_args(ctx, args)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that the first argument names.
-
-        Raises:
-            UsageError: there is none of that name.
-        """
-        name = args[0]
-        if name not in self.commands and not name.startswith("-") and not ctx.resilient_parsing:
-            known = _commands_of(self)
-            hint = did_you_mean(name, known) or f"; there are: {', '.join(known)}"
-            raise UsageError(f"{ctx.command_path} has no command {name!r:.60}{hint}")
-        return super().resolve_command(ctx, args)
 
 
 def adopt(app: typer.Typer) -> None:

@@ -58,7 +58,7 @@ class Comparison:
         longest = [
             f"longest span {side}: {self._place(overlap)}" for side, overlap in sides.items()
         ]
-        lines = terminal.align(["n", *sides], rows)
+        lines = terminal.tabulate(["n", *sides], rows)
         for line in ["", title, "", *lines, "", *longest]:
             terminal.note(line)
 

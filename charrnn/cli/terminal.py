@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import math
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from charrnn.display import in_one_line, visible
 from charrnn.errors import StorageError
 
 _RED, _DIM = "1;31", "2"
+_ANY_WIDTH = 1 << 30
 
 
 def reopen_closed() -> None:
@@ -142,26 +144,45 @@ def say(line: str = "") -> None:
 
 def print_facts(facts: Mapping[str, str]) -> None:
     """Print names and values on stdout, one pair for each line, aligned."""
-    width = max(map(len, facts))
-    _print([f"{name:<{width}}  {in_one_line(value)}" for name, value in facts.items()])
+    print_table((), list(facts.items()), left=(0, 1))
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
-    """Print a table on stdout under its title; see :func:`align`."""
-    _print(["", title, "", *map(in_one_line, align(header, rows))])
+def print_table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    title: str = "",
+    *,
+    left: Collection[int] = (0,),
+) -> None:
+    """Print a table on stdout, under its title if it has one; see :func:`tabulate`."""
+    _print([*(["", title, ""] if title else []), *tabulate(header, rows, left=left)])
 
 
-def align(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The lines of a table, its first column flush left, the others right."""
-    columns = list(zip(header, *rows, strict=True))
-    widths = [max(map(len, column)) for column in columns]
-    return [
-        "  ".join(
-            f"{cell:>{width}}" if place else f"{cell:<{width}}"
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in (header, *rows)
-    ]
+def tabulate(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)
+) -> list[str]:
+    """Lay out a table in lines that are as long as they need be, whatever the terminal's width.
+
+    A line is neither wrapped nor cut, so that what reads it through a pipe finds it whole.
+
+    Args:
+        header: the names of the columns, if they have any.
+        rows: one or more, of the same number of cells each.
+        left: the columns that are flush left; the others, of numbers, are flush right.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, show_header=bool(header))
+    for place, name in enumerate(header or rows[0]):
+        side: Literal["left", "right"] = "left" if place in left else "right"
+        table.add_column(Text(in_one_line(name)), justify=side, no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(in_one_line(cell)) for cell in row))
+    lines = io.StringIO()
+    Console(file=lines, width=_ANY_WIDTH, color_system=None).print(table)
+    return [line.rstrip(" ") for line in lines.getvalue().removesuffix("\n").split("\n")]
 
 
 def print_json(value: Mapping[str, Any]) -> None:

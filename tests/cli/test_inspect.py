@@ -180,7 +180,7 @@ def test_the_help_names_every_view(tmp_path: Path) -> None:
         ((), 4, "there is no latest run"),
         (("nowhere",), 4, "nowhere: there is no such run or model file"),
         (("--json",), 4, "there is no latest run"),
-        (("gatess",), 2, "has no command 'gatess'; did you mean gates?"),
+        (("gatess",), 2, "No such command 'gatess'. Did you mean 'gates'?"),
     ],
 )
 def test_a_word_that_is_no_view_is_a_model(

@@ -122,6 +122,38 @@ def test_a_name_with_a_newline_begins_no_message(capsys: pytest.CaptureFixture[s
     assert said.out == "text  c\u240acharrnn:\u2409all is well\n"
 
 
+def test_numbers_stand_flush_right_and_words_flush_left() -> None:
+    rows = [["one", "1.5", "a"], ["three", "12.25", "bcd"]]
+    assert terminal.tabulate(["", "nats", "text"], rows, left=(0, 2)) == [
+        "        nats  text",
+        "one      1.5  a",
+        "three  12.25  bcd",
+    ]
+
+
+def test_columns_are_aligned_by_the_cells_that_characters_take() -> None:
+    rows = [["\u4e2d\u6587", "1"], ["e\u0301e", "2"]]
+    assert terminal.tabulate((), rows) == ["\u4e2d\u6587  1", "e\u0301e    2"]
+
+
+def test_a_table_is_neither_wrapped_nor_cut_nor_coloured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    long = "word " * 100 + "end"
+    assert terminal.tabulate(["name", "value"], [["a", long]], left=(0, 1)) == [
+        "name  value",
+        f"a     {long}",
+    ]
+
+
+@given(st.lists(st.text(), min_size=1, max_size=3))
+def test_a_table_shows_its_cells_as_they_are(cells: list[str]) -> None:
+    (line,) = terminal.tabulate((), [[f"[bold]{cell}:smile:" for cell in cells]])
+    assert not obeyed(line)
+    for cell in cells:
+        assert in_one_line(f"[bold]{cell}:smile:") in line
+
+
 def test_json_holds_no_control_character(capsys: pytest.CaptureFixture[str]) -> None:
     terminal.print_json({"text": EVERYTHING})
     said = capsys.readouterr().out

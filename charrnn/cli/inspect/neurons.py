@@ -152,4 +152,5 @@ def _print_followers(followers: Sequence[Follower], names: Sequence[str]) -> Non
             for f in followers
         ],
         title="units chosen in the text's first half, and their correlation in the second",
+        left=(0, 1),
     )

@@ -119,4 +119,5 @@ def _print_worst(worst: Sequence[dict[str, Any]], unit: str, *, is_bytes: bool) 
         [f"{unit}:column", "character", "bits", "expected"],
         rows,
         title="the characters that cost most, and what was expected there",
+        left=(0, 1, 3),
     )

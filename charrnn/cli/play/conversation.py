@@ -193,8 +193,8 @@ class Conversation:
             "Enter": "Go on. Ctrl-C stops the text.",
             **{f"/{name} {one.takes}": one.does for name, one in self._commands.items()},
         }
-        width = max(map(len, usage))
-        terminal.note("\n".join(f"  {name:<{width}}  {does}" for name, does in usage.items()))
+        for line in terminal.tabulate((), list(usage.items()), left=(0, 1)):
+            terminal.note(f"  {line}")
 
     def _quit(self) -> None:
         self.over = True
