@@ -1,5 +1,8 @@
 """The shapes that a model file is held against."""
 
+import subprocess
+import sys
+
 import pytest
 
 from charrnn.models.char_model import build_model
@@ -28,3 +31,15 @@ def test_parameters_are_those_that_torch_counts(arrangement: str) -> None:
     assert sum(counts.values()) == count_in_torch(build_model(config, 11))
     layers = [f"layer {layer}" for layer in range(1, config.layers + 1)]
     assert sorted(counts) == sorted(["embedding", *layers, "head"])
+
+
+def test_shapes_are_known_without_torch_and_numpy() -> None:
+    code = (
+        "import sys\n"
+        "from charrnn.config.model import ModelConfig\n"
+        "from charrnn.models.parameter_shapes import list_parameter_shapes\n"
+        "list_parameter_shapes(ModelConfig(cell='stack'), 9)\n"
+        "print({'torch', 'numpy'} & set(sys.modules))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert result.stdout == b"set()\n"

@@ -1,3 +1,5 @@
+"""DropConnect drops a share of the recurrent weights, and restores them."""
+
 import pytest
 import torch
 from torch import nn

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from charrnn.checkpoints.checkpoint import Arrays
+from charrnn.config.cells import CELLS
 from charrnn.data.alphabet import Ids
 from charrnn.inference.native_backend import build_network
 from charrnn.kernels.library import BUILDS, find_obstacle, load_kernels
@@ -17,7 +18,7 @@ needs_library = pytest.mark.skipif(load_kernels() is None, reason="no native lib
 SERVED = [
     name
     for name in ARRANGEMENTS
-    if configure(name).cell in ("lstm", "gru", "rnn") and not configure(name).pyramid
+    if CELLS[configure(name).cell].native_form and not configure(name).pyramid
 ]
 """The arrangements that the native network runs."""
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from charrnn.config.cells import CELLS
+from charrnn.models.cells import cell_class
 from charrnn.models.cells.base import (
     Cell,
     detach_states,
@@ -11,6 +12,7 @@ from charrnn.models.cells.base import (
     restore_states,
     select_states,
 )
+from charrnn.models.cells.native_cell import NativeCell
 from tests.support.arrangements import STRIDES, VARIANTS, make_cell, make_slow
 
 STEPS, BATCH, INPUTS, HIDDEN = 17, 3, 5, 8
@@ -31,6 +33,11 @@ def make(name: str) -> Cell:
 
 def test_every_cell_of_the_registry_is_among_those_tested() -> None:
     assert set(CELLS) <= set(VARIANTS)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_registry_tells_which_cells_train_natively(cell: str) -> None:
+    assert CELLS[cell].native_training == issubclass(cell_class(cell), NativeCell)
 
 
 @every_cell
