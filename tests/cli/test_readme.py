@@ -11,7 +11,7 @@ from tests.cli.test_manners import EVERYTHING, README
 
 ROOT = README.parent
 GUIDES = sorted((ROOT / "charrnn" / "guides").glob("*.md"))
-PAGES = (README, *GUIDES)
+PAGES = (README, *GUIDES, *sorted((ROOT / ".github").glob("*.md")))
 
 _REDIRECTION = re.compile(r"(?<!\S)\d?>>?\s*(&\d|\S+)")
 _SHELL = set("();<>|&")
