@@ -27,12 +27,11 @@ help:
 	@echo "make clean         remove what these commands made"
 
 # torch comes first and by itself: its version is pinned here, while the project declares a range.
-# What the compiler made is kept, so that a change of pyproject.toml does not compile everything anew.
 $(READY): pyproject.toml $(wildcard charrnn/kernels/native/*)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --config-settings build-dir=$(VENV)/native --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
 
 demo: $(READY)
