@@ -5,6 +5,7 @@
     ├── CorpusError         3   the text cannot be read, or cannot be trained on
     │   └── UnknownCharacterError   it has a character that the model does not know
     ├── CheckpointError     4   the file is not a model that can be trusted
+    ├── PredictionError     4   the model predicts values that are not finite
     ├── DivergedError       5   the loss or its gradient stopped being finite
     ├── RunDirectoryError   6   the run directory is in use, or already holds a run
     └── StorageError        7   the disk refused to keep what was written
@@ -44,6 +45,15 @@ class CheckpointError(CharrnnError):
     exit_code = 4
 
 
+class PredictionError(CharrnnError):
+    """A model whose predictions are not finite: its weights are of no use."""
+
+    exit_code = 4
+
+    def __init__(self) -> None:
+        super().__init__("the model predicts values that are not finite: its weights are of no use")
+
+
 class DivergedError(CharrnnError):
     """A loss or gradient that is not finite."""
 
@@ -62,6 +72,3 @@ class StorageError(CharrnnError):
     """A write, flush or rename that the operating system refused."""
 
     exit_code = 7
-
-
-NOT_FINITE = "the model predicts values that are not finite: its weights are of no use"

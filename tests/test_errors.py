@@ -5,7 +5,13 @@ import re
 import pytest
 
 from charrnn import errors
-from charrnn.errors import CharrnnError, CorpusError, UnknownCharacterError
+from charrnn.errors import (
+    CharrnnError,
+    CheckpointError,
+    CorpusError,
+    PredictionError,
+    UnknownCharacterError,
+)
 
 KINDS = [
     kind
@@ -33,6 +39,9 @@ def test_every_kind_is_drawn_in_the_tree_and_is_no_programmers_error(
 def test_every_direct_kind_has_an_exit_code_of_its_own_that_says_failure() -> None:
     codes = [kind.exit_code for kind in KINDS if kind.__bases__ in ((Exception,), (CharrnnError,))]
     assert len(codes) == len(DOCUMENTED)
+    # A model of no use is one of no use, whether its file is unsound or its weights are.
+    assert PredictionError.exit_code == CheckpointError.exit_code
+    codes.remove(PredictionError.exit_code)
     assert sorted(set(codes)) == sorted(codes)
     # A shell uses 126 and above for itself and for signals.
     assert all(0 < code < 126 for code in codes)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from charrnn.data.alphabet import Ids
 from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
-from charrnn.evaluation.torch_scorer import ALIGNMENT, take
+from charrnn.inference.torch_backend import take
 from charrnn.models.cells.base import State
 from charrnn.models.char_model import CharModel
 
@@ -29,6 +29,10 @@ MOST_CHARACTERS = 20_000
 activations would pass MOST_NUMBERS."""
 
 MOST_NUMBERS = 1 << 24
+
+ALIGNMENT = 64
+"""Streams begin at multiples of it, so that a pyramid's slow layers keep step with a single
+stream's, up to the rate of one in 64."""
 
 CONTEXT = 256
 """Characters that each stream but the first reads before its own, so that many run side by side;

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from charrnn.data.alphabet import Ids
-from charrnn.errors import NOT_FINITE, CheckpointError, CorpusError
-from charrnn.evaluation.torch_scorer import take
+from charrnn.errors import CorpusError, PredictionError
+from charrnn.inference.torch_backend import take
 from charrnn.models.cells.base import State, count_numbers, detach_states
 from charrnn.models.char_model import CharModel
 
@@ -70,7 +70,7 @@ def measure_reach(
 
     Raises:
         CorpusError: the text is not long enough to look back that far once.
-        CheckpointError: the model's predictions are not finite.
+        PredictionError: the model's predictions are not finite.
     """
     span = _span(steps)
     if len(ids) < span:
@@ -160,7 +160,7 @@ def _backpropagate(
             handle.remove()
     loss = nn.functional.cross_entropy(logits[0], window[-1], reduction="sum")
     if not loss.isfinite():
-        raise CheckpointError(NOT_FINITE)
+        raise PredictionError
     kept = [part for past in seen for state in past for part in state if part.requires_grad]
     torch.autograd.backward(loss, inputs=kept)
     return seen

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,11 +11,13 @@ from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Encoding, Json, StackRound, Subject, Unknown, among, option
 from charrnn.config.inference import UseConfig
 from charrnn.config.training import ComputeConfig
-from charrnn.data.formal_languages import LANGUAGES, Language, find_language
+from charrnn.data.formal_languages import LANGUAGES, find_language
 from charrnn.errors import UsageError
 
 if TYPE_CHECKING:
     from charrnn.checkpoints.model_file import ModelFile
+    from charrnn.data.encoded_text import EncodedText
+    from charrnn.evaluation.metrics import Score
 
 
 def evaluate(
@@ -74,7 +76,6 @@ def evaluate(
     language = find_language(formal) if formal is not None else None
     from charrnn.cli.arguments import load, read_text, split_arguments
     from charrnn.cli.baselines import Comparison, brief
-    from charrnn.evaluation.evaluate import Scoring
     from charrnn.training.run_data import RunData
 
     model, texts = split_arguments(arguments or [])
@@ -92,16 +93,22 @@ def evaluate(
     path, loaded = load(model, stack_round)
     if language:
         _refuse_records(path, loaded, "--formal")
-        _solve(path, loaded, language, use, device, as_json=as_json)
+        from charrnn.cli.formal import report
+        from charrnn.evaluation.formal_languages import solve
+        from charrnn.inference.select_backend import load_backend
+
+        backend = load_backend(
+            loaded, "scoring", device=device, threads=use.threads, weights=use.weights
+        )
+        report(path, language, solve(backend, loaded.alphabet, language), as_json=as_json)
         return
     if reset_every or dynamic:
         _refuse_records(path, loaded, "--reset-every and --dynamic")
     data = RunData(path, loaded)
     what, text = read_text(texts, path, loaded, encoding=encoding, unknown=unknown, data=data)
-    scoring = Scoring(loaded, text, use, device)
-    score = scoring.carried()
-    reset = scoring.reset(reset_every) if reset_every else None
-    followed = scoring.dynamic() if dynamic else None
+    score, reset, followed = _score(
+        loaded, text, use, device, reset_every=reset_every, dynamic=dynamic
+    )
     ends = text.record_count
     figures = {
         "nats_per_char": score.nats_per_char,
@@ -141,6 +148,37 @@ def evaluate(
         terminal.print_facts(Comparison.of(data, loaded, text.scored).as_facts())
 
 
+def _score(
+    model: ModelFile,
+    text: EncodedText,
+    use: UseConfig,
+    device: str,
+    *,
+    reset_every: int | None,
+    dynamic: bool,
+) -> tuple[Score, Score | None, Score | None]:
+    """The scores with the state carried, forgotten now and then, and with weights that follow."""
+    from charrnn.cli.progress import counting
+    from charrnn.evaluation.evaluate import evaluate as score_text
+    from charrnn.inference.select_backend import load_backend, torch_network
+
+    how: dict[str, Any] = {"device": device, "threads": use.threads, "weights": use.weights}
+    backend, alphabet = load_backend(model, "scoring", **how), model.alphabet
+    with counting("scoring", len(text)) as tell:
+        score = score_text(backend, text, alphabet, on_progress=tell)
+    reset = followed = None
+    if reset_every:
+        with counting("forgetting", len(text)) as tell:
+            reset = score_text(backend, text, alphabet, reset_every=reset_every, on_progress=tell)
+    if dynamic:
+        from charrnn.evaluation.dynamic import evaluate_dynamically
+
+        network = torch_network(model, **how)
+        with counting("following", len(text)) as tell:
+            followed = evaluate_dynamically(network, text, alphabet, tell)
+    return score, reset, followed
+
+
 def _refuse_records(path: Path, model: ModelFile, asked: str) -> None:
     """Raise UsageError for what only a model of one text can be asked."""
     if model.corpus.records is not None:
@@ -148,18 +186,3 @@ def _refuse_records(path: Path, model: ModelFile, asked: str) -> None:
             f"{path}: is a model of records, each read by itself; {asked} can be asked of a model "
             "of one text only.\nTrain one without --records, or leave the option out."
         )
-
-
-def _solve(
-    path: Path, model: ModelFile, language: Language, use: UseConfig, device: str, *, as_json: bool
-) -> None:
-    """Count the solved sizes of a language, through torch."""
-    from charrnn.cli.formal import report
-    from charrnn.evaluation.evaluate import exact_unless_asked
-    from charrnn.evaluation.formal_languages import solve
-    from charrnn.inference.select_backend import torch_network
-
-    network = torch_network(
-        model, device=device, threads=use.threads, weights=exact_unless_asked(use)
-    )
-    report(path, language, solve(network, model.alphabet, language), as_json=as_json)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tqdm import tqdm
@@ -40,6 +41,17 @@ def bar(description: str, total: int | None, unit: str) -> tqdm[Any]:
         file=sys.stderr,
         disable=None,
     )
+
+
+@contextmanager
+def counting(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar of characters, moved by telling how many are done."""
+    with bar(description, total, "char") as progress:
+
+        def move(done: int) -> None:
+            progress.update(done - progress.n)
+
+        yield move
 
 
 class TrainingView:

@@ -47,7 +47,7 @@ def report(
     from charrnn.checkpoints.run_index import find_model, find_run
     from charrnn.cli.arguments import naming_corpus_option
     from charrnn.inference.generate import draw, draw_records
-    from charrnn.inference.select_backend import reader, torch_network
+    from charrnn.inference.select_backend import load_backend, torch_network
     from charrnn.training.run_data import RunData
     from charrnn.training.run_summary import read_summary
 
@@ -67,9 +67,9 @@ def report(
         return "".join(piece.symbols for piece in pieces)
 
     network = torch_network(model, device="cpu", threads=None)
-    reading = reader(model, device="cpu", threads=None)
+    backend = load_backend(model, "scoring")
     contents = gather_content(
-        summary, network, reading, model.alphabet, split.train, split.held_out, draw_one
+        summary, network, backend, model.alphabet, split.train, split.held_out, draw_one
     )
     write(target, render(contents))
     terminal.print_facts({"report": str(target)})

@@ -94,17 +94,18 @@ def score(
     from charrnn.cli.arguments import load, split_arguments
     from charrnn.cli.rows import Rows
     from charrnn.data.alphabet import RECORD_END
-    from charrnn.evaluation.evaluate import exact_unless_asked
     from charrnn.evaluation.surprisal import NEWLINE, Meter, cut
-    from charrnn.inference.select_backend import reader
+    from charrnn.inference.select_backend import load_backend
 
     name, texts = split_arguments(arguments or [])
     path, model = load(name, stack_round)
-    network = reader(model, device=device, threads=use.threads, weights=exact_unless_asked(use))
+    backend = load_backend(
+        model, "scoring", device=device, threads=use.threads, weights=use.weights
+    )
     by = by or ("line" if model.corpus.records is None else "record")
     _check_records(by, afresh, path, model)
     ending = NEWLINE if model.corpus.records is None else RECORD_END
-    meter = Meter(network, model.alphabet, unknown, ending)
+    meter = Meter(backend, model.alphabet, unknown, ending)
     chunks = _read(texts, path, model, encoding)
     if afresh is None:
         afresh = by == "line" or model.corpus.records is not None

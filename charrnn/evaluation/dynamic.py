@@ -16,10 +16,14 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from charrnn.data.alphabet import Ids
-from charrnn.evaluation.torch_scorer import take
+from charrnn.data.alphabet import Alphabet, Ids
+from charrnn.data.encoded_text import EncodedText
+from charrnn.evaluation.evaluate import Progress, add_up
+from charrnn.evaluation.metrics import Score
+from charrnn.evaluation.scorer import Part
+from charrnn.inference.torch_backend import take
 from charrnn.models.cells.base import detach_states
 from charrnn.models.char_model import CharModel
 
@@ -31,15 +35,12 @@ DECAY = 1e-3
 _EPSILON = 1e-8
 
 
-def score_dynamically(model: CharModel, ids: Ids) -> Iterator[Tensor]:
+def score_dynamically(model: CharModel, ids: Ids) -> Iterator[Part]:
     """The nats of every character but the first, segment by segment; together N - 1 of them.
 
     Args:
         model: float32, on any device; its weights are changed.
         ids: the text, shape (N,), N >= 1.
-
-    Yields:
-        Nats, float64, (T, 1).
     """
     device = model.head.weight.device
     follower = _Follower(list(model.requires_grad_().parameters()))
@@ -55,7 +56,21 @@ def score_dynamically(model: CharModel, ids: Ids) -> Iterator[Tensor]:
         torch.autograd.backward(nats.mean())
         states = detach_states(states)
         follower.step()
-        yield nats.detach()[..., 0].cpu()
+        yield Part(float(nats.detach().sum()), nats.numel())
+
+
+def evaluate_dynamically(
+    model: CharModel,
+    text: EncodedText,
+    alphabet: Alphabet,
+    on_progress: Progress | None = None,
+) -> Score:
+    """Score a text, read as one, that the weights follow; see :func:`score_dynamically`.
+
+    Raises:
+        PredictionError: the model's predictions are not finite.
+    """
+    return add_up(score_dynamically(model, text.ids), text, alphabet, on_progress=on_progress)
 
 
 class _Follower:

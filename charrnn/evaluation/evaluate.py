@@ -1,112 +1,69 @@
-"""A text's scores under a model, with a bar on a terminal."""
+"""The score of a whole text under a model, every character counted once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import TYPE_CHECKING
 
-from charrnn.checkpoints.model_file import ModelFile
-from charrnn.cli.progress import bar
-from charrnn.config.inference import UseConfig
-from charrnn.data.alphabet import Ids
-from charrnn.data.encoded_text import EncodedText, RecordText
-from charrnn.evaluation import scorer
+from charrnn.data.alphabet import Alphabet
+from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
 from charrnn.evaluation.metrics import Score, Tally
-from charrnn.evaluation.scorer import score_records
-from charrnn.inference.select_backend import native_network, reader, torch_network
-from charrnn.kernels.network import Network, all_threads
+from charrnn.evaluation.scorer import Part, score, score_records, score_windows
+from charrnn.inference.backend import Backend
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from charrnn.models.char_model import CharModel
+Progress = Callable[[int], None]
+"""Is told the characters that are scored so far."""
 
 
-@dataclass(frozen=True)
-class Scoring:
-    """A model and the text that it scores, in one way and another.
+def evaluate(
+    backend: Backend,
+    text: EncodedText,
+    alphabet: Alphabet,
+    *,
+    reset_every: int | None = None,
+    on_progress: Progress | None = None,
+) -> Score:
+    """Score a text with the state carried from its first character to its last.
 
-    Attributes:
-        model: what was read.
-        text: the text.
-        use: weights and threads.
-        device: as the user named it.
+    Args:
+        backend: of a model with this alphabet.
+        text: the text. Of records the state is carried within each.
+        alphabet: the model's.
+        reset_every: characters after which the state is forgotten; None carries it. For a
+            continuous text.
+        on_progress: called as parts of the text are scored.
+
+    Raises:
+        PredictionError: the model's predictions are not finite.
     """
-
-    model: ModelFile
-    text: EncodedText
-    use: UseConfig
-    device: str
-
-    def carried(self) -> Score:
-        """The state carried from the first character to the last; of records, within each."""
-        if isinstance(self.text, RecordText):
-            return self._records(self.text)
-        native = self._native
-        if native is not None:
-            return self._add_up("scoring", scorer.score(native, self.text.ids, self._threads))
-        from charrnn.evaluation.torch_scorer import score
-
-        return self._through_torch("scoring", score)
-
-    def reset(self, window: int) -> Score:
-        """The state forgotten after every so many characters."""
-        native = self._native
-        if native is not None:
-            parts = scorer.score_windows(native, self.text.ids, window, self._threads)
-            return self._add_up("forgetting", parts)
-        from charrnn.evaluation.torch_scorer import score_windows
-
-        return self._through_torch("forgetting", partial(score_windows, window=window))
-
-    def dynamic(self) -> Score:
-        """The weights following the text; through torch in any case."""
-        from charrnn.evaluation.dynamic import score_dynamically
-
-        return self._through_torch("following", score_dynamically)
-
-    def _records(self, text: RecordText) -> Score:
-        network = reader(
-            self.model,
-            device=self.device,
-            threads=self.use.threads,
-            weights=exact_unless_asked(self.use),
-        )
-        return self._add_up("scoring", score_records(network, text.ids, text.end))
-
-    @property
-    def _threads(self) -> int:
-        return self.use.threads or all_threads()
-
-    @cached_property
-    def _native(self) -> Network | None:
-        return native_network(self.model, device=self.device, weights=exact_unless_asked(self.use))
-
-    def _through_torch(
-        self, title: str, score: Callable[[CharModel, Ids], Iterable[Tensor]]
-    ) -> Score:
-        network = torch_network(
-            self.model,
-            device=self.device,
-            threads=self.use.threads,
-            weights=exact_unless_asked(self.use),
-        )
-        parts = ((float(nats.sum()), nats.numel()) for nats in score(network, self.text.ids))
-        return self._add_up(title, parts)
-
-    def _add_up(self, title: str, parts: Iterable[tuple[float, int]]) -> Score:
-        """The sum of some parts: their nats, and of how many characters each is."""
-        opened = self.text.unscored > 0
-        tally = Tally(self.text.scored, len(self.model.alphabet), opened=opened)
-        with bar(title, len(self.text), "char") as progress:
-            for nats, characters in parts:
-                tally.add(nats, characters)
-                progress.update(tally.characters - progress.n)
-        return tally.score(self.model.alphabet)
+    match text:
+        case RecordText(ids, end):
+            parts: Iterable[Part] = score_records(backend, ids, end)
+        case ContinuousText(ids):
+            parts = score_windows(backend, ids, reset_every) if reset_every else score(backend, ids)
+    return add_up(parts, text, alphabet, on_progress=on_progress)
 
 
-def exact_unless_asked(use: UseConfig) -> str:
-    """The weights to score with: float32 where nothing is said."""
-    return "fp32" if use.weights == "auto" else use.weights
+def add_up(
+    parts: Iterable[Part],
+    text: EncodedText,
+    alphabet: Alphabet,
+    *,
+    on_progress: Progress | None = None,
+) -> Score:
+    """The score of a text from its parts.
+
+    Args:
+        parts: of all characters but the first that is read.
+        text: the text that is scored.
+        alphabet: the model's.
+        on_progress: called after each part.
+
+    Raises:
+        PredictionError: the model's predictions are not finite.
+    """
+    tally = Tally(text.scored, len(alphabet), opened=text.unscored > 0)
+    for part in parts:
+        tally.add(*part)
+        if on_progress is not None:
+            on_progress(tally.characters)
+    return tally.score(alphabet)

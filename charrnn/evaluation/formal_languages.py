@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from random import Random
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from charrnn.data.alphabet import Alphabet, name_of
+from charrnn.data.alphabet import Alphabet, Ids, name_of
 from charrnn.data.formal_languages import Language, generate
-from charrnn.errors import NOT_FINITE, CheckpointError, UnknownCharacterError
-from charrnn.models.cells.base import count_numbers, select_states
-from charrnn.models.char_model import CharModel
+from charrnn.errors import PredictionError, UnknownCharacterError
+from charrnn.inference.backend import Backend
+from charrnn.kernels.network import Doubles
 
 MOST_SIZE = 60
 """The largest size that a model is tried with, as in the paper."""
@@ -86,15 +84,15 @@ class _Trials:
 
     Attributes:
         sizes: of each sequence, (B,).
-        ids: each sequence and the next one's first character, then padding, int64, (T, B).
-        inside: where the sequences themselves stand, bool, (T, B).
-        predictable: where the predictable characters stand, bool, (T, B).
+        ids: each sequence and the next one's first character, then padding, (T, B).
+        inside: where the sequences themselves stand, (T, B).
+        predictable: where the predictable characters stand, (T, B).
     """
 
     sizes: NDArray[np.int64]
-    ids: Tensor
-    inside: Tensor
-    predictable: Tensor
+    ids: NDArray[np.int64]
+    inside: NDArray[np.bool_]
+    predictable: NDArray[np.bool_]
 
 
 def cases(language: Language, size: int) -> list[str]:
@@ -104,29 +102,29 @@ def cases(language: Language, size: int) -> list[str]:
 
 
 def solve(
-    model: CharModel, alphabet: Alphabet, language: Language, most_size: int = MOST_SIZE
+    backend: Backend, alphabet: Alphabet, language: Language, most_size: int = MOST_SIZE
 ) -> FormalScore:
     """Try a model with every size from the language's least to ``most_size``.
 
     Args:
-        model: on any device, in any floating type.
+        backend: the model.
         alphabet: the model's.
         language: what it is tried with.
         most_size: at least the language's least size.
 
     Raises:
         UnknownCharacterError: the model does not know one of the language's characters.
-        CheckpointError: the model's predictions are not finite.
+        PredictionError: the model's predictions are not finite.
     """
     _check_known(alphabet, language)
     trials = _prepare(alphabet, language, most_size)
     lead_in = generate(language, _LEAD_IN_CHARACTERS, most_size=_LEAD_IN_SIZE)
-    likeliest, nats = _predict(model, trials.ids, _encode(alphabet, lead_in))
+    likeliest, nats = _predict(backend, trials.ids, alphabet.encode(lead_in))
     total = float(nats[trials.inside].sum())
     predictable_total = float(nats[trials.predictable].sum())
     if not math.isfinite(total + predictable_total):
-        raise CheckpointError(NOT_FINITE)
-    wrong = ((likeliest != trials.ids) & trials.predictable).any(0).numpy()
+        raise PredictionError
+    wrong = ((likeliest != trials.ids) & trials.predictable).any(0)
     unsolved = sorted({int(size) for size in trials.sizes[wrong]})
     return FormalScore(
         solved=tuple(sorted({int(size) for size in trials.sizes}.difference(unsolved))),
@@ -149,11 +147,6 @@ def _check_known(alphabet: Alphabet, language: Language) -> None:
         )
 
 
-def _encode(alphabet: Alphabet, text: str) -> Tensor:
-    """The ids of a text, int64, (N,)."""
-    return torch.from_numpy(alphabet.encode(text).astype(np.int64))
-
-
 def _prepare(alphabet: Alphabet, language: Language, most_size: int) -> _Trials:
     sized = [
         (size, sequence)
@@ -161,51 +154,63 @@ def _prepare(alphabet: Alphabet, language: Language, most_size: int) -> _Trials:
         for sequence in cases(language, size)
     ]
     length = max(len(sequence) for _, sequence in sized) + 1
-    ids = torch.zeros(length, len(sized), dtype=torch.int64)
-    inside = torch.zeros(length, len(sized), dtype=torch.bool)
-    predictable = torch.zeros_like(inside)
+    ids = np.zeros((length, len(sized)), np.int64)
+    inside = np.zeros((length, len(sized)), np.bool_)
+    predictable = np.zeros_like(inside)
     for row, (_, sequence) in enumerate(sized):
         # Where the next sequence's first character is predictable, all begin alike.
-        ids[: len(sequence) + 1, row] = _encode(alphabet, sequence + sequence[0])
+        ids[: len(sequence) + 1, row] = alphabet.encode(sequence + sequence[0])
         inside[: len(sequence), row] = True
         span = language.predictable(sequence)
         predictable[span.start : span.stop, row] = True
     return _Trials(np.array([size for size, _ in sized]), ids, inside, predictable)
 
 
-def _predict(model: CharModel, ids: Tensor, lead_in: Tensor) -> tuple[Tensor, Tensor]:
-    """What :func:`_predict_rows` finds, for as many texts at once as memory is meant for."""
-    size = count_numbers(model.initial_states(1))
-    rows = max(_STATES_AT_ONCE // max(size, 1), 1)
-    parts = [_predict_rows(model, some, lead_in) for some in torch.split(ids, rows, dim=1)]
+def _predict(
+    backend: Backend, ids: NDArray[np.int64], lead_in: Ids
+) -> tuple[NDArray[np.int64], Doubles]:
+    """The result of :func:`_predict_rows`, for as many texts at once as memory is meant for."""
+    rows = max(_STATES_AT_ONCE // max(backend.state_size, 1), 1)
+    parts = [
+        _predict_rows(backend, ids[:, begin : begin + rows], lead_in)
+        for begin in range(0, ids.shape[1], rows)
+    ]
     likeliest, nats = zip(*parts, strict=True)
-    return torch.cat(likeliest, dim=1), torch.cat(nats, dim=1)
+    return np.concatenate(likeliest, axis=1), np.concatenate(nats, axis=1)
 
 
-def _predict_rows(model: CharModel, ids: Tensor, lead_in: Tensor) -> tuple[Tensor, Tensor]:
-    """What a model thinks of texts that each follow the same lead-in.
+def _predict_rows(
+    backend: Backend, ids: NDArray[np.int64], lead_in: Ids
+) -> tuple[NDArray[np.int64], Doubles]:
+    """A model's predictions for texts that each follow the same lead-in.
 
     Args:
-        model: on any device.
-        ids: the texts, int64, (T, B).
-        lead_in: what is read before, int64, (N,), N > 1.
+        backend: the model.
+        ids: the texts, (T, B).
+        lead_in: ids that are read before, (N,), N > 1.
 
     Returns:
-        The likeliest character at each place, int64, and the nats of the one that stands there,
-        float64; both (T, B), on the CPU.
+        The likeliest character at each place and the nats of the one that stands there; (T, B).
     """
-    device = model.head.weight.device
     batch = ids.shape[1]
-    read = torch.cat((lead_in[-1:, None].expand(1, batch), ids[:-1]))
-    window = max(_LOGITS_AT_ONCE // (batch * model.head.out_features), 1)
-    likeliest, nats = [], []
-    with torch.inference_mode():
-        _, states = model(lead_in[:-1, None].to(device), model.initial_states(1))
-        states = select_states(states, torch.zeros(batch, dtype=torch.int64, device=device))
-        for begin in range(0, len(ids), window):
-            logits, states = model(read[begin : begin + window].to(device), states)
-            likelihoods = logits.cpu().double().log_softmax(-1)
-            likeliest.append(likelihoods.argmax(-1))
-            targets = ids[begin : begin + window, :, None]
-            nats.append(-likelihoods.gather(-1, targets)[..., 0])
-    return torch.cat(likeliest), torch.cat(nats)
+    read = np.concatenate((np.full((1, batch), lead_in[-1]), ids[:-1]))
+    window = max(_LOGITS_AT_ONCE // (batch * backend.characters), 1)
+    state = backend.read(lead_in[:-1, None], backend.initial_state(1))
+    state = backend.select(state, np.zeros(batch, np.int64))
+    likeliest, nats = np.empty_like(ids), np.empty(ids.shape)
+    for begin in range(0, len(ids), window):
+        block = slice(begin, begin + window)
+        logits, state = backend.predict(read[block], state)
+        likeliest[block] = logits.argmax(-1)
+        nats[block] = _nats_of(ids[block], logits.astype(np.float64))
+    return likeliest, nats
+
+
+def _nats_of(ids: NDArray[np.int64], logits: Doubles) -> Doubles:
+    """Nats (T, B) of ids (T, B) under logits (T, B, V)."""
+    # Predictions that are not finite come out in the sum.
+    with np.errstate(invalid="ignore", over="ignore"):
+        logits -= logits.max(-1, keepdims=True)
+        chosen = np.take_along_axis(logits, ids[..., None], -1)[..., 0]
+        nats: Doubles = np.log(np.exp(logits).sum(-1)) - chosen
+    return nats

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.data.alphabet import Alphabet, Ids, count_ids
-from charrnn.errors import NOT_FINITE, CheckpointError
+from charrnn.errors import PredictionError
 
 _WINDOWS_AT_ONCE = 64
 _POSITIONS_AT_ONCE = 1 << 20
@@ -107,11 +107,11 @@ class Tally:
         """The score of the whole text.
 
         Raises:
-            CheckpointError: the model's predictions are not finite.
+            PredictionError: the model's predictions are not finite.
             ValueError: some characters have not been scored.
         """
         if not math.isfinite(self.nats):
-            raise CheckpointError(NOT_FINITE)
+            raise PredictionError
         if self.characters != len(self._ids):
             raise ValueError(f"{self.characters} of {len(self._ids)} characters are scored")
         counts = count_ids(self._ids, self._alphabet_size)

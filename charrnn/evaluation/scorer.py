@@ -1,6 +1,6 @@
-"""What ids cost a network that reads them: as one text, part by part, or as many, side by side.
+"""Score text over any backend: as one text with the state carried, in windows, or text by text.
 
-Scoring through the native network: streams side by side, with an exact hand-over.
+One text is read by streams side by side, with an exact hand-over of their states:
 
     1. S streams of a text score their parts side by side, each from an empty state.
     2. Every stream is then handed the state in which the one before it ended, and scores its
@@ -22,115 +22,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.data.alphabet import Alphabet, Ids
-from charrnn.errors import NOT_FINITE, CheckpointError
-from charrnn.evaluation.metrics import Score, Tally, split_into_windows
-from charrnn.inference.backend import Reader
-from charrnn.kernels.network import Doubles, Floats, Network
+from charrnn.data.alphabet import Ids
+from charrnn.errors import PredictionError
+from charrnn.evaluation.metrics import split_into_windows
+from charrnn.inference.backend import Backend, State
+from charrnn.kernels.network import Doubles
 
 _CHARACTERS_AT_ONCE = 1 << 16
 _MOST_ROWS = 128
 _SHORT = 16
-
-
-class Reading:
-    """A single row: a text in parts, the state carried from each to the next.
-
-    Args:
-        reader: the network.
-        start: an id to read first, unscored; None charges the first character log(V).
-    """
-
-    def __init__(self, reader: Reader, start: int | None = None) -> None:
-        self._reader = reader
-        self._states = reader.fresh(1)
-        self._last = start
-
-    def cost(self, ids: Ids) -> Doubles:
-        """The nats (N,) of the next ids (N,).
-
-        Raises:
-            CheckpointError: the model's predictions are not finite.
-        """
-        known = [] if self._last is None else [self._last]
-        sequence = np.concatenate((np.array(known, np.int64), ids))[:, None]
-        nats = np.full(len(ids), math.log(self._reader.characters))
-        if len(sequence) > 1:
-            scored, self._states = self._reader.score(sequence[:-1], sequence[1:], self._states)
-            nats[len(nats) - len(scored) :] = _finite(scored)[:, 0]
-        if len(sequence):
-            self._last = int(sequence[-1, 0])
-        return nats
-
-
-def cost_afresh(reader: Reader, ids: Ids, bounds: NDArray[np.int64], start: int | None) -> Doubles:
-    """The nats (N,) of texts, each read from an empty state, the longest first and with their like.
-
-    Args:
-        reader: the network.
-        ids: all of them, shape (N,).
-        bounds: where each begins, and after the last N.
-        start: as :class:`Reading` has it.
-
-    Raises:
-        CheckpointError: the model's predictions are not finite.
-    """
-    begins, lengths = bounds[:-1], np.diff(bounds)
-    nats = np.full(len(ids), math.log(reader.characters))
-    order = np.argsort(-lengths, kind="stable")
-    while len(order) and lengths[order[0]]:
-        near = 2 * lengths[order[:_MOST_ROWS]] + _SHORT >= lengths[order[0]]
-        texts, order = order[: near.sum()], order[near.sum() :]
-        steps = np.arange(lengths[texts[0]])[:, None]
-        inside, places = steps < lengths[texts], begins[texts] + steps
-        rows = np.where(inside, ids[np.minimum(places, len(ids) - 1)], 0).astype(np.int64)
-        begun = np.full((int(start is not None), len(texts)), start or 0)
-        read = np.concatenate((begun, rows))
-        unscored = 1 - len(begun)
-        if len(read) > 1:
-            found, _ = reader.score(read[:-1], read[1:], reader.fresh(len(texts)))
-            inside, places = inside[unscored:], places[unscored:]
-            nats[places[inside]] = _finite(found[inside])
-    return nats
-
-
-def score_records(reader: Reader, ids: Ids, end: int) -> Iterator[tuple[float, int]]:
-    """The nats of some more of a text of records, and how many characters they are.
-
-    Args:
-        reader: the network.
-        ids: the text, shape (N,), as ``data/records.py`` has it; N - 1 are scored, ends included.
-        end: the id that ends a record.
-
-    Raises:
-        CheckpointError: the model's predictions are not finite.
-    """
-    marks = np.flatnonzero(ids == end) + 1
-    first = 0
-    while first < len(marks) - 1:
-        last = int(np.searchsorted(marks, marks[first] + _CHARACTERS_AT_ONCE))
-        bounds = marks[first : max(last, first + 2)]
-        nats = cost_afresh(reader, ids[bounds[0] : bounds[-1]], bounds - bounds[0], end)
-        yield float(nats.sum()), len(nats)
-        first += len(bounds) - 1
-
-
-def _finite(nats: NDArray[Any]) -> NDArray[Any]:
-    if not np.isfinite(nats).all():
-        raise CheckpointError(NOT_FINITE)
-    return nats
-
-
-JOINED = 1e-6
-"""Difference of two states that have joined, in parts of the largest value of a layer's state."""
-
-PATIENCE = 8192
-"""Characters that streams score again side by side; what has not joined by then goes on alone."""
-
-_MOST_STREAMS = 64
-_LEAST_CHARACTERS = 4096
-_STREAM_CHARACTERS_AT_ONCE = 1 << 14
-_FIRST_MARK = 64
 
 
 class Part(NamedTuple):
@@ -143,157 +43,276 @@ class Part(NamedTuple):
     characters: int
 
 
-def evaluate(network: Network, ids: Ids, alphabet: Alphabet, threads: int = 1) -> Score:
-    """Score a whole text; see :func:`score`."""
-    tally = Tally(ids, len(alphabet))
-    for part in score(network, ids, threads):
-        tally.add(*part)
-    return tally.score(alphabet)
+class Reading:
+    """A single row: a text in parts, the state carried from each to the next.
+
+    Args:
+        backend: the network.
+        start: an id to read first, unscored; None charges the first character log(V).
+    """
+
+    def __init__(self, backend: Backend, start: int | None = None) -> None:
+        self._backend = backend
+        self._state = backend.initial_state(1)
+        self._last = start
+
+    def cost(self, ids: Ids) -> Doubles:
+        """The nats (N,) of the next ids (N,).
+
+        Raises:
+            PredictionError: the model's predictions are not finite.
+        """
+        known = [] if self._last is None else [self._last]
+        sequence = np.concatenate((np.array(known, np.int64), ids))[:, None]
+        nats = np.full(len(ids), math.log(self._backend.characters))
+        if len(sequence) > 1:
+            scored, self._state = self._backend.score(sequence[:-1], sequence[1:], self._state)
+            nats[len(nats) - len(scored) :] = _finite(scored)[:, 0]
+        if len(sequence):
+            self._last = int(sequence[-1, 0])
+        return nats
 
 
-def streams_for(characters: int) -> int:
-    """How many streams a text is long enough for."""
-    return max(1, min(_MOST_STREAMS, characters // _LEAST_CHARACTERS))
+def cost_afresh(
+    backend: Backend, ids: Ids, bounds: NDArray[np.int64], start: int | None
+) -> Doubles:
+    """The nats (N,) of texts, each read from an empty state, the longest first and with their like.
+
+    Args:
+        backend: the network.
+        ids: all of them, shape (N,).
+        bounds: where each begins, and after the last N.
+        start: as :class:`Reading` has it.
+
+    Raises:
+        PredictionError: the model's predictions are not finite.
+    """
+    begins, lengths = bounds[:-1], np.diff(bounds)
+    nats = np.full(len(ids), math.log(backend.characters))
+    order = np.argsort(-lengths, kind="stable")
+    while len(order) and lengths[order[0]]:
+        near = 2 * lengths[order[:_MOST_ROWS]] + _SHORT >= lengths[order[0]]
+        texts, order = order[: near.sum()], order[near.sum() :]
+        steps = np.arange(lengths[texts[0]])[:, None]
+        inside, places = steps < lengths[texts], begins[texts] + steps
+        rows = np.where(inside, ids[np.minimum(places, len(ids) - 1)], 0).astype(np.int64)
+        begun = np.full((int(start is not None), len(texts)), start or 0)
+        read = np.concatenate((begun, rows))
+        unscored = 1 - len(begun)
+        if len(read) > 1:
+            found, _ = backend.score(read[:-1], read[1:], backend.initial_state(len(texts)))
+            inside, places = inside[unscored:], places[unscored:]
+            nats[places[inside]] = _finite(found[inside])
+    return nats
+
+
+def score_records(backend: Backend, ids: Ids, end: int) -> Iterator[Part]:
+    """The nats of some more of a text of records, and how many characters they are.
+
+    Args:
+        backend: the network.
+        ids: the text, shape (N,), as ``data/records.py`` has it; N - 1 are scored, ends included.
+        end: the id that ends a record.
+
+    Raises:
+        PredictionError: the model's predictions are not finite.
+    """
+    marks = np.flatnonzero(ids == end) + 1
+    first = 0
+    while first < len(marks) - 1:
+        last = int(np.searchsorted(marks, marks[first] + _CHARACTERS_AT_ONCE))
+        bounds = marks[first : max(last, first + 2)]
+        nats = cost_afresh(backend, ids[bounds[0] : bounds[-1]], bounds - bounds[0], end)
+        yield Part(float(nats.sum()), len(nats))
+        first += len(bounds) - 1
+
+
+def _finite(nats: NDArray[Any]) -> NDArray[Any]:
+    if not np.isfinite(nats).all():
+        raise PredictionError
+    return nats
+
+
+PATIENCE = 8192
+"""Characters that streams score again side by side; what has not joined by then goes on alone."""
+
+LEAST_CHARACTERS = 4096
+"""Characters that each stream scores at least, unless told otherwise."""
+
+_MOST_STREAMS = 64
+_MOST_NUMBERS = 1 << 22
+"""In the states of all streams together, which are remembered at each mark."""
+
+_STREAM_CHARACTERS_AT_ONCE = 1 << 14
+_FIRST_MARK = 64
+
+
+def streams_for(characters: int, state_size: int = 1, least: int = LEAST_CHARACTERS) -> int:
+    """The number of streams that a text is long enough for.
+
+    Args:
+        characters: of the text.
+        state_size: numbers in the state of each stream.
+        least: characters of each stream.
+    """
+    most = min(_MOST_STREAMS, _MOST_NUMBERS // max(state_size, 1))
+    return max(1, min(most, characters // least))
 
 
 def score(
-    network: Network, ids: Ids, threads: int = 1, streams: int | None = None
+    backend: Backend, ids: Ids, streams: int | None = None, *, again: int | None = None
 ) -> Iterator[Part]:
     """The nats of every character but the first, N - 1 of them together.
 
     Args:
-        network: of a model whose ids these are.
+        backend: of a model whose ids these are.
         ids: the text, shape (N,), N >= 1.
-        threads: among which the streams are shared out.
         streams: side by side; None takes :func:`streams_for` of them.
+        again: characters of each stream that are scored again at most, joined or not, which bounds
+            the work; None scores on until the sum is that of a single stream.
     """
     targets = len(ids) - 1
-    count = streams or streams_for(targets)
-    reading = _Reading(network, ids, count, threads)
+    count = streams or streams_for(targets, backend.state_size)
+    length = targets // count
+    if count > 1:
+        length -= length % backend.alignment
+    if not length:
+        count, length = 1, targets
+    reading = _Streams(backend, ids, count, length)
     yield from reading.score_once()
-    if math.isfinite(reading.nats):
+    if count > 1 and math.isfinite(reading.nats):
         before = reading.nats
-        reading.hand_over()
+        reading.hand_over(again)
         yield Part(reading.nats - before, 0)
-    tail = np.arange(count * reading.length, targets)
-    last = np.ascontiguousarray(reading.ends[:, :, -1:])
+    tail = np.arange(count * length, targets)
+    state = reading.ends[-1]
     for positions in np.array_split(tail, -(-len(tail) // _STREAM_CHARACTERS_AT_ONCE) or 1):
-        yield Part(float(reading.score(positions[:, None], last).sum()), len(positions))
+        nats, state = reading.score(positions[:, None], state)
+        yield Part(float(nats.sum()), len(positions))
 
 
-def score_windows(network: Network, ids: Ids, window: int, threads: int = 1) -> Iterator[Part]:
+def score_windows(backend: Backend, ids: Ids, window: int) -> Iterator[Part]:
     """As :func:`score`, the state forgotten after every ``window`` characters.
 
     So does a transformer of that context score a text that it reads block by block.
     """
     for positions in split_into_windows(len(ids) - 1, window):
-        states = network.fresh_states(positions.shape[1])
+        state = backend.initial_state(positions.shape[1])
         steps = max(_STREAM_CHARACTERS_AT_ONCE // positions.shape[1], 1)
         for begin in range(0, len(positions), steps):
             block = positions[begin : begin + steps]
-            nats = network.score(ids[block], ids[block + 1], states, threads)
+            nats, state = backend.score(ids[block], ids[block + 1], state)
             yield Part(float(nats.sum()), nats.size)
 
 
-class _Reading:
+class _Streams:
     """A text as several streams read it.
 
-    Attributes:
+    Args:
+        backend: the network.
+        ids: the text, shape (N,).
+        streams: S.
         length: characters that each stream scores.
+
+    Attributes:
         marks: places where states are compared, from 0 to ``length``.
-        recorded: the states (L, parts, S, H) at each mark but the first, when first scored.
+        recorded: the state of all S streams at each mark but the first, when first scored.
         first: nats (marks - 1, S) between marks, when first scored.
         final: the same as they came out in the end.
-        ends: the states after each stream's last character.
+        ends: each stream's state, of one row, after its last character.
     """
 
-    def __init__(self, network: Network, ids: Ids, streams: int, threads: int) -> None:
-        self._network, self._ids, self._threads = network, ids, threads
-        self.length = (len(ids) - 1) // streams
-        self._starts = np.arange(streams) * self.length
+    def __init__(self, backend: Backend, ids: Ids, streams: int, length: int) -> None:
+        self._backend, self._ids = backend, ids
+        self._starts = np.arange(streams) * length
         self.marks = [0]
-        while self.marks[-1] < self.length:
+        while self.marks[-1] < length:
             step = max(_FIRST_MARK, self.marks[-1] // 4)
-            self.marks.append(min(self.marks[-1] + step, self.length))
-        self.recorded: list[Floats] = []
+            self.marks.append(min(self.marks[-1] + step, length))
+        self.recorded: list[State] = []
         self.first = np.zeros((len(self.marks) - 1, streams))
         self.final = self.first
-        self.ends = network.fresh_states(streams)
+        self.ends: list[State] = []
 
     @property
     def nats(self) -> float:
         """The sum as far as it is known."""
         return math.fsum(self.final.flat)
 
-    def score(self, positions: NDArray[np.int64], states: Floats) -> Doubles:
-        """Nats of what follows each position (T, R); the states move on."""
-        return self._network.score(
-            self._ids[positions], self._ids[positions + 1], states, self._threads
-        )
+    def score(self, positions: NDArray[np.int64], state: State) -> tuple[Doubles, State]:
+        """Nats of the characters after each position (T, R), and the state after them."""
+        return self._backend.score(self._ids[positions], self._ids[positions + 1], state)
 
     def score_once(self) -> Iterator[Part]:
         """The first pass of all streams, each from an empty state."""
         streams = np.arange(len(self._starts))
+        state = self._backend.initial_state(len(streams))
         for place in range(len(self.marks) - 1):
-            for nats in self._between(place, streams, self.ends):
+            for positions in self._between(place, streams):
+                nats, state = self.score(positions, state)
                 self.first[place] += nats.sum(0)
                 yield Part(float(nats.sum()), nats.size)
             if len(streams) > 1:
-                self.recorded.append(self.ends.copy())
+                self.recorded.append(state)
         self.final = self.first.copy()
+        self.ends = [self._row(state, stream) for stream in range(len(streams))]
 
-    def hand_over(self) -> None:
-        """Give each stream the true state to start from, and put its scores right."""
+    def hand_over(self, again: int | None) -> None:
+        """Give each stream the true state to start from, and put its scores right.
+
+        Args:
+            again: see :func:`score`; of None, streams that have not joined after PATIENCE
+                characters go on alone.
+        """
+        patience = PATIENCE if again is None else again
         streams = np.arange(1, len(self._starts))
-        states = np.ascontiguousarray(self.ends[:, :, :-1])
+        state = self._backend.select(self.recorded[-1], streams - 1)
         last = len(self.marks) - 1
-        patient = next((n for n, mark in enumerate(self.marks) if mark >= PATIENCE), last)
-        reached = self._score_again(streams, states, 0, patient)
+        patient = next((n for n, mark in enumerate(self.marks) if mark >= patience), last)
+        reached = self._score_again(streams, state, 0, patient)
         moved = False
-        for stream in map(int, streams):
+        for stream in map(int, streams) if again is None else ():
             one = np.array([stream])
             if moved:
-                start = np.ascontiguousarray(self.ends[:, :, stream - 1 : stream])
-                moved = bool(self._score_again(one, start, 0))
+                moved = bool(self._score_again(one, self.ends[stream - 1], 0, last))
             elif stream in reached:
-                moved = bool(self._score_again(one, reached[stream], patient))
+                moved = bool(self._score_again(one, reached[stream], patient, last))
 
     def _score_again(
-        self, streams: NDArray[np.int64], states: Floats, begin: int, end: int | None = None
-    ) -> dict[int, Floats]:
-        """Score streams from a mark on until they join what they were at first.
+        self, streams: NDArray[np.int64], state: State, begin: int, end: int
+    ) -> dict[int, State]:
+        """Score streams from one mark to another, or until they join what they were at first.
 
         Returns:
-            The states (L, parts, 1, H), at the last mark, of those that have not joined.
+            The states, of one row, of those that have not joined.
         """
-        last = len(self.marks) - 1 if end is None else end
-        for place in range(begin, last):
+        for place in range(begin, end):
             if not len(streams):
                 break
-            nats = self._between(place, streams, states)
-            self.final[place, streams] = sum(block.sum(0) for block in nats)
-            joined = _joined(states, self.recorded[place][:, :, streams])
-            self.final[place + 1 :, streams[joined]] = self.first[place + 1 :, streams[joined]]
-            self.ends[:, :, streams[joined]] = self.recorded[-1][:, :, streams[joined]]
-            streams, states = streams[~joined], np.ascontiguousarray(states[:, :, ~joined])
-        if last == len(self.marks) - 1:
-            self.ends[:, :, streams] = states
-        return {
-            int(stream): np.ascontiguousarray(states[:, :, row : row + 1])
-            for row, stream in enumerate(streams)
-        }
+            self.final[place, streams] = 0
+            for positions in self._between(place, streams):
+                nats, state = self.score(positions, state)
+                self.final[place, streams] += nats.sum(0)
+            recorded = self._backend.select(self.recorded[place], streams)
+            joined = self._backend.joined(state, recorded)
+            for stream in streams[joined]:
+                self.final[place + 1 :, stream] = self.first[place + 1 :, stream]
+                self.ends[stream] = self._row(self.recorded[-1], stream)
+            streams, left = streams[~joined], np.flatnonzero(~joined)
+            state = self._backend.select(state, left)
+        reached = {int(stream): self._row(state, row) for row, stream in enumerate(streams)}
+        if end == len(self.marks) - 1:
+            for stream, after in reached.items():
+                self.ends[stream] = after
+        return reached
 
-    def _between(self, place: int, streams: NDArray[np.int64], states: Floats) -> Iterator[Doubles]:
-        """Nats (T, R) of some streams from a mark to the next, block by block."""
+    def _row(self, state: State, row: int) -> State:
+        return self._backend.select(state, np.array([row]))
+
+    def _between(self, place: int, streams: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+        """Positions (T, R) of some streams from a mark to the next, block by block."""
         begin, end = self.marks[place : place + 2]
         window = max(_STREAM_CHARACTERS_AT_ONCE // len(streams), 1)
         for step in range(begin, end, window):
             steps = np.arange(step, min(step + window, end))[:, None]
-            yield self.score(steps + self._starts[streams], states)
-
-
-def _joined(states: Floats, recorded: Floats) -> NDArray[np.bool_]:
-    """Of each row of two states (L, parts, R, H), whether they have joined."""
-    apart = np.abs(states - recorded).max(-1)
-    joined: NDArray[np.bool_] = (apart <= JOINED * np.abs(recorded).max(-1)).all((0, 1))
-    return joined
+            yield steps + self._starts[streams]

@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from charrnn.data.alphabet import RECORD_END, Alphabet, Ids, code_points
 from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
 from charrnn.evaluation.scorer import Reading, cost_afresh
-from charrnn.inference.backend import Doubles, Reader
+from charrnn.inference.backend import Backend
+from charrnn.kernels.network import Doubles
 
 NEWLINE = "\n"
 
@@ -46,7 +47,7 @@ class Meter:
     """Measures a text.
 
     Args:
-        reader: the network.
+        backend: the network.
         alphabet: its characters.
         unknown: what becomes of a character that the alphabet lacks: error, skip or replace.
         newline: the character that ends a line, or whatever is read afresh.
@@ -56,9 +57,9 @@ class Meter:
     """
 
     def __init__(
-        self, reader: Reader, alphabet: Alphabet, unknown: str = "error", newline: str = NEWLINE
+        self, backend: Backend, alphabet: Alphabet, unknown: str = "error", newline: str = NEWLINE
     ) -> None:
-        self._reader, self._alphabet, self._choice = reader, alphabet, unknown
+        self._backend, self._alphabet, self._choice = backend, alphabet, unknown
         self._ending = newline
         self._newline = alphabet.characters.find(newline)
         self._read = 0
@@ -69,9 +70,9 @@ class Meter:
 
         Raises:
             UnknownCharacterError: the text has one, and ``unknown`` is error.
-            CheckpointError: the model's predictions are not finite.
+            PredictionError: the model's predictions are not finite.
         """
-        reading = Reading(self._reader)
+        reading = Reading(self._backend)
         for symbols in _slices(chunks):
             yield self._go_on(reading, symbols, separators=False)
 
@@ -99,7 +100,7 @@ class Meter:
             yield self._go_on(unfinished or self._begin_line(), held, separators=True)
 
     def _begin_line(self) -> Reading:
-        return Reading(self._reader, self._newline if self._newline >= 0 else None)
+        return Reading(self._backend, self._newline if self._newline >= 0 else None)
 
     def _go_on(self, reading: Reading, symbols: str, *, separators: bool) -> Measured:
         ids, scored = self._encode(symbols, separators=separators)
@@ -111,7 +112,7 @@ class Meter:
         ends = np.flatnonzero(code_points(symbols) == ord(self._ending)) + 1
         bounds = np.concatenate(([0], scored.cumsum()[ends - 1]))
         start = self._newline if self._newline >= 0 else None
-        return _spread(symbols, scored, cost_afresh(self._reader, ids[scored], bounds, start))
+        return _spread(symbols, scored, cost_afresh(self._backend, ids[scored], bounds, start))
 
     def _encode(self, symbols: str, *, separators: bool) -> tuple[Ids, NDArray[np.bool_]]:
         """Ids of symbols, shape (N,), and which of them are scored.
@@ -204,7 +205,7 @@ class Expectation(NamedTuple):
     likeliest: tuple[tuple[int, float], ...]
 
 
-def measure(reader: Reader, text: EncodedText) -> Doubles:
+def measure(backend: Backend, text: EncodedText) -> Doubles:
     """Measure the surprisal of every character of a text in nats, shape (N,).
 
     The first character of a continuous text is charged log(V), the end before all records 0.
@@ -214,12 +215,12 @@ def measure(reader: Reader, text: EncodedText) -> Doubles:
     """
     match text:
         case ContinuousText(ids):
-            reading = Reading(reader)
+            reading = Reading(backend)
             blocks = range(0, len(ids), _CHARACTERS_AT_ONCE)
             costs = [reading.cost(ids[begin : begin + _CHARACTERS_AT_ONCE]) for begin in blocks]
             return np.concatenate([np.empty(0), *costs])
         case RecordText():
-            nats = cost_afresh(reader, text.scored, text.bounds(), text.end)
+            nats = cost_afresh(backend, text.scored, text.bounds(), text.end)
             return np.concatenate((np.zeros(text.unscored), nats))
 
 
@@ -229,27 +230,25 @@ def find_worst(nats: Doubles, count: int) -> NDArray[np.int64]:
 
 
 def expect(
-    reader: Reader, text: EncodedText, positions: NDArray[np.int64], count: int
+    backend: Backend, text: EncodedText, positions: NDArray[np.int64], count: int
 ) -> list[Expectation]:
     """Find the likeliest characters at some positions of a text, in the order of the positions.
 
     Args:
-        reader: the network.
+        backend: the network.
         text: the text.
         positions: from 1 to N - 1.
         count: characters to name for each.
     """
     ids, starts = text.ids, text.starts()
     found = {}
-    states, at = reader.fresh(1), 0
+    states, at = backend.initial_state(1), 0
     for position in sorted(map(int, positions)):
         before = starts[: np.searchsorted(starts, position)]
         if len(before) and before[-1] >= at:
-            states, at = reader.fresh(1), int(before[-1])
-        for begin in range(at, position - 1, _CHARACTERS_AT_ONCE):
-            block = slice(begin, min(begin + _CHARACTERS_AT_ONCE, position - 1))
-            _, states = reader.score(ids[block, None], ids[block, None], states)
-        logits, states = reader.predict(ids[position - 1 : position, None], states)
+            states, at = backend.initial_state(1), int(before[-1])
+        states = backend.read(ids[at : position - 1, None], states)
+        logits, states = backend.predict(ids[position - 1 : position, None], states)
         found[position] = Expectation(position, _likeliest(logits[0, 0].astype(np.float64), count))
         at = position
     return [found[int(position)] for position in positions]

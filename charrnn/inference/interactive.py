@@ -1,52 +1,73 @@
-"""A text that grows by turns: what a person types, how a model goes on, and the ways back.
-
-Prints nothing and knows no network: a voice reads and writes. ``engine/voice.py`` has the native
-network's, ``voice.py`` torch's.
-"""
+"""A text that grows by turns: typed symbols, continuations of a model's, and the ways back."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
 from charrnn.config.inference import SampleConfig
-from charrnn.data.alphabet import RECORD_END, Alphabet, Ids
+from charrnn.data.alphabet import RECORD_END, Alphabet, Ids, opening
 from charrnn.data.records import separator
+from charrnn.inference.backend import Backend, State
+from charrnn.inference.sampling import Pace, filters_of
 
 MOST_STEPS_BACK = 1000
 """Additions that can be taken back. Each costs a state of the model: a pipe may bring millions."""
 
-Place = TypeVar("Place")
 
+class Place(NamedTuple):
+    """A model's place in a text: the state before the last id, and that id.
 
-class Voice(Protocol[Place]):
-    """A model that reads and writes from a place in a text: its state, and what it has yet to read.
-
-    A place is never changed, so that every one can be gone back to.
+    Attributes:
+        state: of one row.
+        unread: the last id, shape (1,), or (0,) before any text.
     """
 
-    def beginning(self) -> Place:
-        """The place before any text."""
+    state: State
+    unread: Ids
 
-    def read(self, place: Place, ids: Ids) -> Place:
-        """The place after some more ids, shape (N,)."""
 
-    def write(
-        self, place: Place, config: SampleConfig, generator: np.random.Generator
-    ) -> Iterator[tuple[Ids, Place]]:
-        """Draw ``config.length`` ids a few at a time, each few with the place after them.
+def read(backend: Backend, place: Place, ids: Ids) -> Place:
+    """The place after some more ids, shape (N,)."""
+    ids = np.concatenate([place.unread, ids])
+    return Place(backend.read(ids[:-1, None], place.state), ids[-1:])
 
-        Raises:
-            CheckpointError: the model's predictions are not finite.
-        """
+
+def write(
+    backend: Backend,
+    place: Place,
+    start: Ids,
+    config: SampleConfig,
+    generator: np.random.Generator,
+) -> Iterator[tuple[Ids, Place]]:
+    """Draw ``config.length`` ids, a few at a time, each few (N,) with the place after them.
+
+    Args:
+        backend: the model.
+        place: where it goes on; it can be gone back to.
+        start: an id, shape (1,), that is read first before any text.
+        config: how to draw, and how much.
+        generator: of the uniform numbers.
+
+    Raises:
+        PredictionError: the model's predictions are not finite.
+    """
+    filters = filters_of(config)
+    state, last = place.state, place.unread if len(place.unread) else start
+    left, pace = config.length, Pace()
+    while left:
+        with pace.next(left) as count:
+            drawn, state = backend.draw(last, generator.random((1, count)), state, filters)
+        last, left = drawn[0, -1:], left - count
+        yield drawn[0], Place(state, last)
 
 
 @dataclass(frozen=True)
-class _Moment(Generic[Place]):
+class _Moment:
     """The text at some time: the first ``count`` of its parts; and how it came to be so."""
 
     parts: list[str]
@@ -55,7 +76,7 @@ class _Moment(Generic[Place]):
     drawn: bool
 
 
-class Play(Generic[Place]):
+class Play:
     """A text, its model's place at the end of it, and the moments before, to go back to.
 
     Whatever interrupts a call, the text and the place still belong together. Of a model of records
@@ -63,25 +84,25 @@ class Play(Generic[Place]):
     state. In the text such an end is what parts records.
 
     Args:
-        voice: of a model with this alphabet.
+        backend: of a model with this alphabet.
         alphabet: the model's.
         seed: at least 0; see :meth:`reseed`.
-        records: how the model's text was parted into records, see ``data/records.py``; None if
-            it was one.
+        records: how the model's text was parted into records, as ``data/records.py`` has it; None
+            if it was one.
     """
 
     def __init__(
-        self, voice: Voice[Place], alphabet: Alphabet, seed: int, records: str | None = None
+        self, backend: Backend, alphabet: Alphabet, seed: int, records: str | None = None
     ) -> None:
-        self._voice = voice
+        self._backend = backend
         self._alphabet = alphabet
         self._separator = None if records is None else alphabet.symbols(separator(records))
-        self._beginning = voice.beginning()
+        self._beginning = Place(backend.initial_state(1), opening(alphabet)[:0])
         self._end = -1
         if records is not None:
             end = alphabet.encode(RECORD_END)
-            self._beginning, self._end = voice.read(self._beginning, end), int(end[0])
-        self._moments: deque[_Moment[Place]] = deque(maxlen=MOST_STEPS_BACK + 1)
+            self._beginning, self._end = read(backend, self._beginning, end), int(end[0])
+        self._moments: deque[_Moment] = deque(maxlen=MOST_STEPS_BACK + 1)
         self.reseed(seed)
         self.begin_anew()
 
@@ -126,7 +147,7 @@ class Play(Generic[Place]):
         now = self._moments[-1]
         ends = np.flatnonzero(ids == self._end)
         place, unread = (self._beginning, ids[ends[-1] + 1 :]) if len(ends) else (now.place, ids)
-        self._moments.append(_grown(now, added, self._voice.read(place, unread), drawn=False))
+        self._moments.append(_grown(now, added, read(self._backend, place, unread), drawn=False))
         return added
 
     def count_unknown(self, symbols: str) -> int:
@@ -137,12 +158,13 @@ class Play(Generic[Place]):
         """Let the model go on, yielding symbols as they come: they are part of the text by then.
 
         Raises:
-            CheckpointError: the model's predictions are not finite.
+            PredictionError: the model's predictions are not finite.
         """
         generator = np.random.default_rng([self._seed, self._draws])
         self._draws += 1
         now = self._moments[-1]
-        pieces = self._voice.write(now.place, config, generator)
+        start = opening(self._alphabet)
+        pieces = write(self._backend, now.place, start, config, generator)
         for number, (drawn, after) in enumerate(pieces):
             ends = np.flatnonzero(drawn == self._end)
             ids, place = (drawn[: ends[0] + 1], self._beginning) if len(ends) else (drawn, after)
@@ -173,7 +195,7 @@ class Play(Generic[Place]):
         return symbols.replace(RECORD_END, self._separator) if self._separator else symbols
 
 
-def _grown(moment: _Moment[Place], symbols: str, place: Place, *, drawn: bool) -> _Moment[Place]:
+def _grown(moment: _Moment, symbols: str, place: Place, *, drawn: bool) -> _Moment:
     """The moment after some more symbols. What had followed it and was taken back is forgotten."""
     parts = moment.parts
     del parts[moment.count :]

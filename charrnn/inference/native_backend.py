@@ -1,26 +1,17 @@
-"""A model's weights -> the native network, where there is one for such a model.
-
-Using a model without torch: the native network, and what samples from it and scores with it.
-
-Reading and writing by turns through the native network; see ``playing.py``.
-
-The native network as ``reading.py`` reads with it.
-"""
+"""The native network as a backend, for the models that it serves: no torch is imported."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.config.cells import CELLS
-from charrnn.config.inference import SampleConfig
 from charrnn.config.model import ModelConfig
-from charrnn.data.alphabet import Alphabet, Ids, opening
-from charrnn.errors import NOT_FINITE, CheckpointError
-from charrnn.inference.sampling import Pace
+from charrnn.data.alphabet import Ids
+from charrnn.errors import PredictionError
 from charrnn.kernels.library import load_kernels
 from charrnn.kernels.network import Doubles, Filters, Floats, Network, NetworkWeights
 
@@ -100,81 +91,74 @@ def _input_map(weights: Mapping[str, NDArray[Any]], layer: int) -> tuple[Floats,
         return scale[:, None] * weight, bias - scale * mean
 
 
-_MOST_AT_ONCE = 4096
+JOINED = 1e-6
+"""Difference of two states that have joined, in parts of the largest value of a layer's state:
+about the last digit of float32."""
+
+_STEPS_AT_ONCE = 4096
 
 
-class NativePlace(NamedTuple):
-    """The states before the last id, and that id: shape (1,), or (0,) before any text."""
+class NativeBackend:
+    """The native network as a :class:`charrnn.inference.backend.Backend`.
 
-    states: Floats
-    unread: Ids
-
-
-class NativeVoice:
-    """A :class:`charrnn.inference.interactive.Voice` without torch.
-
-    Args:
-        network: of a model with this alphabet.
-        alphabet: the model's.
-    """
-
-    def __init__(self, network: Network, alphabet: Alphabet) -> None:
-        self._network = network
-        self._opening = opening(alphabet)
-
-    def beginning(self) -> NativePlace:
-        """The place before any text."""
-        return NativePlace(self._network.fresh_states(1), self._opening[:0])
-
-    def read(self, place: NativePlace, ids: Ids) -> NativePlace:
-        """The place after some more ids, shape (N,)."""
-        states = place.states.copy()
-        ids = np.concatenate([place.unread, ids])
-        for begin in range(0, len(ids) - 1, _MOST_AT_ONCE):
-            self._network.read(ids[:-1][begin : begin + _MOST_AT_ONCE, None], states)
-        return NativePlace(states, ids[-1:])
-
-    def write(
-        self, place: NativePlace, config: SampleConfig, generator: np.random.Generator
-    ) -> Iterator[tuple[Ids, NativePlace]]:
-        """Draw ids; the first piece is one, later ones grow to what takes about 10 ms."""
-        filters = Filters(config.temp, config.top_k, config.top_p, config.min_p)
-        unread = place.unread if len(place.unread) else self._opening
-        states, left, pace = place.states, config.length, Pace()
-        while left:
-            states = states.copy()
-            with pace.next(left) as count:
-                drawn = self._network.draw(unread, generator.random((1, count)), states, filters)[0]
-            if drawn.min() < 0:
-                raise CheckpointError(NOT_FINITE)
-            unread, left = drawn[-1:], left - count
-            yield drawn, NativePlace(states, unread)
-
-
-class NativeReader:
-    """A :class:`charrnn.inference.backend.Reader`.
+    A state is (L, parts, R, H), float32. Rows are independent of one another to the last bit.
 
     Args:
-        network: of any model.
+        network: of any model that :func:`can_serve` is true of.
         threads: among which rows are shared out.
     """
+
+    alignment = 1
+    rows_to_draw = 64
 
     def __init__(self, network: Network, threads: int = 1) -> None:
         self._network, self._threads = network, threads
         self.characters = network.characters
+        self.state_size = network.layers * network.parts * network.hidden
 
-    def fresh(self, rows: int) -> Floats:
-        """The states before any text."""
+    def initial_state(self, rows: int) -> Floats:
+        """The state (L, parts, R, H) before any text: zeros."""
         return self._network.fresh_states(rows)
 
+    def select(self, state: Floats, rows: NDArray[np.int64]) -> Floats:
+        """The state of some of the rows, given by their indices (R,)."""
+        return np.ascontiguousarray(state[:, :, rows])
+
+    def joined(self, state: Floats, other: Floats) -> NDArray[np.bool_]:
+        """Whether each row's two states agree up to rounding, (R,)."""
+        apart = np.abs(state - other).max(-1)
+        joined: NDArray[np.bool_] = (apart <= JOINED * np.abs(other).max(-1)).all((0, 1))
+        return joined
+
+    def read(self, ids: NDArray[Any], state: Floats) -> Floats:
+        """The state after ids (T, R)."""
+        after = state.copy()
+        for begin in range(0, len(ids), _STEPS_AT_ONCE):
+            self._network.read(ids[begin : begin + _STEPS_AT_ONCE], after, self._threads)
+        return after
+
+    def predict(self, ids: NDArray[Any], state: Floats) -> tuple[Floats, Floats]:
+        """Logits (T, R, V) of the character after each of ids (T, R); the state after them all."""
+        after = state.copy()
+        return self._network.predict(ids, after, self._threads), after
+
     def score(
-        self, ids: NDArray[Any], targets: NDArray[Any], states: Floats
+        self, ids: NDArray[Any], targets: NDArray[Any], state: Floats
     ) -> tuple[Doubles, Floats]:
-        """Nats (T, R) of targets (T, R), what follows each of ids (T, R); the states after."""
-        after = states.copy()
+        """Nats (T, R) of targets (T, R), each the character after that of ids (T, R); the state."""
+        after = state.copy()
         return self._network.score(ids, targets, after, self._threads), after
 
-    def predict(self, ids: NDArray[Any], states: Floats) -> tuple[Floats, Floats]:
-        """Logits (T, R, V) of what follows each of ids (T, R); the states after."""
-        after = states.copy()
-        return self._network.predict(ids, after, self._threads), after
+    def draw(
+        self, last: NDArray[Any], uniforms: Doubles, state: Floats, filters: Filters
+    ) -> tuple[Ids, Floats]:
+        """Ids (R, n) drawn after ``last`` (R,), and the state before the last of them.
+
+        Raises:
+            PredictionError: the model's predictions are not finite.
+        """
+        after = state.copy()
+        drawn = self._network.draw(last, uniforms, after, filters, self._threads)
+        if drawn.size and drawn.min() < 0:
+            raise PredictionError
+        return drawn, after

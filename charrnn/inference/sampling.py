@@ -1,11 +1,7 @@
-"""What sampling is made of: filters, draws, stop strings, pieces of text in their order.
+"""Draw text from a model: filters, many samples at once, stop strings, pieces in their order.
 
-Knows nothing of networks; ``sample.py`` draws from one through torch, ``engine/sampling.py`` from
-the native one.
-
-Sampling through the native network; see ``drawing.py``.
-
-How much to draw in one call, so that text still streams.
+A text streams: the first piece of a sample is one character, later ones grow to what takes about
+10 ms to draw.
 """
 
 from __future__ import annotations
@@ -21,8 +17,8 @@ from numpy.typing import NDArray
 
 from charrnn.config.inference import SampleConfig
 from charrnn.data.alphabet import Alphabet, Ids, opening
-from charrnn.errors import NOT_FINITE, CheckpointError
-from charrnn.kernels.network import Filters, Floats, Network
+from charrnn.inference.backend import Backend, State
+from charrnn.kernels.network import Filters
 
 Probabilities = NDArray[np.float64]
 
@@ -34,7 +30,7 @@ class Piece:
     Attributes:
         sample: its number, from 0.
         last: whether the sample ends with this piece.
-        seconds: since the sample's drawing began, the reading of the prime included.
+        seconds: since the drawing of this sample and those beside it began.
     """
 
     sample: int
@@ -57,7 +53,12 @@ def in_order(pieces: Iterable[Piece]) -> Iterator[Piece]:
                 current += 1
 
 
-def filter_distribution(logits: Probabilities, config: SampleConfig) -> Probabilities:
+def filters_of(config: SampleConfig) -> Filters:
+    """The settings that shape the distribution that is drawn from."""
+    return Filters(config.temp, config.top_k, config.top_p, config.min_p)
+
+
+def filter_distribution(logits: Probabilities, filters: Filters) -> Probabilities:
     """The distribution that is drawn from.
 
     Temperature comes first, then top-k, then top-p, then min-p, each on what the one before left;
@@ -65,25 +66,25 @@ def filter_distribution(logits: Probabilities, config: SampleConfig) -> Probabil
 
     Args:
         logits: (V,), float64.
-        config: temperature and filters.
+        filters: temperature, top-k, top-p and min-p.
 
     Returns:
         Probabilities, (V,), summing to 1.
     """
-    if config.temp == 0:
+    if filters.temperature == 0:
         certain = np.zeros_like(logits)
         certain[logits.argmax()] = 1.0
         return certain
-    weights = np.exp((logits - logits.max()) / config.temp)
-    if 0 < config.top_k < len(weights):
-        weights[np.argsort(-weights, kind="stable")[config.top_k :]] = 0.0
-    if config.top_p < 1:
+    weights = np.exp((logits - logits.max()) / filters.temperature)
+    if 0 < filters.top_k < len(weights):
+        weights[np.argsort(-weights, kind="stable")[filters.top_k :]] = 0.0
+    if filters.top_p < 1:
         order = np.argsort(-weights, kind="stable")
         reached = np.cumsum(weights[order])
-        enough = int(np.searchsorted(reached, config.top_p * reached[-1]))
+        enough = int(np.searchsorted(reached, filters.top_p * reached[-1]))
         weights[order[enough + 1 :]] = 0.0
-    if config.min_p > 0:
-        weights[weights < config.min_p * weights.max()] = 0.0
+    if filters.min_p > 0:
+        weights[weights < filters.min_p * weights.max()] = 0.0
     probabilities: Probabilities = weights / weights.sum()
     return probabilities
 
@@ -142,10 +143,6 @@ class StopScanner:
         return released
 
 
-_MOST_ROWS = 64
-_MOST_AT_ONCE = 4096
-
-
 class _Stream:
     """A sample on its way."""
 
@@ -162,70 +159,57 @@ class _Stream:
 
 
 def sample(
-    network: Network,
-    alphabet: Alphabet,
-    config: SampleConfig,
-    prime: Ids,
-    seed: int,
-    threads: int = 1,
+    backend: Backend, alphabet: Alphabet, config: SampleConfig, prime: Ids, seed: int
 ) -> Iterator[Piece]:
     """Draw ``config.count`` samples, yielding each one's symbols as they come.
 
-    Sample i depends on the network, the prime, the settings, the seed and i alone. The first piece
-    is one character; later ones grow to what takes about 10 ms to draw.
+    Sample i depends on the model, the prime, the settings, the seed and i alone. Samples that are
+    drawn side by side come interleaved; see :func:`in_order`.
 
     Args:
-        network: of a model with this alphabet.
+        backend: of a model with this alphabet.
         alphabet: the model's.
         config: how to draw, how much and how often.
         prime: ids the model reads first, shape (N,); if empty see :func:`opening`.
         seed: at least 0.
-        threads: among which samples are shared out.
 
     Raises:
-        CheckpointError: the model's predictions are not finite.
+        PredictionError: the model's predictions are not finite.
     """
     if not len(prime):
         prime = opening(alphabet)
-    read = network.fresh_states(1)
-    for begin in range(0, len(prime) - 1, _MOST_AT_ONCE):
-        network.read(prime[:-1][begin : begin + _MOST_AT_ONCE, None], read)
-    for first in range(0, config.count, _MOST_ROWS):
+    beginning = backend.read(prime[:-1, None], backend.initial_state(1))
+    stops = [alphabet.symbols(stop) for stop in config.stop]
+    for first in range(0, config.count, backend.rows_to_draw):
         started = time.perf_counter()
-        samples = range(first, min(first + _MOST_ROWS, config.count))
-        stops = [alphabet.symbols(stop) for stop in config.stop]
-        streams = [_Stream(number, seed, stops) for number in samples]
-        states = np.repeat(read, len(streams), axis=2)
+        numbers = range(first, min(first + backend.rows_to_draw, config.count))
+        streams = [_Stream(number, seed, stops) for number in numbers]
+        state = backend.select(beginning, np.zeros(len(streams), np.int64))
         last = np.full(len(streams), prime[-1], np.int32)
-        for stream, symbols, ends in _draw(
-            network, alphabet, config, streams, states, last, threads
-        ):
+        for stream, symbols, ends in _draw(backend, alphabet, config, streams, state, last):
             yield Piece(stream.number, symbols, ends, time.perf_counter() - started)
 
 
 def _draw(
-    network: Network,
+    backend: Backend,
     alphabet: Alphabet,
     config: SampleConfig,
     streams: list[_Stream],
-    states: Floats,
+    state: State,
     last: Ids,
-    threads: int,
 ) -> Iterator[tuple[_Stream, str, bool]]:
-    """Each stream's next symbols, and whether it ends with them; what has ended leaves the batch.
+    """Each stream's next symbols, and whether it ends with them; an ended one leaves the batch.
 
     What is drawn beyond a stop string is dropped.
     """
-    filters = Filters(config.temp, config.top_k, config.top_p, config.min_p)
+    filters = filters_of(config)
     position, pace = 0, Pace()
     while streams:
         with pace.next(config.length - position) as count:
             uniforms = np.empty((len(streams), count))
             for stream, numbers in zip(streams, uniforms, strict=True):
                 stream.generator.random(out=numbers)
-            drawn = network.draw(last, uniforms, states, filters, threads)
-        if drawn.size and drawn.min() < 0:
-            raise CheckpointError(NOT_FINITE)
+            drawn, state = backend.draw(last, uniforms, state, filters)
         position += count
         decoded = alphabet.decode(drawn.ravel())
         left = []
@@ -241,10 +225,11 @@ def _draw(
         last = drawn[left, -1]
         if len(left) < len(streams):
             streams = [streams[row] for row in left]
-            states = np.ascontiguousarray(states[:, :, left])
+            state = backend.select(state, np.array(left))
 
 
 _SECONDS_AT_ONCE = 0.01
+_MOST_AT_ONCE = 4096
 
 
 class Pace:

@@ -1,15 +1,9 @@
-"""What is kept -> the network, in torch.
-
-Sampling through torch, from any model on any device; see ``drawing.py``.
-
-Reading and writing by turns through torch, with any model on any device; see ``playing.py``.
-"""
+"""The network in torch as a backend, for every model, on any device."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,14 +11,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from charrnn.checkpoints.model_file import ModelFile
-from charrnn.config.inference import SampleConfig
 from charrnn.config.model import ModelConfig
-from charrnn.data.alphabet import Alphabet, Ids, opening
-from charrnn.errors import NOT_FINITE, CheckpointError
-from charrnn.evaluation.torch_scorer import _rows_at_once, _score, _tensor
-from charrnn.inference.sampling import Piece, StopScanner, draw, filter_distribution
-from charrnn.models.cells.base import restore_states, select_states
-from charrnn.models.char_model import CharModel, States, build_model
+from charrnn.data.alphabet import Ids
+from charrnn.errors import PredictionError
+from charrnn.inference.sampling import draw, filter_distribution
+from charrnn.kernels.network import Doubles, Filters, Floats
+from charrnn.models.cells.base import State, count_numbers, restore_states, select_states
+from charrnn.models.char_model import CharModel, build_model
+
+TILE = 4
+"""Rows that are always drawn side by side. A matrix product rounds differently for another number
+of rows, so fewer fill a whole tile too: what is drawn for a row is the same in any company."""
+
+JOINED = 1e-5
+"""Difference of two states that have joined, in parts of the largest value of a layer's state:
+somewhat more than products of different numbers of rows make them differ."""
+
+_LOGITS_AT_ONCE = 1 << 22
+_MOST_CHARACTERS_AT_ONCE = 4096
 
 
 def restore(model: ModelFile, device: torch.device | str = "cpu") -> CharModel:
@@ -49,165 +53,110 @@ def check_states(
     restore_states(states, {name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
-class TorchReader:
-    """The network as a :class:`charrnn.inference.backend.Reader`.
+def take(ids: Ids, positions: NDArray[np.int64]) -> Tensor:
+    """The ids (N,) at some positions, as an int64 tensor of the positions' shape."""
+    return _tensor(ids[positions])
+
+
+def _tensor(ids: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(ids.astype(np.int64))
+
+
+class TorchBackend:
+    """The network in torch as a :class:`charrnn.inference.backend.Backend`.
+
+    A state is a tuple of every layer's own, on the model's device. Matrix products of another
+    number of rows may round differently.
 
     Args:
-        model: on any device, in any floating type.
+        model: on any device, in any floating type, ready to predict.
     """
+
+    rows_to_draw = TILE
 
     def __init__(self, model: CharModel) -> None:
         self._model = model
+        self._device = model.head.weight.device
         self.characters = model.head.out_features
+        self.alignment = max(cell.period for cell in model.layers())
+        self.state_size = count_numbers(self.initial_state(1))
 
-    def fresh(self, rows: int) -> States:
-        """The states before any text."""
+    def initial_state(self, rows: int) -> tuple[State, ...]:
+        """The state of every layer before any text."""
         return self._model.initial_states(rows)
 
+    def select(self, state: tuple[State, ...], rows: NDArray[np.int64]) -> tuple[State, ...]:
+        """The state of some of the rows, given by their indices (R,)."""
+        return select_states(state, torch.from_numpy(rows).to(self._device))
+
+    def joined(self, state: tuple[State, ...], other: tuple[State, ...]) -> NDArray[np.bool_]:
+        """Whether each row's two states agree up to rounding, (R,)."""
+        parts = [
+            _largest(one - another) <= JOINED * _largest(another)
+            for layer, other_layer in zip(state, other, strict=True)
+            for one, another in zip(layer, other_layer, strict=True)
+        ]
+        joined: NDArray[np.bool_] = torch.stack(parts).all(0).cpu().numpy()
+        return joined
+
+    @torch.inference_mode()
+    def read(self, ids: NDArray[Any], state: tuple[State, ...]) -> tuple[State, ...]:
+        """The state after ids (T, R)."""
+        for block in self._blocks(ids):
+            _, state = self._model(_tensor(ids[block]).to(self._device), state)
+        return state
+
+    @torch.inference_mode()
+    def predict(
+        self, ids: NDArray[Any], state: tuple[State, ...]
+    ) -> tuple[Floats, tuple[State, ...]]:
+        """Logits (T, R, V) of the character after each of ids (T, R); the state after them all."""
+        logits, after = self._model(_tensor(ids).to(self._device), state)
+        return logits.float().cpu().numpy(), after
+
+    @torch.inference_mode()
     def score(
-        self, ids: NDArray[Any], targets: NDArray[Any], states: States
-    ) -> tuple[NDArray[np.float64], States]:
-        """Nats (T, R) of targets (T, R), what follows each of ids (T, R); the states after."""
-        steps = max(_rows_at_once(self._model) // ids.shape[1], 1)
-        found = []
-        for begin in range(0, len(ids), steps):
-            block = slice(begin, begin + steps)
-            nats, states = _score(self._model, _tensor(ids[block]), _tensor(targets[block]), states)
-            found.append(nats.numpy())
-        return np.concatenate(found), states
+        self, ids: NDArray[Any], targets: NDArray[Any], state: tuple[State, ...]
+    ) -> tuple[Doubles, tuple[State, ...]]:
+        """Nats (T, R) of targets (T, R), each the character after that of ids (T, R); the state."""
+        nats = np.empty(ids.shape)
+        for block in self._blocks(ids):
+            logits, state = self._model(_tensor(ids[block]).to(self._device), state)
+            likelihoods = logits.cpu().double().log_softmax(-1)
+            chosen = likelihoods.gather(-1, _tensor(targets[block])[..., None])
+            nats[block] = -chosen[..., 0].numpy()
+        return nats, state
 
-    def predict(self, ids: NDArray[Any], states: States) -> tuple[NDArray[np.float32], States]:
-        """Logits (T, R, V) of what follows each of ids (T, R); the states after."""
-        with torch.inference_mode():
-            logits, after = self._model(_tensor(ids).to(self._model.head.weight.device), states)
-            return logits.float().cpu().numpy(), after
+    @torch.inference_mode()
+    def draw(
+        self, last: NDArray[Any], uniforms: Doubles, state: tuple[State, ...], filters: Filters
+    ) -> tuple[Ids, tuple[State, ...]]:
+        """Ids (R, n) drawn after ``last`` (R,), R up to TILE; the state before the last of them.
 
+        Raises:
+            PredictionError: the model's predictions are not finite.
+        """
+        rows, count = uniforms.shape
+        filled = np.minimum(np.arange(TILE), rows - 1)
+        state = self.select(state, filled)
+        drawn = np.empty((rows, count), np.int32)
+        for n in range(count):
+            logits, state = self._model(_tensor(last[filled])[None].to(self._device), state)
+            found = logits[0, :rows].cpu().double().numpy()
+            if not np.isfinite(found).all():
+                raise PredictionError
+            last = drawn[:, n]
+            for row in range(rows):
+                last[row] = draw(filter_distribution(found[row], filters), uniforms[row, n])
+        return drawn, self.select(state, np.arange(rows))
 
-TILE = 4
-"""Samples drawn side by side. A matrix product rounds differently for another number of rows, so a
-single sample fills a whole tile too: sample i is the same whatever the count."""
-
-
-def sample(
-    model: CharModel, alphabet: Alphabet, config: SampleConfig, prime: Ids, seed: int
-) -> Iterator[Piece]:
-    """Draw ``config.count`` samples, yielding each one's symbols as they come.
-
-    Sample i depends on the model, the prime, the settings, the seed and i alone. Samples of one
-    tile are drawn together, their pieces interleaved; tiles follow one another.
-
-    Args:
-        model: on any device.
-        alphabet: the model's.
-        config: how to draw, how much and how often.
-        prime: ids the model reads first, shape (N,); if empty it reads a newline (else a blank,
-            else its first character), as at the beginning of a line.
-        seed: at least 0.
-
-    Raises:
-        CheckpointError: the model's predictions are not finite.
-    """
-    if not len(prime):
-        prime = opening(alphabet)
-    for first in range(0, config.count, TILE):
-        samples = range(first, min(first + TILE, config.count))
-        yield from _sample_tile(model, alphabet, config, prime, seed, samples)
+    def _blocks(self, ids: NDArray[Any]) -> list[slice]:
+        """Parts of ids (T, R) whose logits are held together."""
+        most = min(_MOST_CHARACTERS_AT_ONCE, max(_LOGITS_AT_ONCE // self.characters, 64))
+        steps = max(most // ids.shape[1], 1)
+        return [slice(begin, begin + steps) for begin in range(0, len(ids), steps)]
 
 
-def _sample_tile(
-    model: CharModel,
-    alphabet: Alphabet,
-    config: SampleConfig,
-    prime: Ids,
-    seed: int,
-    samples: range,
-) -> Iterator[Piece]:
-    started = time.perf_counter()
-    device = model.head.weight.device
-    generators = [np.random.default_rng([seed, number]) for number in samples]
-    scanners = [StopScanner([alphabet.symbols(stop) for stop in config.stop]) for _ in samples]
-    active = set(range(len(samples)))
-    ids = torch.from_numpy(prime.astype(np.int64))[:, None].to(device)
-    states = model.initial_states(1)
-    with torch.inference_mode():
-        logits, states = model(ids, states)
-        states = select_states(states, torch.zeros(TILE, dtype=torch.long, device=device))
-        logits = logits[-1:].expand(1, TILE, -1)
-    drawn = np.zeros(TILE, dtype=np.int64)
-    for position in range(config.length):
-        rows = logits[0].cpu().double().numpy()
-        if not np.isfinite(rows).all():
-            raise CheckpointError(NOT_FINITE)
-        for row in sorted(active):
-            probabilities = filter_distribution(rows[row], config)
-            drawn[row] = draw(probabilities, generators[row].random())
-            scanner = scanners[row]
-            text = scanner.feed(alphabet.characters[drawn[row]])
-            last = scanner.stopped or position + 1 == config.length
-            if last:
-                text += scanner.flush()
-                active.discard(row)
-            if text or last:
-                yield Piece(samples[row], text, last, time.perf_counter() - started)
-        if not active:
-            return
-        with torch.inference_mode():
-            logits, states = model(torch.from_numpy(drawn)[None].to(device), states)
-    for row in sorted(active):
-        yield Piece(samples[row], "", True, time.perf_counter() - started)
-
-
-_MOST_AT_ONCE = 4096
-
-
-class TorchPlace(NamedTuple):
-    """The states before the last id, and that id: shape (1,), or (0,) before any text."""
-
-    states: States
-    unread: Ids
-
-
-class TorchVoice:
-    """A :class:`charrnn.inference.interactive.Voice` through torch.
-
-    Args:
-        model: on any device.
-        alphabet: the model's.
-    """
-
-    def __init__(self, model: CharModel, alphabet: Alphabet) -> None:
-        self._model = model
-        self._opening = opening(alphabet)
-
-    def beginning(self) -> TorchPlace:
-        """The place before any text."""
-        return TorchPlace(self._model.initial_states(1), self._opening[:0])
-
-    def read(self, place: TorchPlace, ids: Ids) -> TorchPlace:
-        """The place after some more ids, shape (N,)."""
-        states = place.states
-        ids = np.concatenate([place.unread, ids])
-        for begin in range(0, len(ids) - 1, _MOST_AT_ONCE):
-            _, states = self._step(ids[:-1][begin : begin + _MOST_AT_ONCE], states)
-        return TorchPlace(states, ids[-1:])
-
-    def write(
-        self, place: TorchPlace, config: SampleConfig, generator: np.random.Generator
-    ) -> Iterator[tuple[Ids, TorchPlace]]:
-        """Draw ids, one at a time."""
-        unread = place.unread if len(place.unread) else self._opening
-        states = place.states
-        for _ in range(config.length):
-            logits, states = self._step(unread, states)
-            row = logits[-1, 0].cpu().double().numpy()
-            if not np.isfinite(row).all():
-                raise CheckpointError(NOT_FINITE)
-            unread = np.array([draw(filter_distribution(row, config), generator.random())])
-            yield unread, TorchPlace(states, unread)
-
-    def _step(self, ids: Ids, states: States) -> tuple[Tensor, States]:
-        """The logits (N, 1, V) and the states after some ids (N,)."""
-        inputs = torch.from_numpy(ids.astype(np.int64))[:, None]
-        with torch.inference_mode():
-            logits, states = self._model(inputs.to(self._model.head.weight.device), states)
-        return logits, states
+def _largest(part: Tensor) -> Tensor:
+    """The largest absolute value in each row of (R, ...)."""
+    return part.reshape(len(part), -1).abs().amax(1)

@@ -25,7 +25,7 @@ from charrnn.data.alphabet import RECORD_END, Alphabet, Ids
 from charrnn.data.encoded_text import EncodedText
 from charrnn.data.records import separator
 from charrnn.evaluation.surprisal import expect, find_worst, measure
-from charrnn.inference.backend import Reader
+from charrnn.inference.backend import Backend
 from charrnn.models.char_model import CharModel
 from charrnn.training.run_summary import Summary
 
@@ -44,7 +44,7 @@ Draw = Callable[[SampleConfig], str]
 def gather_content(
     run: Summary,
     model: CharModel,
-    reader: Reader,
+    backend: Backend,
     alphabet: Alphabet,
     trained_on: EncodedText,
     held_out: EncodedText,
@@ -55,14 +55,14 @@ def gather_content(
     Args:
         run: which one.
         model: its best one, on the CPU, ready to predict.
-        reader: the same one, as surprisal is measured with it.
+        backend: the same one, as surprisal is measured with it.
         alphabet: the model's.
         trained_on: the text that it learnt.
         held_out: the text it did not; if empty, the end of the other is read.
         draw: draws from the model.
 
     Raises:
-        CheckpointError: the model's predictions are not finite.
+        PredictionError: the model's predictions are not finite.
     """
     read, what = held_out, "the beginning of the held-out text"
     if not len(held_out):
@@ -76,7 +76,7 @@ def gather_content(
             for temp, symbols in drawn.items()
         ],
         copied=_measure_copied(drawn, alphabet, trained_on, held_out),
-        passage=read_passage(reader, read[:_PASSAGE_CHARACTERS], alphabet, _COSTLIEST),
+        passage=read_passage(backend, read[:_PASSAGE_CHARACTERS], alphabet, _COSTLIEST),
         neurons=find_neurons(model, read[:_NEURON_CHARACTERS], alphabet),
         reaches=_reaches(model, read.ids),
     )
@@ -278,10 +278,10 @@ class Passage:
     costliest: tuple[Costly, ...]
 
 
-def read_passage(reader: Reader, text: EncodedText, alphabet: Alphabet, worst: int) -> Passage:
+def read_passage(backend: Backend, text: EncodedText, alphabet: Alphabet, worst: int) -> Passage:
     """Read a passage of at least one character, and find the ``worst`` that cost most."""
     symbols = alphabet.decode(text.ids)
-    nats = measure(reader, text)
+    nats = measure(backend, text)
     bits = tuple((nats / math.log(2)).tolist())
     costliest = tuple(
         Costly(
@@ -290,6 +290,6 @@ def read_passage(reader: Reader, text: EncodedText, alphabet: Alphabet, worst: i
             bits=bits[one.position],
             expected=tuple((alphabet.characters[other], p) for other, p in one.likeliest),
         )
-        for one in expect(reader, text, find_worst(nats, worst), _EXPECTED)
+        for one in expect(backend, text, find_worst(nats, worst), _EXPECTED)
     )
     return Passage(symbols[text.unscored :], bits[text.unscored :], costliest)

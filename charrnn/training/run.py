@@ -24,12 +24,12 @@ from charrnn.data.alphabet import opening
 from charrnn.data.corpus import SplitCorpus, fit_corpus
 from charrnn.data.inputs import corpus_name, gather, is_generated, naming_copies, remember
 from charrnn.data.records import separator
-from charrnn.errors import CheckpointError, DivergedError, UsageError
+from charrnn.errors import CheckpointError, DivergedError, PredictionError, UsageError
 from charrnn.files import is_file, is_folder
 from charrnn.inference.record_sampling import open_record, until_end
-from charrnn.inference.sampling import sample as sample_natively
-from charrnn.inference.select_backend import native_network
-from charrnn.inference.torch_backend import sample
+from charrnn.inference.sampling import sample
+from charrnn.inference.select_backend import load_native
+from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import count_parameters
 from charrnn.training.fine_tuning import transfer
 from charrnn.training.progress import (
@@ -338,24 +338,21 @@ def draw_preview(session: Session, evaluation: Evaluation) -> str | None:
     """
     try:
         return _draw(session, evaluation)
-    except (CheckpointError, DivergedError):
+    except (PredictionError, DivergedError):
         return None
 
 
 def _draw(session: Session, evaluation: Evaluation) -> str:
     alphabet, prime = session.alphabet, opening(session.alphabet)
-    native = native_network(session.model_file(evaluation), device="cpu", weights="fp32")
+    native = load_native(session.model_file(evaluation), threads=1)
+    backend = native or TorchBackend(session.trainer.learner.average.model)
     settings = _NATIVELY if native is not None else _THROUGH_TORCH
     records = session.corpus.records
     if records is not None:
         prime = open_record(alphabet, prime[:0])
         settings = until_end(replace(settings, count=_RECORDS))
-    if native is not None:
-        pieces = sample_natively(native, alphabet, settings, prime, seed=0)
-    else:
-        pieces = sample(session.trainer.learner.average.model, alphabet, settings, prime, seed=0)
     drawn: dict[int, str] = defaultdict(str)
-    for piece in pieces:
+    for piece in sample(backend, alphabet, settings, prime, seed=0):
         drawn[piece.sample] += piece.symbols
     symbols = alphabet.symbols(separator(records or "")).join(drawn.values())
     return alphabet.to_bytes(symbols).decode("utf-8", "replace")

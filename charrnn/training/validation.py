@@ -6,14 +6,19 @@ from collections.abc import Iterator
 
 from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
 from charrnn.evaluation.metrics import Tally
-from charrnn.evaluation.scorer import score_records
-from charrnn.evaluation.torch_scorer import score, streams_for
-from charrnn.inference.torch_backend import TorchReader
+from charrnn.evaluation.scorer import Part, score, score_records, streams_for
+from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import CharModel
 
 MOST_SCORED = 200_000
 """Characters, from the beginning, that an evaluation during training scores: enough to tell one
 evaluation from the next, and seconds of work where a large text's tenth would be minutes."""
+
+_CONTEXT = 512
+"""Characters that are read, at least, before any that is scored, but at the text's beginning. Where
+a network remembers more the score is not exact, so that it takes no longer."""
+
+_LEAST_CHARACTERS = 4 * _CONTEXT
 
 
 class HeldOut:
@@ -35,15 +40,16 @@ class HeldOut:
         text = self.text
         return Tally(text.scored, network.head.out_features, opened=text.unscored > 0)
 
-    def score(self, network: CharModel) -> Iterator[tuple[float, int]]:
+    def score(self, network: CharModel) -> Iterator[Part]:
         """Score the text part by part.
 
         Yields:
             The sum of a part's scores in nats, and the number of its characters.
         """
+        backend = TorchBackend(network)
         match self.text:
             case RecordText(ids, end):
-                yield from score_records(TorchReader(network), ids, end)
+                yield from score_records(backend, ids, end)
             case ContinuousText(ids):
-                for nats in score(network, ids, streams_for(len(ids))):
-                    yield float(nats.sum()), nats.numel()
+                streams = streams_for(len(ids), backend.state_size, _LEAST_CHARACTERS)
+                yield from score(backend, ids, streams, again=_CONTEXT)

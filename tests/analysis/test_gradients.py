@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from charrnn.analysis.gradients import CONTEXT, count_places, measure_reach
 from charrnn.config.model import ModelConfig
 from charrnn.data.alphabet import Ids
-from charrnn.errors import CheckpointError, CorpusError
+from charrnn.errors import CorpusError, PredictionError
 from charrnn.models.cells.base import Cell, State
 from charrnn.models.cells.pyramid import SlowLayer
 from charrnn.models.cells.stack_rnn import EMPTY, StackRNN
@@ -207,7 +207,7 @@ def test_a_text_too_short_to_look_back_is_refused(characters: int) -> None:
 def test_a_model_that_predicts_nothing_finite_is_refused() -> None:
     model = arrange("lstm")
     model.head.bias[0] = torch.nan
-    with pytest.raises(CheckpointError, match="not finite"):
+    with pytest.raises(PredictionError, match="not finite"):
         measure_reach(model, random_ids(), STEPS)
 
 

@@ -16,8 +16,8 @@ from charrnn.config.training import TrainConfig
 from charrnn.data.alphabet import Alphabet, opening
 from charrnn.data.batches import ContinuousStreams, Shape
 from charrnn.data.encoded_text import ContinuousText
-from charrnn.inference.native_backend import build_network
-from charrnn.inference.sampling import sample as sample_natively
+from charrnn.inference.native_backend import NativeBackend, build_network
+from charrnn.inference.sampling import sample
 from charrnn.kernels.network import all_threads
 from charrnn.models.char_model import build_model
 from charrnn.models.device import Compute, choose_precision, prepare_process
@@ -168,14 +168,13 @@ def sample_steps(
         for name, tensor in build_model(config, CHARACTERS).state_dict().items()
     }
     network = build_network(config, arrays, bfloat16=weights == "bf16")
+    backend = NativeBackend(network, threads)
     # About as many seconds for every size and count.
     at_once = min(count, _AS_FAST)
     settings = SampleConfig(length=_DRAWN * 20 * 128 // hidden * at_once // count, count=count)
 
     def run() -> int:
-        pieces = sample_natively(
-            network, alphabet, settings, opening(alphabet), seed=0, threads=threads
-        )
+        pieces = sample(backend, alphabet, settings, opening(alphabet), seed=0)
         return sum(len(piece.symbols) for piece in pieces)
 
     return run

@@ -28,9 +28,11 @@ from charrnn.checkpoints.model_file import CorpusFacts, ModelFile, Scores, read_
 from charrnn.config.inference import SampleConfig
 from charrnn.config.model import ModelConfig
 from charrnn.data.alphabet import Alphabet
-from charrnn.errors import CheckpointError, UsageError
-from charrnn.evaluation.torch_scorer import evaluate
-from charrnn.inference.torch_backend import restore, sample
+from charrnn.data.encoded_text import ContinuousText
+from charrnn.errors import CheckpointError, PredictionError, UsageError
+from charrnn.evaluation.evaluate import evaluate
+from charrnn.inference.sampling import sample
+from charrnn.inference.torch_backend import TorchBackend, restore
 from charrnn.models.cells.base import State
 from charrnn.models.cells.stack_rnn import StackRNN
 from charrnn.models.char_model import build_model
@@ -309,12 +311,12 @@ def test_a_variance_below_zero_is_found_out_when_the_model_is_used(tmp_path: Pat
     write_checkpoint(tmp_path / "m", saved.to_checkpoint())
     name = "cells.0.input_norm.running_var"
     rewrite(tmp_path / "m", lambda _, arrays: arrays.update({name: -arrays[name]}))
-    network = restore(read_model(tmp_path / "m"))
+    backend = TorchBackend(restore(read_model(tmp_path / "m")))
     ids = np.zeros(20, dtype=np.uint8)
-    with pytest.raises(CheckpointError, match="not finite"):
-        evaluate(network, ids, ALPHABET)
-    with pytest.raises(CheckpointError, match="not finite"):
-        list(sample(network, ALPHABET, SampleConfig(length=3), ids, seed=1))
+    with pytest.raises(PredictionError, match="not finite"):
+        evaluate(backend, ContinuousText(ids), ALPHABET)
+    with pytest.raises(PredictionError, match="not finite"):
+        list(sample(backend, ALPHABET, SampleConfig(length=3), ids, seed=1))
 
 
 @pytest.mark.parametrize("wanted", [True, False])

@@ -12,6 +12,7 @@ from charrnn.config.model import ModelConfig
 from charrnn.data.alphabet import Alphabet
 from charrnn.data.formal_languages import LANGUAGES
 from charrnn.evaluation.formal_languages import FormalScore, solve
+from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import CharModel, build_model
 from tests.support.program import charrnn, explain
 
@@ -39,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def expected() -> FormalScore:
-    return solve(make().eval(), ALPHABET, LANGUAGES["anbn"])
+    return solve(TorchBackend(make().eval()), ALPHABET, LANGUAGES["anbn"])
 
 
 def test_all_figures_are_in_the_json(folder: Path, expected: FormalScore) -> None:

@@ -20,7 +20,7 @@ from charrnn.errors import CorpusError, UsageError
 from charrnn.evaluation.scorer import score_records
 from charrnn.inference.record_sampling import Selection
 from charrnn.inference.sampling import Piece
-from charrnn.inference.torch_backend import TorchReader
+from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import build_model
 from tests.support.arrangements import configure
 from tests.support.sessions import begin
@@ -54,9 +54,9 @@ def read(folder: Path, records: str = LINE, names: list[str] = NAMES) -> Corpus:
     return fit_corpus([path], records=records)
 
 
-def reader_of(corpus: Corpus, arrangement: str) -> TorchReader:
+def backend_for(corpus: Corpus, arrangement: str) -> TorchBackend:
     config = configure(arrangement, hidden=6, embedding=4)
-    return TorchReader(build_model(config, len(corpus.alphabet), 1))
+    return TorchBackend(build_model(config, len(corpus.alphabet), 1))
 
 
 @given(st.sampled_from(SEPARATORS), st.lists(lines), st.lists(st.integers(0, 99)), st.data())
@@ -186,14 +186,14 @@ def test_a_batchs_gradient_is_the_sum_of_its_records(tmp_path: Path, arrangement
 def test_a_records_score_does_not_depend_on_its_neighbours(tmp_path: Path) -> None:
     corpus = read(tmp_path)
     end = corpus.alphabet.characters.index(RECORD_END)
-    reader = reader_of(corpus, "lstm")
+    backend = backend_for(corpus, "lstm")
     alone = 0.0
     for name in NAMES:
         ids = corpus.alphabet.encode(f"\x1e{name}\x1e")
-        ((nats, characters),) = score_records(reader, ids, end)
+        ((nats, characters),) = score_records(backend, ids, end)
         assert characters == len(name) + 1
         alone += nats
-    ((together, characters),) = score_records(reader, corpus.ids, end)
+    ((together, characters),) = score_records(backend, corpus.ids, end)
     assert characters == len(corpus) - 1
     assert together == pytest.approx(alone, rel=1e-6)
 
@@ -203,10 +203,10 @@ def test_many_records_are_scored_part_by_part(
 ) -> None:
     corpus = read(tmp_path)
     end = corpus.alphabet.characters.index(RECORD_END)
-    reader = reader_of(corpus, "gru")
-    ((whole, _),) = score_records(reader, corpus.ids, end)
+    backend = backend_for(corpus, "gru")
+    ((whole, _),) = score_records(backend, corpus.ids, end)
     monkeypatch.setattr("charrnn.evaluation.scorer._CHARACTERS_AT_ONCE", 7)
-    parts = list(score_records(reader, corpus.ids, end))
+    parts = list(score_records(backend, corpus.ids, end))
     assert len(parts) > 5
     assert sum(characters for _, characters in parts) == len(corpus) - 1
     assert sum(nats for nats, _ in parts) == pytest.approx(whole, rel=1e-6)

@@ -8,17 +8,15 @@ from charrnn.data.alphabet import Ids
 from charrnn.data.encoded_text import ContinuousText
 from charrnn.evaluation import surprisal
 from charrnn.evaluation.surprisal import expect, find_worst, measure
-from charrnn.inference.backend import Doubles, Reader
-from charrnn.inference.native_backend import NativeReader
-from charrnn.inference.torch_backend import TorchReader
-from tests.support.networks import make_model, native, needs_library, random_ids
+from charrnn.inference.backend import Backend
+from charrnn.kernels.network import Doubles
+from tests.support.networks import backend_of, make_model, needs_library, random_ids
 
 ARRANGEMENTS = ["lstm", "pyramid of lstm"]
 
 
-def reader_of(arrangement: str) -> Reader:
-    model = make_model(arrangement)
-    return NativeReader(native("lstm", model)) if arrangement == "lstm" else TorchReader(model)
+def backend_for(arrangement: str) -> Backend:
+    return backend_of("native" if arrangement == "lstm" else "torch", arrangement)
 
 
 def predictions(arrangement: str, ids: Ids) -> Doubles:
@@ -38,14 +36,14 @@ def test_the_worst_places_and_what_was_likeliest_there(
     monkeypatch.setattr(surprisal, "_CHARACTERS_AT_ONCE", at_once)
     ids = random_ids(120)
     expected = predictions(arrangement, ids)
-    reader = reader_of(arrangement)
-    nats = measure(reader, ContinuousText(ids))
+    backend = backend_for(arrangement)
+    nats = measure(backend, ContinuousText(ids))
     came = expected[np.arange(len(ids) - 1), ids[1:]]
     assert nats[0] == pytest.approx(np.log(11))
     np.testing.assert_allclose(nats[1:], -np.log(came), rtol=1e-4)
     places = find_worst(nats, 6)
     assert list(places) == list(np.argsort(came)[:6] + 1)
-    for place, one in zip(places, expect(reader, ContinuousText(ids), places, 3), strict=True):
+    for place, one in zip(places, expect(backend, ContinuousText(ids), places, 3), strict=True):
         assert one.position == place
         likeliest = np.argsort(-expected[place - 1])[:3]
         assert [character for character, _ in one.likeliest] == list(likeliest)
@@ -55,7 +53,7 @@ def test_the_worst_places_and_what_was_likeliest_there(
 
 
 def test_a_single_character_has_no_worst_place() -> None:
-    reader, text = TorchReader(make_model("gru")), ContinuousText(random_ids(1))
-    nats = measure(reader, text)
+    backend, text = backend_of("torch", "gru"), ContinuousText(random_ids(1))
+    nats = measure(backend, text)
     assert len(nats) == 1
-    assert expect(reader, text, find_worst(nats, 5), 3) == []
+    assert expect(backend, text, find_worst(nats, 5), 3) == []

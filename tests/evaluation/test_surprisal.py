@@ -7,14 +7,16 @@ import pytest
 import torch
 
 from charrnn.data.alphabet import Alphabet
-from charrnn.errors import CheckpointError, UnknownCharacterError
+from charrnn.data.encoded_text import ContinuousText
+from charrnn.errors import PredictionError, UnknownCharacterError
 from charrnn.evaluation import surprisal
+from charrnn.evaluation.evaluate import evaluate
 from charrnn.evaluation.scorer import Reading
 from charrnn.evaluation.surprisal import Meter
-from charrnn.evaluation.torch_scorer import evaluate
-from charrnn.inference.backend import Doubles, Reader
-from charrnn.inference.native_backend import NativeReader
-from charrnn.inference.torch_backend import TorchReader
+from charrnn.inference.backend import Backend
+from charrnn.inference.native_backend import NativeBackend
+from charrnn.inference.torch_backend import TorchBackend
+from charrnn.kernels.network import Doubles
 from charrnn.models.char_model import CharModel
 from tests.support.networks import SERVED, make_model, native, needs_library
 
@@ -38,43 +40,45 @@ def pieces(text: str, sizes: list[int]) -> list[str]:
     return found
 
 
-def carried(reader: Reader, chunks: list[str], **choice: str) -> Doubles:
-    measured = list(Meter(reader, ALPHABET, **choice).measure(chunks))
+def carried(backend: Backend, chunks: list[str], **choice: str) -> Doubles:
+    measured = list(Meter(backend, ALPHABET, **choice).measure(chunks))
     assert "".join(one.symbols for one in measured) == "".join(chunks)
     return np.concatenate([one.nats for one in measured])
 
 
-def afresh(reader: Reader, chunks: list[str], alphabet: Alphabet = ALPHABET) -> Doubles:
-    measured = list(Meter(reader, alphabet).measure_lines(chunks))
+def afresh(backend: Backend, chunks: list[str], alphabet: Alphabet = ALPHABET) -> Doubles:
+    measured = list(Meter(backend, alphabet).measure_lines(chunks))
     assert "".join(one.symbols for one in measured) == "".join(chunks)
     return np.concatenate([one.nats for one in measured])
 
 
-def alone(reader: Reader, text: str, alphabet: Alphabet = ALPHABET) -> Doubles:
+def alone(backend: Backend, text: str, alphabet: Alphabet = ALPHABET) -> Doubles:
     """Each line read by itself, character by character."""
     start = alphabet.characters.find("\n")
     found = []
     for line in text.splitlines(keepends=True):
-        reading = Reading(reader, start if start >= 0 else None)
+        reading = Reading(backend, start if start >= 0 else None)
         for character in line:
             known = character in alphabet.characters
             found.append(reading.cost(alphabet.encode(character))[0] if known else np.nan)
     return np.array(found)
 
 
-def readers(arrangement: str) -> list[Reader]:
+def backends(arrangement: str) -> list[Backend]:
     model = make_model(arrangement)
-    natively = [NativeReader(native(arrangement, model), 2)] if arrangement in SERVED else []
-    return [*natively, TorchReader(model)]
+    natively = [NativeBackend(native(arrangement, model), 2)] if arrangement in SERVED else []
+    return [*natively, TorchBackend(model)]
 
 
 @needs_library
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
 def test_carried_costs_add_up_to_the_score_of_the_text(arrangement: str) -> None:
     text = random_text(700)
-    expected = evaluate(make_model(arrangement), ALPHABET.encode(text), ALPHABET).nats
-    for reader in readers(arrangement):
-        nats = carried(reader, [text])
+    expected = evaluate(
+        TorchBackend(make_model(arrangement)), ContinuousText(ALPHABET.encode(text)), ALPHABET
+    ).nats
+    for backend in backends(arrangement):
+        nats = carried(backend, [text])
         assert math.fsum(nats) == pytest.approx(expected, rel=1e-6)
         assert nats[0] == math.log(len(ALPHABET))
 
@@ -83,14 +87,14 @@ def test_carried_costs_add_up_to_the_score_of_the_text(arrangement: str) -> None
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
 def test_lines_side_by_side_cost_what_they_cost_alone(arrangement: str) -> None:
     text = random_text(900) + "\n\n\na\n" + random_text(200).replace("\n", "b")
-    for reader in readers(arrangement):
-        np.testing.assert_allclose(afresh(reader, [text]), alone(reader, text), rtol=2e-4)
+    for backend in backends(arrangement):
+        np.testing.assert_allclose(afresh(backend, [text]), alone(backend, text), rtol=2e-4)
 
 
 @needs_library
 def test_in_the_native_network_they_cost_exactly_that() -> None:
-    (reader, _), text = readers("lstm"), random_text(3000)
-    assert (afresh(reader, [text]) == alone(reader, text)).all()
+    (backend, _), text = backends("lstm"), random_text(3000)
+    assert (afresh(backend, [text]) == alone(backend, text)).all()
 
 
 @needs_library
@@ -99,14 +103,14 @@ def test_in_the_native_network_they_cost_exactly_that() -> None:
 def test_it_does_not_matter_how_the_text_comes(
     sizes: list[int], at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (reader, _), text = readers("gru"), random_text(400) + "\n" + "a" * 120 + "\nabc\nde"
-    whole, lines = carried(reader, [text]), afresh(reader, [text])
+    (backend, _), text = backends("gru"), random_text(400) + "\n" + "a" * 120 + "\nabc\nde"
+    whole, lines = carried(backend, [text]), afresh(backend, [text])
     monkeypatch.setattr(surprisal, "CHARACTERS_AT_ONCE", at_once)
-    assert (carried(reader, pieces(text, sizes)) == whole).all()
-    assert (afresh(reader, pieces(text, sizes)) == lines).all()
+    assert (carried(backend, pieces(text, sizes)) == whole).all()
+    assert (afresh(backend, pieces(text, sizes)) == lines).all()
 
 
-class Watched(TorchReader):
+class Watched(TorchBackend):
     """Counts what it is given at once."""
 
     def __init__(self, model: CharModel) -> None:
@@ -120,53 +124,53 @@ class Watched(TorchReader):
 
 def test_an_endless_line_is_read_in_bounded_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(surprisal, "CHARACTERS_AT_ONCE", 100)
-    reader = Watched(make_model("rnn"))
+    backend = Watched(make_model("rnn"))
     text = "abcdefghi " * 500
     held = 0
-    for measured in Meter(reader, ALPHABET).measure_lines(pieces(text, [70])):
+    for measured in Meter(backend, ALPHABET).measure_lines(pieces(text, [70])):
         held = max(held, len(measured.symbols))
     assert 100 <= held <= 200
-    assert reader.most <= 201
+    assert backend.most <= 201
 
 
 def test_one_long_line_does_not_stretch_its_neighbours() -> None:
-    reader = Watched(make_model("rnn"))
+    backend = Watched(make_model("rnn"))
     text = "a" * 5000 + "\n" + "abc\n" * 1000
-    list(Meter(reader, ALPHABET).measure_lines([text]))
-    assert reader.most <= 5001
+    list(Meter(backend, ALPHABET).measure_lines([text]))
+    assert backend.most <= 5001
 
 
 @needs_library
 @pytest.mark.parametrize("arrangement", ["lstm", "stack"])
 def test_newlines_that_a_model_does_not_know_only_part_lines(arrangement: str) -> None:
     text = "abc\n\nj\n" + "\n".join(random_text(40, FLAT, seed) for seed in range(9)) + "\n"
-    for reader in readers(arrangement):
-        nats = afresh(reader, [text], FLAT)
-        np.testing.assert_allclose(nats, alone(reader, text, FLAT), rtol=2e-4)
+    for backend in backends(arrangement):
+        nats = afresh(backend, [text], FLAT)
+        np.testing.assert_allclose(nats, alone(backend, text, FLAT), rtol=2e-4)
         assert (np.isnan(nats) == [character == "\n" for character in text]).all()
         assert nats[0] == nats[5] == math.log(11)
 
 
 def test_unknown_characters_are_skipped_or_replaced_and_counted() -> None:
-    reader = TorchReader(make_model("lstm"))
+    backend = TorchBackend(make_model("lstm"))
     odd, without, replaced = "ab!c\n?d\n", "abc\nd\n", "ab c\n d\n"
     for name in ("measure", "measure_lines"):
-        skip, replace = (Meter(reader, ALPHABET, choice) for choice in ("skip", "replace"))
-        plain = Meter(reader, ALPHABET)
+        skip, replace = (Meter(backend, ALPHABET, choice) for choice in ("skip", "replace"))
+        plain = Meter(backend, ALPHABET)
         (found,) = getattr(skip, name)([odd])
         (expected,) = getattr(plain, name)([without])
         assert found.symbols == odd
         assert list(np.flatnonzero(np.isnan(found.nats))) == [2, 5]
         np.testing.assert_allclose(found.nats[~np.isnan(found.nats)], expected.nats, rtol=1e-4)
         (found,) = getattr(replace, name)([odd])
-        (expected,) = getattr(Meter(reader, ALPHABET), name)([replaced])
+        (expected,) = getattr(Meter(backend, ALPHABET), name)([replaced])
         np.testing.assert_allclose(found.nats, expected.nats, rtol=1e-4)
         assert (skip.unknown, replace.unknown, plain.unknown) == (2, 2, 0)
 
 
 @pytest.mark.parametrize("name", ["measure", "measure_lines"])
 def test_an_unknown_character_is_refused_by_its_place_in_the_whole(name: str) -> None:
-    meter = Meter(TorchReader(make_model("lstm")), ALPHABET)
+    meter = Meter(TorchBackend(make_model("lstm")), ALPHABET)
     with pytest.raises(UnknownCharacterError, match=r"'!' \(U\+0021\) at character 8 "):
         list(getattr(meter, name)(["abc\n", "abc!\n"]))
 
@@ -175,14 +179,14 @@ def test_an_unknown_character_is_refused_by_its_place_in_the_whole(name: str) ->
 def test_predictions_that_are_not_finite_are_an_error(name: str) -> None:
     model = make_model("lstm")
     model.head.bias[0] = np.inf
-    with pytest.raises(CheckpointError, match="not finite"):
-        list(getattr(Meter(TorchReader(model), ALPHABET), name)(["abc\nabc\n"]))
+    with pytest.raises(PredictionError, match="not finite"):
+        list(getattr(Meter(TorchBackend(model), ALPHABET), name)(["abc\nabc\n"]))
 
 
 def test_nothing_costs_nothing() -> None:
-    meter = Meter(TorchReader(make_model("lstm")), ALPHABET)
+    meter = Meter(TorchBackend(make_model("lstm")), ALPHABET)
     assert list(meter.measure([])) == list(meter.measure_lines(["", ""])) == []
-    assert len(Reading(TorchReader(make_model("lstm"))).cost(ALPHABET.encode(""))) == 0
+    assert len(Reading(TorchBackend(make_model("lstm"))).cost(ALPHABET.encode(""))) == 0
 
 
 def test_a_model_that_knows_nothing_costs_log_of_the_alphabet() -> None:
@@ -190,5 +194,5 @@ def test_a_model_that_knows_nothing_costs_log_of_the_alphabet() -> None:
     torch.nn.init.zeros_(model.head.weight)
     torch.nn.init.zeros_(model.head.bias)
     for name in ("measure", "measure_lines"):
-        (found,) = getattr(Meter(TorchReader(model), ALPHABET), name)(["abc\nabc\n"])
+        (found,) = getattr(Meter(TorchBackend(model), ALPHABET), name)(["abc\nabc\n"])
         assert found.nats == pytest.approx(np.full(8, math.log(11)))

@@ -1,4 +1,4 @@
-"""What sampling is made of: filters, draws, stop strings."""
+"""Sampling: filters, draws, stop strings, and many samples at once through either backend."""
 
 import numpy as np
 import pytest
@@ -6,61 +6,73 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charrnn.config.inference import SampleConfig
-from charrnn.inference.sampling import StopScanner, draw, filter_distribution
+from charrnn.data.alphabet import Alphabet, opening
+from charrnn.inference.backend import Backend
+from charrnn.inference.sampling import (
+    StopScanner,
+    draw,
+    filter_distribution,
+    filters_of,
+    in_order,
+    sample,
+)
+from charrnn.kernels.network import Filters
+from tests.support.arrangements import ARRANGEMENTS
+from tests.support.networks import SERVED, backend_of, both_kinds, needs_library
 
 LOGITS = np.log(np.array([0.5, 0.25, 0.15, 0.1]))
 
 
 def test_temperature_one_leaves_the_distribution_as_it_is() -> None:
     np.testing.assert_allclose(
-        filter_distribution(LOGITS, SampleConfig()), [0.5, 0.25, 0.15, 0.1], atol=1e-15
+        filter_distribution(LOGITS, Filters()), [0.5, 0.25, 0.15, 0.1], atol=1e-15
     )
 
 
 def test_temperature_is_a_power_of_the_probabilities() -> None:
     expected = np.array([0.5, 0.25, 0.15, 0.1]) ** 2
     np.testing.assert_allclose(
-        filter_distribution(LOGITS, SampleConfig(temp=0.5)), expected / expected.sum()
+        filter_distribution(LOGITS, Filters(temperature=0.5)), expected / expected.sum()
     )
 
 
 def test_temperature_zero_takes_the_first_of_the_likeliest() -> None:
     tied = np.array([0.0, 3.0, 3.0])
-    np.testing.assert_array_equal(filter_distribution(tied, SampleConfig(temp=0.0)), [0, 1, 0])
+    np.testing.assert_array_equal(filter_distribution(tied, Filters(temperature=0.0)), [0, 1, 0])
 
 
 @pytest.mark.parametrize(
-    ("config", "kept"),
+    ("filters", "kept"),
     [
-        (SampleConfig(top_k=1), 1),
-        (SampleConfig(top_k=3), 3),
-        (SampleConfig(top_k=99), 4),
-        (SampleConfig(top_p=0.0), 1),
-        (SampleConfig(top_p=0.5), 1),
-        (SampleConfig(top_p=0.51), 2),
-        (SampleConfig(top_p=0.9), 3),
-        (SampleConfig(top_p=1.0), 4),
-        (SampleConfig(min_p=0.19), 4),
-        (SampleConfig(min_p=0.21), 3),
-        (SampleConfig(min_p=0.31), 2),
-        (SampleConfig(min_p=1.0), 1),
-        (SampleConfig(top_k=3, top_p=0.8), 2),
+        (Filters(top_k=1), 1),
+        (Filters(top_k=3), 3),
+        (Filters(top_k=99), 4),
+        (Filters(top_p=0.0), 1),
+        (Filters(top_p=0.5), 1),
+        (Filters(top_p=0.51), 2),
+        (Filters(top_p=0.9), 3),
+        (Filters(top_p=1.0), 4),
+        (Filters(min_p=0.19), 4),
+        (Filters(min_p=0.21), 3),
+        (Filters(min_p=0.31), 2),
+        (Filters(min_p=1.0), 1),
+        (Filters(top_k=3, top_p=0.8), 2),
     ],
 )
-def test_filters_keep_the_likeliest(config: SampleConfig, kept: int) -> None:
-    left = filter_distribution(LOGITS, config)
+def test_filters_keep_the_likeliest(filters: Filters, kept: int) -> None:
+    left = filter_distribution(LOGITS, filters)
     assert np.count_nonzero(left) == kept
     assert (left[:kept] > 0).all()
     assert left.sum() == pytest.approx(1)
 
 
 def test_top_k_among_equals_keeps_exactly_k() -> None:
-    left = filter_distribution(np.zeros(6), SampleConfig(top_k=2))
+    left = filter_distribution(np.zeros(6), Filters(top_k=2))
     np.testing.assert_allclose(left, [0.5, 0.5, 0, 0, 0, 0])
 
 
 def test_extreme_logits_stay_finite() -> None:
-    left = filter_distribution(np.array([1e4, -1e4, 0.0]), SampleConfig(temp=0.01))
+    left = filter_distribution(np.array([1e4, -1e4, 0.0]), Filters(temperature=0.01))
     np.testing.assert_array_equal(left, [1, 0, 0])
 
 
@@ -126,3 +138,132 @@ def test_a_scanner_makes_the_same_of_blocks(text: str, stops: list[str], sizes: 
         if in_blocks.stopped:
             return
     assert in_blocks.flush() == one_by_one.flush()
+
+
+ALPHABET = Alphabet.of("abcdefghi \n")
+
+
+def drawn(backend: Backend, config: SampleConfig, *, seed: int = 5, prime: str = "") -> list[str]:
+    texts = [""] * config.count
+    ended: set[int] = set()
+    for piece in sample(backend, ALPHABET, config, ALPHABET.encode(prime), seed):
+        assert piece.sample not in ended
+        texts[piece.sample] += piece.symbols
+        ended |= {piece.sample} if piece.last else set()
+    assert ended == set(range(config.count))
+    return texts
+
+
+@needs_library
+@pytest.mark.parametrize("arrangement", SERVED)
+def test_a_seed_gives_the_same_text_through_either_backend(arrangement: str) -> None:
+    config = SampleConfig(length=400, count=2, temp=0.9, top_k=8, top_p=0.95, min_p=0.01)
+    texts = [drawn(backend_of(kind, arrangement), config) for kind in ("native", "torch")]
+    assert texts[0] == texts[1]
+
+
+@needs_library
+@pytest.mark.parametrize("prime", ["", "a", "abc\nab"])
+def test_the_prime_is_read_alike_through_either_backend(prime: str) -> None:
+    config = SampleConfig(length=30)
+    texts = [drawn(backend_of(kind, "gru"), config, prime=prime) for kind in ("native", "torch")]
+    assert texts[0] == texts[1]
+
+
+@needs_library
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_a_native_sample_is_the_same_whatever_the_count_and_the_threads(bfloat16: bool) -> None:
+    one, two = (backend_of("native", "lstm", bfloat16=bfloat16, threads=n) for n in (1, 2))
+    whole = drawn(one, SampleConfig(length=50, count=70))
+    assert len(set(whole)) == 70
+    for count in (1, 2, 7, 64, 65):
+        assert drawn(two, SampleConfig(length=50, count=count)) == whole[:count]
+
+
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+def test_a_sample_through_torch_is_the_same_whatever_the_count(arrangement: str) -> None:
+    backend = backend_of("torch", arrangement)
+    most = 2 * backend.rows_to_draw
+    texts = drawn(backend, SampleConfig(length=60, count=most + 1), seed=9)
+    assert len(set(texts)) == len(texts)
+    for count in range(1, most + 1):
+        assert drawn(backend, SampleConfig(length=60, count=count), seed=9) == texts[:count]
+
+
+@both_kinds
+def test_another_seed_gives_another_text(kind: str) -> None:
+    backend, config = backend_of(kind, "lstm"), SampleConfig(length=60)
+    assert drawn(backend, config, seed=1) == drawn(backend, config, seed=1)
+    assert drawn(backend, config, seed=1) != drawn(backend, config, seed=2)
+
+
+@both_kinds
+def test_temperature_zero_follows_the_likeliest_character_of_a_whole_pass(kind: str) -> None:
+    backend = backend_of(kind, "gru")
+    (text,) = drawn(backend, SampleConfig(temp=0.0, length=40), prime="abc")
+    logits, _ = backend.predict(ALPHABET.encode("abc" + text)[:, None], backend.initial_state(1))
+    assert text == ALPHABET.decode(logits[2:-1, 0].argmax(-1))
+
+
+@both_kinds
+def test_the_prime_matters_and_is_not_repeated(kind: str) -> None:
+    backend, config = backend_of(kind, "lstm"), SampleConfig(length=30)
+    one, other = drawn(backend, config, prime="aaaa"), drawn(backend, config, prime="iiii")
+    assert one != other
+    assert len(one[0]) == 30
+
+
+@both_kinds
+def test_without_a_prime_a_text_begins_like_a_line(kind: str) -> None:
+    backend = backend_of(kind, "lstm")
+    assert ALPHABET.decode(opening(ALPHABET)) == "\n"
+    assert Alphabet.of("ab ").decode(opening(Alphabet.of("ab "))) == " "
+    assert Alphabet.of("xy").decode(opening(Alphabet.of("xy"))) == "x"
+    config = SampleConfig(length=20)
+    assert drawn(backend, config) == drawn(backend, config, prime="\n")
+
+
+@both_kinds
+def test_a_length_of_zero_draws_nothing(kind: str) -> None:
+    backend = backend_of(kind, "lstm")
+    assert drawn(backend, SampleConfig(length=0, count=3)) == ["", "", ""]
+    pieces = list(sample(backend, ALPHABET, SampleConfig(length=0), ALPHABET.encode("a"), 0))
+    assert [(piece.symbols, piece.last) for piece in pieces] == [("", True)]
+
+
+@both_kinds
+def test_a_stop_ends_each_sample_before_itself(kind: str) -> None:
+    backend, stops = backend_of(kind, "lstm"), ("ab", "c\nd", "gh")
+    whole = drawn(backend, SampleConfig(length=300, count=9))
+    stopped = drawn(backend, SampleConfig(length=300, count=9, stop=stops))
+    for text, cut in zip(whole, stopped, strict=True):
+        ends = [text.index(stop) for stop in stops if stop in text]
+        assert cut == text[: min(ends, default=len(text))]
+    assert len({len(cut) for cut in stopped}) > 3
+
+
+@needs_library
+def test_the_first_character_comes_at_once_and_pieces_grow() -> None:
+    config = SampleConfig(length=1000)
+    pieces = sample(backend_of("native", "lstm"), ALPHABET, config, ALPHABET.encode("a"), 1)
+    sizes = [len(piece.symbols) for piece in pieces]
+    assert sizes[0] == 1
+    assert sum(sizes) == 1000
+    assert len(sizes) < 1000
+
+
+@both_kinds
+def test_samples_come_in_order_and_as_soon_as_their_turn_has_come(kind: str) -> None:
+    config = SampleConfig(length=5, count=3)
+    pieces = list(sample(backend_of(kind, "lstm"), ALPHABET, config, ALPHABET.encode(""), 0))
+    assert [piece.sample for piece in pieces[:3]] == [0, 1, 2]
+    turns = list(in_order(pieces))
+    each = len(turns) // 3
+    assert [piece.sample for piece in turns] == [0] * each + [1] * each + [2] * each
+    first = in_order(iter(pieces))
+    assert next(first) is pieces[0]
+
+
+def test_the_settings_that_shape_the_distribution_become_filters() -> None:
+    config = SampleConfig(temp=0.5, top_k=3, top_p=0.9, min_p=0.1)
+    assert filters_of(config) == Filters(temperature=0.5, top_k=3, top_p=0.9, min_p=0.1)

@@ -8,7 +8,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from charrnn.config.inference import SampleConfig
 from charrnn.inference import native_backend
 from charrnn.inference.sampling import draw, filter_distribution
 from charrnn.kernels.library import BASELINE, load_build
@@ -106,46 +105,44 @@ def test_nats_are_those_of_the_logits(chosen_build: str, characters: int) -> Non
 
 
 FILTERS = [
-    SampleConfig(),
-    SampleConfig(temp=0.0),
-    SampleConfig(temp=0.3),
-    SampleConfig(temp=3.0, top_k=1),
-    SampleConfig(top_k=5),
-    SampleConfig(top_k=999),
-    SampleConfig(top_p=0.0),
-    SampleConfig(top_p=0.7),
-    SampleConfig(min_p=0.2),
-    SampleConfig(min_p=1.0),
-    SampleConfig(temp=1.7, top_k=7, top_p=0.9, min_p=0.05),
+    Filters(),
+    Filters(temperature=0.0),
+    Filters(temperature=0.3),
+    Filters(temperature=3.0, top_k=1),
+    Filters(top_k=5),
+    Filters(top_k=999),
+    Filters(top_p=0.0),
+    Filters(top_p=0.7),
+    Filters(min_p=0.2),
+    Filters(min_p=1.0),
+    Filters(temperature=1.7, top_k=7, top_p=0.9, min_p=0.05),
 ]
 
 
-@pytest.mark.parametrize("config", FILTERS, ids=str)
-def test_draws_are_those_of_the_filtered_distribution(config: SampleConfig) -> None:
+@pytest.mark.parametrize("filters", FILTERS, ids=str)
+def test_draws_are_those_of_the_filtered_distribution(filters: Filters) -> None:
     network = native("lstm", make_model("lstm"))
-    filters = Filters(config.temp, config.top_k, config.top_p, config.min_p)
     uniforms = np.random.default_rng(3).random((5, 200))
     last = np.arange(5)
     drawn = network.draw(last, uniforms, network.fresh_states(5), filters)
     read = np.concatenate((last[:, None], drawn[:, :-1]), axis=1).T
     logits = network.predict(read, network.fresh_states(5)).astype(np.float64)
     expected = [
-        [draw(filter_distribution(logits[n, row], config), uniforms[row, n]) for n in range(200)]
+        [draw(filter_distribution(logits[n, row], filters), uniforms[row, n]) for n in range(200)]
         for row in range(5)
     ]
     np.testing.assert_array_equal(drawn, expected)
 
 
-@pytest.mark.parametrize("config", FILTERS, ids=str)
-def test_equals_are_filtered_in_the_order_of_the_alphabet(config: SampleConfig) -> None:
+@pytest.mark.parametrize("filters", FILTERS, ids=str)
+def test_equals_are_filtered_in_the_order_of_the_alphabet(filters: Filters) -> None:
     model = make_model("lstm", characters=40)
     torch.nn.init.zeros_(model.head.weight)
     model.head.bias.copy_(torch.arange(40) % 4)
     network = native("lstm", model)
     uniforms = (np.arange(500) + 0.37) / 500  # Clear of where one character meets the next.
-    filters = Filters(config.temp, config.top_k, config.top_p, config.min_p)
     drawn = network.draw(np.zeros(1, int), uniforms[None], network.fresh_states(1), filters)
-    left = filter_distribution(model.head.bias.double().numpy(), config)
+    left = filter_distribution(model.head.bias.double().numpy(), filters)
     np.testing.assert_array_equal(drawn[0], [draw(left, uniform) for uniform in uniforms])
 
 

@@ -8,7 +8,7 @@ from charrnn.checkpoints.model_file import CorpusFacts
 from charrnn.config.training import ComputeConfig, SourceConfig, TrainConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet
 from charrnn.data.encoded_text import cut_text
-from charrnn.inference.torch_backend import TorchReader
+from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import build_model
 from charrnn.report.content import TEMPERATURES, Contents, gather_content
 from charrnn.training.progress import Progress
@@ -29,7 +29,7 @@ def measured(trained_on: str, held_out: str, drawn: str, records: str | None) ->
     learnt, rest = (
         cut_text(ALPHABET.encode(text), ALPHABET, records) for text in (trained_on, held_out)
     )
-    return gather_content(run, model, TorchReader(model), ALPHABET, learnt, rest, lambda _: drawn)
+    return gather_content(run, model, TorchBackend(model), ALPHABET, learnt, rest, lambda _: drawn)
 
 
 @pytest.mark.parametrize(("records", "parted"), [(None, "\n"), ("line", RECORD_END)])

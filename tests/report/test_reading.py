@@ -10,8 +10,8 @@ from charrnn.analysis.activations import compute_activations
 from charrnn.analysis.features import LEAST_CHARACTERS
 from charrnn.data.alphabet import Alphabet
 from charrnn.data.encoded_text import ContinuousText, RecordText
-from charrnn.evaluation.torch_scorer import evaluate
-from charrnn.inference.torch_backend import TorchReader
+from charrnn.evaluation.evaluate import evaluate
+from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import CharModel, build_model
 from charrnn.report.content import SHOWN_CHARACTERS, find_neurons, read_passage
 from tests.support.arrangements import configure
@@ -30,16 +30,16 @@ def random_text(length: int) -> ContinuousText:
 
 def test_the_bits_of_a_passage_add_up_to_its_score() -> None:
     text = random_text(700)
-    passage = read_passage(TorchReader(model()), text, ALPHABET, 0)
+    passage = read_passage(TorchBackend(model()), text, ALPHABET, 0)
     assert passage.symbols == ALPHABET.decode(text.ids)
-    score = evaluate(model(), text.ids, ALPHABET)
+    score = evaluate(TorchBackend(model()), text, ALPHABET)
     assert math.fsum(passage.bits) == pytest.approx(score.nats / math.log(2), rel=1e-6)
     assert passage.costliest == ()
 
 
 def test_the_costliest_characters_come_first_with_what_was_expected() -> None:
     text = random_text(60)
-    passage = read_passage(TorchReader(model()), text, ALPHABET, 2)
+    passage = read_passage(TorchBackend(model()), text, ALPHABET, 2)
     first, second = passage.costliest
     place = passage.bits.index(max(passage.bits[1:]))
     assert (first.symbol, first.bits) == (passage.symbols[place], passage.bits[place])
@@ -58,7 +58,7 @@ def test_a_passage_of_records_is_read_record_by_record() -> None:
     end = 0
     records = [[1, 2, 3], [4, 3], [1, 2, 3]]
     ids = np.array([end, *(one for record in records for one in (*record, end))], np.uint8)
-    passage = read_passage(TorchReader(model()), RecordText(ids, end), ALPHABET, 3)
+    passage = read_passage(TorchBackend(model()), RecordText(ids, end), ALPHABET, 3)
     assert passage.symbols == ALPHABET.decode(ids[1:])
     first, last = passage.bits[:4], passage.bits[-4:]
     assert first == pytest.approx(last, rel=1e-5)

@@ -16,9 +16,10 @@ from charrnn.checkpoints.migrations import FORMAT
 from charrnn.checkpoints.model_file import CorpusFacts, ModelFile, Scores, load_model
 from charrnn.config.model import ModelConfig
 from charrnn.data.alphabet import Alphabet
-from charrnn.errors import CheckpointError
-from charrnn.evaluation.scorer import evaluate
-from charrnn.inference.select_backend import native_network
+from charrnn.data.encoded_text import ContinuousText
+from charrnn.errors import CheckpointError, PredictionError
+from charrnn.evaluation.evaluate import evaluate
+from charrnn.inference.select_backend import load_native
 from charrnn.models.parameter_shapes import list_parameter_shapes
 from charrnn.training.run_config import check_run
 from tests.robustness.hostile import HOSTILE, read_while_it_changes, refuse_hostile_files
@@ -96,7 +97,7 @@ def is_sound_or_refused(data: bytes) -> str | None:
             _use(model)
         if not _is_sound(model):
             return "an unsound model was read"
-    except CheckpointError as problem:
+    except (CheckpointError, PredictionError) as problem:
         return None if len(str(problem)) <= _LONGEST_MESSAGE else f"refused at length: {problem}"
     except Exception as crash:  # noqa: BLE001
         return f"{type(crash).__name__}: {crash!s:.200}"
@@ -106,9 +107,9 @@ def is_sound_or_refused(data: bytes) -> str | None:
 def _use(model: ModelFile) -> None:
     """Score a text with a model that was read, in each precision that the native library has."""
     for precision in ("fp32", "bf16", "int8"):
-        network = native_network(model, device="cpu", weights=precision)
-        if network is not None:
-            evaluate(network, np.arange(9) % len(model.alphabet), model.alphabet)
+        backend = load_native(model, weights=precision)
+        if backend is not None:
+            evaluate(backend, ContinuousText(np.arange(9) % len(model.alphabet)), model.alphabet)
 
 
 def _is_sound(model: ModelFile) -> bool:

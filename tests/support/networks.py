@@ -1,4 +1,4 @@
-"""Models for both ways of running them: through torch and through the native library."""
+"""Models and the backends that run them: through torch and through the native library."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,9 @@ import torch
 from charrnn.checkpoints.checkpoint import Arrays
 from charrnn.config.cells import CELLS
 from charrnn.data.alphabet import Ids
-from charrnn.inference.native_backend import build_network
+from charrnn.inference.backend import Backend
+from charrnn.inference.native_backend import NativeBackend, build_network
+from charrnn.inference.torch_backend import TorchBackend
 from charrnn.kernels.library import BUILDS, find_obstacle, load_kernels
 from charrnn.kernels.network import Network
 from charrnn.models.char_model import CharModel, build_model
@@ -21,6 +23,18 @@ SERVED = [
     if CELLS[configure(name).cell].native_form and not configure(name).pyramid
 ]
 """The arrangements that the native network runs."""
+
+both_kinds = pytest.mark.parametrize("kind", [pytest.param("native", marks=needs_library), "torch"])
+"""A test of one model through each of the two backends."""
+
+every_backend = pytest.mark.parametrize(
+    ("kind", "arrangement"),
+    [
+        *(pytest.param("native", name, marks=needs_library) for name in SERVED),
+        *(("torch", name) for name in ARRANGEMENTS),
+    ],
+)
+"""A test of every arrangement through every backend that runs it."""
 
 RUNNABLE = [build for build in BUILDS if not find_obstacle(build)]
 
@@ -48,6 +62,21 @@ def native(arrangement: str, model: CharModel, *, bfloat16: bool = False) -> Net
     """The same model in the native library."""
     config = configure(arrangement, hidden=model.layers()[0].hidden, embedding=8)
     return build_network(config, arrays_of(model), bfloat16=bfloat16)
+
+
+def backend_of(
+    kind: str,
+    arrangement: str,
+    model: CharModel | None = None,
+    *,
+    bfloat16: bool = False,
+    threads: int = 1,
+) -> Backend:
+    """A backend of that kind, of a model or else of :func:`make_model`'s."""
+    model = make_model(arrangement) if model is None else model
+    if kind == "torch":
+        return TorchBackend(model)
+    return NativeBackend(native(arrangement, model, bfloat16=bfloat16), threads)
 
 
 def random_ids(*shape: int, characters: int = 11) -> Ids:

@@ -11,9 +11,10 @@ from charrnn.checkpoints.checkpoint import Arrays, read_checkpoint, write_checkp
 from charrnn.checkpoints.model_file import CorpusFacts, ModelFile
 from charrnn.data.alphabet import Alphabet
 from charrnn.data.corpus import Corpus, fit_corpus
+from charrnn.data.encoded_text import ContinuousText
 from charrnn.errors import CheckpointError, UsageError
-from charrnn.evaluation.torch_scorer import evaluate
-from charrnn.inference.torch_backend import restore
+from charrnn.evaluation.evaluate import evaluate
+from charrnn.inference.torch_backend import TorchBackend, restore
 from charrnn.training.fine_tuning import Transfer, transfer
 from charrnn.training.progress import Evaluation, Step
 from charrnn.training.run_config import read_run
@@ -87,13 +88,15 @@ def test_known_characters_cost_no_more_than_the_new_ones_share(
     grown = start(model, tmp_path, NEW + "ß" * frequent + "ж" * frequent)
     both = grown.corpus.alphabet
     shared = "the ford counted the heron and stood in it"
-    before = restore(model)
-    after = restore(replace(model, alphabet=both, weights=grown.weights))
+    before = TorchBackend(restore(model))
+    after = TorchBackend(restore(replace(model, alphabet=both, weights=grown.weights)))
     counts = np.bincount(grown.corpus.ids, minlength=len(both))
     share = counts[rows_of(both, grown.added)].sum() / len(grown.corpus)
     for text in (shared, shared[::-1]):
-        cost = evaluate(before, model.alphabet.encode(text), model.alphabet).nats_per_char
-        now = evaluate(after, both.encode(text), both).nats_per_char
+        cost = evaluate(
+            before, ContinuousText(model.alphabet.encode(text)), model.alphabet
+        ).nats_per_char
+        now = evaluate(after, ContinuousText(both.encode(text)), both).nats_per_char
         assert cost < now <= cost + np.log1p(share) + 1e-6
 
 
@@ -116,7 +119,7 @@ def test_the_model_is_evaluated_before_the_first_step_and_kept_if_nothing_is_bet
     first = next(event for event in events if isinstance(event, Evaluation))
     _, held_out = grown.corpus.split(0.1)
     network = restore(replace(model, alphabet=grown.corpus.alphabet, weights=grown.weights))
-    expected = evaluate(network, held_out.ids, grown.corpus.alphabet).nats_per_char
+    expected = evaluate(TorchBackend(network), held_out, grown.corpus.alphabet).nats_per_char
     assert (first.step, first.improved, first.train_nats_per_char) == (0, True, None)
     assert first.valid_nats_per_char == pytest.approx(expected, abs=1e-6)
     assert not any(isinstance(event, Step) for event in events[: events.index(first)])

@@ -14,7 +14,8 @@ from charrnn.data.alphabet import Alphabet
 from charrnn.data.batches import ContinuousStreams, Shape
 from charrnn.data.encoded_text import ContinuousText
 from charrnn.errors import DivergedError
-from charrnn.evaluation.torch_scorer import evaluate
+from charrnn.evaluation.evaluate import evaluate
+from charrnn.inference.torch_backend import TorchBackend
 from charrnn.kernels import cross_entropy
 from charrnn.models.char_model import CharModel, build_model
 from charrnn.models.device import Compute
@@ -95,7 +96,11 @@ def test_a_tiny_text_is_memorised(arrangement: str) -> None:
     trainer = make(sentence * 20, arrangement=arrangement, total=300, rate=2e-2)
     assert list(trainer.fit())
     alphabet = Alphabet.of(sentence)
-    learnt = evaluate(trainer.learner.average.model, alphabet.encode(sentence * 4), alphabet)
+    learnt = evaluate(
+        TorchBackend(trainer.learner.average.model),
+        ContinuousText(alphabet.encode(sentence * 4)),
+        alphabet,
+    )
     # The first character and the first few words cannot be known; the rest can.
     assert learnt.nats_per_char < 0.25
 
@@ -117,8 +122,9 @@ def test_an_evaluation_scores_the_averaged_weights(text: str) -> None:
     trainer = make(text, held_out=held_out)
     last = evaluations_of(list(trainer.fit()))[-1]
     alphabet = Alphabet.of(text)
-    averaged = evaluate(trainer.learner.average.model, alphabet.encode(held_out), alphabet)
-    current = evaluate(trainer.learner.model, alphabet.encode(held_out), alphabet)
+    ids = alphabet.encode(held_out)
+    averaged = evaluate(TorchBackend(trainer.learner.average.model), ContinuousText(ids), alphabet)
+    current = evaluate(TorchBackend(trainer.learner.model), ContinuousText(ids), alphabet)
     assert last.valid_nats_per_char == pytest.approx(averaged.nats_per_char, rel=1e-9)
     assert last.valid_nats_per_char != pytest.approx(current.nats_per_char, rel=1e-9)
 

@@ -45,16 +45,16 @@ def surprisal(
     """
     from charrnn.cli.arguments import load, read_text, split_arguments
     from charrnn.evaluation.surprisal import expect, find_worst, measure
-    from charrnn.inference.select_backend import reader
+    from charrnn.inference.select_backend import load_backend
 
     run, texts = split_arguments(arguments or [])
     path, model = load(run, stack_round)
     name, text = read_text(texts, path, model, encoding=encoding, unknown=unknown)
     characters = len(text)
     text = text[: text.unscored + length] if length else text
-    network = reader(model, device="cpu", threads=threads)
-    bits = measure(network, text) / math.log(2)
-    expected = expect(network, text, find_worst(bits, worst), _ALTERNATIVES)
+    backend = load_backend(model, "scoring", threads=threads)
+    bits = measure(backend, text) / math.log(2)
+    expected = expect(backend, text, find_worst(bits, worst), _ALTERNATIVES)
     symbols = model.alphabet.decode(text.ids)
     mean = float(bits[text.unscored :].mean())
     worst_ones = [_describe(one, text, bits, model.alphabet) for one in expected]

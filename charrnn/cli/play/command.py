@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from charrnn.checkpoints.model_file import ModelFile
     from charrnn.cli.play.conversation import Conversation
     from charrnn.cli.play.input import Lines
-    from charrnn.inference.interactive import Voice
 
 
 def play(
@@ -71,12 +70,16 @@ def play(
     from charrnn.cli.play.input import PipedLines, TypedLines
     from charrnn.cli.play.output import Screen
     from charrnn.inference.interactive import Play
+    from charrnn.inference.select_backend import load_backend
 
     path = find_model(model)
     loaded = read_model(path).rounding(stack_round)
+    backend = load_backend(
+        loaded, "sampling", device=device, threads=use.threads, weights=use.weights
+    )
     typed = sys.stdin.isatty()
     conversation = Conversation(
-        Play(_voice(loaded, use, device), loaded.alphabet, given, loaded.corpus.records),
+        Play(backend, loaded.alphabet, given, loaded.corpus.records),
         loaded.alphabet,
         dials,
         Screen(loaded.alphabet, typing=typed and sys.stdout.isatty(), raw=raw),
@@ -88,21 +91,6 @@ def play(
         refused = _converse(TypedLines() if typed else PipedLines(), conversation, typed)
     if refused and not typed:
         raise typer.Exit(refused)
-
-
-def _voice(model: ModelFile, use: UseConfig, device: str) -> Voice[Any]:
-    """The native network's voice where it serves, else torch's."""
-    from charrnn.inference.select_backend import network_to_sample
-    from charrnn.kernels.network import Network
-
-    network = network_to_sample(model, device=device, use=use)
-    if isinstance(network, Network):
-        from charrnn.inference.native_backend import NativeVoice
-
-        return NativeVoice(network, model.alphabet)
-    from charrnn.inference.torch_backend import TorchVoice
-
-    return TorchVoice(network, model.alphabet)
 
 
 def _describe(model: ModelFile) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from charrnn.cli import signals, terminal
 from charrnn.cli.play.output import Screen
@@ -42,7 +42,7 @@ class Conversation:
 
     def __init__(
         self,
-        play: Play[Any],
+        play: Play,
         alphabet: Alphabet,
         dials: Dials,
         screen: Screen,

@@ -1,0 +1,252 @@
+"""Scoring through either backend: every character once, exactly, however many streams there are."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from charrnn.config.model import ModelConfig
+from charrnn.data.alphabet import Alphabet, Ids
+from charrnn.data.encoded_text import ContinuousText
+from charrnn.errors import PredictionError
+from charrnn.evaluation import scorer
+from charrnn.evaluation.evaluate import evaluate
+from charrnn.evaluation.metrics import Score, Tally, split_into_windows
+from charrnn.evaluation.scorer import score, score_windows, streams_for
+from charrnn.inference.backend import Backend
+from charrnn.inference.torch_backend import TorchBackend
+from charrnn.models.char_model import CharModel, build_model
+from tests.support.arrangements import ARRANGEMENTS
+from tests.support.networks import (
+    backend_of,
+    both_kinds,
+    every_backend,
+    make_model,
+    needs_library,
+    random_ids,
+)
+
+ALPHABET = Alphabet.of("abcdefghi \n")
+CHARACTERS = 3_001
+
+
+def nats_of(backend: Backend, ids: Ids, streams: int = 1, *, again: int | None = None) -> float:
+    parts = list(score(backend, ids, streams, again=again))
+    assert sum(part.characters for part in parts) == len(ids) - 1
+    return math.fsum(part.nats for part in parts)
+
+
+def ignorant() -> CharModel:
+    model = make_model("lstm")
+    torch.nn.init.zeros_(model.head.weight)
+    torch.nn.init.zeros_(model.head.bias)
+    return model
+
+
+@both_kinds
+@pytest.mark.parametrize("characters", [1, 2, 10_000])
+def test_a_model_that_knows_nothing_scores_log2_of_the_alphabet(kind: str, characters: int) -> None:
+    backend = backend_of(kind, "lstm", ignorant())
+    result = evaluate(backend, ContinuousText(random_ids(characters)), ALPHABET)
+    assert result.bits_per_char == pytest.approx(math.log2(len(ALPHABET)), rel=1e-13)
+    assert result.perplexity == pytest.approx(len(ALPHABET), rel=1e-13)
+    assert result.characters == characters
+
+
+@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+def test_the_score_is_the_sum_over_one_long_pass(arrangement: str) -> None:
+    model, ids = make_model(arrangement).double(), random_ids(2000)
+    text = torch.from_numpy(ids.astype(np.int64))[:, None]
+    logits, _ = model(text[:-1], model.initial_states(1))
+    expected = torch.nn.functional.cross_entropy(logits[:, 0], text[1:, 0], reduction="sum")
+    result = evaluate(TorchBackend(model), ContinuousText(ids), ALPHABET)
+    assert result.nats == pytest.approx(float(expected) + math.log(len(ALPHABET)), rel=1e-12)
+
+
+@every_backend
+def test_streams_side_by_side_equal_one_stream(kind: str, arrangement: str) -> None:
+    backend, ids = backend_of(kind, arrangement), random_ids(CHARACTERS)
+    one = nats_of(backend, ids)
+    for streams in (2, 5):
+        assert nats_of(backend, ids, streams) == pytest.approx(one, rel=1e-7)
+
+
+@needs_library
+def test_both_backends_give_a_text_the_same_score() -> None:
+    ids = random_ids(20_001)
+    native, through_torch = (
+        evaluate(backend_of(kind, "lstm", threads=2), ContinuousText(ids), ALPHABET)
+        for kind in ("native", "torch")
+    )
+    assert native.nats_per_char == pytest.approx(through_torch.nats_per_char, abs=1e-6)
+    assert (native.characters, native.bytes) == (through_torch.characters, through_torch.bytes)
+
+
+def forgetful_never() -> CharModel:
+    """An LSTM whose forget gates are wide open: what a cell has taken in stays for good."""
+    model = make_model("lstm")
+    hidden = model.layers()[0].hidden
+    for name, tensor in model.state_dict().items():
+        if name.endswith("bias") and name.startswith("cells"):
+            tensor[hidden : 2 * hidden] = 60
+            tensor[:hidden] = -4
+    return model
+
+
+@both_kinds
+@pytest.mark.parametrize("patience", [0, 100, 10**9])
+def test_a_network_that_never_forgets_is_scored_exactly(
+    kind: str, patience: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scorer, "PATIENCE", patience)
+    backend, ids = backend_of(kind, "lstm", forgetful_never()), random_ids(CHARACTERS)
+    assert nats_of(backend, ids, 9) == pytest.approx(nats_of(backend, ids), rel=1e-9)
+
+
+@both_kinds
+@pytest.mark.parametrize("patience", [0, 100, 10**9])
+def test_patience_changes_nothing(
+    kind: str, patience: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend, ids = backend_of(kind, "gru"), random_ids(CHARACTERS)
+    one = nats_of(backend, ids)
+    monkeypatch.setattr(scorer, "PATIENCE", patience)
+    assert nats_of(backend, ids, 9) == pytest.approx(one, rel=1e-7)
+
+
+class Counting(TorchBackend):
+    """Counts the characters that it scores."""
+
+    def __init__(self, model: CharModel) -> None:
+        super().__init__(model)
+        self.scored = 0
+
+    def score(self, ids, targets, state):  # type: ignore[no-untyped-def]
+        self.scored += ids.size
+        return super().score(ids, targets, state)
+
+
+def test_a_score_that_need_not_be_exact_takes_bounded_work() -> None:
+    backend, ids = Counting(forgetful_never()), random_ids(CHARACTERS)
+    nats_of(backend, ids, 6, again=128)
+    assert CHARACTERS + 5 * 128 <= backend.scored + 1 <= CHARACTERS + 5 * 2 * 128
+    # What fades is exact even so.
+    backend = Counting(make_model("lstm"))
+    near = nats_of(backend, ids, 6, again=128)
+    assert near == pytest.approx(nats_of(backend, ids), rel=1e-7)
+
+
+@both_kinds
+@pytest.mark.parametrize("characters", [1, 2, 3, 63, 64, 65, 66, 4097])
+@pytest.mark.parametrize("streams", [1, 2])
+def test_texts_of_every_length(kind: str, characters: int, streams: int) -> None:
+    backend, ids = backend_of(kind, "lstm"), random_ids(characters)
+    assert nats_of(backend, ids, streams) == pytest.approx(nats_of(backend, ids), rel=1e-7)
+
+
+class Phases(TorchBackend):
+    """Notes where in the text streams begin, of a text whose ids are their own places."""
+
+    def initial_state(self, rows):  # type: ignore[no-untyped-def]
+        self.rows = rows
+        return super().initial_state(rows)
+
+    def score(self, ids, targets, state):  # type: ignore[no-untyped-def]
+        self.begins = getattr(self, "begins", ids[:1])
+        return super().score(ids, targets, state)
+
+
+@pytest.mark.parametrize(("characters", "streams"), [(5, 4), (30, 4), (100, 7)])
+def test_streams_of_a_pyramid_begin_in_step_with_its_slowest_layer(
+    characters: int, streams: int
+) -> None:
+    backend = Phases(make_model("pyramid of lstm", characters=characters))
+    nats_of(backend, np.arange(characters), streams)
+    assert backend.alignment == 4
+    assert (backend.begins % 4 == 0).all()
+    assert backend.begins.size == (1 if characters < 4 * streams else streams)
+
+
+def test_predictions_that_are_not_finite_are_an_error() -> None:
+    model = make_model("lstm")
+    model.head.bias[0] = np.inf
+    with pytest.raises(PredictionError, match="not finite"):
+        evaluate(TorchBackend(model), ContinuousText(random_ids(9_000)), ALPHABET)
+
+
+def test_short_texts_are_not_split_and_large_states_are_not_multiplied() -> None:
+    assert streams_for(0) == 1
+    assert streams_for(3 * 4096) == 3
+    assert streams_for(10**9) == 64
+    assert streams_for(10**9, 1 << 20) == 4
+    assert streams_for(10**9, 1 << 30) == 1
+    assert streams_for(3 * 100, least=100) == 3
+
+
+@pytest.mark.parametrize("window", [1, 5, 64, 1000])
+@pytest.mark.parametrize("characters", [0, 1, 4, 64, 700])
+def test_windows_hold_every_position_once(characters: int, window: int) -> None:
+    found = [positions.T.ravel() for positions in split_into_windows(characters, window)]
+    assert np.concatenate([np.arange(0), *found]).tolist() == list(range(characters))
+
+
+@both_kinds
+@pytest.mark.parametrize("window", [1, 10, 100_000])
+def test_windows_forget_what_came_before_them(kind: str, window: int) -> None:
+    backend, ids = backend_of(kind, "lstm"), random_ids(301)
+    parts = list(score_windows(backend, ids, window))
+    assert sum(part.characters for part in parts) == 300
+    alone = [nats_of(backend, ids[at : at + window + 1]) for at in range(0, 300, window)]
+    found = math.fsum(part.nats for part in parts)
+    assert found == pytest.approx(math.fsum(alone), rel=1e-6)
+    assert (found == pytest.approx(nats_of(backend, ids), rel=1e-4)) == (window > 300)
+
+
+def test_progress_is_told_up_to_the_last_character() -> None:
+    backend, ids = backend_of("torch", "gru"), random_ids(9_000)
+    for reset_every in (None, 100):
+        told: list[int] = []
+        evaluate(
+            backend, ContinuousText(ids), ALPHABET, reset_every=reset_every, on_progress=told.append
+        )
+        assert told == sorted(told)
+        assert told[-1] == 9_000
+        assert len(told) > 2
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+@needs_library
+def test_weights_too_large_for_their_products_saturate_the_gates_without_a_warning(
+    bfloat16: bool,
+) -> None:
+    model = make_model("lstm")
+    model.embedding.weight.fill_(3e38)
+    model.get_parameter("cells.0.input_weight").abs_()
+    ids = random_ids(100)
+    expected = evaluate(TorchBackend(model), ContinuousText(ids), ALPHABET)
+    result = evaluate(
+        backend_of("native", "lstm", model, bfloat16=bfloat16), ContinuousText(ids), ALPHABET
+    )
+    assert result.nats_per_char == pytest.approx(expected.nats_per_char, rel=0.05)
+
+
+def test_bits_per_byte_counts_the_bytes_of_a_file() -> None:
+    alphabet = Alphabet.of("a漢")
+    model = build_model(ModelConfig(hidden=4, embedding=4), 2)
+    result = evaluate(TorchBackend(model), ContinuousText(alphabet.encode("a漢漢a")), alphabet)
+    assert result.bytes == 1 + 3 + 3 + 1
+    assert result.bits_per_byte == pytest.approx(result.bits_per_char * 4 / 8)
+
+
+def test_the_figures_of_a_score_agree() -> None:
+    result = Score(nats=8 * math.log(2), characters=4, bytes=8)
+    assert result.nats_per_char == pytest.approx(2 * math.log(2))
+    assert result.bits_per_char == pytest.approx(2)
+    assert result.bits_per_byte == pytest.approx(1)
+    assert result.perplexity == pytest.approx(4)
+
+
+def test_a_tally_that_is_not_complete_gives_no_score() -> None:
+    with pytest.raises(ValueError, match="1 of 3"):
+        Tally(random_ids(3), len(ALPHABET)).score(ALPHABET)
