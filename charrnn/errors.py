@@ -1,30 +1,94 @@
-"""What can go wrong for a user, and the exit code each kind leaves behind.
+"""Errors that a user can do something about, and the exit code of each kind.
 
     CharrnnError            1   it did not work
-    ├── UsageError          2   the options make no sense together or are out of range
-    ├── CorpusError         3   the text cannot be read, or cannot be trained on
+    ├── UsageError          2   settings are out of range or at odds with one another
+    ├── CorpusError         3   a text cannot be read, or cannot be trained on
     │   └── UnknownCharacterError   it has a character that the model does not know
-    ├── CheckpointError     4   the file is not a model that can be trusted
-    ├── PredictionError     4   the model predicts values that are not finite
+    ├── CheckpointError     4   a file is not a model that can be trusted
+    ├── PredictionError     4   a model predicts values that are not finite
     ├── DivergedError       5   the loss or its gradient stopped being finite
     ├── RunDirectoryError   6   the run directory is in use, or already holds a run
     └── StorageError        7   the disk refused to keep what was written
 
-Each message says what was given, what is allowed and what to do next, in one or two lines. A
-programmer's mistake is a ``ValueError`` instead and is never caught.
+An error speaks of values and settings, never of command-line options: what was given, what is
+allowed, what to do next. A programmer's mistake is a ``ValueError`` instead and is never caught.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+
+class Remedy:
+    """One way out of an error.
+
+    >>> str(Remedy("hold less out", "valid"))
+    'hold less out (valid)'
+
+    Attributes:
+        action: a clause in the imperative.
+        means: the setting to change for it, or the function to call: train, resume or fetch.
+        values: what to set it to, or to call it with.
+    """
+
+    def __init__(self, action: str, means: str = "", *values: str) -> None:
+        self.action = action
+        self.means = means
+        self.values = values
+
+    def __str__(self) -> str:
+        means = " ".join((self.means, *self.values))
+        return f"{self.action} ({means})" if means else self.action
+
 
 class CharrnnError(Exception):
-    """A mistake or mishap that the user can do something about."""
+    """A mistake or mishap that the user can do something about.
+
+    >>> print(UsageError("is 0; it must be at least 1", settings=("layers",)))
+    layers is 0; it must be at least 1
+    >>> print(CorpusError("the text is empty", Remedy("name another"), Remedy("write one")))
+    the text is empty
+    Name another, or write one
+
+    Attributes:
+        message: what was given and what is allowed. Where there are settings, it is said of them.
+        remedies: what to do next; any one of them helps.
+        settings: names of the settings that the message is about.
+    """
 
     exit_code = 1
 
+    def __init__(self, message: str, *remedies: Remedy, settings: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedies = remedies
+        self.settings = settings
+
+    def __str__(self) -> str:
+        return self.describe()
+
+    def describe(
+        self,
+        name_setting: Callable[[str], str] = str,
+        advise: Callable[[Remedy], str] = str,
+    ) -> str:
+        """Put the error into words: the message and, on a second line, the remedies.
+
+        Args:
+            name_setting: what to call a setting of that name.
+            advise: a remedy in words.
+        """
+        subject = " and ".join(map(name_setting, self.settings))
+        message = f"{subject} {self.message}" if subject else self.message
+        if not self.remedies:
+            return message
+        *others, last = map(advise, self.remedies)
+        advice = f"{', '.join(others)}, or {last}" if others else last
+        return f"{message}\n{advice[0].upper()}{advice[1:]}"
+
 
 class UsageError(CharrnnError):
-    """Options out of range or at odds with one another."""
+    """Settings out of range or at odds with one another."""
 
     exit_code = 2
 
@@ -58,8 +122,6 @@ class DivergedError(CharrnnError):
     """A loss or gradient that is not finite."""
 
     exit_code = 5
-    remedy_at_start = "Nothing was learnt before, so it began too large: try a smaller --init-gain."
-    remedy = "Try a smaller --learning-rate, or a tighter bound on the gradient: --clip."
 
 
 class RunDirectoryError(CharrnnError):

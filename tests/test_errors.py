@@ -10,7 +10,9 @@ from charrnn.errors import (
     CheckpointError,
     CorpusError,
     PredictionError,
+    Remedy,
     UnknownCharacterError,
+    UsageError,
 )
 
 KINDS = [
@@ -36,12 +38,12 @@ def test_every_kind_is_drawn_in_the_tree_and_is_no_programmers_error(
     assert not issubclass(kind, ValueError | OSError)
 
 
-def test_every_direct_kind_has_an_exit_code_of_its_own_that_says_failure() -> None:
-    codes = [kind.exit_code for kind in KINDS if kind.__bases__ in ((Exception,), (CharrnnError,))]
-    assert len(codes) == len(DOCUMENTED)
-    # A model of no use is one of no use, whether its file is unsound or its weights are.
+def test_every_direct_kind_has_an_exit_code_that_says_failure() -> None:
+    direct = [kind for kind in KINDS if kind.__bases__ in ((Exception,), (CharrnnError,))]
+    assert len(direct) == len(DOCUMENTED)
+    # Both mean that the model is of no use.
+    codes = [kind.exit_code for kind in direct if kind is not PredictionError]
     assert PredictionError.exit_code == CheckpointError.exit_code
-    codes.remove(PredictionError.exit_code)
     assert sorted(set(codes)) == sorted(codes)
     # A shell uses 126 and above for itself and for signals.
     assert all(0 < code < 126 for code in codes)
@@ -50,3 +52,16 @@ def test_every_direct_kind_has_an_exit_code_of_its_own_that_says_failure() -> No
 def test_an_unknown_character_is_a_mistake_in_the_corpus() -> None:
     assert issubclass(UnknownCharacterError, CorpusError)
     assert UnknownCharacterError.exit_code == CorpusError.exit_code == 3
+
+
+def test_a_message_is_said_of_its_settings() -> None:
+    problem = UsageError("both bound the gradient", settings=("clip", "clip_value"))
+    assert str(problem) == "clip and clip_value both bound the gradient"
+    assert problem.describe(str.upper) == "CLIP and CLIP_VALUE both bound the gradient"
+
+
+def test_remedies_follow_on_a_line_of_their_own() -> None:
+    problem = CorpusError("the text is empty", Remedy("name another"))
+    assert str(problem) == "the text is empty\nName another"
+    problem.remedies += (Remedy("hold less out", "valid", "0"), Remedy("pray"))
+    assert str(problem) == "the text is empty\nName another, hold less out (valid 0), or pray"

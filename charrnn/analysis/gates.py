@@ -75,7 +75,7 @@ def measure_saturation(model: CharModel, text: EncodedText) -> list[Saturation]:
         for handle in watches:
             handle.remove()
     if not counts:
-        raise UsageError("the model's cells have no gates; those of every --cell but rnn have")
+        raise UsageError("the model's cells have no gates; those of every kind but rnn have")
     return [
         Saturation(layer, gate, count.share(count.shut), count.share(count.open))
         for (layer, gate), count in counts.items()

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from charrnn.data.alphabet import Ids
-from charrnn.errors import CorpusError, PredictionError
+from charrnn.errors import CorpusError, PredictionError, Remedy
 from charrnn.inference.torch_backend import take
 from charrnn.models.cells.base import State, count_numbers, detach_states
 from charrnn.models.char_model import CharModel
@@ -76,7 +76,9 @@ def measure_reach(
     if len(ids) < span:
         raise CorpusError(
             f"a text of {len(ids):,} characters is too short to look {steps:,} back: it takes "
-            f"{span:,}, {CONTEXT} to read before included. Give a longer text or fewer --steps."
+            f"{span:,}, {CONTEXT} to read before included",
+            Remedy("give a longer text"),
+            Remedy("look back fewer", "steps"),
         )
     starts = np.linspace(0, len(ids) - span, count_places(len(ids), steps, places)).astype(np.int64)
     model = copy.deepcopy(model).double()

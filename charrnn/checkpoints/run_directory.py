@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.checkpoints.checkpoint import Arrays, Checkpoint, write_checkpoint
-from charrnn.errors import RunDirectoryError, StorageError
+from charrnn.errors import Remedy, RunDirectoryError, StorageError
 from charrnn.files import (
     REHEARSALS,
     append_line,
@@ -32,6 +32,8 @@ from charrnn.files import (
     write_atomically,
 )
 from charrnn.locking import Lock
+
+_NAME_ANOTHER = Remedy("name another directory", "run")
 
 _DIGITS_OF_DIGEST = 12
 COPIES = f"corpus-{'[0-9a-f]' * _DIGITS_OF_DIGEST}-*.txt"
@@ -68,8 +70,9 @@ class RunDirectory:
         make_folder(self.path)
         if not self._lock.acquire():
             raise RunDirectoryError(
-                f"{self.path} is in use: another charrnn is training there.\n"
-                "Wait for it, or name another directory with --run."
+                f"{self.path} is in use: another charrnn is training there",
+                Remedy("wait for it"),
+                _NAME_ANOTHER,
             )
         try:
             for names in (self.last.name, self.best.name, self.log.name, COPIES, REHEARSALS):
@@ -82,8 +85,10 @@ class RunDirectory:
         """Raise RunDirectoryError, with the ways out, if the directory already holds a run."""
         if self.begun:
             raise RunDirectoryError(
-                f"{self.path} already holds a run. Go on with it: --resume; "
-                "replace it: --overwrite; or name another directory with --run."
+                f"{self.path} already holds a run",
+                Remedy("go on with it", "resume", str(self.path)),
+                Remedy("replace it", "overwrite"),
+                _NAME_ANOTHER,
             )
 
     def copy_of(self, text: Path, digest: str) -> Path:
@@ -158,8 +163,8 @@ class RunDirectory:
         if self._lock.is_lost:
             raise StorageError(
                 f"{self.path}: it, or its .lock, was removed, moved or replaced during training, "
-                "so nothing more is saved.\n"
-                "If the run is elsewhere now, go on with: charrnn train --resume --run PATH"
+                "so nothing more is saved",
+                Remedy("if it is elsewhere now, go on with it there", "resume", "PATH"),
             )
 
     def records(self) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from charrnn.checkpoints.run_directory import RunDirectory
 from charrnn.display import did_you_mean
-from charrnn.errors import CheckpointError
+from charrnn.errors import CheckpointError, Remedy
 from charrnn.files import clear_leftovers, is_file, is_folder, make_folder, write_atomically
 from charrnn.locking import Lock
 
@@ -53,8 +53,9 @@ def latest_run() -> Path:
             name = os.fsdecode(stream.read(_LONGEST_PATH)).removesuffix("\n")
     if not name or not is_folder(RUNS / name):
         raise CheckpointError(
-            f"there is no latest run in {RUNS.resolve()}: train one with `charrnn train FILE`, "
-            "or name a run directory or a model file"
+            f"there is no latest run in {RUNS.resolve()}",
+            Remedy("train one", "train", "FILE"),
+            Remedy("name a run directory or a model file"),
         )
     return RUNS / name
 
@@ -89,7 +90,8 @@ def find_run(named: str | None) -> Path:
             return path
     if is_file(Path(named)):
         raise CheckpointError(
-            f"{named:.200}: is a file, and a run is asked for: name the directory that holds it"
+            f"{named:.200}: is a file, and a run is asked for",
+            Remedy("name the directory that holds it"),
         )
     known = known_runs()
     hint = did_you_mean(Path(named).name, known)

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from charrnn.errors import UsageError
+from charrnn.errors import Remedy, UsageError
 
 MOST_BYTES = 2**33
 """Length of the largest file that is written or read."""
@@ -108,12 +108,14 @@ def pack(text: str, arrays: Mapping[str, NDArray[Any]]) -> bytes:
     if size > MOST_BYTES:
         raise UsageError(
             f"a checkpoint of this model would be {size:,} bytes long; at most {MOST_BYTES:,} are "
-            "allowed. Give fewer --layers or --hidden units."
+            "allowed",
+            Remedy("give it fewer layers", "layers"),
+            Remedy("make them narrower", "hidden"),
         )
     if len(head) > MOST_TABLE_BYTES or _count_parts(head[8:].decode()) > MOST_PARTS:
         raise UsageError(
-            "the names of the texts are too many to be kept in a checkpoint. "
-            "Put the texts into a folder and name that."
+            "the names of the texts are too many to be kept in a checkpoint",
+            Remedy("put the texts into a folder and name that"),
         )
     return save(
         {name: np.require(array, requirements="C") for name, array in arrays.items()},

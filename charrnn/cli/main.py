@@ -24,6 +24,7 @@ from charrnn.cli import (
     train,
     verify,
 )
+from charrnn.cli.messages import explain
 from charrnn.cli.options import Debugging
 from charrnn.cli.play import command
 from charrnn.display import did_you_mean
@@ -43,7 +44,7 @@ class Boundary(help_pages.Group):
             sys.stdout.flush()
             return result
         except CharrnnError as problem:
-            _report(str(problem))
+            _report(explain(problem))
             raise typer.Exit(problem.exit_code) from None
         except BrokenPipeError:
             terminal.silence(sys.stdout)
@@ -115,7 +116,7 @@ def program(
 help_pages.adopt(app)
 
 
-def _explain(problem: Any) -> str:
+def _describe_refusal(problem: Any) -> str:
     """What Typer says of a command that it cannot parse, with the nearest option there is."""
     message: str = problem.format_message()
     if unknown := getattr(problem, "option_name", None):
@@ -151,13 +152,13 @@ def _run() -> int:
         return 0
     except StorageError as refusal:
         # An option that answers at once, such as --version, is obeyed before there is a command.
-        _report(str(refusal))
+        _report(explain(refusal))
         return refusal.exit_code
     except Exception as problem:
         # Typer's own errors, of a command that cannot be parsed, have no public class in common.
         if not hasattr(problem, "format_message"):
             raise
-        if message := _explain(problem):
+        if message := _describe_refusal(problem):
             terminal.error(message)
         code = getattr(problem, "exit_code", UsageError.exit_code)
     return code if isinstance(code, int) else 0

@@ -9,8 +9,8 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from charrnn.config.cells import CELLS, takers
-from charrnn.config.settings import Config, list_defaults, option_name, setting
-from charrnn.errors import UsageError
+from charrnn.config.settings import Config, list_defaults, setting
+from charrnn.errors import Remedy, UsageError
 
 ACTIVATIONS = ("tanh", "relu", "sigmoid")
 INITS = ("uniform", "orthogonal", "identity")
@@ -63,7 +63,7 @@ class ModelConfig(Config):
     )
     pyramid: int = setting(
         0,
-        "Upper layers that each run at half the rate of the one below; fewer than --layers.",
+        "Upper layers that each run at half the rate of the one below; fewer than layers.",
         least=0,
         most=6,
     )
@@ -119,40 +119,51 @@ class ModelConfig(Config):
         super().__post_init__()
         self._refuse_settings_of_other_cells()
         if self.init == "identity" and CELLS[self.cell].gates > 1:
-            plain = " or ".join(name for name, spec in CELLS.items() if spec.gates == 1)
+            plain = ", ".join(name for name, spec in CELLS.items() if spec.gates == 1)
             raise UsageError(
-                f"--init identity sets the one recurrent matrix of a plain network; {self.cell} "
-                f"has one for each gate. Give --cell {plain}, or --init orthogonal"
+                "is identity, which sets the one recurrent matrix of a plain network; "
+                f"{self.cell} has one for each gate",
+                Remedy(f"take a plain network ({plain})", "cell"),
+                Remedy("start otherwise", "init", "orthogonal"),
+                settings=("init",),
             )
         if self.stack_only and (self.init, self.init_gain) != ("uniform", 1.0):
             raise UsageError(
-                "--init and --init-gain start the recurrent matrix, which --stack-only leaves out; "
-                "give one or the other"
+                "do not go together: the one starts the recurrent matrix, which the other leaves out",
+                settings=("init_gain" if self.init == "uniform" else "init", "stack_only"),
             )
         if self.stack_only and self.weight_drop:
             raise UsageError(
-                "--weight-drop drops some of the recurrent matrix, which --stack-only leaves out; "
-                "give one or the other"
+                "do not go together: the one drops some of the recurrent matrix, which the other "
+                "leaves out",
+                settings=("weight_drop", "stack_only"),
             )
         if self.pyramid >= self.layers:
             raise UsageError(
-                f"--pyramid {self.pyramid} needs a layer below its own that runs at the full rate: "
-                f"--layers must be at least {self.pyramid + 1}"
+                f"is {self.pyramid} and needs a layer below that runs at the full rate",
+                Remedy("have more layers", "layers", str(self.pyramid + 1)),
+                settings=("pyramid",),
             )
         if self.pyramid and self.connect != "sum":
             raise UsageError(
-                f"--connect {self.connect} does not go with --pyramid: its slow layers lag behind, "
-                "so the head must read the sum of all layers"
+                "do not go together: a pyramid's slow layers lag behind, so the head must read "
+                f"the sum of all layers, and the connection is {self.connect}",
+                settings=("connect", "pyramid"),
             )
         elements = self.layers * (self.stacks or 0) * (self.stack_depth or 0)
         if elements > MOST_STACK_ELEMENTS:
             raise UsageError(
-                f"--stacks {self.stacks} of --stack-depth {self.stack_depth} in each layer make "
+                f"are {self.stacks} and {self.stack_depth}, which in {self.layers} layers makes "
                 f"{elements:,} elements to hold for every stream that is read; at most "
-                f"{MOST_STACK_ELEMENTS:,} are allowed"
+                f"{MOST_STACK_ELEMENTS:,} are allowed",
+                settings=("stacks", "stack_depth"),
             )
         if self.connect != "stack" and self.layers == 1:
-            raise UsageError(f"--connect {self.connect} joins layers, and --layers is 1")
+            raise UsageError(
+                f"is {self.connect}, which joins layers, and there is one layer",
+                Remedy("have more layers", "layers", "2"),
+                settings=("connect",),
+            )
 
     @property
     def cell_settings(self) -> dict[str, Any]:
@@ -171,6 +182,6 @@ class ModelConfig(Config):
             cells = takers(declared.name)
             if cells and self.cell not in cells and getattr(self, declared.name) is not None:
                 raise UsageError(
-                    f"{option_name(declared.name)} belongs to --cell {' or '.join(cells)}; "
-                    f"{self.cell} has no such thing"
+                    f"belongs to the cell {' or '.join(cells)}; {self.cell} has no such thing",
+                    settings=(declared.name,),
                 )

@@ -101,7 +101,7 @@ class Config(Plain):
 
     Raises:
         UsageError: a value of the wrong type, outside its bounds or not among its choices. The
-            message names the option, the value and what is allowed.
+            message tells the setting, the value and what is allowed.
     """
 
     def __post_init__(self) -> None:
@@ -159,14 +159,16 @@ def option_name(field_name: str) -> str:
 
 
 def _check(declared: Field[Any], value: Any) -> None:
-    option = option_name(declared.name)
+    def refuse(shown: str, allowed: str) -> UsageError:
+        return UsageError(f"is {shown:.60}; it must be {allowed}", settings=(declared.name,))
+
     if not has_declared_type(declared, value):
-        raise UsageError(f"{option} is {value!r:.60}; it must be of type {declared.type}")
+        raise refuse(repr(value), f"of type {declared.type}")
     if value is None:
         return
     choices = declared.metadata.get("choices", ())
     if choices and value not in choices:
-        raise UsageError(f"{option} is {value!r:.60}; it must be one of {', '.join(choices)}")
+        raise refuse(repr(value), f"one of {', '.join(choices)}")
     least, most = declared.metadata.get("least"), declared.metadata.get("most")
     too_small = least is not None and not value >= least
     too_large = most is not None and not value <= most
@@ -174,4 +176,4 @@ def _check(declared: Field[Any], value: Any) -> None:
         span = f"from {least} to {most}"
         if most is None or least is None:
             span = f"at least {least}" if most is None else f"at most {most}"
-        raise UsageError(f"{option} is {f'{value:,}':.60}; it must be {span}")
+        raise refuse(f"{value:,}", span)

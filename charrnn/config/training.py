@@ -90,7 +90,7 @@ class TrainConfig(Config):
         "Largest norm of the gradient; 0 turns this clipping off.",
         least=0.0,
         most=1e6,
-        otherwise="1; 0 with --clip-value",
+        otherwise="1; 0 where values are clipped",
     )
     average: float = setting(
         0.995, "Decay of the weights' exponential average, for each step.", least=0.0, most=0.99999
@@ -113,9 +113,11 @@ class TrainConfig(Config):
         super().__post_init__()
         given = [name for name in LENGTHS if getattr(self, name) is not None]
         if len(given) > 1:
-            raise UsageError(f"--{given[0]} and --{given[1]} both set the length; give one of them")
+            raise UsageError("both set the length; give one of them", settings=tuple(given[:2]))
         if self.clip and self.clip_value:
-            raise UsageError("--clip and --clip-value both bound the gradient; give one of them")
+            raise UsageError(
+                "both bound the gradient; give one of them", settings=("clip", "clip_value")
+            )
 
     def _left_open(self, name: str) -> Any:
         if name == "clip":

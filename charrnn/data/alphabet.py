@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from charrnn.config.inference import UNKNOWN_CHOICES
 from charrnn.data.disk_array import Growing, in_parts
-from charrnn.errors import CorpusError, UnknownCharacterError
+from charrnn.errors import CorpusError, Remedy, UnknownCharacterError
 
 _OPENINGS = "\n "
 
@@ -175,8 +175,9 @@ class Alphabet:
                 position = int(lacking.argmax())
                 raise UnknownCharacterError(
                     f"{name_of(symbols[position])} at character {start + position + 1:,} is not "
-                    f"among the {len(self)} characters the model knows.\n"
-                    "Use --unknown skip or --unknown replace to go on without it."
+                    f"among the {len(self)} characters the model knows",
+                    Remedy("leave such characters out", "unknown", "skip"),
+                    Remedy("put another in their place", "unknown", "replace"),
                 )
             if unknown == "skip":
                 ids = ids[~lacking]
@@ -261,7 +262,8 @@ class AlphabetBuilder:
         codes = np.array(self._codes, dtype=np.int64)
         if ((codes >= 0xD800) & (codes <= 0xDFFF)).any():
             raise CorpusError(
-                "the encoding yields surrogates, which are not characters; try --bytes"
+                "the encoding yields surrogates, which are not characters",
+                Remedy("take every byte as a symbol", "bytes"),
             )
         alphabet = Alphabet("".join(map(chr, sorted(self._codes))))
         final = np.empty(len(codes), dtype=smallest_type(len(codes)))

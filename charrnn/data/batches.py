@@ -14,10 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
-from charrnn.errors import CorpusError
+from charrnn.errors import CorpusError, Remedy
 
 Window = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Input ids and the ids that follow each of them, both (T, B); NO_TARGET where none does."""
+
+_HOLD_LESS_OUT = Remedy("hold less out", "valid")
 
 NO_TARGET = -100
 """The target of padding, which cross entropy leaves out, in torch and in the native library."""
@@ -236,8 +238,9 @@ def open_streams(text: EncodedText, shape: Shape, seed: int) -> Streams:
 def _fit_characters(characters: int, batch: int, window: int) -> Shape:
     if characters < 2:
         raise CorpusError(
-            f"the text to train on has {characters} characters; at least 2 are needed. "
-            "Give a longer text, or hold less out with --valid."
+            f"the text to train on has {characters} characters; at least 2 are needed",
+            Remedy("give a longer text"),
+            _HOLD_LESS_OUT,
         )
     window = min(window, characters - 1)
     return Shape(max(1, min(batch, (characters - 1) // (LEAST_WINDOWS * window))), window)
@@ -246,6 +249,8 @@ def _fit_characters(characters: int, batch: int, window: int) -> Shape:
 def _fit_records(lengths: NDArray[np.int64], batch: int, window: int) -> Shape:
     if not len(lengths):
         raise CorpusError(
-            "there is no record to train on. Give more records, or hold less out with --valid."
+            "there is no record to train on",
+            Remedy("give more records"),
+            _HOLD_LESS_OUT,
         )
     return Shape(min(batch, len(lengths)), min(window, int(lengths.max())))

@@ -22,7 +22,7 @@ from charrnn.config.settings import Plain
 from charrnn.data.formal_languages import find_language, generate
 from charrnn.data.text_reader import exists
 from charrnn.display import did_you_mean
-from charrnn.errors import CorpusError
+from charrnn.errors import CorpusError, Remedy
 from charrnn.files import is_file
 
 
@@ -256,8 +256,8 @@ def place(entry: Entry) -> Path | Generated | Built:
         return entry
     if isinstance(entry, Download) and not entry.is_here:
         raise CorpusError(
-            f"{entry.name}: has not been fetched yet ({entry.bytes:,} bytes).\n"
-            f"Fetch it first: charrnn corpus get {entry.name}"
+            f"{entry.name}: has not been fetched yet ({entry.bytes:,} bytes)",
+            Remedy("fetch it first", "fetch", entry.name),
         )
     return entry.path
 

@@ -11,7 +11,7 @@ from charrnn.data.disk_array import Growing, in_parts
 from charrnn.data.encoded_text import EncodedText, cut_text
 from charrnn.data.records import RecordReader
 from charrnn.data.text_reader import TextReader
-from charrnn.errors import CorpusError, UnknownCharacterError
+from charrnn.errors import CorpusError, Remedy, UnknownCharacterError
 
 _LEAST_RECORDS = 2
 
@@ -119,13 +119,16 @@ def fit_corpus(
     if isinstance(reader, RecordReader) and reader.count < _LEAST_RECORDS:
         raise CorpusError(
             f"{_join_names(paths)}: {reader.count} records, parted by {records!r:.60}; at least "
-            f"{_LEAST_RECORDS} are needed. Give another --records, or more text."
+            f"{_LEAST_RECORDS} are needed",
+            Remedy("part them otherwise", "records"),
+            Remedy("give more text"),
         )
     if _is_all_the_same(corpus.ids):
         only = name_of(corpus.alphabet.characters[int(corpus.ids[0])])
         raise CorpusError(
             f"{_join_names(paths)}: {len(corpus):,} characters, all of them {only}: "
-            "there is nothing to learn. Give a text with at least two different characters."
+            "there is nothing to learn",
+            Remedy("give a text with at least two different characters"),
         )
     return corpus
 
@@ -187,7 +190,8 @@ def _encode(
         try:
             ids.add(alphabet.encode(chunk, unknown, start=reader.start))
         except UnknownCharacterError as problem:
-            raise UnknownCharacterError(f"{reader.file}: {problem}") from None
+            problem.message = f"{reader.file}: {problem.message}"
+            raise
         if unknown != "error":
             lacking += alphabet.count_unknown(chunk)
     text = cut_text(ids.array(), alphabet, records)

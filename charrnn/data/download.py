@@ -19,7 +19,7 @@ from typing import IO
 
 from charrnn import __version__
 from charrnn.data.catalogue import Download, Zipped
-from charrnn.errors import CorpusError, StorageError
+from charrnn.errors import CorpusError, Remedy, StorageError
 from charrnn.files import copy_atomically, fill_atomically, is_file, make_folder, remove
 from charrnn.locking import Lock
 
@@ -78,8 +78,9 @@ def _complete(download: Download, gathered: Path) -> Iterator[int]:
     if _size(gathered) < download.bytes:
         raise CorpusError(
             f"{download.name}: {_size(gathered):,} of {download.bytes:,} bytes are here; the rest "
-            f"did not come: {reason}.\nTry again to go on from there, or fetch {download.url} by "
-            f"other means, put it at {gathered}, and say charrnn corpus get {download.name}"
+            f"did not come: {reason}",
+            Remedy("try again to go on from there", "fetch", download.name),
+            Remedy(f"fetch {download.url} by other means, put it at {gathered}, and try again"),
         )
 
 
@@ -140,8 +141,9 @@ def _verify(download: Download, gathered: Path) -> None:
         remove(gathered)
         raise CorpusError(
             f"{download.name}: what came from {download.url} is not the text that charrnn knows: "
-            f"{size:,} bytes with SHA-256 {digest}, not {download.bytes:,} with {download.sha256}."
-            "\nIt was thrown away; try again, perhaps over another network."
+            f"{size:,} bytes with SHA-256 {digest}, not {download.bytes:,} with "
+            f"{download.sha256}. It was thrown away",
+            Remedy("try again, perhaps over another network"),
         )
 
 

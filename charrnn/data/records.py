@@ -13,7 +13,7 @@ from pathlib import Path
 
 from charrnn.data.alphabet import RECORD_END
 from charrnn.data.text_reader import TextReader
-from charrnn.errors import CorpusError
+from charrnn.errors import CorpusError, Remedy
 
 LINE, PARAGRAPH = "line", "paragraph"
 """Records that are lines, and those that blank lines part; any other word parts them itself."""
@@ -83,8 +83,9 @@ class Divider:
         joined = "".join(record + RECORD_END for record in kept)
         if joined.count(RECORD_END) > len(kept):
             raise CorpusError(
-                "it holds the character U+001E, which ends a record here.\n"
-                "Take it out or, if it is what parts the records, give --records $'\\x1e'."
+                "it holds the character U+001E, which ends a record here",
+                Remedy("take it out"),
+                Remedy("part the records there", "records", RECORD_END),
             )
         return joined
 
@@ -150,4 +151,5 @@ class RecordReader:
             yield from map(self._divider.feed, chunks)
             yield self._divider.finish()
         except CorpusError as problem:
-            raise CorpusError(f"{file}: {problem}") from None
+            problem.message = f"{file}: {problem.message}"
+            raise

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
 
-from charrnn.errors import CorpusError, UsageError
+from charrnn.errors import CorpusError, Remedy, UsageError
 from charrnn.files import is_file, is_folder
 
 CHUNK_BYTES = 1 << 20
@@ -80,8 +80,8 @@ def read_chunks(name: object, stream: BufferedReader, most: int | None) -> Itera
 def too_long(name: object) -> CorpusError:
     """The error of a text that goes beyond MOST_BYTES."""
     return CorpusError(
-        f"{name}: goes beyond {MOST_BYTES:,} bytes, the most that a text may have; does it end?\n"
-        "Give a part of it: head -c 1G FILE | charrnn train -"
+        f"{name}: goes beyond {MOST_BYTES:,} bytes, the most that a text may have; does it end?",
+        Remedy("give a part of it"),
     )
 
 
@@ -224,7 +224,9 @@ class TextReader:
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise CorpusError(
                 f"{file}: changed while it was read (then {before.st_size:,} bytes, now "
-                f"{after.st_size:,}). Wait until nobody writes to it, or give a copy of it."
+                f"{after.st_size:,})",
+                Remedy("wait until nobody writes to it"),
+                Remedy("give a copy of it"),
             )
 
 
@@ -238,7 +240,10 @@ MOST_PENDING = 1 << 20
 _BYTE_ORDER_MARK = "\ufeff"
 # They spell names and source code; what they make of a text depends on where its chunks end.
 _NOT_FOR_FILES = frozenset({"idna", "punycode", "unicode-escape"})
-_REMEDY = "Name the right one with --encoding, or use --bytes."
+_REMEDIES = (
+    Remedy("name the right encoding", "encoding"),
+    Remedy("take every byte as a symbol", "bytes"),
+)
 
 
 def check_encoding(encoding: str) -> None:
@@ -252,8 +257,9 @@ def check_encoding(encoding: str) -> None:
         known = False
     if not known:
         raise UsageError(
-            f"--encoding is {encoding!r:.60}, which is not a text encoding known here; "
-            "try utf-8, latin-1, cp1252, utf-16 or shift_jis"
+            f"is {encoding!r:.60}, which is not a text encoding known here",
+            Remedy("try utf-8, latin-1, cp1252, utf-16 or shift_jis"),
+            settings=("encoding",),
         )
 
 
@@ -286,12 +292,13 @@ class Decoder:
             text = self._decoder.decode(data, final=not data)
         except UnicodeError as problem:
             raise CorpusError(
-                f"{self._file}: {self._explain(problem, data, state)}. {_REMEDY}"
+                f"{self._file}: {self._explain(problem, data, state)}", *_REMEDIES
             ) from None
         if len(self._decoder.getstate()[0]) > MOST_PENDING:
             raise CorpusError(
                 f"{self._file}: is not {self._encoding}: more than {MOST_PENDING:,} bytes without "
-                f"an end. {_REMEDY}"
+                "an end",
+                *_REMEDIES,
             )
         if self._at_start and text:
             self._at_start = False

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from charrnn.data.alphabet import Alphabet, Ids, name_of
 from charrnn.data.formal_languages import Language, generate
-from charrnn.errors import PredictionError, UnknownCharacterError
+from charrnn.errors import PredictionError, Remedy, UnknownCharacterError
 from charrnn.inference.backend import Backend
 from charrnn.kernels.network import Doubles
 
@@ -142,8 +142,10 @@ def _check_known(alphabet: Alphabet, language: Language) -> None:
     if unknown:
         raise UnknownCharacterError(
             f"{name_of(unknown[0])} belongs to {language.name} and is not among the "
-            f"{len(alphabet)} characters the model knows.\n"
-            f"Name a model that has learnt the language: charrnn train {language.name}"
+            f"{len(alphabet)} characters the model knows",
+            Remedy(
+                "name a model that has learnt the language, or train one", "train", language.name
+            ),
         )
 
 

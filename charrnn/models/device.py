@@ -52,10 +52,14 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if present["cuda"] else "cpu")
     if name not in present:
-        raise UsageError(f"--device is {name!r:.40}; it must be one of {', '.join(DEVICES)}")
+        raise UsageError(
+            f"is {name!r:.40}; it must be one of {', '.join(DEVICES)}", settings=("device",)
+        )
     if not present[name]:
         available = ", ".join(kind for kind, here in present.items() if here)
-        raise UsageError(f"--device is {name}, which torch does not find here; it has: {available}")
+        raise UsageError(
+            f"is {name}, which torch does not find here; it has: {available}", settings=("device",)
+        )
     return torch.device(name)
 
 
@@ -73,7 +77,9 @@ def choose_precision(name: str, device: torch.device, model: ModelConfig) -> str
         UsageError: no such precision.
     """
     if name not in PRECISIONS:
-        raise UsageError(f"--precision is {name!r:.40}; it must be one of {', '.join(PRECISIONS)}")
+        raise UsageError(
+            f"is {name!r:.40}; it must be one of {', '.join(PRECISIONS)}", settings=("precision",)
+        )
     if name != "auto":
         return name
     return "bf16" if device.type == "cpu" and _gains_from_bfloat16(model) else "fp32"
@@ -145,7 +151,7 @@ def prepare_process(count: int | None) -> int:
     """
     if count is not None:
         if not 1 <= count <= 1024:
-            raise UsageError(f"--threads is {count}; it must be from 1 to 1024")
+            raise UsageError(f"is {count}; it must be from 1 to 1024", settings=("threads",))
         torch.set_num_threads(count)
     torch.set_flush_denormal(True)
     keep_freed_memory()

@@ -27,7 +27,7 @@ from charrnn.config.settings import Plain
 from charrnn.data.alphabet import Alphabet, count_ids
 from charrnn.data.corpus import Corpus
 from charrnn.display import in_one_line
-from charrnn.errors import UsageError
+from charrnn.errors import Remedy, UsageError
 from charrnn.models.parameter_shapes import EMBEDDING
 
 _ROWS = (EMBEDDING, "head.weight")
@@ -105,16 +105,18 @@ def transfer(path: Path, file: ModelFile, corpus: Corpus) -> Transfer:
     old, new = file.alphabet, corpus.alphabet
     if old.kind != new.kind:
         raise UsageError(
-            f"the model reads {old.kind} and the text is read as {new.kind}; "
-            f"{'give' if old.kind == 'bytes' else 'leave out'} --bytes"
+            f"the model reads {old.kind} and the text is read as {new.kind}",
+            Remedy("take every byte as a symbol", "bytes")
+            if old.kind == "bytes"
+            else Remedy("read the text as characters, not bytes"),
         )
     kept = "".join(c for c in new.characters if c in old.characters)
     added = "".join(c for c in new.characters if c not in old.characters)
     unused = "".join(c for c in old.characters if c not in new.characters)
     if not kept:
         raise UsageError(
-            "the model knows none of the text's characters, so it has nothing to go on from; "
-            "leave --from out"
+            "the model knows none of the text's characters, so it has nothing to go on from",
+            Remedy("begin with fresh weights"),
         )
     both = old if old.kind == "bytes" else Alphabet.of(old.characters + added)
     grown = corpus.reencode(both)

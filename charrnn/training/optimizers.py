@@ -137,7 +137,8 @@ def _build(name: str, parameters: Sequence[Tensor], weight_decay: float) -> opti
 def _build_muon(model: nn.Module, weight_decay: float) -> Optimizers:
     if not hasattr(optim, "Muon"):
         raise UsageError(
-            f"--optimizer muon needs a newer torch than {torch.__version__}; it came with 2.9"
+            f"is muon, which needs a newer torch than {torch.__version__}; it came with 2.9",
+            settings=("optimizer",),
         )
     matrices: list[nn.Parameter] = []
     rest: list[nn.Parameter] = []

@@ -24,7 +24,7 @@ from charrnn.data.alphabet import opening
 from charrnn.data.corpus import SplitCorpus, fit_corpus
 from charrnn.data.inputs import corpus_name, gather, is_generated, naming_copies, remember
 from charrnn.data.records import separator
-from charrnn.errors import CheckpointError, DivergedError, PredictionError, UsageError
+from charrnn.errors import CheckpointError, DivergedError, PredictionError, Remedy, UsageError
 from charrnn.files import is_file, is_folder
 from charrnn.inference.record_sampling import open_record, until_end
 from charrnn.inference.sampling import sample
@@ -115,7 +115,8 @@ def train_run(
     if generated and records is not None:
         raise UsageError(
             f"{', '.join(sources)}: a formal language is one text, whose sequences follow one "
-            "another.\nLeave --records out, or train on a text of your own."
+            "another: it is not read as records",
+            Remedy("train on a text of your own"),
         )
     run = RunDirectory(path or RUNS / name)
     if not overwrite:
@@ -183,8 +184,8 @@ def resume_run(
     run = RunDirectory(path)
     if not is_file(run.last):
         raise CheckpointError(
-            f"{run.path}: holds no run to go on with; nothing was saved there. "
-            "Give the whole train command again, without --resume."
+            f"{run.path}: holds no run to go on with; nothing was saved there",
+            Remedy("begin the run again"),
         )
     observer.tell(Ready())
     with run.locked():
@@ -235,7 +236,8 @@ def _train(session: Session, run: RunDirectory, observer: Observer, save_every: 
     except DivergedError as problem:
         if not trainer.progress.step:
             raise
-        raise DivergedError(f"{problem}\nThe last good checkpoint is {run.last}.") from None
+        problem.message += f"; the last good checkpoint is {run.last}"
+        raise
     progress = trainer.progress
     return RunResult(
         path=run.path,

@@ -22,7 +22,7 @@ from charrnn.checkpoints.model_file import (
 from charrnn.config.model import ModelConfig
 from charrnn.config.training import ComputeConfig, SourceConfig, TrainConfig
 from charrnn.data.corpus import Corpus
-from charrnn.errors import CheckpointError, CorpusError, UsageError
+from charrnn.errors import CheckpointError, CorpusError, Remedy, UsageError
 from charrnn.training.progress import Progress
 
 
@@ -134,5 +134,7 @@ def check_unchanged(corpus: Corpus, facts: CorpusFacts) -> None:
         raise CorpusError(
             f"{facts.name}: the text has changed since the run began (then {facts.characters:,} "
             f"characters, SHA-256 {facts.digest[:12]}; now {len(corpus):,} and "
-            f"{corpus.digest[:12]}).\nBring the old text back, or begin a new run: --run DIR."
+            f"{corpus.digest[:12]})",
+            Remedy("bring the old text back"),
+            Remedy("begin a new run in another directory", "run"),
         )

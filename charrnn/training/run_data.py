@@ -13,7 +13,7 @@ from charrnn.config.training import SourceConfig
 from charrnn.data.alphabet import RECORD_END
 from charrnn.data.corpus import Corpus, SplitCorpus, encode_corpus, fit_corpus
 from charrnn.data.inputs import find_source, gather, naming_copies
-from charrnn.errors import CheckpointError, CorpusError, UnknownCharacterError
+from charrnn.errors import CheckpointError, CorpusError, Remedy, UnknownCharacterError
 from charrnn.files import is_file, is_folder
 from charrnn.training.run_config import Request, check_unchanged, read_request
 
@@ -67,7 +67,7 @@ class RunData:
         if self.request is None:
             raise CorpusError(
                 f"{self._path}: is not beside the run that made it, so where its training text is "
-                "is not known here."
+                "is not known here"
             )
         corpus = read_again(
             RunDirectory(self._path.parent), self.request.source, self._model.corpus.records
@@ -94,7 +94,7 @@ class RunData:
         if corpus.digest != model.corpus.digest:
             raise CorpusError(
                 f"{', '.join(sources)}: is not the text that {self._path} was trained on: SHA-256 "
-                f"{corpus.digest[:12]}, and not {model.corpus.digest[:12]}."
+                f"{corpus.digest[:12]}, and not {model.corpus.digest[:12]}"
             )
         return corpus
 
@@ -118,7 +118,8 @@ def _find_again(run: RunDirectory, name: str, folder: Path, number: int) -> Path
         return own
     if path.is_absolute() and not (is_file(path) or is_folder(path)):
         raise CorpusError(
-            f"{path}: the text that {run.path} was trained on is no longer there. Put it back, "
-            f"or say where it is now: charrnn train --resume {run.path} TEXT"
+            f"{path}: the text that {run.path} was trained on is no longer there",
+            Remedy("put it back"),
+            Remedy("say where it is now", "resume", str(run.path), "TEXT"),
         )
     return path if path.is_absolute() else find_source(name, folder, number)

@@ -94,7 +94,7 @@ class Learner:
                 buffer.copy_(kept)
             raise DivergedError(
                 f"at step {step + 1:,} the loss is {nats:.4g}, its gradient's norm {norm:.4g}: "
-                "training has diverged.\nThe weights were not touched by it."
+                "training has diverged; the weights were not touched by it"
             )
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -129,7 +129,7 @@ class Learner:
         """Raise DivergedError if anything is not finite: then this is no place to go on from."""
         for name, tensor in self.tensors().items():
             if tensor.is_floating_point() and not tensor.isfinite().all():
-                raise DivergedError(f"{name} holds values that are not finite: it has diverged.")
+                raise DivergedError(f"{name} holds values that are not finite: it has diverged")
 
     def restore(self, tensors: dict[str, Tensor], *, begun: bool) -> None:
         """Go back to where :meth:`tensors` were taken; ``begun``, if a step had been taken then.

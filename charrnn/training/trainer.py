@@ -19,7 +19,7 @@ from torch import Tensor
 
 from charrnn.config.training import MOST_HALVINGS
 from charrnn.data.batches import NO_TARGET, Streams
-from charrnn.errors import DivergedError
+from charrnn.errors import DivergedError, Remedy
 from charrnn.training.progress import (
     Checkpoint,
     Evaluating,
@@ -224,7 +224,7 @@ class Trainer:
         p = self.progress
         if valid is not None and not math.isfinite(valid):
             raise DivergedError(
-                f"at step {p.step:,} the held-out loss is {valid}: training has diverged."
+                f"at step {p.step:,} the held-out loss is {valid}: training has diverged"
             )
         self.learner.check_finite()
         best = p.best_nats_per_char
@@ -277,7 +277,14 @@ def split_off_good(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[
 
 def explain(problem: DivergedError, progress: Progress) -> DivergedError:
     """The error that ends a run which stands at ``progress``: the problem, and what might help."""
-    remedy = DivergedError.remedy if progress.step else DivergedError.remedy_at_start
-    if progress.halvings:
-        remedy = f"Halving the learning rate {progress.halvings} times did not help. {remedy}"
-    return DivergedError(f"{problem} {remedy}")
+    if not progress.step:
+        return DivergedError(
+            f"{problem}; nothing was learnt before, so it began too large",
+            Remedy("try a smaller start", "init_gain"),
+        )
+    tried = f"; halving the learning rate {progress.halvings} times did not help"
+    return DivergedError(
+        f"{problem}{tried if progress.halvings else ''}",
+        Remedy("try a smaller learning rate", "learning_rate"),
+        Remedy("bound the gradient more tightly", "clip"),
+    )

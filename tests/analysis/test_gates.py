@@ -160,7 +160,7 @@ def test_biases_open_and_shut_gates_for_good() -> None:
 @pytest.mark.parametrize("arrangement", ["rnn", "rnn, relu", "pyramid of rnn"])
 def test_cells_without_gates_are_refused(arrangement: str) -> None:
     model = arrange(arrangement)
-    with pytest.raises(UsageError, match="have no gates; those of every --cell but rnn have"):
+    with pytest.raises(UsageError, match="have no gates; those of every kind but rnn have"):
         measure_saturation(model, ContinuousText(random_ids(30)))
 
 

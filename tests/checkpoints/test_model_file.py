@@ -330,7 +330,7 @@ def test_a_stack_models_rounding_can_be_chosen_anew(wanted: bool) -> None:
 @pytest.mark.parametrize("wanted", [True, False])
 def test_a_model_without_stacks_has_nothing_to_round(wanted: bool) -> None:
     assert model_file().rounding(None).model == CONFIG
-    with pytest.raises(UsageError, match="--stack-round belongs to --cell stack or list; gru"):
+    with pytest.raises(UsageError, match=r"^stack_round belongs to the cell stack or list; gru"):
         model_file().rounding(wanted)
 
 

@@ -110,21 +110,27 @@ def test_all_settings_that_a_resumed_run_refuses_are_named_at_once(
 
 
 CONTRADICTIONS = [
-    ("--cell gru --forget-bias 1", "--forget-bias belongs to --cell lstm; gru has no such thing"),
-    ("--activation relu", "--activation belongs to --cell rnn or stack or list; lstm"),
-    ("--cell rnn --stack-noop", "--stack-noop belongs to --cell stack or list; rnn"),
-    ("--init identity", "--init identity sets the one recurrent matrix of a plain network; lstm"),
-    ("--pyramid 2 --layers 2", "--layers must be at least 3"),
+    ("--cell gru --forget-bias 1", "--forget-bias belongs to the cell lstm; gru has no such thing"),
+    ("--activation relu", "--activation belongs to the cell rnn or stack or list; lstm"),
+    ("--cell rnn --stack-noop", "--stack-noop belongs to the cell stack or list; rnn"),
+    (
+        "--init identity",
+        "--init is identity, which sets the one recurrent matrix of a plain network; lstm",
+    ),
+    ("--pyramid 2 --layers 2", "Have more layers with --layers 3"),
     ("--pyramid 1 --connect residual", "so the head must read the sum of all layers"),
-    ("--layers 1 --connect sum", "--connect sum joins layers, and --layers is 1"),
+    ("--layers 1 --connect sum", "--connect is sum, which joins layers, and there is one"),
     ("--clip 1 --clip-value 1", "--clip and --clip-value both bound the gradient"),
     ("--steps 5 --minutes 1", "--steps and --minutes both set the length"),
     ("--pyramid 1 --window 1", "windows of 1 characters"),
     ("--optimizer lion", "it must be one of adamw, adam, rmsprop, sgd, adagrad, muon"),
     ("--cell stack --stack-depth 1", "--stack-depth is 1; it must be from 3 to"),
     ("--cell list --stacks 1024 --stack-depth 65536", "at most 2,097,152 are allowed"),
-    ("--cell stack --stack-only --init orthogonal", "which --stack-only leaves out"),
-    ("--norm batch --window 1 --batch 1", "--norm batch takes the mean of several characters"),
+    ("--cell stack --stack-only --init orthogonal", "--init and --stack-only do not go together"),
+    (
+        "--norm batch --window 1 --batch 1",
+        "--norm is batch, which takes the mean of several characters",
+    ),
     ("--bytes --encoding latin-1", "--bytes takes bytes as they are"),
     ("--run=", "--run is empty"),
 ]
@@ -136,7 +142,8 @@ def test_settings_that_contradict_each_other_are_refused_with_the_reason(
 ) -> None:
     monkeypatch.chdir(text_file.parent)
     code, output = run("train", str(text_file), *given.split())
-    assert (code, output.count("\n")) == (2, 1), output
+    assert code == 2
+    assert output.count("\n") <= 2, output
     assert said in output
     assert list(text_file.parent.iterdir()) == [text_file]
 
@@ -159,7 +166,7 @@ def test_a_model_without_stacks_has_nothing_to_round(command: str, option: str) 
     model = str(FIRST_FORMAT / "gru-best.safetensors")
     code, said = run(command, model, option)
     assert (code, said.count("\n")) == (2, 1), said
-    assert "--stack-round belongs to --cell stack or list; gru has no such thing" in said
+    assert "--stack-round belongs to the cell stack or list; gru has no such thing" in said
 
 
 def test_a_pyramid_is_given_the_layers_that_it_needs(

@@ -12,7 +12,7 @@ import pytest
 from charrnn.config.cells import CELLS, takers
 from charrnn.config.inference import SampleConfig
 from charrnn.config.model import ModelConfig
-from charrnn.config.settings import Config, option_name, setting
+from charrnn.config.settings import Config, setting
 from charrnn.config.training import OPTIMIZERS, ComputeConfig, SourceConfig, TrainConfig
 from charrnn.errors import UsageError
 
@@ -79,7 +79,7 @@ def test_the_bounds_themselves_are_allowed(config: type[Config], field: Any) -> 
 @pytest.mark.parametrize(("config", "field"), named(NUMBERS))
 def test_a_number_beyond_its_bounds_is_refused(config: type[Config], field: Any) -> None:
     for value in (field.metadata["least"] - 1, field.metadata["most"] + 1):
-        with pytest.raises(UsageError, match=f"^{option_name(field.name)} is .* must be from"):
+        with pytest.raises(UsageError, match=f"^{field.name} is .* must be from"):
             config(**{field.name: value})
 
 
@@ -90,7 +90,7 @@ def test_a_number_beyond_its_bounds_is_refused(config: type[Config], field: Any)
 def test_a_number_that_is_not_finite_is_refused(
     config: type[Config], field: Any, value: float
 ) -> None:
-    with pytest.raises(UsageError, match=option_name(field.name)):
+    with pytest.raises(UsageError, match=f"^{field.name} is"):
         config(**{field.name: value})
 
 
@@ -101,7 +101,7 @@ def test_a_word_that_is_no_choice_is_refused_with_the_choices(
     with pytest.raises(UsageError) as raised:
         config(**{field.name: "transformer"})
     message = str(raised.value)
-    assert message.startswith(f"{option_name(field.name)} is 'transformer'")
+    assert message.startswith(f"{field.name} is 'transformer'")
     assert all(choice in message for choice in field.metadata["choices"])
 
 
@@ -122,7 +122,7 @@ def test_a_word_that_is_no_choice_is_refused_with_the_choices(
     ],
 )
 def test_a_value_of_the_wrong_type_is_refused(config: type[Config], name: str, value: Any) -> None:
-    with pytest.raises(UsageError, match=f"^--{name} is .* must be of type"):
+    with pytest.raises(UsageError, match=f"^{name} is .* must be of type"):
         config(**{name: value})
 
 
@@ -145,7 +145,7 @@ def test_a_very_long_value_is_cut_short_in_the_message(given: dict[str, Any]) ->
 def test_two_lengths_of_a_run_are_refused_by_name(given: dict[str, Any]) -> None:
     with pytest.raises(UsageError) as raised:
         TrainConfig(**given)
-    assert all(option_name(name) in str(raised.value) for name in given)
+    assert raised.value.settings == tuple(given)
 
 
 @pytest.mark.parametrize("given", [{"epochs": 1}, {"steps": 1}, {"minutes": 0.5}])
@@ -154,7 +154,7 @@ def test_one_length_of_a_run_is_enough(given: dict[str, Any]) -> None:
 
 
 def test_out_of_bounds_is_a_user_mistake_even_in_a_file() -> None:
-    with pytest.raises(UsageError, match="--layers"):
+    with pytest.raises(UsageError, match=r"^layers is 65"):
         ModelConfig.from_dict({**ModelConfig().to_dict(), "layers": 65})
 
 
@@ -194,29 +194,28 @@ def test_what_is_open_comes_back_open(name: str) -> None:
     [("floor", 0, "1"), ("floor", math.nan, "1"), ("ceiling", 10, "9"), ("ceiling", math.nan, "9")],
 )
 def test_a_bound_on_one_side_only_is_told(name: str, value: float, bound: str) -> None:
-    with pytest.raises(UsageError, match=rf"^--{name} is {value}; it must be at .* {bound}$"):
+    with pytest.raises(UsageError, match=rf"^{name} is {value}; it must be at .* {bound}$"):
         HalfBounded(**{name: value})
-
-
-def test_an_option_is_its_field_with_dashes() -> None:
-    assert option_name("learning_rate") == "--learning-rate"
 
 
 @pytest.mark.parametrize(
     ("settings", "named"),
     [
-        ({"cell": "lstm", "activation": "relu"}, ["--activation", "rnn", "stack", "lstm"]),
-        ({"cell": "gru", "forget_bias": 2.0}, ["--forget-bias", "lstm", "gru"]),
-        ({"cell": "rnn", "lstm_gates": "capped"}, ["--lstm-gates", "lstm", "rnn"]),
-        ({"cell": "lstm", "gru_reset": "before"}, ["--gru-reset", "gru", "lstm"]),
-        ({"cell": "rnn", "stacks": 3}, ["--stacks", "stack", "rnn"]),
-        ({"cell": "lstm", "stack_round": True}, ["--stack-round", "stack", "lstm"]),
-        ({"cell": "gru", "init": "identity"}, ["--init identity", "gru", "each gate"]),
-        ({"layers": 2, "pyramid": 2}, ["--pyramid 2", "--layers must be at least 3"]),
-        ({"layers": 2, "pyramid": 1, "connect": "stack"}, ["--connect stack", "--pyramid"]),
-        ({"layers": 2, "pyramid": 1, "connect": "residual"}, ["--connect residual", "--pyramid"]),
-        ({"layers": 1, "connect": "sum"}, ["--connect sum", "--layers is 1"]),
-        ({"layers": 1, "connect": "residual"}, ["--connect residual", "--layers is 1"]),
+        ({"cell": "lstm", "activation": "relu"}, ["activation", "rnn", "stack", "lstm"]),
+        ({"cell": "gru", "forget_bias": 2.0}, ["forget_bias", "lstm", "gru"]),
+        ({"cell": "rnn", "lstm_gates": "capped"}, ["lstm_gates", "lstm", "rnn"]),
+        ({"cell": "lstm", "gru_reset": "before"}, ["gru_reset", "gru", "lstm"]),
+        ({"cell": "rnn", "stacks": 3}, ["stacks", "stack", "rnn"]),
+        ({"cell": "lstm", "stack_round": True}, ["stack_round", "stack", "lstm"]),
+        ({"cell": "gru", "init": "identity"}, ["init is identity", "gru", "each gate"]),
+        ({"layers": 2, "pyramid": 2}, ["pyramid is 2", "layers 3"]),
+        ({"layers": 2, "pyramid": 1, "connect": "stack"}, ["connect and pyramid", "is stack"]),
+        (
+            {"layers": 2, "pyramid": 1, "connect": "residual"},
+            ["connect and pyramid", "is residual"],
+        ),
+        ({"layers": 1, "connect": "sum"}, ["connect is sum", "one layer"]),
+        ({"layers": 1, "connect": "residual"}, ["connect is residual", "one layer"]),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused_with_the_reason(
@@ -228,7 +227,7 @@ def test_settings_that_contradict_each_other_are_refused_with_the_reason(
 
 
 def test_two_bounds_on_the_gradient_are_refused() -> None:
-    with pytest.raises(UsageError, match="--clip and --clip-value"):
+    with pytest.raises(UsageError, match=r"^clip and clip_value both"):
         TrainConfig(clip=1.0, clip_value=5.0)
     assert TrainConfig(clip_value=5.0).clip == 0.0
     assert TrainConfig().clip == 1.0

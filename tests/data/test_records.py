@@ -250,7 +250,7 @@ def test_the_training_loss_is_the_mean_over_what_is_no_padding(tmp_path: Path) -
 def test_normalising_over_a_batch_is_refused(tmp_path: Path) -> None:
     asked = request()
     asked = replace(asked, model=replace(asked.model, norm="batch"))
-    with pytest.raises(UsageError, match="--norm batch"):
+    with pytest.raises(UsageError, match=r"^norm is batch"):
         begin(asked, read(tmp_path), "names")
 
 

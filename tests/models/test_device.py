@@ -102,7 +102,7 @@ def test_bf16_multiplies_in_bfloat16_and_fp32_does_not() -> None:
 def test_threads_are_set_or_left_alone() -> None:
     assert prepare_process(2) == torch.get_num_threads() == 2
     assert prepare_process(None) == 2
-    with pytest.raises(UsageError, match="--threads is 0"):
+    with pytest.raises(UsageError, match=r"^threads is 0"):
         prepare_process(0)
 
 

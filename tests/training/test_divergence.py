@@ -58,13 +58,14 @@ def going_back(events: list[Event]) -> list[RolledBack]:
     return [event for event in events if isinstance(event, RolledBack)]
 
 
-@pytest.mark.parametrize(
-    ("step", "said"), [(0, "--init-gain"), (5, "--learning-rate, or a tighter bound")]
-)
-def test_a_run_that_stops_says_what_might_help(corpus: Corpus, step: int, said: str) -> None:
+@pytest.mark.parametrize(("step", "settings"), [(0, ["init_gain"]), (5, ["learning_rate", "clip"])])
+def test_a_run_that_stops_says_what_might_help(
+    corpus: Corpus, step: int, settings: list[str]
+) -> None:
     session = start(corpus, "stop")
-    with faulty(step), pytest.raises(DivergedError, match=said) as caught:
+    with faulty(step), pytest.raises(DivergedError) as caught:
         list(session.trainer.fit())
+    assert [remedy.means for remedy in caught.value.remedies] == settings
     assert f"at step {step + 1} " in str(caught.value)
     assert session.trainer.progress.step == step
 

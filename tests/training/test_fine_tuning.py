@@ -188,12 +188,12 @@ def test_going_on_beats_starting_from_nothing(tmp_path: Path) -> None:
 
 
 def test_bytes_and_characters_are_not_mixed(model: ModelFile, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="leave out --bytes"):
+    with pytest.raises(UsageError, match="as characters"):
         transfer(HERE, model, read(tmp_path, NEW, encoding=None))
     weights: Arrays = {}
     facts = CorpusFacts("old", "0" * 64, 10, 0.1)
     of_bytes = ModelFile(model.model, Alphabet.bytes_alphabet(), facts, None, weights)
-    with pytest.raises(UsageError, match="give --bytes"):
+    with pytest.raises(UsageError, match="every byte"):
         transfer(HERE, of_bytes, read(tmp_path, NEW))
 
 

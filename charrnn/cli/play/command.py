@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charrnn.cli import terminal
+from charrnn.cli.messages import explain
 from charrnn.cli.options import Debug, Model, StackRound, Unknown, option
+from charrnn.cli.play.settings import command_name
 from charrnn.cli.signals import Interrupted
 from charrnn.config.inference import SampleConfig, UseConfig
 from charrnn.config.training import ComputeConfig
@@ -108,7 +110,7 @@ def _converse(lines: Lines, conversation: Conversation, typed: bool) -> int:
         try:
             conversation.obey(line)
         except CharrnnError as problem:
-            terminal.error(str(problem))
+            terminal.error(explain(problem, command_name))
             if isinstance(problem, UnknownCharacterError):
                 lines.offer(line)
             refused = refused or problem.exit_code

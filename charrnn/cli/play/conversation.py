@@ -13,7 +13,7 @@ from charrnn.cli.play.output import Screen
 from charrnn.cli.play.settings import DIALS, Dials
 from charrnn.data.alphabet import Alphabet
 from charrnn.display import nearest
-from charrnn.errors import CorpusError, StorageError, UnknownCharacterError, UsageError
+from charrnn.errors import CorpusError, StorageError, UsageError
 from charrnn.inference.interactive import Play
 
 _MARK = b"/"
@@ -105,10 +105,7 @@ class Conversation:
 
     def _add(self, data: bytes, name: str) -> None:
         symbols = self._alphabet.symbols_in(data, name)
-        try:
-            self._play.add(symbols, self._dials.unknown)
-        except UnknownCharacterError as problem:
-            raise UnknownCharacterError(str(problem).replace("--unknown", "/unknown")) from None
+        self._play.add(symbols, self._dials.unknown)
         if strange := self._play.count_unknown(symbols):
             did = {"skip": "left out", "replace": "replaced"}[self._dials.unknown]
             terminal.note(f"{strange:,} characters the model does not know were {did}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 from charrnn.config.inference import UNKNOWN_CHOICES, SampleConfig
-from charrnn.config.settings import option_name, setting
+from charrnn.config.settings import setting
 from charrnn.errors import UsageError
 
 _KINDS = {"int": (int, "a whole number"), "float": (float, "a number"), "str": (str, "a word")}
@@ -24,24 +24,29 @@ class Dials(SampleConfig):
         """The dials with one of them, named as in DIALS, at another value.
 
         Raises:
-            UsageError: not a value of it. The message names the command.
+            UsageError: not a value of it.
         """
         field = DIALS[name]
         kind, described = _KINDS[str(field.type)]
         try:
             return replace(self, **{field.name: kind(value)})
         except ValueError:
-            raise UsageError(f"/{name} is {value!r:.60}; it must be {described}") from None
-        except UsageError as problem:
-            raise UsageError(str(problem).replace(option_name(field.name), f"/{name}", 1)) from None
+            raise UsageError(
+                f"is {value!r:.60}; it must be {described}", settings=(field.name,)
+            ) from None
 
     def at(self, name: str) -> str:
         """A dial and its value as the command that sets it."""
         return f"/{name} {getattr(self, DIALS[name].name)}"
 
 
+def command_name(setting: str) -> str:
+    """The command that changes a setting while a conversation goes on."""
+    return "/" + setting.replace("_", "-")
+
+
 DIALS = {
-    option_name(field.name).removeprefix("--"): field
+    command_name(field.name).removeprefix("/"): field
     for field in fields(Dials)
     if field.name not in ("count", "stop")
 }

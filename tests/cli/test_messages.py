@@ -1,0 +1,35 @@
+"""Settings and remedies of errors as options and commands."""
+
+import pytest
+
+from charrnn.cli.messages import explain
+from charrnn.cli.play.settings import command_name
+from charrnn.config.settings import option_name
+from charrnn.errors import CharrnnError, Remedy
+
+
+def test_an_option_is_its_setting_with_dashes() -> None:
+    assert option_name("learning_rate") == "--learning-rate"
+
+
+@pytest.mark.parametrize(
+    ("remedy", "said"),
+    [
+        (Remedy("wait for it"), "Wait for it"),
+        (Remedy("hold less out", "valid"), "Hold less out with --valid"),
+        (Remedy("leave it out", "unknown", "skip"), "Leave it out with --unknown skip"),
+        (Remedy("part them there", "records", "\x1e"), r"Part them there with --records $'\x1e'"),
+        (Remedy("part them there", "records", "; "), "Part them there with --records '; '"),
+        (Remedy("fetch it", "fetch", "tales"), "Fetch it: charrnn corpus get tales"),
+        (Remedy("go on", "resume", "my run"), "Go on: charrnn train --resume 'my run'"),
+        (Remedy("train one", "train", "FILE"), "Train one: charrnn train FILE"),
+    ],
+)
+def test_a_remedy_names_the_option_or_the_command(remedy: Remedy, said: str) -> None:
+    assert explain(CharrnnError("it is broken", remedy)) == f"it is broken\n{said}"
+
+
+def test_a_message_is_said_of_the_options() -> None:
+    problem = CharrnnError("is 0; it must be at least 1", settings=("stack_depth",))
+    assert explain(problem) == "--stack-depth is 0; it must be at least 1"
+    assert explain(problem, command_name) == "/stack-depth is 0; it must be at least 1"
