@@ -17,7 +17,7 @@ from charrnn.data.corpus import encode_corpus
 from charrnn.data.encoded_text import EncodedText
 from charrnn.data.inputs import STDIN, gather, naming_copies
 from charrnn.data.text_reader import exists
-from charrnn.errors import CorpusError
+from charrnn.errors import CorpusError, Remedy
 from charrnn.inference.select_backend import torch_network
 from charrnn.training.run_data import RunData
 
@@ -49,9 +49,8 @@ def naming_corpus_option() -> Iterator[None]:
     try:
         yield
     except CorpusError as problem:
-        raise type(problem)(
-            f"{problem}\nTo read the training text from elsewhere, name it: --corpus FILE."
-        ) from None
+        problem.remedies += (Remedy("read the training text from elsewhere", "corpus", "FILE"),)
+        raise
 
 
 def read_text(
@@ -80,14 +79,12 @@ def _read_held_out(data: RunData, path: Path, model: ModelFile) -> tuple[str, En
     """Name the text that the model's run held out, read again from where the run read it."""
     if data.request is None:
         raise CorpusError(
-            f"{path}: is not beside the run that made it, so what was held out is not known "
-            "here.\nName the text after the model."
+            f"{path}: is not beside the run that made it, so what was held out is not known here",
+            Remedy("name the text after the model"),
         )
     valid = data.request.train.valid
     if not valid:
-        raise CorpusError(
-            f"{path.parent}: held nothing out (--valid 0).\nName the text after the run."
-        )
+        raise CorpusError(f"{path.parent}: held nothing out", Remedy("name the text after the run"))
     return f"{model.corpus.name}, the last {valid:.0%}, held out", data.split.held_out
 
 

@@ -129,7 +129,8 @@ class ModelConfig(Config):
             )
         if self.stack_only and (self.init, self.init_gain) != ("uniform", 1.0):
             raise UsageError(
-                "do not go together: the one starts the recurrent matrix, which the other leaves out",
+                "do not go together: the one starts the recurrent matrix, which the other leaves "
+                "out",
                 settings=("init_gain" if self.init == "uniform" else "init", "stack_only"),
             )
         if self.stack_only and self.weight_drop:

@@ -16,7 +16,7 @@ from charrnn.config.model import ModelConfig
 from charrnn.config.settings import option_name
 from charrnn.config.training import LENGTHS, OPTIMIZERS, ComputeConfig, TrainConfig
 from charrnn.display import did_you_mean
-from charrnn.errors import UsageError
+from charrnn.errors import Remedy, UsageError
 from charrnn.models.parameter_shapes import EMBEDDING, list_parameter_shapes
 
 LEAST_MINUTES, MOST_MINUTES = 0.1, 10.0
@@ -138,8 +138,11 @@ def complete_settings(given: Settings, network: ModelConfig | None = None) -> di
         for name, value in kept.items():
             if given.get(name, value) != value:
                 raise UsageError(
-                    f"{option_name(name)} is {given[name]} and the model to go on from has "
-                    f"{value}: its network stays as it is.\nLeave the option out, or --from."
+                    f"is {given[name]} and the model to go on from has {value}: its network "
+                    "stays as it is",
+                    Remedy("leave it out"),
+                    Remedy("begin with fresh weights"),
+                    settings=(name,),
                 )
         settings |= kept
     for config in _CONFIGS:

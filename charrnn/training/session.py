@@ -30,7 +30,7 @@ from charrnn.config.training import LENGTHS, ComputeConfig, SourceConfig, TrainC
 from charrnn.data.alphabet import Alphabet
 from charrnn.data.batches import Shape, fit_shape, open_streams
 from charrnn.data.corpus import Corpus, SplitCorpus
-from charrnn.errors import CheckpointError, UnknownCharacterError, UsageError
+from charrnn.errors import CheckpointError, Remedy, UnknownCharacterError, UsageError
 from charrnn.inference.torch_backend import check_states
 from charrnn.kernels.library import NONE, load_kernels
 from charrnn.models.char_model import build_model
@@ -135,7 +135,7 @@ def begin(
     if len(split.held_out) > MOST_SCORED:
         notes.append(
             f"{len(split.held_out):,} characters are held out; evaluations during training score "
-            f"the first {MOST_SCORED:,} of them, charrnn eval all"
+            f"the first {MOST_SCORED:,} of them, and a later evaluation all"
         )
     facts = CorpusFacts(name, corpus.digest, len(corpus), request.train.valid, corpus.records)
     origin = start.origin if start else None
@@ -219,8 +219,10 @@ def fit_to(request: Request, split: SplitCorpus) -> Shape:
     model, train = request.model, request.train
     if split.corpus.records is not None and model.norm == "batch":
         raise UsageError(
-            "--norm batch takes the mean over what is read side by side, and records of different "
-            "lengths leave gaps in it: give --norm layer, or leave it out"
+            "is batch, which takes the mean over what is read side by side, and records of "
+            "different lengths leave gaps in it",
+            Remedy("take the mean over a character's numbers", "norm", "layer"),
+            settings=("norm",),
         )
     shape = fit_shape(split.train, train.batch, train.window)
     _refuse_idle_layers(model, shape)
@@ -233,13 +235,18 @@ def _refuse_idle_layers(model: ModelConfig, shape: Shape) -> None:
     what = f"windows of {shape.window:,} characters in {shape.batch:,} streams"
     if not runs:
         raise UsageError(
-            f"--pyramid {model.pyramid} has a layer that runs once every {2**model.pyramid:,} "
-            f"characters, too seldom for {what}: give a longer --window, and a text that fills it"
+            f"is {model.pyramid}, so that a layer runs once every {2**model.pyramid:,} "
+            f"characters, too seldom for {what}",
+            Remedy("read longer windows, of a text that fills them,", "window"),
+            settings=("pyramid",),
         )
     if model.norm == "batch" and runs * shape.batch < 2:
         raise UsageError(
-            f"--norm batch takes the mean of several characters, and {what} have one for a layer: "
-            "give a longer --window or a larger --batch, and a text that fills them"
+            f"is batch, which takes the mean of several characters, and {what} have one for a "
+            "layer",
+            Remedy("read longer windows, of a text that fills them,", "window"),
+            Remedy("read more streams", "batch"),
+            settings=("norm",),
         )
 
 
