@@ -2,12 +2,16 @@
 
 import re
 import shlex
+import subprocess
+import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.cli.test_manners import EVERYTHING, README
+from tests.support.program import ENVIRONMENT, explain
 
 ROOT = README.parent
 GUIDES = sorted((ROOT / "charrnn" / "guides").glob("*.md"))
@@ -116,3 +120,18 @@ def test_the_readmes_tree_has_every_folder_and_module_at_the_top_of_the_package(
     folders = {f"{path.parent.name}/" for path in (ROOT / "charrnn").glob("[!_]*/*.*")}
     modules = {path.name for path in (ROOT / "charrnn").glob("[!_]*.py")}
     assert sorted(named) == sorted((folders | modules) - {"corpora/"})
+
+
+def test_the_code_of_the_guide_to_python_runs(tmp_path: Path) -> None:
+    (page,) = (page for page in GUIDES if page.stem == "python")
+    blocks = _CODE.findall(page.read_text(encoding="utf-8"))
+    code = "\n".join(textwrap.dedent(block) for block in blocks)
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        check=False,
+    )
+    assert result.returncode == 0, explain(result)
+    assert result.stdout
