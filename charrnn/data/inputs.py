@@ -61,7 +61,8 @@ def naming_copies(folder: str, sources: Sequence[str]) -> Iterator[None]:
         yield
     except CorpusError as problem:
         copies = re.escape(folder + os.sep) + r"(?P<number>\d+)(-\w+)?"
-        raise type(problem)(re.sub(copies, word, str(problem))) from None
+        problem.message = re.sub(copies, word, problem.message)
+        raise
 
 
 def _take(source: str, folder: Path, number: int) -> Path:

@@ -44,7 +44,7 @@ def test_version_is_printed(tmp_path: Path) -> None:
         (("train", "tales", "--epochs", "1", "--steps", "2"), 2, "--epochs and --steps"),
         (("train", "tales", "--valid", "1"), 2, "--valid"),
         (("train", "tales", "--encoding", "klingon"), 2, "klingon"),
-        (("train", "--resume"), 4, "train one with"),
+        (("train", "--resume"), 4, "Train one: charrnn train FILE"),
         (("train", "--resume", "--overwrite"), 2, "give one of them"),
         (("sample",), 4, "no latest run"),
         (("sample", "nowhere"), 4, "nowhere: there is no such run"),

@@ -118,9 +118,9 @@ def test_a_missing_text_beside_files_that_may_not_be_listed_is_told(
 
 _BOUNDED = """
 import sys
-from charrnn import sources
+from charrnn.data import text_reader
 from charrnn.cli.entry import main
-sources.MOST_BYTES = 1 << 20
+text_reader.MOST_BYTES = 1 << 20
 main()
 """
 
