@@ -15,7 +15,7 @@ from charrnn.cli import terminal
 from charrnn.data.alphabet import Alphabet
 from charrnn.data.corpus import encode_corpus
 from charrnn.data.encoded_text import EncodedText
-from charrnn.data.inputs import STDIN, gather, naming_copies
+from charrnn.data.inputs import STDIN, gather
 from charrnn.data.text_reader import exists
 from charrnn.errors import CorpusError, Remedy
 from charrnn.inference.select_backend import torch_network
@@ -92,10 +92,15 @@ def _read_texts(
     texts: Sequence[str], model: ModelFile, encoding: str, unknown: str
 ) -> tuple[str, EncodedText]:
     alphabet = model.alphabet
-    with tempfile.TemporaryDirectory() as folder, naming_copies(folder, texts):
-        paths = gather(texts, Path(folder))
+    with tempfile.TemporaryDirectory() as folder:
+        paths, names = gather(texts, Path(folder))
         corpus = encode_corpus(
-            paths, alphabet, encoding=encoding, unknown=unknown, records=model.corpus.records
+            paths,
+            alphabet,
+            encoding=encoding,
+            unknown=unknown,
+            records=model.corpus.records,
+            names=names,
         )
     for message in corpus.notes:
         terminal.note(message)

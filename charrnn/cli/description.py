@@ -13,7 +13,7 @@ from typing import Any
 from charrnn.cli import terminal
 from charrnn.config.training import SourceConfig, TrainConfig
 from charrnn.data.corpus import Corpus, SplitCorpus, fit_corpus
-from charrnn.data.inputs import gather, is_generated, naming_copies
+from charrnn.data.inputs import gather, is_generated
 from charrnn.data.statistics import (
     RARE,
     SPAN,
@@ -60,8 +60,9 @@ class Description:
 
 def describe(sources: Sequence[str], encoding: str | None, *, as_json: bool) -> None:
     """Read texts as one, look into them, and print what was found."""
-    with tempfile.TemporaryDirectory() as folder, naming_copies(folder, sources):
-        corpus = fit_corpus(gather(sources, Path(folder)), encoding)
+    with tempfile.TemporaryDirectory() as folder:
+        paths, names = gather(sources, Path(folder))
+        corpus = fit_corpus(paths, encoding, names=names)
     for message in corpus.notes:
         terminal.note(message)
     found = _describe(", ".join(sources), corpus, generated=all(map(is_generated, sources)))

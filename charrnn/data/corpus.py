@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -89,7 +89,10 @@ class SplitCorpus:
 
 
 def fit_corpus(
-    paths: Sequence[Path], encoding: str | None = "utf-8", records: str | None = None
+    paths: Sequence[Path],
+    encoding: str | None = "utf-8",
+    records: str | None = None,
+    names: Mapping[Path, str] | None = None,
 ) -> Corpus:
     """Read a corpus and fit an alphabet to it.
 
@@ -97,12 +100,13 @@ def fit_corpus(
         paths: files and folders.
         encoding: of the files; None takes every byte as a symbol.
         records: the separator of the records, as ``data/records.py`` has it; None for one text.
+        names: what errors and notes call a path that is none of the user's own.
 
     Raises:
         CorpusError: the text cannot be read, is empty, or has only one distinct character or
             record.
     """
-    reader = _make_reader(paths, encoding, records)
+    reader, shown = _make_reader(paths, encoding, records, names), _join_names(paths, names)
     if encoding is None:
         corpus = _encode(reader, Alphabet.bytes_alphabet(), "error", records)
     else:
@@ -110,15 +114,15 @@ def fit_corpus(
         for chunk in reader:
             builder.add(chunk)
         if not len(builder):
-            raise _make_empty_error(paths)
+            raise _make_empty_error(shown)
         alphabet, ids = builder.finish()
         text = cut_text(ids, alphabet, records)
         corpus = Corpus(text, alphabet, reader.digest, tuple(reader.notes), records=records)
     if not len(corpus):
-        raise _make_empty_error(paths)
+        raise _make_empty_error(shown)
     if isinstance(reader, RecordReader) and reader.count < _LEAST_RECORDS:
         raise CorpusError(
-            f"{_join_names(paths)}: {reader.count} records, parted by {records!r:.60}; at least "
+            f"{shown}: {reader.count} records, parted by {records!r:.60}; at least "
             f"{_LEAST_RECORDS} are needed",
             Remedy("part them otherwise", "records"),
             Remedy("give more text"),
@@ -126,8 +130,7 @@ def fit_corpus(
     if _is_all_the_same(corpus.ids):
         only = name_of(corpus.alphabet.characters[int(corpus.ids[0])])
         raise CorpusError(
-            f"{_join_names(paths)}: {len(corpus):,} characters, all of them {only}: "
-            "there is nothing to learn",
+            f"{shown}: {len(corpus):,} characters, all of them {only}: there is nothing to learn",
             Remedy("give a text with at least two different characters"),
         )
     return corpus
@@ -145,6 +148,7 @@ def encode_corpus(
     encoding: str | None = "utf-8",
     unknown: str = "error",
     records: str | None = None,
+    names: Mapping[Path, str] | None = None,
 ) -> Corpus:
     """Read a text and encode it with the alphabet of an existing model.
 
@@ -154,27 +158,32 @@ def encode_corpus(
         encoding: of the files; a bytes alphabet needs none.
         unknown: the treatment of characters that the alphabet lacks: error, skip or replace.
         records: the separator of the records, as ``data/records.py`` has it; None for one text.
+        names: what errors and notes call a path that is none of the user's own.
 
     Raises:
         CorpusError: the text cannot be read or is empty, or it has a character that the alphabet
             lacks while ``unknown`` is "error".
     """
-    reader = _make_reader(paths, None if alphabet.kind == "bytes" else encoding, records)
+    encoding = None if alphabet.kind == "bytes" else encoding
+    reader, shown = _make_reader(paths, encoding, records, names), _join_names(paths, names)
     corpus = _encode(reader, alphabet, unknown, records)
     if not len(corpus.text.scored):
         if corpus.unknown:
             raise CorpusError(
-                f"{_join_names(paths)}: none of its {corpus.unknown:,} characters is among the "
+                f"{shown}: none of its {corpus.unknown:,} characters is among the "
                 f"{len(alphabet)} that the model knows"
             )
-        raise _make_empty_error(paths)
+        raise _make_empty_error(shown)
     return corpus
 
 
 def _make_reader(
-    paths: Sequence[Path], encoding: str | None, records: str | None
+    paths: Sequence[Path],
+    encoding: str | None,
+    records: str | None,
+    names: Mapping[Path, str] | None,
 ) -> TextReader | RecordReader:
-    reader = TextReader(paths, encoding)
+    reader = TextReader(paths, encoding, names)
     if records is None:
         return reader
     spelt = Alphabet.bytes_alphabet().symbols(records) if encoding is None else records
@@ -190,7 +199,7 @@ def _encode(
         try:
             ids.add(alphabet.encode(chunk, unknown, start=reader.start))
         except UnknownCharacterError as problem:
-            problem.message = f"{reader.file}: {problem.message}"
+            problem.message = f"{reader.name}: {problem.message}"
             raise
         if unknown != "error":
             lacking += alphabet.count_unknown(chunk)
@@ -198,9 +207,9 @@ def _encode(
     return Corpus(text, alphabet, reader.digest, tuple(reader.notes), lacking, records)
 
 
-def _join_names(paths: Sequence[Path]) -> str:
-    return ", ".join(str(path) for path in paths)
+def _join_names(paths: Sequence[Path], names: Mapping[Path, str] | None) -> str:
+    return ", ".join((names or {}).get(path, str(path)) for path in paths)
 
 
-def _make_empty_error(paths: Sequence[Path]) -> CorpusError:
-    return CorpusError(f"{_join_names(paths)}: 0 characters: an empty text cannot be used")
+def _make_empty_error(shown: str) -> CorpusError:
+    return CorpusError(f"{shown}: 0 characters: an empty text cannot be used")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import cast
@@ -31,38 +29,35 @@ def corpus_name(source: str) -> str:
     return "".join(c if c.isprintable() else "_" for c in name).lstrip(".") or "corpus"
 
 
-def gather(sources: Sequence[str], folder: Path) -> list[Path]:
-    """The files and folders that sources stand for; what no file holds yet is put into ``folder``.
+def gather(sources: Sequence[str], folder: Path) -> tuple[list[Path], dict[Path, str]]:
+    """Find the files and folders that sources stand for; copy what no file holds into ``folder``.
 
     That is text from a pipe, which cannot be read twice, and text that is made when it is wanted.
+
+    Returns:
+        The path of each source, and the names of the copies among them, for errors and notes.
 
     Raises:
         CorpusError: a source that is not there, or a pipe that cannot be read.
         UsageError: standard input named twice.
     """
     _check_standard_input(sources)
-    return [_take(source, folder, number) for number, source in enumerate(sources)]
+    paths = [_take(source, folder, number) for number, source in enumerate(sources)]
+    return paths, name_copies(sources, paths, folder)
+
+
+def name_copies(sources: Sequence[str], paths: Sequence[Path], folder: Path) -> dict[Path, str]:
+    """Return what errors and notes call each path that is a copy in ``folder``."""
+    return {
+        path: "standard input" if source == STDIN else source
+        for source, path in zip(sources, paths, strict=True)
+        if path.parent == folder
+    }
 
 
 def _check_standard_input(sources: Sequence[str]) -> None:
     if list(sources).count(STDIN) > 1:
         raise UsageError("- (standard input) can be given once only")
-
-
-@contextmanager
-def naming_copies(folder: str, sources: Sequence[str]) -> Iterator[None]:
-    """Let errors name a source that :func:`gather` put into ``folder`` as the user did."""
-
-    def word(copy: re.Match[str]) -> str:
-        source = sources[int(copy["number"])]
-        return "standard input" if source == STDIN else source
-
-    try:
-        yield
-    except CorpusError as problem:
-        copies = re.escape(folder + os.sep) + r"(?P<number>\d+)(-\w+)?"
-        problem.message = re.sub(copies, word, problem.message)
-        raise
 
 
 def _take(source: str, folder: Path, number: int) -> Path:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from pathlib import Path
 
 from charrnn.data.alphabet import RECORD_END
 from charrnn.data.text_reader import TextReader
@@ -117,9 +116,9 @@ class RecordReader:
         self.start = 0
 
     @property
-    def file(self) -> str:
-        """Where the chunk that came last is from."""
-        return f"{self._reader.file} (as records, with an end after each)"
+    def name(self) -> str:
+        """The name of the text that the chunk that came last is from."""
+        return f"{self._reader.name} (as records, with an end after each)"
 
     @property
     def digest(self) -> str:
@@ -138,18 +137,18 @@ class RecordReader:
 
     def __iter__(self) -> Iterator[str]:
         yield RECORD_END
-        for file, chunks in groupby(self._reader, key=lambda _: self._reader.file):
+        for _, chunks in groupby(self._reader, key=lambda _: self._reader.file):
             self.start = 0
-            for text in self._divide(file, chunks):
+            for text in self._divide(chunks):
                 yield text
                 self.start += len(text)
         if self._divider.dropped:
             self.notes.append(f"left out {self._divider.dropped:,} records as empty")
 
-    def _divide(self, file: Path | None, chunks: Iterable[str]) -> Iterator[str]:
+    def _divide(self, chunks: Iterable[str]) -> Iterator[str]:
         try:
             yield from map(self._divider.feed, chunks)
             yield self._divider.finish()
         except CorpusError as problem:
-            problem.message = f"{file}: {problem.message}"
+            problem.message = f"{self._reader.name}: {problem.message}"
             raise

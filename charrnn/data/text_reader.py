@@ -9,7 +9,7 @@ import codecs
 import hashlib
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedReader
 from pathlib import Path
 
@@ -88,15 +88,17 @@ def too_long(name: object) -> CorpusError:
 class TextReader:
     """The text of some files and folders, in order, decoded chunk by chunk and otherwise untouched.
 
-    Iterate over it once. With each chunk, ``file`` is the file it is from and ``start`` how many of
-    that file's characters came before. When the iteration has ended, ``digest`` is the SHA-256 of
-    all the bytes that were read, in order, and ``notes`` says what was left out and why.
+    Iterate over it once. With each chunk, ``file`` is the file it is from, ``name`` what to call
+    that file, and ``start`` how many of its characters came before. When the iteration has ended,
+    ``digest`` is the SHA-256 of all the bytes that were read, in order, and ``notes`` says what was
+    left out and why.
 
     Args:
         paths: files and folders. A folder stands for its text files, found at any depth and sorted
             by path; files that are not text are left out with a note, hidden ones and what
             training runs have written without.
         encoding: how the bytes spell characters; None reads every byte as a symbol.
+        names: what errors and notes call a path that is none of the user's own.
 
     Raises:
         UsageError: an encoding that Python does not know.
@@ -105,16 +107,27 @@ class TextReader:
             that changes while it is read, so that nobody could read the same text again.
     """
 
-    def __init__(self, paths: Sequence[Path], encoding: str | None = "utf-8") -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        encoding: str | None = "utf-8",
+        names: Mapping[Path, str] | None = None,
+    ) -> None:
         if encoding is not None:
             check_encoding(encoding)
         self._encoding = encoding
+        self._names = names or {}
         self._hash = hashlib.sha256()
         self._size = 0
         self.notes: list[str] = []
         self.file: Path | None = None
         self.start = 0
         self._files = [file for path in paths for file in self._expand(path)]
+
+    @property
+    def name(self) -> str:
+        """The name of the file that the chunk that came last is from."""
+        return self._name(self.file) if self.file else ""
 
     @property
     def digest(self) -> str:
@@ -133,6 +146,9 @@ class TextReader:
             stream: read to its end, if it has one.
         """
         yield from self._follow(name, read_chunks(name, stream, most=None))
+
+    def _name(self, file: Path) -> str:
+        return self._names.get(file, str(file))
 
     def _expand(self, path: Path) -> list[Path]:
         if not exists(path):
@@ -201,29 +217,30 @@ class TextReader:
         if self._encoding is None:
             yield from (data.decode("latin-1") for data in chunks)
             return
-        decoder = Decoder(file, self._encoding)
+        decoder = Decoder(self._name(file), self._encoding)
         for data in chunks:
             yield decoder.decode(data)
         yield decoder.decode(b"")
         if decoder.dropped_mark:
-            self.notes.append(f"{file}: dropped the byte-order mark")
+            self.notes.append(f"{self._name(file)}: dropped the byte-order mark")
 
     def _read_bytes(self, file: Path) -> Iterator[bytes]:
+        name = self._name(file)
         try:
             with file.open("rb") as stream:
                 before = os.fstat(stream.fileno())
                 if self._size + before.st_size > MOST_BYTES:
-                    raise too_long(file)
-                for data in read_chunks(file, stream, MOST_BYTES - self._size):
+                    raise too_long(name)
+                for data in read_chunks(name, stream, MOST_BYTES - self._size):
                     self._size += len(data)
                     self._hash.update(data)
                     yield data
                 after = os.fstat(stream.fileno())
         except OSError as problem:
-            raise _unreadable(file, problem) from problem
+            raise _unreadable(name, problem) from problem
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise CorpusError(
-                f"{file}: changed while it was read (then {before.st_size:,} bytes, now "
+                f"{name}: changed while it was read (then {before.st_size:,} bytes, now "
                 f"{after.st_size:,})",
                 Remedy("wait until nobody writes to it"),
                 Remedy("give a copy of it"),
@@ -270,13 +287,13 @@ class Decoder:
         dropped_mark: whether there was one that the encoding itself takes for text.
 
     Args:
-        file: named in errors.
+        name: what errors call it.
         encoding: one that :func:`check_encoding` accepts.
     """
 
-    def __init__(self, file: Path, encoding: str) -> None:
+    def __init__(self, name: object, encoding: str) -> None:
         self.dropped_mark = False
-        self._file = file
+        self._name = name
         self._encoding = encoding
         self._decoder = codecs.getincrementaldecoder(encoding)()
         self._offset, self._lines, self._at_start = 0, 1, True
@@ -292,11 +309,11 @@ class Decoder:
             text = self._decoder.decode(data, final=not data)
         except UnicodeError as problem:
             raise CorpusError(
-                f"{self._file}: {self._explain(problem, data, state)}", *_REMEDIES
+                f"{self._name}: {self._explain(problem, data, state)}", *_REMEDIES
             ) from None
         if len(self._decoder.getstate()[0]) > MOST_PENDING:
             raise CorpusError(
-                f"{self._file}: is not {self._encoding}: more than {MOST_PENDING:,} bytes without "
+                f"{self._name}: is not {self._encoding}: more than {MOST_PENDING:,} bytes without "
                 "an end",
                 *_REMEDIES,
             )

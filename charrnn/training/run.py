@@ -22,7 +22,7 @@ from charrnn.config.model import ModelConfig
 from charrnn.config.training import SourceConfig
 from charrnn.data.alphabet import opening
 from charrnn.data.corpus import SplitCorpus, fit_corpus
-from charrnn.data.inputs import corpus_name, gather, is_generated, naming_copies, remember
+from charrnn.data.inputs import corpus_name, gather, is_generated, remember
 from charrnn.data.records import separator
 from charrnn.errors import CheckpointError, DivergedError, PredictionError, Remedy, UsageError
 from charrnn.files import is_file, is_folder
@@ -121,16 +121,14 @@ def train_run(
     run = RunDirectory(path or RUNS / name)
     if not overwrite:
         run.refuse_if_begun()
-    with tempfile.TemporaryDirectory() as folder, naming_copies(folder, sources):
-        paths = gather(sources, Path(folder))
-        corpus = fit_corpus(paths, encoding, records)
+    with tempfile.TemporaryDirectory() as folder:
+        paths, names = gather(sources, Path(folder))
+        corpus = fit_corpus(paths, encoding, records, names)
         for message in corpus.notes:
             observer.note(message)
         start = transfer(*origin, corpus) if origin else None
         corpus = start.corpus if start else corpus
-        copies = {
-            path: run.copy_of(path, corpus.digest) for path in paths if path.parent == Path(folder)
-        }
+        copies = {path: run.copy_of(path, corpus.digest) for path in names}
         remembered = tuple(
             copies[path].name if path in copies else remember(source)
             for source, path in zip(sources, paths, strict=True)

@@ -12,7 +12,7 @@ from charrnn.checkpoints.run_directory import RunDirectory
 from charrnn.config.training import SourceConfig
 from charrnn.data.alphabet import RECORD_END
 from charrnn.data.corpus import Corpus, SplitCorpus, encode_corpus, fit_corpus
-from charrnn.data.inputs import find_source, gather, naming_copies
+from charrnn.data.inputs import find_source, gather, name_copies
 from charrnn.errors import CheckpointError, CorpusError, Remedy, UnknownCharacterError
 from charrnn.files import is_file, is_folder
 from charrnn.training.run_config import Request, check_unchanged, read_request
@@ -83,13 +83,15 @@ class RunData:
     def _read_elsewhere(self) -> Corpus:
         sources, model = self._elsewhere, self._model
         encoding = self.request.source.encoding if self.request else "utf-8"
-        with tempfile.TemporaryDirectory() as folder, naming_copies(folder, sources):
+        with tempfile.TemporaryDirectory() as folder:
+            paths, names = gather(sources, Path(folder))
             corpus = encode_corpus(
-                gather(sources, Path(folder)),
+                paths,
                 model.alphabet,
                 encoding=encoding,
                 unknown="replace",
                 records=model.corpus.records,
+                names=names,
             )
         if corpus.digest != model.corpus.digest:
             raise CorpusError(
@@ -105,11 +107,11 @@ def read_again(run: RunDirectory, source: SourceConfig, records: str | None) -> 
     Raises:
         CorpusError: it is gone or unreadable.
     """
-    with tempfile.TemporaryDirectory() as folder, naming_copies(folder, source.paths):
-        paths = [
-            _find_again(run, name, Path(folder), number) for number, name in enumerate(source.paths)
-        ]
-        return fit_corpus(paths, source.encoding, records)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        paths = [_find_again(run, name, folder, number) for number, name in enumerate(source.paths)]
+        names = name_copies(source.paths, paths, folder)
+        return fit_corpus(paths, source.encoding, records, names)
 
 
 def _find_again(run: RunDirectory, name: str, folder: Path, number: int) -> Path:

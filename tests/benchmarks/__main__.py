@@ -98,5 +98,5 @@ def main(text: Path, parts: list[str]) -> None:
 
 if __name__ == "__main__":
     with TemporaryDirectory() as folder:
-        (learnt,) = gather(sys.argv[1:2] or ["tales"], Path(folder))
+        (learnt,), _ = gather(sys.argv[1:2] or ["tales"], Path(folder))
         main(learnt, sys.argv[2:])

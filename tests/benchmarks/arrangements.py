@@ -122,5 +122,5 @@ def main(text: Path, chosen: list[str]) -> None:
 
 if __name__ == "__main__":
     with TemporaryDirectory() as folder:
-        (learnt,) = gather(sys.argv[1:2] or ["tales"], Path(folder))
+        (learnt,), _ = gather(sys.argv[1:2] or ["tales"], Path(folder))
         main(learnt, chosen=sys.argv[2:])

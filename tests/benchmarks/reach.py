@@ -54,4 +54,5 @@ def main(text: Path) -> None:
 
 if __name__ == "__main__":
     with TemporaryDirectory() as folder:
-        main(*gather(sys.argv[1:2] or ["tales"], Path(folder)))
+        (text,), _ = gather(sys.argv[1:2] or ["tales"], Path(folder))
+        main(text)

@@ -1,14 +1,17 @@
 """Texts that no file holds: copied for the run, read again from the copy, named as the user did."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
 import pytest
 
 from charrnn.checkpoints.model_file import read_model
+from charrnn.data.alphabet import Alphabet
 from charrnn.data.catalogue import Generated, entries
-from charrnn.data.inputs import naming_copies
+from charrnn.data.corpus import encode_corpus
+from charrnn.data.inputs import gather, name_copies
 from charrnn.errors import CorpusError, UnknownCharacterError
 from tests.support.program import SMALL, charrnn, explain
 
@@ -88,11 +91,14 @@ def test_a_generated_text_is_named_as_the_user_did(begun: Path) -> None:
     assert result.stderr.decode().startswith("charrnn: anbncn: 'c' (U+0063)")
 
 
-def test_copies_are_named_in_errors_by_what_they_are_copies_of() -> None:
-    sources = ["one.txt", "pipe", "-", "anbn", *["more"] * 6, "eleventh"]
-    message = "/tmp/x/1, /tmp/x/2: and /tmp/x/3-anbn: with /tmp/x/10 but not /tmp/y/1"
-    with pytest.raises(UnknownCharacterError) as raised, naming_copies("/tmp/x", sources):
-        raise UnknownCharacterError(message)
-    assert str(raised.value) == ("pipe, standard input: and anbn: with eleventh but not /tmp/y/1")
-    with pytest.raises(CorpusError, match="as it is"), naming_copies("/tmp/x", sources):
-        raise CorpusError("as it is")
+def test_copies_are_named_by_what_they_are_copies_of(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("a")
+    (tmp_path / "copies").mkdir()
+    paths, names = gather([str(tmp_path / "one.txt"), "anbn"], tmp_path / "copies")
+    assert paths == [tmp_path / "one.txt", tmp_path / "copies" / "1-anbn"]
+    assert names == {paths[1]: "anbn"}
+    assert name_copies(["-"], [tmp_path / "0"], tmp_path) == {tmp_path / "0": "standard input"}
+    with pytest.raises(UnknownCharacterError, match=r"^anbn: 'a'"):
+        encode_corpus(paths[1:], Alphabet.of("xy"), names=names)
+    with pytest.raises(CorpusError, match=rf"^{re.escape(str(paths[0]))}, anbn: none of its"):
+        encode_corpus(paths, Alphabet.of("xy"), names=names, unknown="skip")
