@@ -159,6 +159,7 @@ def _score(
 ) -> tuple[Score, Score | None, Score | None]:
     """The scores with the state carried, forgotten now and then, and with weights that follow."""
     from charrnn.cli.progress import counting
+    from charrnn.data.encoded_text import ContinuousText
     from charrnn.evaluation.evaluate import evaluate as score_text
     from charrnn.inference.select_backend import load_backend, torch_network
 
@@ -170,7 +171,7 @@ def _score(
     if reset_every:
         with counting("forgetting", len(text)) as tell:
             reset = score_text(backend, text, alphabet, reset_every=reset_every, on_progress=tell)
-    if dynamic:
+    if dynamic and isinstance(text, ContinuousText):
         from charrnn.evaluation.dynamic import evaluate_dynamically
 
         network = torch_network(model, **how)

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from charrnn.data.alphabet import Alphabet, Ids
-from charrnn.data.encoded_text import EncodedText
+from charrnn.data.encoded_text import ContinuousText
 from charrnn.evaluation.evaluate import Progress, add_up
 from charrnn.evaluation.metrics import Score
 from charrnn.evaluation.scorer import Part
@@ -60,17 +60,14 @@ def score_dynamically(model: CharModel, ids: Ids) -> Iterator[Part]:
 
 
 def evaluate_dynamically(
-    model: CharModel,
-    text: EncodedText,
-    alphabet: Alphabet,
-    on_progress: Progress | None = None,
+    model: CharModel, text: ContinuousText, alphabet: Alphabet, on_progress: Progress | None = None
 ) -> Score:
-    """Score a text, read as one, that the weights follow; see :func:`score_dynamically`.
+    """The score of a text that the weights follow; see :func:`score_dynamically`.
 
     Raises:
         PredictionError: the model's predictions are not finite.
     """
-    return add_up(score_dynamically(model, text.ids), text, alphabet, on_progress=on_progress)
+    return add_up(score_dynamically(model, text.ids), text, alphabet, on_progress)
 
 
 class _Follower:

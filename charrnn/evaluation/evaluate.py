@@ -22,39 +22,41 @@ def evaluate(
     reset_every: int | None = None,
     on_progress: Progress | None = None,
 ) -> Score:
-    """Score a text with the state carried from its first character to its last.
+    """Score a text with the state carried through it; of records, through each.
 
     Args:
         backend: of a model with this alphabet.
-        text: the text. Of records the state is carried within each.
+        text: what is scored.
         alphabet: the model's.
-        reset_every: characters after which the state is forgotten; None carries it. For a
-            continuous text.
+        reset_every: characters after which the state of a continuous text is forgotten; None
+            carries it.
         on_progress: called as parts of the text are scored.
 
     Raises:
         PredictionError: the model's predictions are not finite.
+        ValueError: records are to be reset, each of which begins afresh in any case.
     """
     match text:
-        case RecordText(ids, end):
-            parts: Iterable[Part] = score_records(backend, ids, end)
+        case RecordText():
+            if reset_every is not None:
+                raise ValueError("records begin afresh; they cannot be reset besides")
+            parts = score_records(backend, text)
         case ContinuousText(ids):
             parts = score_windows(backend, ids, reset_every) if reset_every else score(backend, ids)
-    return add_up(parts, text, alphabet, on_progress=on_progress)
+    return add_up(parts, text, alphabet, on_progress)
 
 
 def add_up(
     parts: Iterable[Part],
     text: EncodedText,
     alphabet: Alphabet,
-    *,
     on_progress: Progress | None = None,
 ) -> Score:
     """The score of a text from its parts.
 
     Args:
-        parts: of all characters but the first that is read.
-        text: the text that is scored.
+        parts: of all characters that have something before them.
+        text: what is scored.
         alphabet: the model's.
         on_progress: called after each part.
 

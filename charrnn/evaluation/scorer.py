@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.data.alphabet import Ids
+from charrnn.data.encoded_text import RecordText
 from charrnn.errors import PredictionError
 from charrnn.evaluation.metrics import split_into_windows
 from charrnn.inference.backend import Backend, State
@@ -87,6 +88,12 @@ def cost_afresh(
     Raises:
         PredictionError: the model's predictions are not finite.
     """
+    return _finite(_cost_afresh(backend, ids, bounds, start))
+
+
+def _cost_afresh(
+    backend: Backend, ids: Ids, bounds: NDArray[np.int64], start: int | None
+) -> Doubles:
     begins, lengths = bounds[:-1], np.diff(bounds)
     nats = np.full(len(ids), math.log(backend.characters))
     order = np.argsort(-lengths, kind="stable")
@@ -102,27 +109,23 @@ def cost_afresh(
         if len(read) > 1:
             found, _ = backend.score(read[:-1], read[1:], backend.initial_state(len(texts)))
             inside, places = inside[unscored:], places[unscored:]
-            nats[places[inside]] = _finite(found[inside])
+            nats[places[inside]] = found[inside]
     return nats
 
 
-def score_records(backend: Backend, ids: Ids, end: int) -> Iterator[Part]:
+def score_records(backend: Backend, text: RecordText) -> Iterator[Part]:
     """The nats of some more of a text of records, and how many characters they are.
 
     Args:
         backend: the network.
-        ids: the text, shape (N,), as ``data/records.py`` has it; N - 1 are scored, ends included.
-        end: the id that ends a record.
-
-    Raises:
-        PredictionError: the model's predictions are not finite.
+        text: of N characters, of which N - 1 are scored, ends included.
     """
-    marks = np.flatnonzero(ids == end) + 1
+    ids, marks = text.ids, text.starts() + 1
     first = 0
     while first < len(marks) - 1:
         last = int(np.searchsorted(marks, marks[first] + _CHARACTERS_AT_ONCE))
         bounds = marks[first : max(last, first + 2)]
-        nats = cost_afresh(backend, ids[bounds[0] : bounds[-1]], bounds - bounds[0], end)
+        nats = _cost_afresh(backend, ids[bounds[0] : bounds[-1]], bounds - bounds[0], text.end)
         yield Part(float(nats.sum()), len(nats))
         first += len(bounds) - 1
 

@@ -211,7 +211,7 @@ def measure(backend: Backend, text: EncodedText) -> Doubles:
     The first character of a continuous text is charged log(V), the end before all records 0.
 
     Raises:
-        CheckpointError: the model's predictions are not finite.
+        PredictionError: the model's predictions are not finite.
     """
     match text:
         case ContinuousText(ids):

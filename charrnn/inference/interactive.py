@@ -87,8 +87,8 @@ class Play:
         backend: of a model with this alphabet.
         alphabet: the model's.
         seed: at least 0; see :meth:`reseed`.
-        records: how the model's text was parted into records, as ``data/records.py`` has it; None
-            if it was one.
+        records: how the model's text was parted into records, see ``data/records.py``; None if
+            it was one.
     """
 
     def __init__(

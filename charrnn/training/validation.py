@@ -41,15 +41,11 @@ class HeldOut:
         return Tally(text.scored, network.head.out_features, opened=text.unscored > 0)
 
     def score(self, network: CharModel) -> Iterator[Part]:
-        """Score the text part by part.
-
-        Yields:
-            The sum of a part's scores in nats, and the number of its characters.
-        """
+        """Score the text part by part."""
         backend = TorchBackend(network)
         match self.text:
-            case RecordText(ids, end):
-                yield from score_records(backend, ids, end)
+            case RecordText() as text:
+                return score_records(backend, text)
             case ContinuousText(ids):
                 streams = streams_for(len(ids), backend.state_size, _LEAST_CHARACTERS)
-                yield from score(backend, ids, streams, again=_CONTEXT)
+                return score(backend, ids, streams, again=_CONTEXT)

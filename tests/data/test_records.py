@@ -190,10 +190,10 @@ def test_a_records_score_does_not_depend_on_its_neighbours(tmp_path: Path) -> No
     alone = 0.0
     for name in NAMES:
         ids = corpus.alphabet.encode(f"\x1e{name}\x1e")
-        ((nats, characters),) = score_records(backend, ids, end)
+        ((nats, characters),) = score_records(backend, RecordText(ids, end))
         assert characters == len(name) + 1
         alone += nats
-    ((together, characters),) = score_records(backend, corpus.ids, end)
+    ((together, characters),) = score_records(backend, RecordText(corpus.ids, end))
     assert characters == len(corpus) - 1
     assert together == pytest.approx(alone, rel=1e-6)
 
@@ -204,9 +204,9 @@ def test_many_records_are_scored_part_by_part(
     corpus = read(tmp_path)
     end = corpus.alphabet.characters.index(RECORD_END)
     backend = backend_for(corpus, "gru")
-    ((whole, _),) = score_records(backend, corpus.ids, end)
+    ((whole, _),) = score_records(backend, RecordText(corpus.ids, end))
     monkeypatch.setattr("charrnn.evaluation.scorer._CHARACTERS_AT_ONCE", 7)
-    parts = list(score_records(backend, corpus.ids, end))
+    parts = list(score_records(backend, RecordText(corpus.ids, end)))
     assert len(parts) > 5
     assert sum(characters for _, characters in parts) == len(corpus) - 1
     assert sum(nats for nats, _ in parts) == pytest.approx(whole, rel=1e-6)

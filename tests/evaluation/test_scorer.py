@@ -8,7 +8,7 @@ import torch
 
 from charrnn.config.model import ModelConfig
 from charrnn.data.alphabet import Alphabet, Ids
-from charrnn.data.encoded_text import ContinuousText
+from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
 from charrnn.errors import PredictionError
 from charrnn.evaluation import scorer
 from charrnn.evaluation.evaluate import evaluate
@@ -74,9 +74,9 @@ def test_streams_side_by_side_equal_one_stream(kind: str, arrangement: str) -> N
 
 @needs_library
 def test_both_backends_give_a_text_the_same_score() -> None:
-    ids = random_ids(20_001)
+    text = ContinuousText(random_ids(20_001))
     native, through_torch = (
-        evaluate(backend_of(kind, "lstm", threads=2), ContinuousText(ids), ALPHABET)
+        evaluate(backend_of(kind, "lstm", threads=2), text, ALPHABET)
         for kind in ("native", "torch")
     )
     assert native.nats_per_char == pytest.approx(through_torch.nats_per_char, abs=1e-6)
@@ -168,11 +168,16 @@ def test_streams_of_a_pyramid_begin_in_step_with_its_slowest_layer(
     assert backend.begins.size == (1 if characters < 4 * streams else streams)
 
 
-def test_predictions_that_are_not_finite_are_an_error() -> None:
+@pytest.mark.parametrize(
+    "text",
+    [ContinuousText(random_ids(9_000)), RecordText(np.array([0, 3, 1, 0]), end=0)],
+    ids=["continuous", "records"],
+)
+def test_predictions_that_are_not_finite_are_an_error(text: EncodedText) -> None:
     model = make_model("lstm")
     model.head.bias[0] = np.inf
     with pytest.raises(PredictionError, match="not finite"):
-        evaluate(TorchBackend(model), ContinuousText(random_ids(9_000)), ALPHABET)
+        evaluate(TorchBackend(model), text, ALPHABET)
 
 
 def test_short_texts_are_not_split_and_large_states_are_not_multiplied() -> None:
@@ -204,15 +209,24 @@ def test_windows_forget_what_came_before_them(kind: str, window: int) -> None:
 
 
 def test_progress_is_told_up_to_the_last_character() -> None:
-    backend, ids = backend_of("torch", "gru"), random_ids(9_000)
+    backend, text = backend_of("torch", "gru"), ContinuousText(random_ids(9_000))
     for reset_every in (None, 100):
         told: list[int] = []
-        evaluate(
-            backend, ContinuousText(ids), ALPHABET, reset_every=reset_every, on_progress=told.append
-        )
+        evaluate(backend, text, ALPHABET, reset_every=reset_every, on_progress=told.append)
         assert told == sorted(told)
         assert told[-1] == 9_000
         assert len(told) > 2
+
+
+def test_records_are_scored_one_by_one_and_never_reset() -> None:
+    backend = backend_of("torch", "lstm")
+    text = RecordText(np.array([0, 3, 1, 0, 2, 0]), end=0)
+    score = evaluate(backend, text, ALPHABET)
+    assert score.characters == 5
+    alone = [nats_of(backend, np.array(ids)) for ids in ([0, 3, 1, 0], [0, 2, 0])]
+    assert score.nats == pytest.approx(math.fsum(alone), rel=1e-6)
+    with pytest.raises(ValueError, match="begin afresh"):
+        evaluate(backend, text, ALPHABET, reset_every=2)
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])
@@ -223,11 +237,9 @@ def test_weights_too_large_for_their_products_saturate_the_gates_without_a_warni
     model = make_model("lstm")
     model.embedding.weight.fill_(3e38)
     model.get_parameter("cells.0.input_weight").abs_()
-    ids = random_ids(100)
-    expected = evaluate(TorchBackend(model), ContinuousText(ids), ALPHABET)
-    result = evaluate(
-        backend_of("native", "lstm", model, bfloat16=bfloat16), ContinuousText(ids), ALPHABET
-    )
+    text = ContinuousText(random_ids(100))
+    expected = evaluate(TorchBackend(model), text, ALPHABET)
+    result = evaluate(backend_of("native", "lstm", model, bfloat16=bfloat16), text, ALPHABET)
     assert result.nats_per_char == pytest.approx(expected.nats_per_char, rel=0.05)
 
 

@@ -74,9 +74,8 @@ def backends(arrangement: str) -> list[Backend]:
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
 def test_carried_costs_add_up_to_the_score_of_the_text(arrangement: str) -> None:
     text = random_text(700)
-    expected = evaluate(
-        TorchBackend(make_model(arrangement)), ContinuousText(ALPHABET.encode(text)), ALPHABET
-    ).nats
+    whole = ContinuousText(ALPHABET.encode(text))
+    expected = evaluate(TorchBackend(make_model(arrangement)), whole, ALPHABET).nats
     for backend in backends(arrangement):
         nats = carried(backend, [text])
         assert math.fsum(nats) == pytest.approx(expected, rel=1e-6)

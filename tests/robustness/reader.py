@@ -109,7 +109,8 @@ def _use(model: ModelFile) -> None:
     for precision in ("fp32", "bf16", "int8"):
         backend = load_native(model, weights=precision)
         if backend is not None:
-            evaluate(backend, ContinuousText(np.arange(9) % len(model.alphabet)), model.alphabet)
+            text = ContinuousText(np.arange(9) % len(model.alphabet))
+            evaluate(backend, text, model.alphabet)
 
 
 def _is_sound(model: ModelFile) -> bool:

@@ -93,10 +93,9 @@ def test_known_characters_cost_no_more_than_the_new_ones_share(
     counts = np.bincount(grown.corpus.ids, minlength=len(both))
     share = counts[rows_of(both, grown.added)].sum() / len(grown.corpus)
     for text in (shared, shared[::-1]):
-        cost = evaluate(
-            before, ContinuousText(model.alphabet.encode(text)), model.alphabet
-        ).nats_per_char
-        now = evaluate(after, ContinuousText(both.encode(text)), both).nats_per_char
+        known, grown_text = (ContinuousText(one.encode(text)) for one in (model.alphabet, both))
+        cost = evaluate(before, known, model.alphabet).nats_per_char
+        now = evaluate(after, grown_text, both).nats_per_char
         assert cost < now <= cost + np.log1p(share) + 1e-6
 
 

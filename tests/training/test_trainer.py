@@ -96,11 +96,8 @@ def test_a_tiny_text_is_memorised(arrangement: str) -> None:
     trainer = make(sentence * 20, arrangement=arrangement, total=300, rate=2e-2)
     assert list(trainer.fit())
     alphabet = Alphabet.of(sentence)
-    learnt = evaluate(
-        TorchBackend(trainer.learner.average.model),
-        ContinuousText(alphabet.encode(sentence * 4)),
-        alphabet,
-    )
+    backend = TorchBackend(trainer.learner.average.model)
+    learnt = evaluate(backend, ContinuousText(alphabet.encode(sentence * 4)), alphabet)
     # The first character and the first few words cannot be known; the rest can.
     assert learnt.nats_per_char < 0.25
 
@@ -122,9 +119,9 @@ def test_an_evaluation_scores_the_averaged_weights(text: str) -> None:
     trainer = make(text, held_out=held_out)
     last = evaluations_of(list(trainer.fit()))[-1]
     alphabet = Alphabet.of(text)
-    ids = alphabet.encode(held_out)
-    averaged = evaluate(TorchBackend(trainer.learner.average.model), ContinuousText(ids), alphabet)
-    current = evaluate(TorchBackend(trainer.learner.model), ContinuousText(ids), alphabet)
+    read = ContinuousText(alphabet.encode(held_out))
+    averaged = evaluate(TorchBackend(trainer.learner.average.model), read, alphabet)
+    current = evaluate(TorchBackend(trainer.learner.model), read, alphabet)
     assert last.valid_nats_per_char == pytest.approx(averaged.nats_per_char, rel=1e-9)
     assert last.valid_nats_per_char != pytest.approx(current.nats_per_char, rel=1e-9)
 

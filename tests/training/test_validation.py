@@ -1,7 +1,10 @@
 """Held-out text is scored from its beginning, every character once."""
 
+import math
+
 import numpy as np
 import pytest
+import torch
 
 from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
 from charrnn.models.char_model import build_model
@@ -31,3 +34,13 @@ def test_every_character_is_scored_or_charged_once(text: EncodedText) -> None:
         tally.add(nats, characters)
     assert tally.characters == len(text.scored)
     assert tally.nats > 0
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_predictions_that_are_not_finite_show_in_the_sum_so_that_training_can_go_back(
+    text: EncodedText,
+) -> None:
+    held_out = HeldOut(text)
+    model = build_model(configure("gru", hidden=4, embedding=2), 3)
+    model.head.bias.data[0] = torch.inf
+    assert not math.isfinite(sum(nats for nats, _ in held_out.score(model)))
