@@ -1,12 +1,12 @@
-"""What a unit of a network may follow in a text, and whether it does.
+"""Features of a text, and the units of a network that follow them.
 
-A feature is a number for each character, computed from the text up to it. A unit follows a feature
-if both rise and fall together: by the magnitude of their correlation. Among hundreds of units some
-correlate with anything by chance, so the text is cut in two halves: the units are chosen in the
-first, and what is reported is their correlation in the second, which had no part in the choice. It
-must have the same sign, reach LEAST, and be greater than the same unit's with the feature moved
-round by SHIFTS other distances: moved, it keeps its rhythm and loses its place, so that two slow
-curves that happen to agree do not pass.
+A feature is a number for each character, computed from the text up to that character. A unit
+follows a feature if their correlation is high in magnitude. Among hundreds of units some correlate
+with anything by chance, so units are chosen by their correlation in the first half of the text, and
+the correlation reported is that in the second half, which had no part in the choice. It must have
+the same sign, reach LEAST, and exceed the correlations of the same unit with the feature rotated by
+SHIFTS distances. A rotated feature keeps its rhythm and loses its position, so two slow curves that
+agree by chance do not pass.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from numpy.typing import NDArray
 from charrnn.data.alphabet import RECORD_END
 
 LEAST = 0.3
-"""Correlation in the second half that counts."""
+"""The lowest correlation in the second half that counts."""
 
 SHIFTS = 50
+"""Distances by which a feature is rotated, evenly spread over the second half."""
 
 LEAST_CHARACTERS = 1000
-"""Of a text; fewer do not tell from chance what a unit follows."""
+"""The shortest text in which a feature that is followed can be told from chance."""
 
 _OPENING, _CLOSING = "([{<\u300c\u3010\uff08", ")]}>\u300d\u3011\uff09"
 _PARAGRAPH = "\n\n"
@@ -38,10 +39,10 @@ class Follower(NamedTuple):
     """A unit that follows a feature.
 
     Attributes:
-        unit: its number.
-        feature: what it follows.
-        chosen_by: their correlation in the first half, for which it was chosen.
-        correlation: in the second half.
+        unit: the number of the unit, from 0.
+        feature: the name of the feature.
+        chosen_by: their correlation in the first half, by which the unit was chosen.
+        correlation: their correlation in the second half.
     """
 
     unit: int
@@ -53,32 +54,32 @@ class Follower(NamedTuple):
 def find_followers(
     activations: NDArray[np.floating], features: Mapping[str, Doubles], count: int
 ) -> list[Follower]:
-    """For each feature the units that follow it, ``count`` at most, those that do most first.
+    """Find the units that follow each feature, in descending order of their correlation.
 
     Args:
-        activations: (N, U), of U units at N characters.
-        features: by name, (N,).
-        count: units to try for each feature: those with the highest correlation in the first half.
+        activations: of U units after each of N characters, shape (N, U).
+        features: by name, each of shape (N,).
+        count: units to try for each feature, those with the highest correlation in the first half.
     """
     half = len(activations) // 2
-    first, second = _standardise(activations[:half]), _standardise(activations[half:])
+    first, second = _standardize(activations[:half]), _standardize(activations[half:])
     found = []
     for name, values in features.items():
-        before, after = _standardise(values[:half, None]), _standardise(values[half:, None])
+        before, after = _standardize(values[:half, None]), _standardize(values[half:, None])
         chosen_by = (before.T @ first)[0] / half
         for unit in np.argsort(-abs(chosen_by), kind="stable")[:count]:
             curve = second[:, unit]
             correlation = float(after[:, 0] @ curve) / len(curve)
             agreed = correlation * chosen_by[unit] > 0 and abs(correlation) >= LEAST
-            if agreed and abs(correlation) > _best_by_chance(curve, after[:, 0]):
+            if agreed and abs(correlation) > _correlate_rotated(curve, after[:, 0]):
                 found.append(Follower(int(unit), name, float(chosen_by[unit]), correlation))
     return sorted(found, key=lambda follower: -abs(follower.correlation))
 
 
 def compute_features(text: str) -> dict[str, Doubles]:
-    """The features of a text by name, each (N,).
+    """Compute the features of a text by name, each of shape (N,).
 
-    Each record is a text of its own, and the RECORD_END before it a newline.
+    Each record counts as a text of its own, and the RECORD_END before it as a newline.
     """
     first, *records = text.split(RECORD_END)
     parts = [first, *("\n" + record for record in records)]
@@ -88,20 +89,20 @@ def compute_features(text: str) -> dict[str, Doubles]:
     }
 
 
-def _standardise(values: NDArray[np.floating]) -> Doubles:
-    """Columns of mean 0 and deviation 1; those that never change are 0."""
-    centred = values - values.mean(0, dtype=np.float64)
-    deviation = centred.std(0)
+def _standardize(values: NDArray[np.floating]) -> Doubles:
+    """Scale columns to mean 0 and standard deviation 1; constant columns become 0."""
+    centered = values - values.mean(0, dtype=np.float64)
+    deviation = centered.std(0)
     still = deviation <= 1e-9 * np.maximum(abs(values).max(0, initial=0.0), 1e-300)
-    result: Doubles = np.where(still, 0.0, centred / np.where(still, 1.0, deviation))
+    result: Doubles = np.where(still, 0.0, centered / np.where(still, 1.0, deviation))
     return result
 
 
-def _best_by_chance(curve: Doubles, feature: Doubles) -> float:
-    """The highest correlation of a unit with a feature moved round."""
+def _correlate_rotated(curve: Doubles, feature: Doubles) -> float:
+    """Find the highest correlation of a unit with the rotated feature, both standardized (N,)."""
     distances = np.linspace(0, len(curve), SHIFTS + 2)[1:-1].astype(int)
-    moved = [abs(float(np.roll(feature, distance) @ curve)) for distance in distances]
-    return max(moved) / len(curve)
+    rotated = [abs(float(np.roll(feature, distance) @ curve)) for distance in distances]
+    return max(rotated) / len(curve)
 
 
 def _position_in_line(text: str) -> Iterator[int]:
@@ -116,7 +117,7 @@ def _after_newline(text: str) -> Iterator[bool]:
 
 
 def _indentation(text: str) -> Iterator[int]:
-    """Blanks at the beginning of the line, as far as it has been read."""
+    """Count the blanks at the beginning of the line, as far as it has been read."""
     width, beginning = 0, True
     for character in text:
         if character == "\n":
@@ -144,7 +145,7 @@ def _capital(text: str) -> Iterator[bool]:
 
 
 def _inside_quotes(text: str) -> Iterator[bool]:
-    """From a double quotation mark to the next; one that is never closed ends with a paragraph."""
+    """Tell if a quotation is open; one that is never closed ends with its paragraph."""
     inside = False
     for before, character in _pairs(text):
         if character == '"':
@@ -157,7 +158,7 @@ def _inside_quotes(text: str) -> Iterator[bool]:
 
 
 def _inside_brackets(text: str) -> Iterator[bool]:
-    """From an opening bracket to its closing one, or to the end of the paragraph."""
+    """Tell if a bracket is open; one that is never closed ends with its paragraph."""
     depth = 0
     for before, character in _pairs(text):
         if character in _OPENING:
@@ -170,7 +171,7 @@ def _inside_brackets(text: str) -> Iterator[bool]:
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:
-    """Each character with the one before it."""
+    """Pair each character with the one before it, the first with a blank."""
     return zip(" " + text, text, strict=False)
 
 

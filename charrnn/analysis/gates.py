@@ -1,7 +1,7 @@
-"""How often gates are saturated: all but shut (below 0.1) or all but open (above 0.9).
+"""Saturation of gates: the share of steps at which each is below 0.1 (shut) or above 0.9 (open).
 
 A forget gate that is always open keeps its cell from ever forgetting; a gate that is never
-saturated mixes all the time. Source of the view: Karpathy, Johnson & Fei-Fei 2015, "Visualizing and
+saturated always mixes. Source of the measure: Karpathy, Johnson & Fei-Fei 2015, "Visualizing and
 understanding recurrent networks", figure 2.
 """
 
@@ -24,7 +24,7 @@ from charrnn.models.char_model import CharModel
 SHUT, OPEN = 0.1, 0.9
 
 MOST_CHARACTERS = 100_000
-"""Of a text, from its beginning, that are looked at."""
+"""Characters of a text, from its beginning, that are read."""
 
 _WINDOW = 1024
 
@@ -35,9 +35,9 @@ class Saturation:
 
     Attributes:
         layer: counted from 1, the lowest.
-        gate: its name.
-        shut: for each gate of that kind, the share of the layer's steps at which it is below SHUT.
-        open: the same for above OPEN.
+        gate: the name of the kind.
+        shut: for each gate of the kind, the share of the layer's steps at which it is below SHUT.
+        open: the share of steps at which it is above OPEN.
     """
 
     layer: int
@@ -96,7 +96,7 @@ def _read(model: CharModel, text: EncodedText) -> None:
 
 
 class _Count:
-    """Steps at which each gate of a kind is shut or open."""
+    """The numbers of steps at which each gate of a kind is shut or open."""
 
     def __init__(self) -> None:
         self.steps = 0
@@ -104,11 +104,11 @@ class _Count:
         self.open: Tensor | float = 0.0
 
     def add(self, gates: Tensor) -> None:
-        """Take in how far the gates (T, B, number of gates) are open."""
+        """Take in the values of the gates, shape (T, B, number of gates)."""
         self.steps += gates.shape[0] * gates.shape[1]
         self.shut = self.shut + (gates < SHUT).double().sum((0, 1))
         self.open = self.open + (gates > OPEN).double().sum((0, 1))
 
     def share(self, counted: Tensor | float) -> tuple[float, ...]:
-        """The share of the steps, for each gate."""
+        """Divide the numbers of each gate by that of all steps."""
         return tuple((torch.as_tensor(counted) / self.steps).tolist())

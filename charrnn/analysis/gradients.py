@@ -1,14 +1,14 @@
-"""How far back a gradient reaches: the norm of dL_t / ds_{t-k} against k.
+"""Reach of the gradient: the norm of dL_t / ds_{t-k} against k.
 
-L_t is the cost, in nats, of the character after character t, and s_{t-k} a part of a layer's state
-(h, c ...) after character t - k. The derivative is the whole one: it counts every way from that
-state to the loss, through the layer's own recurrence, through the layers above and through what the
-same step makes of it, such as h = o * tanh(c). A state that a step leaves as it is, as a pyramid's
-slow layer does between its own steps, counts anew from that step on.
+L_t is the loss, in nats, of the character after character t, and s_{t-k} a part of a layer's state
+(h, c ...) after character t - k. The derivative is the total one: it counts every path from that
+state to the loss, through the layer's own recurrence, through the layers above and through
+functions of the state within its step, such as h = o * tanh(c). A state that a step leaves as it
+is, as the slow layers of a pyramid do between their own steps, counts anew from that step on.
 
 Norms that fall towards 0 as k grows are the vanishing gradient of Bengio, Simard & Frasconi 1994,
-norms that rise without end the exploding one; both come of the product of Jacobians in Pascanu,
-Mikolov & Bengio 2013, "On the difficulty of training recurrent neural networks".
+norms that rise without bound the exploding gradient; both come from the product of Jacobians in
+Pascanu, Mikolov & Bengio 2013, "On the difficulty of training recurrent neural networks".
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ from charrnn.models.cells.base import State, count_numbers, detach_states
 from charrnn.models.char_model import CharModel
 
 STEPS = 100
-"""Characters to look back."""
+"""The greatest k, if none is given."""
 
 PLACES = 64
-"""Places of the text to average over."""
+"""Places of the text to average over, if no number is given."""
 
 CONTEXT = 100
-"""Characters read before those that are looked at, so that the state is one the model comes to."""
+"""Characters read before the first state of a place, so that it is one the model comes to."""
 
 _MOST = 1 << 22
-"""Numbers in the states that are held at once; the graph of so many fits into memory."""
+"""Numbers in the states that are held at once, so that their graph fits into memory."""
 
 
 @dataclass(frozen=True)
 class Reach:
-    """The gradient's norms for one part of one layer's state.
+    """The norms of the gradient for one part of one layer's state.
 
     Attributes:
         layer: counted from 1, the lowest.
-        part: which part of its state.
-        norms: the mean norm over the text's places; index k is k characters back.
+        part: the name of the part, such as h or c.
+        norms: the mean norm over the places of the text; index k is k characters back.
     """
 
     layer: int
@@ -59,20 +59,20 @@ class Reach:
 def measure_reach(
     model: CharModel, ids: Ids, steps: int = STEPS, places: int = PLACES
 ) -> list[Reach]:
-    """How the gradient reaches back in a text.
+    """Measure the norms of the gradient against the distance to the loss.
 
     Args:
         model: on the CPU, not training; its weights stay as they are. The gradients are those of
-            a copy in float64, since float32 loses what is smaller than 1e-38.
+            a copy in float64, since float32 loses norms below 1e-38.
         ids: the text, shape (N,).
-        steps: how far to look back; norms are given for k = 0 to ``steps``.
-        places: how many places, evenly spread, to average over; fewer if the text is short.
+        steps: the greatest k; norms are given for k = 0 to ``steps``.
+        places: places of the text, evenly spread, to average over; fewer if the text is short.
 
     Raises:
         CorpusError: the text is not long enough to look back that far once.
         PredictionError: the model's predictions are not finite.
     """
-    span = _span(steps)
+    span = _count_characters(steps)
     if len(ids) < span:
         raise CorpusError(
             f"a text of {len(ids):,} characters is too short to look {steps:,} back: it takes "
@@ -86,7 +86,7 @@ def measure_reach(
     rows = max(_MOST // (steps * size), 1)
     period = min(max(cell.period for cell in model.layers()), len(starts))
     sums = [
-        _sum_norms(model, _windows(ids, in_phase[begin : begin + rows], span), phase)
+        _sum_norms(model, _take_windows(ids, in_phase[begin : begin + rows], span), phase)
         for phase, in_phase in enumerate(starts[first::period] for first in range(period))
         for begin in range(0, len(in_phase), rows)
     ]
@@ -99,24 +99,24 @@ def measure_reach(
 
 
 def count_places(characters: int, steps: int, places: int = PLACES) -> int:
-    """How many of ``places`` are averaged over in a text of so many characters."""
-    return min(places, characters - _span(steps) + 1)
+    """Count the places that are averaged over in a text of so many characters."""
+    return min(places, characters - _count_characters(steps) + 1)
 
 
-def _span(steps: int) -> int:
-    """Characters that one place takes: the context, those looked at, and the one they predict."""
+def _count_characters(steps: int) -> int:
+    """Count the characters of one place: the context, those with a state, and the one predicted."""
     return CONTEXT + steps + 2
 
 
-def _windows(ids: Ids, starts: NDArray[np.int64], span: int) -> Tensor:
-    """The text from each start on, int64, (span, B)."""
+def _take_windows(ids: Ids, starts: NDArray[np.int64], span: int) -> Tensor:
+    """Take the text from each start on, int64, shape (span, B)."""
     return take(ids, np.arange(span)[:, None] + starts)
 
 
 def _sum_norms(model: CharModel, windows: Tensor, phase: int) -> NDArray[np.float64]:
-    """The norms for each part of each layer's state and each k, summed over windows (span, B).
+    """Sum the norms of each part of each layer's state and each k over windows (span, B).
 
-    The phase shortens what is read before, so that slow layers are met at every point of a step.
+    The phase shortens the context, so that slow layers are met at every point of their step.
     """
     with torch.no_grad():
         _, states = model(windows[phase:CONTEXT], model.initial_states(windows.shape[1]))
@@ -133,8 +133,8 @@ def _sum_norms(model: CharModel, windows: Tensor, phase: int) -> NDArray[np.floa
 def _backpropagate(
     model: CharModel, window: Tensor, states: tuple[State, ...]
 ) -> list[list[State]]:
-    """Every layer's states after each character of window (T, B) but the last, with the gradient
-    of the last one's cost.
+    """Compute every layer's states after each character of a window (T, B) but the last, with
+    their gradients of the loss of the last character.
     """
     seen: list[list[State]] = [[] for _ in states]
 
@@ -152,7 +152,7 @@ def _backpropagate(
         cell.register_forward_hook(tap(past))
         for cell, past in zip(model.layers(), seen, strict=True)
     ]
-    # With these every step has a graph, that of a model whose weights want no gradient too.
+    # A model whose weights want no gradient would have no graph otherwise.
     states = tuple(tuple(part.requires_grad_() for part in state) for state in states)
     try:
         for characters in window[:-1]:
@@ -169,7 +169,7 @@ def _backpropagate(
 
 
 def _separate(part: Tensor, before: State) -> Tensor:
-    """A part of a state that keeps a gradient of its own, even if it is the one before."""
+    """Give a part of a state a gradient of its own, even if a step left the part as it was."""
     if any(part is old for old in before):
         part = part.view_as(part)
     if part.requires_grad:
@@ -178,7 +178,7 @@ def _separate(part: Tensor, before: State) -> Tensor:
 
 
 def _sum_norm(part: Tensor) -> float:
-    """The sum over rows (B, ...) of the norm of a part's gradient."""
+    """Sum the norm of a part's gradient over rows (B, ...)."""
     if part.grad is None:
         return 0.0
     return float(part.grad.flatten(1).norm(dim=1).sum())

@@ -1,23 +1,18 @@
-"""How much of a text stands in another one, word for word: is a model writing, or reciting?
+"""Memorization: the overlap of drawn text with the training text, span by span and exact.
 
-A short text (what was drawn) is made into a suffix automaton, through which the long one (what was
-trained on) is run once: for every place of the short text that tells how long a span that ends
-there stands in the long one. An n-gram stands there if and only if that span has n characters or
-more, so all n are answered at once. Everything is exact.
+The drawn text is made into a suffix automaton, the smallest automaton that follows every substring
+of it. The training text is run through it once. After each character the automaton is in the state
+of the longest suffix of the characters read that the drawn text holds too, and each state keeps the
+longest such suffix and its position. The suffixes of a span occur wherever the span does, so a pass
+from the longest states to the shortest completes the others. That takes one step (amortized) for
+each character of the training text, and yields for every position of the drawn text the longest
+span ending there that the training text holds. An n-gram occurs in the training text if and only if
+the span that ends with it has n characters or more, which answers all n at once.
 
-Source: McCoy et al. 2023, "How much do language models copy from their training data?" (the n-grams
-as a measure, beside those of held-out text).
-
-The suffix automaton of a short text: what of it stands in a long one, and where.
-
-It is the smallest machine that can follow every substring of the short text. The long text is run
-through it once: after each character the machine is in the state of the longest end of what was
-read that stands in the short text too; each state keeps the longest it saw, and where. With a span
-all its suffixes are there, so a last pass, from the longest states to the shortest, tells the rest.
-It takes one step for each character of the long text (amortised).
-
-Sources: Blumer et al. 1985, "The smallest automaton recognizing the subwords of a text"; Chang &
-Lawler 1994, "Sublinear approximate string matching" (matching statistics).
+Sources: McCoy et al. 2023, "How much do language models copy from their training data?" (n-grams as
+a measure, beside those of held-out text); Blumer et al. 1985, "The smallest automaton recognizing
+the subwords of a text"; Chang & Lawler 1994, "Sublinear approximate string matching" (matching
+statistics).
 """
 
 from __future__ import annotations
@@ -36,16 +31,17 @@ LONGEST_GRAM = 32
 """Shares are given for n-grams of up to so many characters."""
 
 _BETWEEN = -1
+_AT_ONCE = 1 << 16
 
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of one text that stands in another.
+    """A stretch of a text that occurs in the searched text.
 
     Attributes:
-        start: where it begins in the text that was looked at, in characters from 0.
+        start: its first position in the text, from 0.
         length: its characters.
-        offset: where it begins in the text that was searched, the first of such places.
+        offset: the first position in the searched text at which it occurs, from 0.
     """
 
     start: int
@@ -55,14 +51,15 @@ class Span:
 
 @dataclass(frozen=True)
 class Overlap:
-    """How much of a text stands in another.
+    """The overlap of a text with the searched text.
 
     Attributes:
-        characters: of the text that was looked at.
-        found: for n = 1 to LONGEST_GRAM, how many of its n-grams stand in the other, each counted
-            as often as it occurs.
-        grams: how many there are.
-        longest: the longest span that does, the first of several; None if no character does.
+        characters: of the text.
+        found: for n = 1 to LONGEST_GRAM, the number of the text's n-grams that the searched text
+            holds, each counted as often as the text has it.
+        grams: for the same n, the number of the text's n-grams.
+        longest: the longest span that the searched text holds, the first of several; None if it
+            holds no character of the text.
     """
 
     characters: int
@@ -72,7 +69,7 @@ class Overlap:
 
     @property
     def shares(self) -> tuple[float | None, ...]:
-        """The share of n-grams that are found, by n from 1; None where a text has none."""
+        """The share of n-grams that were found, by n from 1; None where the text has none."""
         return tuple(
             found / grams if grams else None
             for found, grams in zip(self.found, self.grams, strict=True)
@@ -80,28 +77,28 @@ class Overlap:
 
 
 def measure_overlaps(texts: Sequence[Ids], searched: Ids) -> list[Overlap]:
-    """How much of each text stands in ``searched``.
+    """Measure the overlap of each text with ``searched``.
 
     Args:
-        texts: short ones, each of shape (N,).
-        searched: a long one in the same alphabet, shape (M,).
+        texts: short texts, each of shape (N,).
+        searched: a long text in the same alphabet, shape (M,).
     """
     symbols: list[int] = []
     for text in texts:
         symbols += [*text.tolist(), _BETWEEN]
     automaton = SuffixAutomaton(symbols)
     automaton.read(searched)
-    lengths, ends = automaton.spans()
+    lengths, ends = automaton.find_spans()
     overlaps = []
     begin = 0
     for text in texts:
         there = slice(begin, begin + len(text))
-        overlaps.append(_summarise(lengths[there], ends[there]))
+        overlaps.append(_summarize(lengths[there], ends[there]))
         begin += len(text) + 1
     return overlaps
 
 
-def compare(
+def compare_with_held_out(
     drawn: Sequence[Ids], trained_on: EncodedText, held_out: EncodedText
 ) -> tuple[list[Overlap], list[Overlap]]:
     """Measure the overlaps of drawn texts, and of held-out text, with the training text.
@@ -125,12 +122,12 @@ def compare(
     ]
     cut = [text.pieces() for text in texts]
     measured = iter(measure_overlaps([*chain.from_iterable(cut)], trained_on.ids))
-    overlaps = [together([*islice(measured, len(pieces))]) for pieces in cut]
+    overlaps = [sum_overlaps([*islice(measured, len(pieces))]) for pieces in cut]
     return overlaps[: len(drawn)], overlaps[len(drawn) :]
 
 
-def together(overlaps: Sequence[Overlap]) -> Overlap:
-    """The overlap of several texts as one; a span's start is that in its own text."""
+def sum_overlaps(overlaps: Sequence[Overlap]) -> Overlap:
+    """Add up the overlaps of several texts; the start of the longest span is that in its text."""
     spans = [overlap.longest for overlap in overlaps if overlap.longest]
     return Overlap(
         characters=sum(overlap.characters for overlap in overlaps),
@@ -140,8 +137,8 @@ def together(overlaps: Sequence[Overlap]) -> Overlap:
     )
 
 
-def _summarise(lengths: NDArray[np.int64], ends: NDArray[np.int64]) -> Overlap:
-    """The overlap of a text, from the longest span that ends at each of its characters."""
+def _summarize(lengths: NDArray[np.int64], ends: NDArray[np.int64]) -> Overlap:
+    """Summarize the longest spans that end at each character of a text, both (N,)."""
     sizes = range(1, LONGEST_GRAM + 1)
     longest = None
     if lengths.any():
@@ -156,18 +153,15 @@ def _summarise(lengths: NDArray[np.int64], ends: NDArray[np.int64]) -> Overlap:
     )
 
 
-_AT_ONCE = 1 << 16
-
-
 class SuffixAutomaton:
     """The suffix automaton of some symbols.
 
-    State 0 is the empty span's. A state stands for the spans that end at the same places of the
-    symbols: suffixes of one another, the longest of ``_length`` symbols, the shortest one longer
-    than the longest of the state that ``_suffix`` names.
+    A state stands for the spans that end at the same positions of the symbols. They are suffixes of
+    one another: the longest has ``_length`` symbols, and the shortest has one symbol more than the
+    longest span of the state in ``_suffix``. State 0 is that of the empty span.
 
     Args:
-        symbols: a short text's.
+        symbols: those of a short text.
     """
 
     def __init__(self, symbols: Sequence[int]) -> None:
@@ -197,7 +191,7 @@ class SuffixAutomaton:
         self._suffix[new] = follower
 
     def _split(self, state: int, symbol: int) -> int:
-        """Give the spans of a state and a symbol a state apart from longer ones."""
+        """Part the spans of a state and a symbol from the longer ones of their common state."""
         whole = self._next[state][symbol]
         part = self._add(self._next[whole].copy(), self._length[state] + 1, self._suffix[whole])
         self._suffix[whole] = part
@@ -213,8 +207,8 @@ class SuffixAutomaton:
         return len(self._next) - 1
 
     def read(self, text: Ids) -> None:
-        """Run a text through; keep the longest span that each state saw, its first end, and where
-        the state first saw any.
+        """Run a text through, and keep for each state its longest span, the first position at
+        which that span ended, and the first position at which any span of the state ended.
         """
         # Local names: this loop takes all the time there is.
         following, suffix, lengths = self._next, self._suffix, self._length
@@ -237,9 +231,12 @@ class SuffixAutomaton:
                     reached[state] = length
                     end[state] = place
 
-    def spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """For each symbol, the length of the longest span that ends there and was read, and the
-        place in the text where it ended first (-1 for a length of 0).
+    def find_spans(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Find for each symbol the longest span ending there that was read, both shape (N,).
+
+        Returns:
+            The length of the span, and the first position of the text at which it ended (-1 for a
+            length of 0).
         """
         reached, end, first = self._reached.copy(), self._end.copy(), self._first.copy()
         for state in sorted(range(1, len(reached)), key=lambda state: -self._length[state]):
@@ -251,13 +248,13 @@ class SuffixAutomaton:
                 reached[shorter], end[shorter] = self._length[shorter], first[state]
             if first[shorter] < 0 or first[state] < first[shorter]:
                 first[shorter] = first[state]
-        found = [self._longest(state, reached) for state in self._after]
+        found = [self._find_reached(state, reached) for state in self._after]
         return np.array([reached[state] for state in found], np.int64), np.array(
             [end[state] for state in found], np.int64
         )
 
-    def _longest(self, state: int, reached: Sequence[int]) -> int:
-        """The state of the longest suffix that was reached, of those that end with a state's."""
+    def _find_reached(self, state: int, reached: Sequence[int]) -> int:
+        """Follow the suffixes of a state to the first one that was reached."""
         while state and not reached[state]:
             state = self._suffix[state]
         return state

@@ -9,7 +9,7 @@ from typing import Any
 from charrnn.checkpoints.model_file import ModelFile
 from charrnn.data.alphabet import Ids
 from charrnn.errors import CharrnnError
-from charrnn.evaluation.baselines import Baselines, measure
+from charrnn.evaluation.baselines import Baselines, measure_baselines
 from charrnn.training.run_data import RunData
 
 _MOST_CHARACTERS = 1 << 22
@@ -36,7 +36,7 @@ class Comparison:
         except CharrnnError:
             # The model's own score stands all the same.
             return cls(None, scored_all=False)
-        found = measure(learnt, ids, model.alphabet, [_COMPRESSOR], most=_MOST_CHARACTERS)
+        found = measure_baselines(learnt, ids, model.alphabet, [_COMPRESSOR], most=_MOST_CHARACTERS)
         return cls(found, found.scored == len(ids))
 
     def as_data(self) -> dict[str, Any] | None:

@@ -21,11 +21,11 @@ from charrnn.data.statistics import (
     Group,
     Layout,
     Lengths,
-    copied_share,
     count_characters,
-    lay_out,
+    measure_copied_share,
+    measure_layout,
 )
-from charrnn.evaluation.baselines import COMPRESSORS, Baselines, measure
+from charrnn.evaluation.baselines import COMPRESSORS, Baselines, measure_baselines
 from charrnn.training.auto_config import TOLD, complete_settings
 from charrnn.training.session import settle
 
@@ -83,9 +83,11 @@ def _describe(name: str, corpus: Corpus, *, generated: bool) -> Description:
         name,
         corpus,
         count_characters(corpus.ids, corpus.alphabet),
-        lay_out(corpus.ids, corpus.alphabet),
-        copied_share(learnt[-_MOST_CHARACTERS:], held_out[:_MOST_CHARACTERS]),
-        measure(learnt, held_out, corpus.alphabet, tuple(COMPRESSORS), most=_MOST_CHARACTERS),
+        measure_layout(corpus.ids, corpus.alphabet),
+        measure_copied_share(learnt[-_MOST_CHARACTERS:], held_out[:_MOST_CHARACTERS]),
+        measure_baselines(
+            learnt, held_out, corpus.alphabet, tuple(COMPRESSORS), most=_MOST_CHARACTERS
+        ),
         {name: settings[name] for name in TOLD},
         reason.removeprefix("chose "),
     )

@@ -7,7 +7,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from charrnn.analysis.memorization import LONGEST_GRAM, Overlap, Span, compare, together
+from charrnn.analysis.memorization import (
+    LONGEST_GRAM,
+    Overlap,
+    Span,
+    compare_with_held_out,
+    sum_overlaps,
+)
 from charrnn.checkpoints.model_file import ModelFile
 from charrnn.cli import terminal
 from charrnn.cli.arguments import naming_corpus_option
@@ -45,7 +51,7 @@ class Comparison:
 
     def tell(self) -> None:
         """Say on stderr how much of all samples was copied."""
-        drawn, held_out = map(together, self._measure())
+        drawn, held_out = map(sum_overlaps, self._measure())
         sides = {"drawn": drawn, "held out": held_out}
         rows = [
             [str(n), *(_percent(overlap.shares[n - 1]) for overlap in sides.values())]
@@ -73,7 +79,7 @@ class Comparison:
 
     def _measure(self) -> tuple[list[Overlap], list[Overlap]]:
         drawn = [self._alphabet.encode(symbols) for symbols in self._drawn.values()]
-        return compare(drawn, self._trained_on, self._held_out)
+        return compare_with_held_out(drawn, self._trained_on, self._held_out)
 
     def _figures(self, overlap: Overlap) -> dict[str, Any]:
         span = overlap.longest

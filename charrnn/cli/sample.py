@@ -112,10 +112,10 @@ def sample(
     data = RunData(path, loaded, corpus or [])
     if loaded.corpus.records is not None:
         from charrnn.cli.recordsample import RecordSampling
-        from charrnn.data.records import separator
+        from charrnn.data.records import find_separator
         from charrnn.inference.record_sampling import open_record
 
-        between = separator(loaded.corpus.records)
+        between = find_separator(loaded.corpus.records)
         sampling = RecordSampling(data, config, symbols, unique=unique, novel=novel)
         opened = open_record(alphabet, ids)
         drawn = draw(loaded, sampling.config, use, device, opened, seed)

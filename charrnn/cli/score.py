@@ -149,12 +149,12 @@ def _read(texts: Sequence[str], path: Path, model: ModelFile, encoding: str) -> 
     """The texts' symbols as they come; without any, those of what the run held out."""
     from charrnn.cli.arguments import read_text
     from charrnn.data.inputs import follow
-    from charrnn.data.records import divide
+    from charrnn.data.records import divide_text
 
     records = model.corpus.records
     if texts:
         chunks = follow(texts, None if model.alphabet.kind == "bytes" else encoding, terminal.note)
-        return chunks if records is None else divide(chunks, model.alphabet.symbols(records))
+        return chunks if records is None else divide_text(chunks, model.alphabet.symbols(records))
     _, text = read_text([], path, model, encoding=encoding, unknown="error")
     return iter([model.alphabet.decode(text.scored)])
 

@@ -25,7 +25,7 @@ class Corpus:
         alphabet: the meaning of the ids. A fitted alphabet covers the whole text, the part held out
             included, so that every held-out character can be scored.
         digest: SHA-256 of the bytes that were read, in hexadecimal.
-        notes: what reading left out or changed, for the user.
+        notes: remarks for the user on what was left out or changed.
         unknown: characters that ``alphabet`` lacked and that were skipped or replaced.
         records: the separator of the records, as ``data/records.py`` has it; None for one text.
     """

@@ -1,8 +1,8 @@
 """Texts as independent records: names, headlines, verses, log lines.
 
-A corpus of records is one text in which RECORD_END stands before the first record and after every
-one. What follows it is thus always the beginning of a record, and to predict it is to predict that
-a record ends.
+In a corpus of records RECORD_END stands before the first record and after every one. Thus every
+RECORD_END but the last is followed by the beginning of a record, and to predict RECORD_END is to
+predict that a record ends.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from charrnn.data.text_reader import TextReader
 from charrnn.errors import CorpusError, Remedy
 
 LINE, PARAGRAPH = "line", "paragraph"
-"""Records that are lines, and those that blank lines part; any other word parts them itself."""
+"""Records that are lines, and records separated by blank lines; any other string is a separator."""
 
 _NEWLINE = "\n"
 
 
-def separator(records: str) -> str:
-    """What stands between two records of such a text."""
+def find_separator(records: str) -> str:
+    """Find the string between two records: line, paragraph or the separator itself is given."""
     return {LINE: _NEWLINE, PARAGRAPH: 2 * _NEWLINE}.get(records, records)
 
 
 class Divider:
-    r"""Divides a text that comes in chunks; an empty record is left out.
+    r"""Divides a text that comes in chunks into records; empty ones are left out.
 
     >>> divider = Divider("line")
     >>> divider.feed("Ada\n\nGra") + divider.feed("ce\n") + divider.finish()
@@ -37,18 +37,18 @@ class Divider:
 
     Attributes:
         count: records so far.
-        dropped: empty ones so far.
+        dropped: empty records so far, which were left out.
     """
 
     def __init__(self, records: str) -> None:
         self._kind = records
-        self._separator = _NEWLINE if records == PARAGRAPH else separator(records)
+        self._separator = _NEWLINE if records == PARAGRAPH else find_separator(records)
         self._held = ""
         self._paragraph: list[str] = []
         self.count = self.dropped = 0
 
     def feed(self, text: str) -> str:
-        """Take some more text in; the records that have ended, RECORD_END after each.
+        """Take in the next chunk, and return the records that ended, RECORD_END after each.
 
         Raises:
             CorpusError: a record holds RECORD_END.
@@ -57,9 +57,12 @@ class Divider:
         return self._join(self._paragraphs(parts) if self._kind == PARAGRAPH else parts)
 
     def finish(self) -> str:
-        """The record that the text's end ends, if there is one; a new text may follow.
+        """End the text, and return its last record if one is open; a new text may follow.
 
-        The newline that ends a file is no part of a record. Raises as :meth:`feed`.
+        The newline that ends a file is no part of a record.
+
+        Raises:
+            CorpusError: the record holds RECORD_END.
         """
         last, self._held = self._held.removesuffix(_NEWLINE), ""
         if self._kind == PARAGRAPH:
@@ -89,21 +92,24 @@ class Divider:
         return joined
 
 
-def divide(chunks: Iterable[str], records: str) -> Iterator[str]:
-    """The records of a text, RECORD_END after each, as they end; see :class:`Divider`."""
+def divide_text(chunks: Iterable[str], records: str) -> Iterator[str]:
+    """Divide a text into records, and yield them as they end; see :class:`Divider`."""
     divider = Divider(records)
     yield from map(divider.feed, chunks)
     yield divider.finish()
 
 
 class RecordReader:
-    """What a reader reads, as records; none runs from one file into the next.
+    """Reads texts as records; no record runs from one file into the next.
 
-    Iterating gives a text as above, chunk by chunk, and then tells in ``notes`` what was left out.
+    Iterating yields one text of records, chunk by chunk.
 
     Args:
         reader: the texts.
         records: line, paragraph, or a separator in the reader's symbols.
+
+    Attributes:
+        start: characters of the file before the chunk that came last.
 
     Raises:
         CorpusError: while iterating; a text holds RECORD_END.
@@ -127,7 +133,7 @@ class RecordReader:
 
     @property
     def notes(self) -> list[str]:
-        """What reading left out or changed, for the user."""
+        """Remarks for the user on characters and records that were left out or changed."""
         return self._reader.notes
 
     @property

@@ -1,7 +1,4 @@
-"""Which characters a text is made of, and which of them a reader of it would not expect.
-
-How a text is laid out in lines and paragraphs, and how much of it stands there twice.
-"""
+"""Statistics of a text: its characters and scripts, its lines and paragraphs, its repetitions."""
 
 from __future__ import annotations
 
@@ -19,6 +16,9 @@ from charrnn.data.alphabet import Alphabet, Ids, count_ids
 
 RARE = 10
 """A character that occurs less often than this is rare: hardly anything can be learnt of it."""
+
+SPAN = 64
+"""Characters of a span that is looked for in another text; a power of two."""
 
 _IDS_AT_ONCE = 1 << 20
 _CATEGORIES: dict[str, tuple[str, ...]] = {
@@ -38,6 +38,8 @@ _SETS = {
 _ALIKE = ("Latin", "Greek", "Cyrillic")
 _INHERITED = "Inherited"
 _ANY_SCRIPT, _SCRIPT_BEFORE = 0, -1
+_MIXER = np.uint64(0x9E3779B97F4A7C15)
+_FOLD = np.uint64(29)
 
 
 @dataclass(frozen=True)
@@ -55,14 +57,14 @@ class Group:
 
 @dataclass(frozen=True)
 class CharacterStatistics:
-    """What a text's characters are; for a text of bytes only how many are rare.
+    """Statistics of the characters of a text; of bytes without groups and scripts.
 
     Attributes:
-        different: how many different characters occur.
-        bytes: how many a file of them holds (UTF-8 for text).
+        different: the number of different characters that occur.
+        bytes: the size of a file that holds the text (in UTF-8 unless it is bytes).
         rare: characters that occur, but less than :data:`RARE` times.
         groups: sorts of characters that may surprise, by name; only those that occur.
-        scripts: letters of each script, by the names of :func:`script_of`, the most frequent first.
+        scripts: letters of each script, by its name (:func:`find_script`), the most frequent first.
         mixed_scripts: places where letters of different scripts that look alike stand together;
             marks between them (accents, joiners) belong to the letter before.
     """
@@ -76,14 +78,14 @@ class CharacterStatistics:
 
 
 def count_characters(ids: Ids, alphabet: Alphabet) -> CharacterStatistics:
-    """Look at every character of a text, shape (N,)."""
+    """Count the characters of a text, shape (N,), by kind."""
     occurring = count_ids(ids, len(alphabet))
     counts = +Counter(dict(zip(alphabet.characters, occurring.tolist(), strict=True)))
     is_text = alphabet.kind == "text"
     return CharacterStatistics(
         different=len(counts),
         bytes=int(occurring @ alphabet.byte_lengths),
-        rare=_group(counts, lambda character: counts[character] < RARE),
+        rare=_collect(counts, lambda character: counts[character] < RARE),
         groups=_find_groups(counts) if is_text else {},
         scripts=_count_scripts(counts) if is_text else {},
         mixed_scripts=_count_mixed(ids, alphabet) if is_text else 0,
@@ -93,13 +95,13 @@ def count_characters(ids: Ids, alphabet: Alphabet) -> CharacterStatistics:
 def _find_groups(counts: Counter[str]) -> dict[str, Group]:
     sorts: dict[str, Callable[[str], bool]] = {
         **{name: members.__contains__ for name, members in _SETS.items()},
-        **{name: partial(_is_of, categories) for name, categories in _CATEGORIES.items()},
+        **{name: partial(_has_category, categories) for name, categories in _CATEGORIES.items()},
     }
-    groups = {name: _group(counts, belongs) for name, belongs in sorts.items()}
+    groups = {name: _collect(counts, belongs) for name, belongs in sorts.items()}
     return {name: group for name, group in groups.items() if group.count}
 
 
-def _is_of(categories: tuple[str, ...], character: str) -> bool:
+def _has_category(categories: tuple[str, ...], character: str) -> bool:
     return unicodedata.category(character) in categories and character not in _USUAL
 
 
@@ -108,24 +110,24 @@ def _count_scripts(counts: Counter[str]) -> dict[str, int]:
     scripts: Counter[str] = Counter()
     for character, count in counts.items():
         if character.isalpha():
-            scripts[script_of(character)] += count
+            scripts[find_script(character)] += count
     return dict(scripts.most_common())
 
 
-def script_of(character: str) -> str:
+def find_script(character: str) -> str:
     """Name the script of a character: Unicode's Script property (UAX #24), by its long name.
 
     "Common" is what several scripts share, "Inherited" a mark that takes the script of the
     character before it, "Unknown" a code point that is unassigned, private or a surrogate.
 
-    >>> [script_of(character) for character in "a\uff21\u4e2d!\u0301\ue000"]
+    >>> [find_script(character) for character in "a\uff21\u4e2d!\u0301\ue000"]
     ['Latin', 'Latin', 'Han', 'Common', 'Inherited', 'Unknown']
     """
     name: str = unicode_scripts.script_name(unicode_scripts.script(character))
     return name
 
 
-def _group(counts: Counter[str], belongs: Callable[[str], bool]) -> Group:
+def _collect(counts: Counter[str], belongs: Callable[[str], bool]) -> Group:
     members = [(c, count) for c, count in counts.most_common() if belongs(c)]
     return Group("".join(c for c, _ in members), sum(count for _, count in members))
 
@@ -134,7 +136,7 @@ def _count_mixed(ids: Ids, alphabet: Alphabet) -> int:
     """Count the neighbours of two scripts that look alike."""
     number = {script: 1 + place for place, script in enumerate(_ALIKE)}
     number[_INHERITED] = _SCRIPT_BEFORE
-    scripts = [script_of(character) for character in alphabet.characters]
+    scripts = [find_script(character) for character in alphabet.characters]
     number_of = np.array([number.get(script, _ANY_SCRIPT) for script in scripts], np.int8)
     pairs, last = 0, np.zeros(1, np.int8)
     for begin in range(0, len(ids), _IDS_AT_ONCE):
@@ -146,22 +148,14 @@ def _count_mixed(ids: Ids, alphabet: Alphabet) -> int:
     return pairs
 
 
-SPAN = 64
-"""Characters of a span that is looked for elsewhere; a power of two."""
-
-_CHUNK = 1 << 20
-_MIXER = np.uint64(0x9E3779B97F4A7C15)
-_FOLD = np.uint64(29)
-
-
 @dataclass(frozen=True)
 class Lengths:
-    """How many there are of something, and how long they are in characters.
+    """The lengths of some parts of a text, in characters.
 
     Attributes:
-        count: how many.
-        median: the median of their lengths; 0 of none.
-        longest: the length of the longest; 0 of none.
+        count: the number of parts.
+        median: the median length; 0 of no parts.
+        longest: the greatest length; 0 of no parts.
     """
 
     count: int
@@ -170,7 +164,7 @@ class Lengths:
 
     @classmethod
     def of(cls, lengths: list[int]) -> Lengths:
-        """Sum up some lengths."""
+        """Summarize some lengths."""
         if not lengths:
             return cls(0, 0.0, 0)
         return cls(len(lengths), float(np.median(lengths)), max(lengths))
@@ -178,13 +172,13 @@ class Lengths:
 
 @dataclass(frozen=True)
 class Layout:
-    """A text's lines and paragraphs.
+    """The lines and paragraphs of a text.
 
     Attributes:
-        lines: those with something on them, their newlines not counted.
-        blank_lines: those with nothing but white space.
-        paragraphs: runs of lines between blank ones.
-        repeated_lines: lines with something on them that stand there again, after the first time.
+        lines: the lines that are not blank, without their newlines.
+        blank_lines: the number of lines that hold nothing but white space.
+        paragraphs: runs of lines between blank lines.
+        repeated_lines: the number of lines, not blank, that equal an earlier one.
     """
 
     lines: Lengths
@@ -194,18 +188,18 @@ class Layout:
 
     @property
     def repeated_share(self) -> float:
-        """The share of lines that are repeated."""
+        """The share of lines that equal an earlier one; blank lines do not count."""
         return self.repeated_lines / max(self.lines.count, 1)
 
 
-def lay_out(ids: Ids, alphabet: Alphabet) -> Layout:
-    """Measure the lines of a text, shape (N,)."""
+def measure_layout(ids: Ids, alphabet: Alphabet) -> Layout:
+    """Measure the lines and paragraphs of a text, shape (N,)."""
     lines: list[int] = []
     paragraphs: list[int] = []
     different: set[int] = set()
     blank = 0
     inside = False
-    for line in _lines(ids, alphabet):
+    for line in _split_lines(ids, alphabet):
         if not line.strip():
             blank += 1
             inside = False
@@ -221,10 +215,10 @@ def lay_out(ids: Ids, alphabet: Alphabet) -> Layout:
     return Layout(Lengths.of(lines), blank, Lengths.of(paragraphs), len(lines) - len(different))
 
 
-def _lines(ids: Ids, alphabet: Alphabet) -> Iterator[str]:
+def _split_lines(ids: Ids, alphabet: Alphabet) -> Iterator[str]:
     unfinished: list[str] = []
-    for begin in range(0, len(ids), _CHUNK):
-        first, *others = alphabet.decode(ids[begin : begin + _CHUNK]).split("\n")
+    for begin in range(0, len(ids), _IDS_AT_ONCE):
+        first, *others = alphabet.decode(ids[begin : begin + _IDS_AT_ONCE]).split("\n")
         unfinished.append(first)
         for line in others:
             yield "".join(unfinished)
@@ -233,20 +227,24 @@ def _lines(ids: Ids, alphabet: Alphabet) -> Iterator[str]:
         yield rest
 
 
-def copied_share(learnt: Ids, text: Ids) -> float:
-    """The share of a text's spans of :data:`SPAN` characters that stand in another text.
+def measure_copied_share(learnt: Ids, text: Ids) -> float:
+    """Measure the share of a text's spans of :data:`SPAN` characters that stand in another text.
 
-    Much of it in what is held out means that a model is asked for what it has been told.
+    Where much of the held-out text stands in the training text, a model can score it from memory.
+
+    Args:
+        learnt: the text to search, shape (N,).
+        text: the text with the spans, shape (M,).
     """
     if len(text) < SPAN or len(learnt) < SPAN:
         return 0.0
-    known, asked = np.sort(_fingerprints(learnt)), np.sort(_fingerprints(text))
+    known, asked = np.sort(_hash_spans(learnt)), np.sort(_hash_spans(text))
     nearest = np.minimum(np.searchsorted(known, asked), len(known) - 1)
     return float((known[nearest] == asked).mean())
 
 
-def _fingerprints(ids: Ids) -> NDArray[np.uint64]:
-    """A number of 64 bits for each span, put together from those of its halves."""
+def _hash_spans(ids: Ids) -> NDArray[np.uint64]:
+    """Hash each span to 64 bits, its hash made of those of its halves."""
     numbers = (ids.astype(np.uint64) + np.uint64(1)) * _MIXER
     width = 1
     while width < SPAN:

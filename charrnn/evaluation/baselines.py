@@ -1,22 +1,18 @@
-"""What a text costs whoever has read another and only counts or compresses: figures to beat.
+"""Baselines: the cost of a text under compressors and n-gram models that have read another text.
 
-What the standard library's compressors make of a text once they have read another.
+A compressor charges a text the compressed size of both texts together less that of the first. The
+three of the standard library look back differently far: zlib 32 kilobytes, bz2 to the beginning of
+a block of 900, xz over everything. Unlike a trained model they go on learning as they read.
 
-The cost of a text is the compressed size of both together less that of the first alone. The three
-look back differently far: zlib 32 kilobytes, bz2 to the beginning of a block of 900, and xz over
-everything. Unlike a model that has been trained, all of them go on learning as they read the text.
-
-n-gram models with Witten-Bell smoothing: what a text costs whoever knows no more than counts.
-
-The model of order k predicts a character c from the k characters h before it. C(h c) says how often
-c followed h in the text that is learnt from, C(h) is the sum of that over c, and T(h) is how many
-different characters followed. Each order falls back on the one below by as much as h used to be
-followed by something new:
+The n-gram models have Witten-Bell smoothing. The model of order k predicts a character c from the k
+characters h before it. C(h c) is the number of times that c followed h in the text that is learnt
+from, C(h) the sum of it over c, and T(h) the number of different characters that followed h. Each
+order falls back on the one below with the weight of unseen characters after h:
 
     P_k(c | h) = (C(h c) + T(h) P_(k-1)(c | h')) / (C(h) + T(h))      h' is h without its first
-    P_(-1)(c)  = 1 / V                                                V is the alphabet's size
+    P_(-1)(c)  = 1 / V                                                V is the size of the alphabet
 
-Where h was never seen, P_k is P_(k-1). Each P_k sums to one over the alphabet, and none is zero.
+Where h was never seen, P_k is P_(k-1). Each P_k sums to one over the alphabet and is nowhere zero.
 
 Sources: Witten & Bell 1991, "The zero-frequency problem: estimating the probabilities of novel
 events in adaptive text compression" (method C); Chen & Goodman 1996, "An empirical study of
@@ -39,20 +35,22 @@ from numpy.typing import NDArray
 from charrnn.data.alphabet import Alphabet, Ids
 
 ORDERS = 6
-"""n-gram models that are tried: order 0, which looks at nothing before, to order 5."""
+"""The number of n-gram models: order 0, which has no context, to order 5."""
 
 _SHARE_SCORED = 4
+_LEAST_DICTIONARY, _MOST_DICTIONARY = 1 << 12, 1 << 26
+_BITS = 64
 
 
 @dataclass(frozen=True)
 class Baselines:
-    """What a text costs, in nats per character.
+    """The cost of a text under each baseline, in nats per character.
 
     Attributes:
-        ngrams: under the n-gram model of each order from 0.
-        compressors: under each compressor, by name.
-        learnt: characters that were read before.
-        scored: characters that the figures are the mean of.
+        ngrams: the cost under the n-gram model of each order from 0.
+        compressors: the cost under each compressor, by name.
+        learnt: characters that the baselines have learnt from.
+        scored: characters that were scored.
     """
 
     ngrams: tuple[float, ...]
@@ -66,24 +64,24 @@ class Baselines:
         return self.ngrams.index(min(self.ngrams))
 
 
-def measure(
+def measure_baselines(
     learnt: Ids, text: Ids, alphabet: Alphabet, compressors: Sequence[str], *, most: int
 ) -> Baselines:
     """Measure the baselines of a text, given another.
 
     Args:
-        learnt: what is read before, shape (N,); of more than ``most`` characters the last.
-        text: what is scored, shape (M,), M at least 1; of more than a quarter of ``most`` the
-            first.
-        alphabet: what both are written in.
-        compressors: which of the compressors to try.
-        most: bounds the time, and the memory, to some 60 bytes a character.
+        learnt: the text to learn from, shape (N,); of more than ``most`` characters the last.
+        text: the text to score, shape (M,), M at least 1; of more than a quarter of ``most``
+            characters the first.
+        alphabet: that of both.
+        compressors: the names of those to try.
+        most: bounds the time, and the memory to some 60 bytes for each of so many characters.
     """
     learnt, text = learnt[-most:], text[: most // _SHARE_SCORED]
     before, after = (alphabet.to_bytes(alphabet.decode(ids)) for ids in (learnt, text))
     # The compressors run beside the counting: they let go of the interpreter.
     with ThreadPoolExecutor(max_workers=1) as pool:
-        bits = pool.submit(bits_given, before, after, compressors)
+        bits = pool.submit(measure_compressed_bits, before, after, compressors)
         scores = score_ngrams(learnt, text, len(alphabet), ORDERS)
         nats = tuple(float(costs.mean()) for costs in scores)
         per_bit = math.log(2) / len(text)
@@ -91,10 +89,7 @@ def measure(
     return Baselines(nats, compressed, len(learnt), len(text))
 
 
-_LEAST_DICTIONARY, _MOST_DICTIONARY = 1 << 12, 1 << 26
-
-
-def _xz(data: bytes) -> bytes:
+def _compress_xz(data: bytes) -> bytes:
     # A dictionary as long as the text reaches all of it, and takes no more memory than it must.
     size = min(max(len(data), _LEAST_DICTIONARY), _MOST_DICTIONARY)
     return lzma.compress(data, filters=[{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": size}])
@@ -103,33 +98,30 @@ def _xz(data: bytes) -> bytes:
 COMPRESSORS: dict[str, Callable[[bytes], bytes]] = {
     "zlib": lambda data: zlib.compress(data, 9),
     "bz2": lambda data: bz2.compress(data, 9),
-    "xz": _xz,
+    "xz": _compress_xz,
 }
-"""The compressors by name, each at its strongest within reason."""
+"""The compressors by name, each at a strong setting."""
 
 
-def bits_given(learnt: bytes, text: bytes, names: Sequence[str]) -> dict[str, int]:
-    """Bits that a text costs after another under each of some compressors, two at a time."""
+def measure_compressed_bits(learnt: bytes, text: bytes, names: Sequence[str]) -> dict[str, int]:
+    """Measure the bits that each compressor takes for a text after another, two at a time."""
     with ThreadPoolExecutor(max_workers=2) as pool:
         both = {name: pool.submit(COMPRESSORS[name], learnt + text) for name in names}
         first = {name: pool.submit(COMPRESSORS[name], learnt) for name in names}
         return {name: 8 * (len(both[name].result()) - len(first[name].result())) for name in names}
 
 
-_BITS = 64
-
-
 def score_ngrams(
     learnt: Ids, text: Ids, alphabet_size: int, orders: int
 ) -> Iterator[NDArray[np.float64]]:
-    """What each character of a text costs under the models of order 0, 1, 2, ..., in turn.
+    """Score each character of a text under the models of order 0, 1, 2, ..., in turn.
 
     Args:
-        learnt: what the models have counted, shape (N,); may be empty.
-        text: what follows it, shape (M,). Its first characters are predicted from the last of
-            ``learnt``; what it holds itself is not counted.
+        learnt: the text that the models count, shape (N,); may be empty.
+        text: the text to score, shape (M,), which the models do not count. Its first characters
+            are predicted from the last of ``learnt``.
         alphabet_size: V.
-        orders: how many models.
+        orders: the number of models.
 
     Yields:
         Nats of each character, shape (M,), for each order.
@@ -142,7 +134,7 @@ def score_ngrams(
         keys = context.astype(np.uint64)
         keys *= np.uint64(alphabet_size)
         keys += ids
-        strings, number = _number(keys)
+        strings, number = _number_keys(keys)
         counts = np.bincount(number[:begin], minlength=len(strings))
         strings //= np.uint64(alphabet_size)
         contexts = strings.astype(np.int32)
@@ -157,11 +149,14 @@ def score_ngrams(
         context[0] = len(strings)
 
 
-def _number(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
-    """The different keys in ascending order, and each key's place among them; spoils ``keys``.
+def _number_keys(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+    """Number keys, shape (N,), in ascending order; overwrites ``keys``.
 
-    The same as np.unique with its inverse, but several times as fast: a key and where it stands are
-    sorted as one number, if they fit into one.
+    The result is that of np.unique with its inverse, several times as fast: a key and its position
+    are sorted as one integer, if they fit into one.
+
+    Returns:
+        The different keys in ascending order, and the number of each key among them, shape (N,).
     """
     bits = len(keys).bit_length()
     if int(keys.max()).bit_length() + bits > _BITS:

@@ -11,7 +11,7 @@ import numpy as np
 
 from charrnn.config.inference import SampleConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet, Ids, opening
-from charrnn.data.records import separator
+from charrnn.data.records import find_separator
 from charrnn.inference.backend import Backend, State
 from charrnn.inference.sampling import Pace, filters_of
 
@@ -96,7 +96,7 @@ class Play:
     ) -> None:
         self._backend = backend
         self._alphabet = alphabet
-        self._separator = None if records is None else alphabet.symbols(separator(records))
+        self._separator = None if records is None else alphabet.symbols(find_separator(records))
         self._beginning = Place(backend.initial_state(1), opening(alphabet)[:0])
         self._end = -1
         if records is not None:

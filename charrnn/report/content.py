@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from charrnn.analysis.activations import compute_activations, most_characters, names_of
 from charrnn.analysis.features import LEAST_CHARACTERS, compute_features, find_followers
 from charrnn.analysis.gradients import CONTEXT, STEPS, Reach, measure_reach
-from charrnn.analysis.memorization import Overlap, compare
+from charrnn.analysis.memorization import Overlap, compare_with_held_out
 from charrnn.config.inference import SampleConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet, Ids
 from charrnn.data.encoded_text import EncodedText
-from charrnn.data.records import separator
+from charrnn.data.records import find_separator
 from charrnn.evaluation.surprisal import expect, find_worst, measure
 from charrnn.inference.backend import Backend
 from charrnn.models.char_model import CharModel
@@ -87,7 +87,7 @@ def _measure_copied(
 ) -> list[Copied]:
     """Each drawn text's overlap with the training text, and that of held-out text as long."""
     texts = [alphabet.encode(symbols) for symbols in drawn.values()]
-    ours, theirs = compare(texts, trained_on, held_out)
+    ours, theirs = compare_with_held_out(texts, trained_on, held_out)
     named = [(f"drawn at {temp}", overlap) for temp, overlap in zip(drawn, ours, strict=True)]
     found = []
     for name, overlap in [*named, ("held out", theirs[0])]:
@@ -107,7 +107,7 @@ def _reaches(model: CharModel, ids: Ids) -> list[Reach]:
 
 def _parted(text: str, records: str | None) -> str:
     """A text to be looked at, its records parted as the corpus has them."""
-    return text if records is None else text.replace(RECORD_END, separator(records))
+    return text if records is None else text.replace(RECORD_END, find_separator(records))
 
 
 def _text(alphabet: Alphabet, symbols: str) -> str:

@@ -23,7 +23,7 @@ from charrnn.config.training import SourceConfig
 from charrnn.data.alphabet import opening
 from charrnn.data.corpus import SplitCorpus, fit_corpus
 from charrnn.data.inputs import corpus_name, gather, is_generated, remember
-from charrnn.data.records import separator
+from charrnn.data.records import find_separator
 from charrnn.errors import CheckpointError, DivergedError, PredictionError, Remedy, UsageError
 from charrnn.files import is_file, is_folder
 from charrnn.inference.record_sampling import open_record, until_end
@@ -354,5 +354,5 @@ def _draw(session: Session, evaluation: Evaluation) -> str:
     drawn: dict[int, str] = defaultdict(str)
     for piece in sample(backend, alphabet, settings, prime, seed=0):
         drawn[piece.sample] += piece.symbols
-    symbols = alphabet.symbols(separator(records or "")).join(drawn.values())
+    symbols = alphabet.symbols(find_separator(records or "")).join(drawn.values())
     return alphabet.to_bytes(symbols).decode("utf-8", "replace")

@@ -8,9 +8,9 @@ from charrnn.analysis.memorization import (
     LONGEST_GRAM,
     Overlap,
     Span,
-    compare,
+    compare_with_held_out,
     measure_overlaps,
-    together,
+    sum_overlaps,
 )
 from charrnn.data.alphabet import RECORD_END, Alphabet
 from charrnn.data.encoded_text import ContinuousText, RecordText
@@ -76,7 +76,7 @@ def test_a_text_shorter_than_n_has_no_share_of_n_grams() -> None:
 def test_held_out_text_is_taken_in_stretches_as_long_as_the_drawn_texts() -> None:
     trained_on, held_out = (ContinuousText(LETTERS.encode(text)) for text in ("aaab", "aabbcaaa"))
     drawn = [LETTERS.encode(text) for text in ("ab", "aab", "ccccc")]
-    ours, theirs = compare(drawn, trained_on, held_out)
+    ours, theirs = compare_with_held_out(drawn, trained_on, held_out)
     assert ours == [look_up(text, "aaab") for text in ("ab", "aab", "ccccc")]
     assert theirs == [look_up(text, "aaab") for text in ("aa", "bbc", "aaa")]
 
@@ -89,22 +89,22 @@ def test_no_span_of_held_out_records_goes_beyond_one() -> None:
         for records in (["", "ab", "ba", "aa", ""], ["", "b", "ba", "bb", ""])
     )
     drawn = [alphabet.encode("ababab")]
-    ((ours,), (theirs,)) = compare(drawn, trained_on, held_out)
+    ((ours,), (theirs,)) = compare_with_held_out(drawn, trained_on, held_out)
     assert ours.characters == 6
     assert (theirs.characters, theirs.found[:2], theirs.grams[:3]) == (3, (3, 1), (3, 1, 0))
     assert theirs.longest is not None
     assert theirs.longest.length == 2
     as_one = ContinuousText(trained_on.ids), ContinuousText(held_out.ids)
-    ((_,), (across,)) = compare(drawn, *as_one)
+    ((_,), (across,)) = compare_with_held_out(drawn, *as_one)
     assert across.longest is not None
     assert across.longest.length > 2
 
 
 def test_several_overlaps_add_up() -> None:
-    whole = together([overlap("aab", "abc"), overlap("cabc", "abc")])
+    whole = sum_overlaps([overlap("aab", "abc"), overlap("cabc", "abc")])
     assert (whole.characters, whole.found[:3], whole.grams[:3]) == (7, (7, 3, 1), (7, 5, 3))
     assert whole.longest == Span(1, 3, 0)
-    assert together([overlap("", "abc")]).longest is None
+    assert sum_overlaps([overlap("", "abc")]).longest is None
 
 
 def test_a_large_alphabet_is_no_different() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from charrnn.checkpoints.model_file import read_model
 from charrnn.data.alphabet import Alphabet
-from charrnn.evaluation.baselines import measure
+from charrnn.evaluation.baselines import measure_baselines
 from charrnn.kernels.library import CHOICE, NONE
 from tests.support.program import SMALL, charrnn, explain
 
@@ -150,7 +150,7 @@ def test_a_score_stands_beside_those_of_ngrams_and_xz(trained: Path) -> None:
     alphabet = Alphabet.of(text)
     ids = alphabet.encode(text)
     boundary = int(len(ids) * 0.9)
-    expected = measure(ids[:boundary], ids[boundary:], alphabet, ["xz"], most=1 << 22)
+    expected = measure_baselines(ids[:boundary], ids[boundary:], alphabet, ["xz"], most=1 << 22)
     found = json.loads(charrnn("eval", "--json", cwd=trained).stdout)["baselines"]
     assert found == {
         "ngram_order": expected.best_order,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from charrnn.data import statistics
 from charrnn.data.alphabet import Alphabet
-from charrnn.data.statistics import CharacterStatistics, Group, count_characters, script_of
+from charrnn.data.statistics import CharacterStatistics, Group, count_characters, find_script
 
 
 def look_at(text: str) -> CharacterStatistics:
@@ -76,7 +76,7 @@ def test_letters_are_counted_by_script_the_most_frequent_first() -> None:
     ],
 )
 def test_a_script_is_named_by_the_property_of_unicode(characters: str, script: str) -> None:
-    assert {character: script_of(character) for character in characters} == dict.fromkeys(
+    assert {character: find_script(character) for character in characters} == dict.fromkeys(
         characters, script
     )
 
@@ -92,7 +92,7 @@ def test_scripts_that_look_alike_are_found_where_they_meet() -> None:
     assert look_at("\uff21a\u00aa \u0391\u2126 \U0001d400a").mixed_scripts == 0
 
 
-def test_a_mark_follows_the_script_of_the_letter_before_it() -> None:
+def test_a_mark_follows_the_find_script_the_letter_before_it() -> None:
     assert look_at("a\u0301\u0308\u0430").mixed_scripts == 1
     assert look_at("a\u200d\u0430\u0301a").mixed_scripts == 2
     assert look_at("a\u0301a \u0301\u0430\u0301").mixed_scripts == 0
@@ -121,4 +121,4 @@ def test_counts_agree_with_those_of_python(text: str) -> None:
     assert found.bytes == len(text.encode())
     assert found.rare.count == sum(count for count in counts.values() if count < statistics.RARE)
     assert sum(found.scripts.values()) == sum(c.isalpha() for c in text)
-    assert set(found.scripts) == {script_of(c) for c in text if c.isalpha()}
+    assert set(found.scripts) == {find_script(c) for c in text if c.isalpha()}

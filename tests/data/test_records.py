@@ -15,7 +15,7 @@ from charrnn.data.alphabet import RECORD_END, Alphabet
 from charrnn.data.batches import NO_TARGET, Position, Shape, fit_shape, open_streams
 from charrnn.data.corpus import Corpus, encode_corpus, fit_corpus
 from charrnn.data.encoded_text import RecordText
-from charrnn.data.records import LINE, PARAGRAPH, Divider, divide, separator
+from charrnn.data.records import LINE, PARAGRAPH, Divider, divide_text, find_separator
 from charrnn.errors import CorpusError, UsageError
 from charrnn.evaluation.scorer import score_records
 from charrnn.inference.record_sampling import Selection
@@ -50,7 +50,7 @@ def records_of(text: str) -> list[str]:
 
 def read(folder: Path, records: str = LINE, names: list[str] = NAMES) -> Corpus:
     path = folder / "names.txt"
-    path.write_bytes(separator(records).join(names).encode())
+    path.write_bytes(find_separator(records).join(names).encode())
     return fit_corpus([path], records=records)
 
 
@@ -67,8 +67,8 @@ def test_records_come_back_however_the_text_is_cut(
     if kind in ("aa", "%%"):
         kept = [one.replace(kind[0], "b") for one in kept]
     ending = data.draw(st.sampled_from(["", "\n"]))
-    text = separator(kind).join(kept) + (ending if kept else "")
-    assert records_of("".join(divide(cut(text, places), kind))) == kept
+    text = find_separator(kind).join(kept) + (ending if kept else "")
+    assert records_of("".join(divide_text(cut(text, places), kind))) == kept
 
 
 def test_empty_records_are_left_out_and_counted() -> None:
@@ -79,7 +79,7 @@ def test_empty_records_are_left_out_and_counted() -> None:
 
 def test_paragraphs_keep_their_lines() -> None:
     text = "\n\n a\nb\n \t\n\n\nc\n\n"
-    assert records_of("".join(divide([text], PARAGRAPH))) == [" a\nb", "c"]
+    assert records_of("".join(divide_text([text], PARAGRAPH))) == [" a\nb", "c"]
 
 
 def test_no_record_runs_from_one_file_into_the_next(tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from charrnn.data import statistics
 from charrnn.data.alphabet import Alphabet, Ids
-from charrnn.data.statistics import SPAN, Layout, Lengths, copied_share, lay_out
+from charrnn.data.statistics import SPAN, Layout, Lengths, measure_copied_share, measure_layout
 
 LETTERS = Alphabet.of("abcdefghijklmnopqrstuvwxyz\n ")
 
 
 def layout_of(text: str) -> Layout:
-    return lay_out(LETTERS.encode(text), LETTERS)
+    return measure_layout(LETTERS.encode(text), LETTERS)
 
 
 def draw(characters: int, seed: int) -> str:
@@ -50,7 +50,7 @@ def test_a_text_of_blank_lines_has_no_lengths() -> None:
 @given(st.text("ab \n", max_size=200), st.integers(1, 9))
 def test_lines_are_those_of_python_however_the_text_is_cut(text: str, chunk: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "_CHUNK", chunk)
+        patch.setattr(statistics, "_IDS_AT_ONCE", chunk)
         found = layout_of(text)
     lines = text.removesuffix("\n").split("\n") if text else []
     full = [line for line in lines if line.strip()]
@@ -63,8 +63,8 @@ def test_lines_are_those_of_python_however_the_text_is_cut(text: str, chunk: int
 
 def test_nothing_of_a_new_text_is_copied_and_all_of_an_old_one() -> None:
     learnt = draw(5000, seed=1)
-    assert copied_share(ids_of(learnt), ids_of(draw(500, seed=2))) == 0.0
-    assert copied_share(ids_of(learnt), ids_of(learnt[777:1777])) == 1.0
+    assert measure_copied_share(ids_of(learnt), ids_of(draw(500, seed=2))) == 0.0
+    assert measure_copied_share(ids_of(learnt), ids_of(learnt[777:1777])) == 1.0
 
 
 def test_the_share_is_of_the_spans_that_lie_whole_in_the_other_text() -> None:
@@ -73,12 +73,12 @@ def test_the_share_is_of_the_spans_that_lie_whole_in_the_other_text() -> None:
     text = copied + new
     spans = len(text) - SPAN + 1
     # A chance letter after the copied part may make it longer.
-    share = copied_share(ids_of(learnt), ids_of(text))
+    share = measure_copied_share(ids_of(learnt), ids_of(text))
     known = {learnt[i : i + SPAN] for i in range(len(learnt) - SPAN + 1)}
     assert share == sum(text[i : i + SPAN] in known for i in range(spans)) / spans > 0
 
 
 def test_a_text_shorter_than_a_span_has_none() -> None:
     short, whole = ids_of("a" * (SPAN - 1)), ids_of("a" * SPAN)
-    assert copied_share(short, whole) == copied_share(whole, short) == 0.0
-    assert copied_share(whole, whole) == 1.0
+    assert measure_copied_share(short, whole) == measure_copied_share(whole, short) == 0.0
+    assert measure_copied_share(whole, whole) == 1.0
