@@ -91,6 +91,49 @@ def test_only_the_command_line_knows_the_command_line(path: Path) -> None:
         assert not COMMAND_LINE & {module.split(".")[0] for module, _ in imports(path)}
 
 
+# A custom property of a style sheet is no option.
+OPTION = re.compile(r"(?<!var\()(?<![\w-])--[a-z]")
+COMMAND = re.compile(
+    r"charrnn (train|sample|play|eval|score|inspect|corpus|verify|compare|report|doctor|guide)\b"
+)
+
+
+def command_line_in(tree: ast.Module) -> list[str]:
+    """The strings of a module that name an option or, docstrings excepted, a command."""
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        if node.body and isinstance(node.body[0], ast.Expr)
+    }
+    return [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if OPTION.search(node.value) or (COMMAND.search(node.value) and id(node) not in docstrings)
+    ]
+
+
+@every_file
+def test_only_the_command_line_speaks_of_options_and_commands(path: Path) -> None:
+    if room(path) != "cli":
+        assert not command_line_in(ast.parse(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("x = 'hold less out with --valid'", 1),
+        ("x = f'{y}: say charrnn corpus get {y}'", 1),
+        ("def f():\n    'The same as --valid.'", 1),
+        ("def f():\n    'As ``charrnn train`` does.'", 0),
+        ("x = 'var(--ink)'", 0),
+    ],
+)
+def test_options_and_commands_would_be_found(code: str, found: int) -> None:
+    assert len(command_line_in(ast.parse(code))) == found
+
+
 @every_file
 def test_only_the_command_line_imports_late(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli import terminal
+from charrnn.cli.messages import option_name
 from charrnn.cli.options import Debug, Json, complete_run
 from charrnn.errors import UsageError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 
 _NO_VALUE = "-"
+_OF_THE_TEXT = ("text", "SHA-256")
 
 
 def compare(
@@ -42,7 +44,7 @@ def compare(
     from charrnn.training.run_summary import differing, hold_out_the_same, read_summary
 
     summaries = [read_summary(find_run(run)) for run in runs or []]
-    settings = differing(summaries)
+    settings = {_name(setting): each for setting, each in differing(summaries).items()}
     if not hold_out_the_same(summaries):
         terminal.note("the runs do not hold out the same text, so their losses do not compare")
     if as_json:
@@ -75,6 +77,10 @@ def _figures(run: Summary) -> dict[str, Any]:
         "parameters": run.parameters,
         "bytes": run.bytes,
     }
+
+
+def _name(setting: str) -> str:
+    return setting if setting in _OF_THE_TEXT else option_name(setting)
 
 
 def _print(runs: Sequence[Summary], settings: dict[str, list[Any]]) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.cli import terminal
+from charrnn.cli.progress import describe_choice
 from charrnn.config.training import SourceConfig, TrainConfig
 from charrnn.data.corpus import Corpus, SplitCorpus, fit_corpus
 from charrnn.data.inputs import gather, is_generated
@@ -45,7 +46,7 @@ class Description:
         copied: the share of the held-out part's spans that stand in the other.
         baselines: what the held-out part costs simple models that have read the other.
         chosen: the settings that training it would begin with.
-        reason: the same, for people.
+        reason: the same, and why, for people.
     """
 
     name: str
@@ -77,7 +78,7 @@ def _describe(name: str, corpus: Corpus, *, generated: bool) -> Description:
     settings = complete_settings({})
     split = SplitCorpus.of(corpus, settings["valid"])
     learnt, held_out = split.train.ids, split.held_out.ids
-    request, reason = settle(settings, SourceConfig(), split, generated=generated)
+    request, chosen = settle(settings, SourceConfig(), split, generated=generated)
     settings = {**request.model.to_dict(), **request.train.to_dict()}
     return Description(
         name,
@@ -89,7 +90,7 @@ def _describe(name: str, corpus: Corpus, *, generated: bool) -> Description:
             learnt, held_out, corpus.alphabet, tuple(COMPRESSORS), most=_MOST_CHARACTERS
         ),
         {name: settings[name] for name in TOLD},
-        reason.removeprefix("chose "),
+        describe_choice(chosen) if chosen else "",
     )
 
 

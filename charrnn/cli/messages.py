@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 
-from charrnn.config.settings import option_name
 from charrnn.errors import CharrnnError, Remedy
 
 _COMMANDS = {
@@ -14,6 +13,19 @@ _COMMANDS = {
     "fetch": "charrnn corpus get",
 }
 """Commands by the functions that they call."""
+
+
+_NAMES = {"base": "--from", "output": "-o"}
+"""Options that are not called what they set."""
+
+
+def option_name(setting: str) -> str:
+    """The option that sets a setting.
+
+    >>> option_name("learning_rate")
+    '--learning-rate'
+    """
+    return _NAMES.get(setting, "--" + setting.replace("_", "-"))
 
 
 def command(function: str, *arguments: str) -> str:

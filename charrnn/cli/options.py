@@ -15,9 +15,10 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+from charrnn.cli.messages import option_name
 from charrnn.config.cells import takers
 from charrnn.config.inference import UNKNOWN_CHOICES
-from charrnn.config.settings import Config, option_name
+from charrnn.config.settings import Config
 
 Completer = Callable[[str], list[str]]
 

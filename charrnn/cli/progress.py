@@ -11,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from charrnn.cli import terminal
+from charrnn.cli.messages import option_name
 from charrnn.display import visible
 from charrnn.training.progress import (
     Drawn,
@@ -20,6 +21,7 @@ from charrnn.training.progress import (
     Ready,
     RolledBack,
     RunEvent,
+    SettingsChosen,
     Started,
     Step,
 )
@@ -89,6 +91,8 @@ class TrainingView:
                 self._on_ready()
             case Note():
                 terminal.note(event.text)
+            case SettingsChosen():
+                terminal.note(f"chosen: {describe_choice(event)}")
             case Started():
                 terminal.note(describe(event))
                 self._open_bar(event)
@@ -151,6 +155,15 @@ class TrainingView:
     def _say(self, text: str) -> None:
         """Print some text above the bar."""
         tqdm.write(visible(text), file=sys.stderr)
+
+
+def describe_choice(event: SettingsChosen) -> str:
+    """List in one line the options that were chosen, and the reasons."""
+    options = " ".join(f"{option_name(name)} {value:g}" for name, value in event.settings.items())
+    return (
+        f"{options}: {event.characters:,} characters, read {event.epochs:.1f} times at "
+        f"{event.operations_per_second / 1e9:,.0f} billion operations per second"
+    )
 
 
 def describe(event: Started) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from charrnn.cli import terminal
+from charrnn.cli.messages import option_name
 from charrnn.cli.options import Debug, Run, TrainingText
 from charrnn.config.inference import SampleConfig, UseConfig
 from charrnn.errors import CharrnnError
@@ -46,6 +47,7 @@ def report(
     from charrnn.checkpoints.model_file import read_model
     from charrnn.checkpoints.run_index import find_model, find_run
     from charrnn.cli.arguments import naming_corpus_option
+    from charrnn.cli.training_command import shell, training_command
     from charrnn.inference.generate import draw, draw_records
     from charrnn.inference.select_backend import load_backend, torch_network
     from charrnn.training.run_data import RunData
@@ -71,5 +73,5 @@ def report(
     contents = gather_content(
         summary, network, backend, model.alphabet, split.train, split.held_out, draw_one
     )
-    write(target, render(contents))
+    write(target, render(contents, shell(training_command(summary)), option_name))
     terminal.print_facts({"report": str(target)})

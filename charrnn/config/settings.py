@@ -153,11 +153,6 @@ def list_defaults(defaults: Mapping[str, Any]) -> str:
     return "; ".join(f"{shown} for {', '.join(names)}" for shown, names in takers_of.items())
 
 
-def option_name(field_name: str) -> str:
-    """The command-line option that sets a field."""
-    return "--" + field_name.replace("_", "-")
-
-
 def _check(declared: Field[Any], value: Any) -> None:
     def refuse(shown: str, allowed: str) -> UsageError:
         return UsageError(f"is {shown:.60}; it must be {allowed}", settings=(declared.name,))

@@ -4,32 +4,25 @@ Whatever somebody else wrote (texts, names, what the model drew) goes through th
 which escapes it, and has its control characters shown. No script is in the page, and its content
 policy allows none to run. Only the plots are put in as they are; no foreign text is in them.
 
-Numbers along a text as the colours behind its characters.
-
-The command that trains a run again.
+Numbers along a text are the colours behind its characters.
 """
 
 from __future__ import annotations
 
 import math
-import shlex
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields
-from fnmatch import fnmatch
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from charrnn import __version__
-from charrnn.checkpoints.run_directory import COPIES, RunDirectory
-from charrnn.config.settings import Config, option_name
-from charrnn.config.training import SourceConfig
 from charrnn.data.alphabet import RECORD_END
 from charrnn.display import visible
-from charrnn.errors import StorageError, UsageError
+from charrnn.errors import Remedy, StorageError, UsageError
 from charrnn.files import write_atomically
 from charrnn.report import plots
 from charrnn.report.content import Contents
@@ -67,13 +60,22 @@ def check_replaceable(path: Path) -> None:
         raise StorageError(f"{path}: cannot be written: {problem.strerror}") from problem
     if not is_report:
         raise UsageError(
-            f"{path} is there already and is no report of charrnn's: it stays as it is.\n"
-            "Name another file with -o."
+            f"{path} is there already and is no report of charrnn's: it stays as it is",
+            Remedy("name another file", "output"),
         )
 
 
-def render(contents: Contents) -> str:
-    """The page."""
+def render(contents: Contents, command: str, name_setting: Callable[[str], str]) -> str:
+    """Render the page.
+
+    Args:
+        contents: of the page.
+        command: the way to train the run again, as a user types it.
+        name_setting: what a user calls a setting.
+
+    Returns:
+        HTML.
+    """
     run = contents.run
     passage = contents.passage
     environment = _environment()
@@ -93,8 +95,8 @@ def render(contents: Contents) -> str:
             (neuron, by_activation(neuron.symbols, neuron.activations))
             for neuron in contents.neurons
         ],
-        settings=_settings(run),
-        command=shell(training_command(run)),
+        settings=_settings(run, name_setting),
+        command=command,
         shown=_SHOWN_CHARACTERS,
     )
 
@@ -115,15 +117,17 @@ def _with_samples(run: Summary) -> list[Measurement]:
     return [one for one in run.measurements if one.sample is not None]
 
 
-def _settings(run: Summary) -> list[tuple[str, list[tuple[str, object, str]]]]:
-    """Each group of settings: option, value and meaning of all that the run has a use for."""
+def _settings(
+    run: Summary, name_setting: Callable[[str], str]
+) -> list[tuple[str, list[tuple[str, object, str]]]]:
+    """List each group of settings: name, value and meaning of all that the run has a use for."""
     request = run.request
     groups = {"Model": request.model, "Training": request.train, "Computing": request.compute}
     return [
         (
             title,
             [
-                (option_name(one.name), getattr(config, one.name), one.metadata["description"])
+                (name_setting(one.name), getattr(config, one.name), one.metadata["description"])
                 for one in fields(config)
                 if getattr(config, one.name) is not None
             ],
@@ -166,71 +170,3 @@ def _colour(symbols: str, values: Iterable[float], colour: Callable[[float], str
     for shade, group in groupby(coloured, lambda one: one[0]):
         text = "".join(symbol for _, symbol in group)
         yield Run(shade, text.replace("\n", "\u21b5\n").replace(RECORD_END, "\u241e\n"))
-
-
-def training_command(run: Summary) -> list[str]:
-    """The words of a command that asks for the same again, whatever the recipe would choose.
-
-    Texts and models are named without their folders: a report is read elsewhere. A run that was
-    given minutes is asked for as many steps as they were enough for.
-    """
-    request, total = run.request, run.progress.total
-    train = request.train.to_dict()
-    if train["minutes"] is not None and total is not None:
-        train = {**train, "minutes": None, "steps": total}
-    options = [
-        *_options(request.model, request.model.to_dict()),
-        *_options(request.train, train),
-        *_options(request.compute, request.compute.to_dict()),
-    ]
-    texts = [_name(path) for path in request.source.paths]
-    reading = [*_reading(request.source), *_records(run), *_origin(run)]
-    return ["charrnn", "train", *texts, *reading, *options]
-
-
-def shell(words: list[str]) -> str:
-    """A command as it is typed, over several lines: an option on each."""
-    lines = [""]
-    for word in words:
-        if word.startswith("--"):
-            lines.append("")
-        lines[-1] += (" " if lines[-1] else "") + shlex.quote(word)
-    return " \\\n    ".join(lines)
-
-
-def _options(config: Config, values: dict[str, Any]) -> list[str]:
-    """Options for all that a command would not set so by itself."""
-    words = []
-    for declared in fields(config):
-        value = values[declared.name]
-        left_out = value == declared.default and not declared.metadata["by_recipe"]
-        if value is None or value is False or left_out:
-            continue
-        words.append(option_name(declared.name))
-        if value is not True:
-            words.append(str(value))
-    return words
-
-
-def _reading(source: SourceConfig) -> list[str]:
-    if source.encoding is None:
-        return ["--bytes"]
-    return [] if source.encoding == SourceConfig.encoding else ["--encoding", source.encoding]
-
-
-def _records(run: Summary) -> list[str]:
-    return [] if run.corpus.records is None else ["--records", run.corpus.records]
-
-
-def _origin(run: Summary) -> list[str]:
-    """A run's best model by the run's name, which ``--from`` takes as well."""
-    if run.origin is None:
-        return []
-    path = Path(run.origin.model)
-    is_best = path == RunDirectory(path.parent).best
-    return ["--from", (is_best and path.parent.name) or path.name]
-
-
-def _name(path: str) -> str:
-    """A text's name; a text that came through a pipe lies in the run's directory."""
-    return f"RUN/{path}" if fnmatch(path, COPIES) else Path(path).name

@@ -13,11 +13,11 @@ from typing import Any
 
 from charrnn.config.cells import takers
 from charrnn.config.model import ModelConfig
-from charrnn.config.settings import option_name
 from charrnn.config.training import LENGTHS, OPTIMIZERS, ComputeConfig, TrainConfig
 from charrnn.display import did_you_mean
 from charrnn.errors import Remedy, UsageError
 from charrnn.models.parameter_shapes import EMBEDDING, list_parameter_shapes
+from charrnn.training.progress import SettingsChosen
 
 LEAST_MINUTES, MOST_MINUTES = 0.1, 10.0
 LEAST_HIDDEN, MOST_HIDDEN, HIDDEN_STEP = 128, 2048, 64
@@ -80,11 +80,11 @@ class Choice:
 
     Attributes:
         settings: all of them, those that were given included.
-        reason: one line for the user: what was chosen and why; empty if nothing was.
+        told: what to tell the user of; None if nothing was left open.
     """
 
     settings: dict[str, Any]
-    reason: str
+    told: SettingsChosen | None
 
 
 def choose(given: Settings, situation: Situation) -> Choice:
@@ -109,7 +109,9 @@ def choose(given: Settings, situation: Situation) -> Choice:
         settings.setdefault("weight_decay", weight_decay_for(dropout))
         rate = share * learning_rate_for(settings["layers"] * settings["hidden"])
         settings.setdefault("learning_rate", round(rate, 5))
-    return Choice(settings, _explain(given, settings, situation, epochs))
+    chosen = {name: settings[name] for name in TOLD if name in settings and given.get(name) is None}
+    told = SettingsChosen(chosen, situation.characters, epochs, situation.operations_per_second)
+    return Choice(settings, told if chosen else None)
 
 
 def complete_settings(given: Settings, network: ModelConfig | None = None) -> dict[str, Any]:
@@ -271,15 +273,3 @@ def _epochs(settings: Settings, situation: Situation, operations: float) -> floa
 def _characters_of_a_step(settings: Settings, situation: Situation) -> float:
     window = min(settings.get("window", TrainConfig.window), situation.record or math.inf)
     return float(settings.get("batch", TrainConfig.batch) * window)
-
-
-def _explain(given: Settings, settings: Settings, situation: Situation, epochs: float) -> str:
-    """What was chosen, and from what."""
-    left = [name for name in TOLD if name in settings and given.get(name) is None]
-    if not left:
-        return ""
-    shown = " ".join(f"{option_name(name)} {settings[name]:g}" for name in left)
-    return (
-        f"chose {shown}: {situation.characters:,} characters to read {epochs:.1f} times, at "
-        f"{situation.operations_per_second / 1e9:,.0f} billion operations a second"
-    )

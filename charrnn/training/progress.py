@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from charrnn.config.model import ModelConfig
 from charrnn.config.settings import Plain
@@ -131,7 +132,7 @@ class Step:
 
     Attributes:
         step: steps taken so far, this one included.
-        total: steps of the whole run; None while ``--minutes`` is still being measured.
+        total: steps of the whole run; None while the speed is still being measured.
         nats_per_char: mean training loss since the last evaluation.
         seconds: of training so far, evaluations and saves not counted.
     """
@@ -235,6 +236,23 @@ class Started:
 
 
 @dataclass(frozen=True)
+class SettingsChosen:
+    """Settings that were left open have been chosen.
+
+    Attributes:
+        settings: their values, by name.
+        characters: of the text to train on.
+        epochs: times that it will be read.
+        operations_per_second: of the matrix products of training, as measured.
+    """
+
+    settings: Mapping[str, Any]
+    characters: int
+    epochs: float
+    operations_per_second: float
+
+
+@dataclass(frozen=True)
 class Ready:
     """Everything is settled and nothing is written yet.
 
@@ -250,7 +268,7 @@ class Drawn:
     text: str
 
 
-RunEvent = Event | Note | Ready | Started | Drawn
+RunEvent = Event | Note | SettingsChosen | Ready | Started | Drawn
 """Everything that an observer is told."""
 
 

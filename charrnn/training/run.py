@@ -134,7 +134,7 @@ def train_run(
             for source, path in zip(sources, paths, strict=True)
         )
         split = SplitCorpus.of(corpus, settings["valid"])
-        request, reason = settle(
+        request, chosen = settle(
             settings,
             SourceConfig(paths=remembered, encoding=encoding),
             split,
@@ -148,8 +148,8 @@ def train_run(
                 run.refuse_if_begun()
             kept = [path for path in paths if path not in copies]
             run.begin(session.checkpoint(), copies, sources=kept)
-            if reason:
-                observer.note(reason)
+            if chosen is not None:
+                observer.tell(chosen)
             return _train(session, run, observer, save_every)
 
 

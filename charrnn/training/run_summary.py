@@ -14,7 +14,6 @@ from typing import Any
 from charrnn.checkpoints.checkpoint import read_header
 from charrnn.checkpoints.model_file import CorpusFacts, read_description
 from charrnn.checkpoints.run_directory import RunDirectory
-from charrnn.config.settings import option_name
 from charrnn.errors import CheckpointError, StorageError
 from charrnn.files import is_file
 from charrnn.models.parameter_shapes import count_parameters_by_part
@@ -178,16 +177,16 @@ def hold_out_the_same(runs: Sequence[Summary]) -> bool:
 
 def _settings(run: Summary) -> dict[str, Any]:
     request = run.request
-    options = {
-        option_name(name): value
+    settings = {
+        name: value
         for config in (request.model, request.train, request.compute)
         for name, value in config.to_dict().items()
     }
     return {
         "text": run.corpus.name,
         "SHA-256": run.corpus.digest[:_DIGITS_OF_DIGEST],
-        "--encoding": request.source.encoding or "bytes",
-        "--records": run.corpus.records,
-        "--from": run.origin and run.origin.model,
-        **options,
+        "encoding": request.source.encoding or "bytes",
+        "records": run.corpus.records,
+        "base": run.origin and run.origin.model,
+        **settings,
     }

@@ -45,7 +45,7 @@ from charrnn.training.auto_config import (
 )
 from charrnn.training.fine_tuning import Origin, Transfer
 from charrnn.training.optimizers import build_optimizers
-from charrnn.training.progress import Evaluation, Progress
+from charrnn.training.progress import Evaluation, Progress, SettingsChosen
 from charrnn.training.run_config import Request, SavedRun, check_unchanged
 from charrnn.training.schedule import Schedule
 from charrnn.training.train_state import Learner, WeightAverage
@@ -301,8 +301,12 @@ def settle(
     *,
     generated: bool,
     begins_trained: bool = False,
-) -> tuple[Request, str]:
-    """The request once the recipe has chosen what the settings leave open, and why it did."""
+) -> tuple[Request, SettingsChosen | None]:
+    """Choose the settings that are left open.
+
+    Returns:
+        The request, and what was chosen; None if nothing was left open.
+    """
     wished = ModelConfig.pick(with_layers(settings))
     compute = settle_compute(ComputeConfig.pick(settings), wished)
     native = (
@@ -323,4 +327,4 @@ def settle(
     )
     choice = choose(settings, situation)
     model, train = ModelConfig.pick(choice.settings), TrainConfig.pick(choice.settings)
-    return Request(source, model, train, compute), choice.reason
+    return Request(source, model, train, compute), choice.told

@@ -2,9 +2,8 @@
 
 import pytest
 
-from charrnn.cli.messages import explain
+from charrnn.cli.messages import explain, option_name
 from charrnn.cli.play.settings import command_name
-from charrnn.config.settings import option_name
 from charrnn.errors import CharrnnError, Remedy
 
 

@@ -10,8 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from charrnn.cli.main import app
+from charrnn.cli.messages import option_name
 from charrnn.config.model import ModelConfig
-from charrnn.config.settings import Config, option_name
+from charrnn.config.settings import Config
 from charrnn.config.training import ComputeConfig, TrainConfig
 from tests.support import GOLDEN
 from tests.support.program import charrnn, explain

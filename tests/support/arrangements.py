@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 
+from charrnn.cli.messages import option_name
 from charrnn.config.cells import CELLS
 from charrnn.config.model import ModelConfig
-from charrnn.config.settings import option_name
 from charrnn.models.cells.base import Cell
 from charrnn.models.cells.pyramid import SlowLayer
 from charrnn.models.char_model import build_cell

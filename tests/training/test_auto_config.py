@@ -176,16 +176,17 @@ def test_every_choice_is_one_that_a_user_could_have_given(
         config(**{k: v for k, v in settings.items() if k in vars(config())})
 
 
-def test_the_reason_names_what_was_chosen_and_nothing_that_was_given() -> None:
-    reason = choose({**GIVEN, "hidden": 320, "epochs": 2}, MEGABYTE).reason
-    assert "--layers 1" in reason
-    assert "--hidden" not in reason
-    assert "1,000,000 characters" in reason
+def test_what_was_chosen_is_told_and_nothing_that_was_given() -> None:
+    told = choose({**GIVEN, "hidden": 320, "epochs": 2}, MEGABYTE).told
+    assert told is not None
+    assert told.settings["layers"] == 1
+    assert "hidden" not in told.settings
+    assert (told.characters, told.epochs) == (1_000_000, 2)
 
 
-def test_there_is_no_reason_where_all_was_given() -> None:
+def test_nothing_is_told_where_all_was_given() -> None:
     settings = chosen({})
-    assert choose(settings, MEGABYTE).reason == ""
+    assert choose(settings, MEGABYTE).told is None
 
 
 def test_operations_are_counted_by_the_weights() -> None:
@@ -226,7 +227,9 @@ def test_short_records_are_read_many_at_a_time() -> None:
     assert batch(300) == TrainConfig.batch
     assert batch(8) == 128
     assert batch(8, batch=7) == 7
-    assert "--batch 128" in choose(GIVEN, replace(MEGABYTE, record=8)).reason
+    told = choose(GIVEN, replace(MEGABYTE, record=8)).told
+    assert told is not None
+    assert told.settings["batch"] == 128
 
 
 def test_steps_through_short_records_read_no_more_than_is_in_them() -> None:

@@ -79,16 +79,16 @@ def test_a_folder_without_a_run_is_an_error(tmp_path: Path) -> None:
 def test_only_the_settings_that_differ_are_told(runs: Path) -> None:
     found = differing([summary(runs, "lstm"), summary(runs, "gru")])
     # Where nothing is said, the recipe chooses these for the length of the run.
-    for name in ("--dropout", "--weight-drop"):
+    for name in ("dropout", "weight_drop"):
         found.pop(name, None)
     assert found == {
-        "--cell": ["lstm", "gru"],
-        "--lstm-gates": ["separate", None],
-        "--forget-bias": [1.0, None],
-        "--gru-reset": [None, "after"],
-        "--steps": [6, None],
-        "--epochs": [None, 1],
-        "--seed": [1, 2],
+        "cell": ["lstm", "gru"],
+        "lstm_gates": ["separate", None],
+        "forget_bias": [1.0, None],
+        "gru_reset": [None, "after"],
+        "steps": [6, None],
+        "epochs": [None, 1],
+        "seed": [1, 2],
     }
     assert differing([summary(runs, "lstm")] * 2) == {}
 

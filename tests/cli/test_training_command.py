@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from charrnn.checkpoints.model_file import read_model
+from charrnn.cli.training_command import shell, training_command
 from charrnn.config.training import SourceConfig, TrainConfig
-from charrnn.report.html import shell, training_command
 from charrnn.training.run_summary import Summary, read_summary
 from tests.support.forked import forked
 from tests.support.program import explain
