@@ -23,7 +23,7 @@ import numpy as np
 from charrnn.cli import terminal
 from charrnn.data.alphabet import RECORD_END
 from charrnn.display import MARKED
-from charrnn.evaluation.surprisal import NEWLINE, Part
+from charrnn.evaluation.surprisal import NEWLINE, UnitPart
 
 MOST_HELD = 1 << 20
 """Bytes of a unit's text that are held in memory; a longer one waits in a temporary file."""
@@ -62,7 +62,7 @@ class _Row:
         """NaN if no character was scored."""
         return self.bits / self.characters if self.characters else math.nan
 
-    def add(self, part: Part, text: str) -> None:
+    def add(self, part: UnitPart, text: str) -> None:
         self.characters += len(part.nats) - int(np.isnan(part.nats).sum())
         self._nats.append(float(np.nansum(part.nats)))
         self._text.write(text.encode())
@@ -88,18 +88,18 @@ class Rows:
     def __init__(self, by: str, *, is_bytes: bool, as_json: bool) -> None:
         self._by, self._is_bytes, self._as_json = by, is_bytes, as_json
 
-    def print_all(self, parts: Iterable[Part]) -> None:
+    def print_all(self, parts: Iterable[UnitPart]) -> None:
         """Print every unit as soon as it has ended."""
         for row in self._collect(parts):
             self._print(row)
 
-    def print_worst(self, parts: Iterable[Part], count: int) -> None:
+    def print_worst(self, parts: Iterable[UnitPart], count: int) -> None:
         """Print those that cost most bits per character, the worst first, once all have come."""
         rows = (row for row in self._collect(parts) if row.characters)
         for row in heapq.nlargest(count, rows, key=lambda row: row.bits_per_char):
             self._print(row)
 
-    def _collect(self, parts: Iterable[Part]) -> Iterator[_Row]:
+    def _collect(self, parts: Iterable[UnitPart]) -> Iterator[_Row]:
         number, row, decoder = 1, _Row(1), self._decoder()
         for part in parts:
             symbols = part.symbols.removesuffix(_ENDINGS.get(self._by, ""))

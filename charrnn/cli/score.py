@@ -94,7 +94,7 @@ def score(
     from charrnn.cli.arguments import load, split_arguments
     from charrnn.cli.rows import Rows
     from charrnn.data.alphabet import RECORD_END
-    from charrnn.evaluation.surprisal import NEWLINE, Meter, cut
+    from charrnn.evaluation.surprisal import NEWLINE, Meter, split_into_units
     from charrnn.inference.select_backend import load_backend
 
     name, texts = split_arguments(arguments or [])
@@ -109,9 +109,9 @@ def score(
     chunks = _read(texts, path, model, encoding)
     if afresh is None:
         afresh = by == "line" or model.corpus.records is not None
-    measured = meter.measure_lines(chunks) if afresh else meter.measure(chunks)
+    measured = meter.measure_afresh(chunks) if afresh else meter.measure_carried(chunks)
     rows = Rows(by, is_bytes=model.alphabet.kind == "bytes", as_json=as_json)
-    parts = cut(measured, _ends(by, window or _WINDOW))
+    parts = split_into_units(measured, _ends(by, window or _WINDOW))
     try:
         rows.print_worst(parts, worst) if worst else rows.print_all(parts)
     except UnknownCharacterError as problem:
@@ -122,17 +122,17 @@ def score(
 
 
 def _ends(by: str, window: int) -> Ends:
-    from charrnn.evaluation.surprisal import ends_of_lines, ends_of_records, ends_of_windows
+    from charrnn.evaluation.surprisal import find_line_ends, find_record_ends, make_window_ends
 
     match by:
         case "record":
-            return ends_of_records
+            return find_record_ends
         case "line":
-            return ends_of_lines
+            return find_line_ends
         case "character":
-            return ends_of_windows(1)
+            return make_window_ends(1)
         case _:
-            return ends_of_windows(window)
+            return make_window_ends(window)
 
 
 def _check_records(by: str, afresh: bool | None, path: Path, model: ModelFile) -> None:

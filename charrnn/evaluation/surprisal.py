@@ -1,18 +1,15 @@
-"""What each character of a text costs, as the text comes.
+"""Surprisal: the negative log-likelihood of each character, and the characters expected instead.
 
-Two ways of reading. *Carried*, the text is one: the state goes from the first character to the
-last, the first is charged log(V) as ``metrics.py`` says, and the costs add up to the score of the
-whole text. *Afresh*, every line is a text of its own: it is read from an empty state after a
-newline, the newline that ends it included, so that its cost depends on nothing around it and lines
-are read side by side. A model that knows no newline is charged log(V) for a line's first character.
-Records (``data/records.py``) are read so too, with their own end for a newline.
+A text is read in one of two ways. *Carried*, it is one text: the state goes from the first
+character to the last, the first is charged log(V) as ``metrics.py`` describes, and the nats add up
+to the score of the whole text. *Afresh*, every line is a text of its own: it is read from an empty
+state after a newline, up to and including its own newline, so that its nats depend on nothing
+around it and lines are read side by side. A model that knows no newline is charged log(V) for the
+first character of a line. Records (``data/records.py``) are read as lines are, with RECORD_END in
+the place of the newline.
 
-In whatever chunks the text comes, and whatever is read side by side, a character's cost is the
-same as far as the network's rows are independent. What is held of a text is bounded.
-
-The units that a measured text is told in: lines, or so many characters.
-
-What a model expected where a text surprised it most.
+A text may come in chunks of any size (:class:`Meter`), of which a bounded part is held. Neither the
+chunks nor the texts that are read side by side change a character's nats, up to rounding.
 """
 
 from __future__ import annotations
@@ -33,56 +30,85 @@ from charrnn.kernels.network import Doubles
 NEWLINE = "\n"
 
 CHARACTERS_AT_ONCE = 1 << 16
-"""Of a text that are held, the line that has not ended yet aside, which may be as long again."""
+"""Characters of a text that are held, besides a line that has not ended, of as many at most."""
+
+Ends = Callable[[str, int], Iterable[int]]
+"""Ends(symbols, begun): the positions among some symbols at which units end, each that after the
+last symbol of a unit; ``begun`` is the number of characters of the first unit before them."""
 
 
 class Measured(NamedTuple):
-    """Some more of a text: its symbols, and the nats (N,) of each; NaN where it is not scored."""
+    """A stretch of a text: its symbols, and the nats (N,) of each; NaN where one is not scored."""
 
     symbols: str
     nats: Doubles
 
 
-class Meter:
-    """Measures a text.
+class UnitPart(NamedTuple):
+    """A unit of a text, or a part of one: symbols, their nats, and whether they end the unit."""
 
-    Args:
-        backend: the network.
-        alphabet: its characters.
-        unknown: what becomes of a character that the alphabet lacks: error, skip or replace.
-        newline: the character that ends a line, or whatever is read afresh.
+    symbols: str
+    nats: Doubles
+    last: bool
+
+
+class Expectation(NamedTuple):
+    """The characters that were expected at a position of a text.
 
     Attributes:
-        unknown: such characters so far.
+        position: that of the character that came, from 0.
+        likeliest: ids with their probabilities, in descending order.
+    """
+
+    position: int
+    likeliest: tuple[tuple[int, float], ...]
+
+
+class Meter:
+    """Measures the surprisal of a text that comes in chunks.
+
+    Args:
+        backend: the model.
+        alphabet: the model's.
+        unknown: the treatment of a character that the alphabet lacks: error, skip or replace.
+        ending: the character that ends a line, or a record.
+
+    Attributes:
+        unknown: characters so far that the alphabet lacks.
     """
 
     def __init__(
-        self, backend: Backend, alphabet: Alphabet, unknown: str = "error", newline: str = NEWLINE
+        self, backend: Backend, alphabet: Alphabet, unknown: str = "error", ending: str = NEWLINE
     ) -> None:
         self._backend, self._alphabet, self._choice = backend, alphabet, unknown
-        self._ending = newline
-        self._newline = alphabet.characters.find(newline)
+        self._ending = ending
+        end = alphabet.characters.find(ending)
+        self._start = end if end >= 0 else None
         self._read = 0
         self.unknown = 0
 
-    def measure(self, chunks: Iterable[str]) -> Iterator[Measured]:
-        """The costs with the state carried.
+    def measure_carried(self, chunks: Iterable[str]) -> Iterator[Measured]:
+        """Measure a text with the state carried.
 
         Raises:
             UnknownCharacterError: the text has one, and ``unknown`` is error.
             PredictionError: the model's predictions are not finite.
         """
         reading = Reading(self._backend)
-        for symbols in _slices(chunks):
+        for symbols in _split_chunks(chunks):
             yield self._go_on(reading, symbols, separators=False)
 
-    def measure_lines(self, chunks: Iterable[str]) -> Iterator[Measured]:
-        """The costs with every line read afresh; raises as :meth:`measure`.
+    def measure_afresh(self, chunks: Iterable[str]) -> Iterator[Measured]:
+        """Measure a text with every line, or record, read afresh.
 
         A line is yielded once it has ended, or has grown too long to be held.
+
+        Raises:
+            UnknownCharacterError: the text has one, and ``unknown`` is error.
+            PredictionError: the model's predictions are not finite.
         """
         held, unfinished = "", None
-        for symbols in _slices(chunks):
+        for symbols in _split_chunks(chunks):
             held += symbols
             end = held.rfind(self._ending) + 1
             whole, held = held[:end], held[end:]
@@ -93,35 +119,36 @@ class Meter:
             if whole:
                 yield self._measure_side_by_side(whole)
             if len(held) >= CHARACTERS_AT_ONCE:
-                unfinished = unfinished or self._begin_line()
+                unfinished = unfinished or Reading(self._backend, self._start)
                 yield self._go_on(unfinished, held, separators=True)
                 held = ""
         if held:
-            yield self._go_on(unfinished or self._begin_line(), held, separators=True)
-
-    def _begin_line(self) -> Reading:
-        return Reading(self._backend, self._newline if self._newline >= 0 else None)
+            unfinished = unfinished or Reading(self._backend, self._start)
+            yield self._go_on(unfinished, held, separators=True)
 
     def _go_on(self, reading: Reading, symbols: str, *, separators: bool) -> Measured:
         ids, scored = self._encode(symbols, separators=separators)
         return _spread(symbols, scored, reading.cost(ids[scored]))
 
     def _measure_side_by_side(self, symbols: str) -> Measured:
-        """The costs of whole lines."""
+        """Measure whole lines."""
         ids, scored = self._encode(symbols, separators=True)
         ends = np.flatnonzero(code_points(symbols) == ord(self._ending)) + 1
         bounds = np.concatenate(([0], scored.cumsum()[ends - 1]))
-        start = self._newline if self._newline >= 0 else None
-        return _spread(symbols, scored, cost_afresh(self._backend, ids[scored], bounds, start))
+        nats = cost_afresh(self._backend, ids[scored], bounds, self._start)
+        return _spread(symbols, scored, nats)
 
     def _encode(self, symbols: str, *, separators: bool) -> tuple[Ids, NDArray[np.bool_]]:
-        """Ids of symbols, shape (N,), and which of them are scored.
+        """Encode the next symbols of the text.
 
         Args:
-            symbols: the next ones of the text.
-            separators: whether newlines that the model does not know only part lines.
+            symbols: N of them.
+            separators: endings that the model does not know separate lines, and are not scored.
+
+        Returns:
+            Ids, shape (N,), and a mask (N,) of those that are scored.
         """
-        parting = separators and self._newline < 0
+        parting = separators and self._start is None
         spelt = symbols.replace(self._ending, self._alphabet.replacement) if parting else symbols
         choice = "replace" if self._choice == "skip" else self._choice
         ids = self._alphabet.encode(spelt, choice, start=self._read)
@@ -134,78 +161,50 @@ class Meter:
         return ids, scored
 
 
-def _slices(chunks: Iterable[str]) -> Iterator[str]:
+def _split_chunks(chunks: Iterable[str]) -> Iterator[str]:
     for chunk in chunks:
         for begin in range(0, len(chunk), CHARACTERS_AT_ONCE):
             yield chunk[begin : begin + CHARACTERS_AT_ONCE]
 
 
 def _spread(symbols: str, scored: NDArray[np.bool_], nats: Doubles) -> Measured:
-    """Nats of the scored symbols, each at its symbol's place."""
+    """Put the nats of the scored symbols at the positions of their symbols."""
     spread = np.full(len(symbols), np.nan)
     spread[scored] = nats
     return Measured(symbols, spread)
 
 
-class Part(NamedTuple):
-    """A unit of a text, or some of it: its symbols, their nats, and whether the unit ends here."""
-
-    symbols: str
-    nats: Doubles
-    last: bool
-
-
-Ends = Callable[[str, int], Iterable[int]]
-"""Ends(symbols, begun): where units end among some symbols, after each; ``begun`` is how many
-characters the first unit had before them."""
-
-
-def ends_of_lines(symbols: str, begun: int) -> Iterator[int]:  # noqa: ARG001
-    """A line ends after its newline."""
+def find_line_ends(symbols: str, begun: int) -> Iterator[int]:  # noqa: ARG001
+    """Find the ends of lines, which are after their newlines."""
     return (found.end() for found in re.finditer(NEWLINE, symbols))
 
 
-def ends_of_records(symbols: str, begun: int) -> Iterator[int]:  # noqa: ARG001
-    """A record ends after its RECORD_END."""
+def find_record_ends(symbols: str, begun: int) -> Iterator[int]:  # noqa: ARG001
+    """Find the ends of records, which are after their RECORD_ENDs."""
     return (found.end() for found in re.finditer(RECORD_END, symbols))
 
 
-def ends_of_windows(size: int) -> Ends:
-    """So many characters make a unit."""
+def make_window_ends(size: int) -> Ends:
+    """Make the function that finds the ends of windows of ``size`` characters."""
     return lambda symbols, begun: range(size - begun, len(symbols) + 1, size)
 
 
-def cut(measured: Iterable[Measured], ends: Ends) -> Iterator[Part]:
-    """The same text in units; what is left at its end is one too."""
+def split_into_units(measured: Iterable[Measured], ends: Ends) -> Iterator[UnitPart]:
+    """Split a measured text into units; characters left over at its end are a unit too."""
     begun = 0
     for symbols, nats in measured:
         begin = 0
         for end in ends(symbols, begun):
-            yield Part(symbols[begin:end], nats[begin:end], last=True)
+            yield UnitPart(symbols[begin:end], nats[begin:end], last=True)
             begin, begun = end, 0
         if begin < len(symbols):
-            yield Part(symbols[begin:], nats[begin:], last=False)
+            yield UnitPart(symbols[begin:], nats[begin:], last=False)
             begun += len(symbols) - begin
     if begun:
-        yield Part("", np.empty(0), last=True)
+        yield UnitPart("", np.empty(0), last=True)
 
 
-_CHARACTERS_AT_ONCE = 1 << 14
-
-
-class Expectation(NamedTuple):
-    """What was expected at a place of a text.
-
-    Attributes:
-        position: of the character that came, counted from 0.
-        likeliest: ids with their probabilities, the likeliest first.
-    """
-
-    position: int
-    likeliest: tuple[tuple[int, float], ...]
-
-
-def measure(backend: Backend, text: EncodedText) -> Doubles:
+def measure_surprisal(backend: Backend, text: EncodedText) -> Doubles:
     """Measure the surprisal of every character of a text in nats, shape (N,).
 
     The first character of a continuous text is charged log(V), the end before all records 0.
@@ -216,29 +215,29 @@ def measure(backend: Backend, text: EncodedText) -> Doubles:
     match text:
         case ContinuousText(ids):
             reading = Reading(backend)
-            blocks = range(0, len(ids), _CHARACTERS_AT_ONCE)
-            costs = [reading.cost(ids[begin : begin + _CHARACTERS_AT_ONCE]) for begin in blocks]
-            return np.concatenate([np.empty(0), *costs])
+            begins = range(0, len(ids), CHARACTERS_AT_ONCE)
+            blocks = [reading.cost(ids[begin : begin + CHARACTERS_AT_ONCE]) for begin in begins]
+            return np.concatenate([np.empty(0), *blocks])
         case RecordText():
             nats = cost_afresh(backend, text.scored, text.bounds(), text.end)
             return np.concatenate((np.zeros(text.unscored), nats))
 
 
 def find_worst(nats: Doubles, count: int) -> NDArray[np.int64]:
-    """Where the costs are highest, the worst first; the first character, of no choice, left out."""
+    """Find the positions of the ``count`` highest nats, in descending order, but not the first."""
     return np.argsort(-nats[1:], kind="stable")[:count] + 1
 
 
-def expect(
+def find_expectations(
     backend: Backend, text: EncodedText, positions: NDArray[np.int64], count: int
 ) -> list[Expectation]:
     """Find the likeliest characters at some positions of a text, in the order of the positions.
 
     Args:
-        backend: the network.
-        text: the text.
+        backend: the model.
+        text: N characters.
         positions: from 1 to N - 1.
-        count: characters to name for each.
+        count: the number of characters for each position.
     """
     ids, starts = text.ids, text.starts()
     found = {}
@@ -249,12 +248,14 @@ def expect(
             states, at = backend.initial_state(1), int(before[-1])
         states = backend.read(ids[at : position - 1, None], states)
         logits, states = backend.predict(ids[position - 1 : position, None], states)
-        found[position] = Expectation(position, _likeliest(logits[0, 0].astype(np.float64), count))
+        found[position] = Expectation(
+            position, _find_likeliest(logits[0, 0].astype(np.float64), count)
+        )
         at = position
     return [found[int(position)] for position in positions]
 
 
-def _likeliest(logits: Doubles, count: int) -> tuple[tuple[int, float], ...]:
+def _find_likeliest(logits: Doubles, count: int) -> tuple[tuple[int, float], ...]:
     weights = np.exp(logits - logits.max())
     probabilities = weights / weights.sum()
     order = np.argsort(-probabilities, kind="stable")[:count]

@@ -216,7 +216,7 @@ class Trainer:
         valid = None
         if len(self.held_out):
             network = self.learner.average.model
-            tally = self.held_out.tally(network)
+            tally = self.held_out.open_tally(network)
             for nats, characters in self.held_out.score(network):
                 tally.add(nats, characters)
                 yield Evaluating(tally.characters, len(self.held_out))

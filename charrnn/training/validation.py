@@ -15,8 +15,8 @@ MOST_SCORED = 200_000
 evaluation from the next, and seconds of work where a large text's tenth would be minutes."""
 
 _CONTEXT = 512
-"""Characters that are read, at least, before any that is scored, but at the text's beginning. Where
-a network remembers more the score is not exact, so that it takes no longer."""
+"""Characters that are read, at least, before any that is scored, but at the text's beginning. The
+score of a network that remembers more is not exact; an exact one would take longer."""
 
 _LEAST_CHARACTERS = 4 * _CONTEXT
 
@@ -27,6 +27,9 @@ class HeldOut:
     Args:
         text: empty for none. Of more than MOST_SCORED characters the first are scored; of records,
             the first whole ones.
+
+    Attributes:
+        text: the part that is scored.
     """
 
     def __init__(self, text: EncodedText) -> None:
@@ -35,8 +38,8 @@ class HeldOut:
     def __len__(self) -> int:
         return len(self.text)
 
-    def tally(self, network: CharModel) -> Tally:
-        """Return a tally for the scores that the network gives the text."""
+    def open_tally(self, network: CharModel) -> Tally:
+        """Open a tally for the scores that the network gives the text."""
         text = self.text
         return Tally(text.scored, network.head.out_features, opened=text.unscored > 0)
 

@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from charrnn.analysis import activations
-from charrnn.analysis.activations import compute_activations, most_characters, names_of
+from charrnn.analysis.activations import compute_activations, limit_characters, name_units
 from charrnn.analysis.features import compute_features, find_followers
 from charrnn.config.model import ModelConfig
 from charrnn.data.alphabet import Alphabet
@@ -36,13 +36,13 @@ def test_activations_are_the_states_after_each_character(arrangement: str) -> No
     for layer in range(1, len(model.layers()) + 1):
         found = compute_activations(model, ContinuousText(ids), layer)
         np.testing.assert_allclose(found, one_by_one(model, ids, layer), atol=1e-6)
-        assert found.shape == (60, len(names_of(model, layer)))
+        assert found.shape == (60, len(name_units(model, layer)))
 
 
 def test_units_are_named_by_their_part_and_number() -> None:
-    assert names_of(make_model("gru", hidden=3), 1) == ["h1", "h2", "h3"]
-    assert names_of(make_model("lstm", hidden=2), 2) == ["h1", "h2", "c1", "c2"]
-    assert names_of(make_model("stack", hidden=2), 1) == ["h1", "h2"]
+    assert name_units(make_model("gru", hidden=3), 1) == ["h1", "h2", "h3"]
+    assert name_units(make_model("lstm", hidden=2), 2) == ["h1", "h2", "c1", "c2"]
+    assert name_units(make_model("stack", hidden=2), 1) == ["h1", "h2"]
 
 
 @pytest.mark.parametrize("arrangement", ["lstm", "pyramid of lstm"])
@@ -61,9 +61,9 @@ def test_streams_side_by_side_come_to_the_same_states(
 
 def test_a_wide_layer_is_looked_at_in_a_shorter_text(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_model("lstm", hidden=5)
-    assert most_characters(model, 1) == activations.MOST_CHARACTERS
+    assert limit_characters(model, 1) == activations.MOST_CHARACTERS
     monkeypatch.setattr(activations, "MOST_NUMBERS", 1000)
-    assert most_characters(model, 1) == 100
+    assert limit_characters(model, 1) == 100
 
 
 ALPHABET = Alphabet.of("abcdefg ()\n")
@@ -98,7 +98,7 @@ def test_the_unit_that_is_made_to_follow_brackets_is_found() -> None:
     active = compute_activations(model, ContinuousText(ALPHABET.encode(text)), 1)
     found = find_followers(active, compute_features(text), 1)
     follower = next(one for one in found if one.feature == "inside brackets")
-    assert names_of(model, 1)[follower.unit] == "h4"
+    assert name_units(model, 1)[follower.unit] == "h4"
     assert follower.correlation > 0.95
 
 

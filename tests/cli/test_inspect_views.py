@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charrnn.analysis.activations import compute_activations, names_of
+from charrnn.analysis.activations import compute_activations, name_units
 from charrnn.analysis.features import compute_features, find_followers
 from charrnn.checkpoints.migrations import FORMAT
 from charrnn.checkpoints.model_file import read_model
@@ -217,7 +217,7 @@ def test_neurons_are_those_found_in_the_text(trained: Path, shuffled: Path) -> N
     network = restore(model)
     active, names = (
         compute_activations(network, ContinuousText(model.alphabet.encode(text)), 1),
-        names_of(network, 1),
+        name_units(network, 1),
     )
     expected = find_followers(active, compute_features(text), 2)
     assert len(expected) > 3

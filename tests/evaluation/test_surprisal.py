@@ -41,13 +41,13 @@ def pieces(text: str, sizes: list[int]) -> list[str]:
 
 
 def carried(backend: Backend, chunks: list[str], **choice: str) -> Doubles:
-    measured = list(Meter(backend, ALPHABET, **choice).measure(chunks))
+    measured = list(Meter(backend, ALPHABET, **choice).measure_carried(chunks))
     assert "".join(one.symbols for one in measured) == "".join(chunks)
     return np.concatenate([one.nats for one in measured])
 
 
 def afresh(backend: Backend, chunks: list[str], alphabet: Alphabet = ALPHABET) -> Doubles:
-    measured = list(Meter(backend, alphabet).measure_lines(chunks))
+    measured = list(Meter(backend, alphabet).measure_afresh(chunks))
     assert "".join(one.symbols for one in measured) == "".join(chunks)
     return np.concatenate([one.nats for one in measured])
 
@@ -126,7 +126,7 @@ def test_an_endless_line_is_read_in_bounded_pieces(monkeypatch: pytest.MonkeyPat
     backend = Watched(make_model("rnn"))
     text = "abcdefghi " * 500
     held = 0
-    for measured in Meter(backend, ALPHABET).measure_lines(pieces(text, [70])):
+    for measured in Meter(backend, ALPHABET).measure_afresh(pieces(text, [70])):
         held = max(held, len(measured.symbols))
     assert 100 <= held <= 200
     assert backend.most <= 201
@@ -135,7 +135,7 @@ def test_an_endless_line_is_read_in_bounded_pieces(monkeypatch: pytest.MonkeyPat
 def test_one_long_line_does_not_stretch_its_neighbours() -> None:
     backend = Watched(make_model("rnn"))
     text = "a" * 5000 + "\n" + "abc\n" * 1000
-    list(Meter(backend, ALPHABET).measure_lines([text]))
+    list(Meter(backend, ALPHABET).measure_afresh([text]))
     assert backend.most <= 5001
 
 
@@ -153,7 +153,7 @@ def test_newlines_that_a_model_does_not_know_only_part_lines(arrangement: str) -
 def test_unknown_characters_are_skipped_or_replaced_and_counted() -> None:
     backend = TorchBackend(make_model("lstm"))
     odd, without, replaced = "ab!c\n?d\n", "abc\nd\n", "ab c\n d\n"
-    for name in ("measure", "measure_lines"):
+    for name in ("measure_carried", "measure_afresh"):
         skip, replace = (Meter(backend, ALPHABET, choice) for choice in ("skip", "replace"))
         plain = Meter(backend, ALPHABET)
         (found,) = getattr(skip, name)([odd])
@@ -167,14 +167,14 @@ def test_unknown_characters_are_skipped_or_replaced_and_counted() -> None:
         assert (skip.unknown, replace.unknown, plain.unknown) == (2, 2, 0)
 
 
-@pytest.mark.parametrize("name", ["measure", "measure_lines"])
+@pytest.mark.parametrize("name", ["measure_carried", "measure_afresh"])
 def test_an_unknown_character_is_refused_by_its_place_in_the_whole(name: str) -> None:
     meter = Meter(TorchBackend(make_model("lstm")), ALPHABET)
     with pytest.raises(UnknownCharacterError, match=r"'!' \(U\+0021\) at character 8 "):
         list(getattr(meter, name)(["abc\n", "abc!\n"]))
 
 
-@pytest.mark.parametrize("name", ["measure", "measure_lines"])
+@pytest.mark.parametrize("name", ["measure_carried", "measure_afresh"])
 def test_predictions_that_are_not_finite_are_an_error(name: str) -> None:
     model = make_model("lstm")
     model.head.bias[0] = np.inf
@@ -184,7 +184,7 @@ def test_predictions_that_are_not_finite_are_an_error(name: str) -> None:
 
 def test_nothing_costs_nothing() -> None:
     meter = Meter(TorchBackend(make_model("lstm")), ALPHABET)
-    assert list(meter.measure([])) == list(meter.measure_lines(["", ""])) == []
+    assert list(meter.measure_carried([])) == list(meter.measure_afresh(["", ""])) == []
     assert len(Reading(TorchBackend(make_model("lstm"))).cost(ALPHABET.encode(""))) == 0
 
 
@@ -192,6 +192,6 @@ def test_a_model_that_knows_nothing_costs_log_of_the_alphabet() -> None:
     model = make_model("gru")
     torch.nn.init.zeros_(model.head.weight)
     torch.nn.init.zeros_(model.head.bias)
-    for name in ("measure", "measure_lines"):
+    for name in ("measure_carried", "measure_afresh"):
         (found,) = getattr(Meter(TorchBackend(model), ALPHABET), name)(["abc\nabc\n"])
         assert found.nats == pytest.approx(np.full(8, math.log(11)))

@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from charrnn.evaluation.surprisal import Ends, Measured, cut, ends_of_lines, ends_of_windows
+from charrnn.evaluation.surprisal import (
+    Ends,
+    Measured,
+    find_line_ends,
+    make_window_ends,
+    split_into_units,
+)
 
 TEXT = "one\ntwo two\n\nthree, and no end"
 
@@ -16,7 +22,7 @@ def units(text: str, ends: Ends, chunk: int) -> list[str]:
         for begin in range(0, len(text), chunk)
     ]
     found, whole, numbered = [], "", []
-    for part in cut(measured, ends):
+    for part in split_into_units(measured, ends):
         assert len(part.symbols) == len(part.nats)
         whole += part.symbols
         numbered += part.nats.tolist()
@@ -31,11 +37,11 @@ def units(text: str, ends: Ends, chunk: int) -> list[str]:
 @pytest.mark.parametrize("chunk", [1, 2, 5, 100])
 @pytest.mark.parametrize("text", [TEXT, TEXT + "\n", "\n", "a", ""])
 def test_lines_end_after_their_newlines_and_with_the_text(text: str, chunk: int) -> None:
-    assert units(text, ends_of_lines, chunk) == text.splitlines(keepends=True)
+    assert units(text, find_line_ends, chunk) == text.splitlines(keepends=True)
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 5, 100])
 @pytest.mark.parametrize("size", [1, 3, 31, 200])
 def test_windows_have_their_size_but_for_the_last(size: int, chunk: int) -> None:
     expected = [TEXT[begin : begin + size] for begin in range(0, len(TEXT), size)]
-    assert units(TEXT, ends_of_windows(size), chunk) == expected
+    assert units(TEXT, make_window_ends(size), chunk) == expected

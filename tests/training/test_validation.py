@@ -29,7 +29,7 @@ def test_of_a_long_text_the_beginning_is_scored(
 def test_every_character_is_scored_or_charged_once(text: EncodedText) -> None:
     held_out = HeldOut(text)
     model = build_model(configure("gru", hidden=4, embedding=2), 3)
-    tally = held_out.tally(model)
+    tally = held_out.open_tally(model)
     for nats, characters in held_out.score(model):
         tally.add(nats, characters)
     assert tally.characters == len(text.scored)

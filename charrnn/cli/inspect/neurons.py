@@ -60,7 +60,7 @@ def neurons(
     What they may follow: the position in a line, a newline, the indentation, the position in a
     word, being inside a word, capitals, being inside quotes or brackets.
     """
-    from charrnn.analysis.activations import compute_activations, most_characters, names_of
+    from charrnn.analysis.activations import compute_activations, limit_characters, name_units
     from charrnn.analysis.features import LEAST_CHARACTERS, compute_features, find_followers
     from charrnn.cli.arguments import load_and_read
 
@@ -72,9 +72,9 @@ def neurons(
         threads=threads,
     )
     layer = _check_layer(layer, len(subject.network.layers()))
-    names = names_of(subject.network, layer)
+    names = name_units(subject.network, layer)
     wanted = None if unit is None else _find_unit(unit, names)
-    most = most_characters(subject.network, layer)
+    most = limit_characters(subject.network, layer)
     text = subject.text[: most if wanted is None else min(most, length)]
     if wanted is None and len(text) < LEAST_CHARACTERS:
         raise CorpusError(

@@ -44,7 +44,7 @@ def surprisal(
     charrnn inspect surprisal letter.txt --json
     """
     from charrnn.cli.arguments import load, read_text, split_arguments
-    from charrnn.evaluation.surprisal import expect, find_worst, measure
+    from charrnn.evaluation.surprisal import find_expectations, find_worst, measure_surprisal
     from charrnn.inference.select_backend import load_backend
 
     run, texts = split_arguments(arguments or [])
@@ -53,8 +53,8 @@ def surprisal(
     characters = len(text)
     text = text[: text.unscored + length] if length else text
     backend = load_backend(model, "scoring", threads=threads)
-    bits = measure(backend, text) / math.log(2)
-    expected = expect(backend, text, find_worst(bits, worst), _ALTERNATIVES)
+    bits = measure_surprisal(backend, text) / math.log(2)
+    expected = find_expectations(backend, text, find_worst(bits, worst), _ALTERNATIVES)
     symbols = model.alphabet.decode(text.ids)
     mean = float(bits[text.unscored :].mean())
     worst_ones = [_describe(one, text, bits, model.alphabet) for one in expected]
