@@ -36,7 +36,7 @@ _EPSILON = 1e-8
 
 
 def score_dynamically(model: CharModel, ids: Ids) -> Iterator[Part]:
-    """The nats of every character but the first, segment by segment; together N - 1 of them.
+    """Score every character but the first, and yield the parts segment by segment.
 
     Args:
         model: float32, on any device; its weights are changed.
@@ -62,7 +62,7 @@ def score_dynamically(model: CharModel, ids: Ids) -> Iterator[Part]:
 def evaluate_dynamically(
     model: CharModel, text: ContinuousText, alphabet: Alphabet, on_progress: Progress | None = None
 ) -> Score:
-    """The score of a text that the weights follow; see :func:`score_dynamically`.
+    """Score a whole text while the weights follow it; see :func:`score_dynamically`.
 
     Raises:
         PredictionError: the model's predictions are not finite.

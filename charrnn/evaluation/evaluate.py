@@ -1,4 +1,4 @@
-"""The score of a whole text under a model, every character counted once."""
+"""Score a whole text with a model, every character once."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from charrnn.evaluation.scorer import Part, score, score_records, score_windows
 from charrnn.inference.backend import Backend
 
 Progress = Callable[[int], None]
-"""Is told the characters that are scored so far."""
+"""A function that is called with the number of characters scored so far."""
 
 
 def evaluate(
@@ -22,11 +22,11 @@ def evaluate(
     reset_every: int | None = None,
     on_progress: Progress | None = None,
 ) -> Score:
-    """Score a text with the state carried through it; of records, through each.
+    """Score a text with the state carried through all of it, or through each of its records.
 
     Args:
         backend: of a model with this alphabet.
-        text: what is scored.
+        text: the text.
         alphabet: the model's.
         reset_every: characters after which the state of a continuous text is forgotten; None
             carries it.
@@ -34,12 +34,12 @@ def evaluate(
 
     Raises:
         PredictionError: the model's predictions are not finite.
-        ValueError: records are to be reset, each of which begins afresh in any case.
+        ValueError: ``reset_every`` with records, each of which begins afresh anyway.
     """
     match text:
         case RecordText():
             if reset_every is not None:
-                raise ValueError("records begin afresh; they cannot be reset besides")
+                raise ValueError("each record begins afresh; there is no other reset")
             parts = score_records(backend, text)
         case ContinuousText(ids):
             parts = score_windows(backend, ids, reset_every) if reset_every else score(backend, ids)
@@ -52,11 +52,11 @@ def add_up(
     alphabet: Alphabet,
     on_progress: Progress | None = None,
 ) -> Score:
-    """The score of a text from its parts.
+    """Sum the parts of a text's score.
 
     Args:
-        parts: of all characters that have something before them.
-        text: what is scored.
+        parts: the scores of all characters that an id was read before.
+        text: the text.
         alphabet: the model's.
         on_progress: called after each part.
 

@@ -36,17 +36,17 @@ _STATES_AT_ONCE = 1 << 24
 
 @dataclass(frozen=True)
 class FormalScore:
-    """How far a model has found a language's rule.
+    """The sizes of a formal language that a model solves, and its scores.
 
     Attributes:
         solved: sizes of which everything predictable was predicted, ascending.
         unsolved: the other sizes, ascending.
-        sequences: how many were tried, of all sizes together.
-        characters: theirs.
-        nats: the cost of those characters.
+        sequences: the number that were tried, of all sizes together.
+        characters: the length of all those sequences.
+        nats: the score of those characters.
         predictable_characters: those that follow from what came before, next sequences' first
             characters included.
-        predictable_nats: the cost of the predictable ones.
+        predictable_nats: the score of the predictable ones.
     """
 
     solved: tuple[int, ...]
@@ -96,7 +96,7 @@ class _Trials:
 
 
 def cases(language: Language, size: int) -> list[str]:
-    """The sequences that stand for a size: DRAWS drawn ones, each once, the same every time."""
+    """Draw DRAWS sequences of a size, the same every time, and return each once."""
     rng = Random(size)  # noqa: S311 - nothing here is a secret
     return list(dict.fromkeys(language.sequence(size, rng) for _ in range(DRAWS)))
 
@@ -171,7 +171,7 @@ def _prepare(alphabet: Alphabet, language: Language, most_size: int) -> _Trials:
 def _predict(
     backend: Backend, ids: NDArray[np.int64], lead_in: Ids
 ) -> tuple[NDArray[np.int64], Doubles]:
-    """The result of :func:`_predict_rows`, for as many texts at once as memory is meant for."""
+    """Apply :func:`_predict_rows` to as many texts at once as memory allows."""
     rows = max(_STATES_AT_ONCE // max(backend.state_size, 1), 1)
     parts = [
         _predict_rows(backend, ids[:, begin : begin + rows], lead_in)
@@ -184,7 +184,7 @@ def _predict(
 def _predict_rows(
     backend: Backend, ids: NDArray[np.int64], lead_in: Ids
 ) -> tuple[NDArray[np.int64], Doubles]:
-    """A model's predictions for texts that each follow the same lead-in.
+    """Predict texts that each follow the same lead-in.
 
     Args:
         backend: the model.

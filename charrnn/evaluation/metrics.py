@@ -1,4 +1,4 @@
-"""What a text cost, in nats: the sum over its characters, and the figures made of it.
+"""The score of a text: the sum of its characters' nats, and the figures derived from it.
 
 A text of N characters has N scores. The first has nothing before it and is charged log(V), as if
 all V characters were equally likely; the sum is therefore the length of a code for the whole text,
@@ -23,12 +23,12 @@ _POSITIONS_AT_ONCE = 1 << 20
 
 @dataclass(frozen=True)
 class Score:
-    """What a text cost under a model.
+    """The score of a text under a model.
 
     Attributes:
         nats: the sum over all characters.
-        characters: how many were scored.
-        bytes: how many bytes they take in a file (UTF-8 for a text alphabet).
+        characters: the number that were scored.
+        bytes: the length of those in a file (UTF-8 for a text alphabet).
     """
 
     nats: float
@@ -57,7 +57,7 @@ class Score:
 
     @property
     def perplexity(self) -> float:
-        """Equally likely characters the model hesitates among: e to the nats per character."""
+        """The number of equally likely characters with the same score: e to the nats per char."""
         try:
             return math.exp(self.nats_per_char)
         except OverflowError:
@@ -65,9 +65,9 @@ class Score:
 
 
 def split_into_windows(characters: int, window: int) -> Iterator[NDArray[np.int64]]:
-    """Positions from 0 to below ``characters`` as windows side by side: (T, R), R at once.
+    """Split the positions below ``characters`` into windows, and yield them side by side, (T, R).
 
-    Together they hold every position once. The last window may be shorter and comes by itself.
+    Together they hold every position once. The last window may be shorter and comes alone.
     """
     whole = characters // window
     at_once = max(1, min(_WINDOWS_AT_ONCE, _POSITIONS_AT_ONCE // window))
@@ -79,12 +79,12 @@ def split_into_windows(characters: int, window: int) -> Iterator[NDArray[np.int6
 
 
 class Tally:
-    """Adds up the scores of a text's characters as they come.
+    """Sums the scores of a text, part by part.
 
     Args:
         ids: the text that is scored, shape (N,).
-        alphabet_size: V, which prices the first character.
-        opened: whether the first character comes with a score too, as something was read before.
+        alphabet_size: V; the first character of a continuous text is charged log(V).
+        opened: whether the first character has a score too, because an id was read before it.
     """
 
     def __init__(self, ids: Ids, alphabet_size: int, *, opened: bool = False) -> None:
@@ -94,7 +94,7 @@ class Tally:
         self.characters = len(self._sums)
 
     def add(self, nats: float, characters: int) -> None:
-        """Take in the scores of some more characters, together; both may be taken back."""
+        """Add the score of some characters together; either number may be negative."""
         self._sums.append(nats)
         self.characters += characters
 
@@ -104,7 +104,7 @@ class Tally:
         return math.fsum(self._sums)
 
     def score(self, alphabet: Alphabet) -> Score:
-        """The score of the whole text.
+        """Return the score of the whole text.
 
         Raises:
             PredictionError: the model's predictions are not finite.

@@ -1,4 +1,4 @@
-"""Score text over any backend: as one text with the state carried, in windows, or text by text.
+"""Score texts through any backend: one with the state carried, in windows, or many side by side.
 
 One text is read by streams side by side, with an exact hand-over of their states:
 
@@ -35,9 +35,9 @@ _SHORT = 16
 
 
 class Part(NamedTuple):
-    """Some of a text's scores: their sum, and how many they are.
+    """The sum of some characters' scores, and their number.
 
-    A part of no characters corrects what came before.
+    A part of no characters corrects the parts before it.
     """
 
     nats: float
@@ -45,7 +45,7 @@ class Part(NamedTuple):
 
 
 class Reading:
-    """A single row: a text in parts, the state carried from each to the next.
+    """Reads one text part by part, and carries the state from each to the next.
 
     Args:
         backend: the network.
@@ -58,7 +58,7 @@ class Reading:
         self._last = start
 
     def cost(self, ids: Ids) -> Doubles:
-        """The nats (N,) of the next ids (N,).
+        """Return the nats (N,) of the next ids (N,).
 
         Raises:
             PredictionError: the model's predictions are not finite.
@@ -77,13 +77,15 @@ class Reading:
 def cost_afresh(
     backend: Backend, ids: Ids, bounds: NDArray[np.int64], start: int | None
 ) -> Doubles:
-    """The nats (N,) of texts, each read from an empty state, the longest first and with their like.
+    """Return the nats (N,) of many texts, each read from an empty state.
+
+    Texts of similar length are read side by side, the longest first.
 
     Args:
         backend: the network.
         ids: all of them, shape (N,).
-        bounds: where each begins, and after the last N.
-        start: as :class:`Reading` has it.
+        bounds: the position where each begins, and N.
+        start: an id to read before each; see :class:`Reading`.
 
     Raises:
         PredictionError: the model's predictions are not finite.
@@ -114,7 +116,7 @@ def _cost_afresh(
 
 
 def score_records(backend: Backend, text: RecordText) -> Iterator[Part]:
-    """The nats of some more of a text of records, and how many characters they are.
+    """Score a text of records part by part, each record from an empty state.
 
     Args:
         backend: the network.
@@ -137,26 +139,26 @@ def _finite(nats: NDArray[Any]) -> NDArray[Any]:
 
 
 PATIENCE = 8192
-"""Characters that streams score again side by side; what has not joined by then goes on alone."""
+"""Characters that streams score again side by side; those that have not joined go on alone."""
 
 LEAST_CHARACTERS = 4096
 """Characters that each stream scores at least, unless told otherwise."""
 
 _MOST_STREAMS = 64
 _MOST_NUMBERS = 1 << 22
-"""In the states of all streams together, which are remembered at each mark."""
+"""Numbers in the states of all streams together, which are kept at each mark."""
 
 _STREAM_CHARACTERS_AT_ONCE = 1 << 14
 _FIRST_MARK = 64
 
 
 def streams_for(characters: int, state_size: int = 1, least: int = LEAST_CHARACTERS) -> int:
-    """The number of streams that a text is long enough for.
+    """Return the number of streams that a text is long enough for.
 
     Args:
         characters: of the text.
         state_size: numbers in the state of each stream.
-        least: characters of each stream.
+        least: characters of each stream, at least.
     """
     most = min(_MOST_STREAMS, _MOST_NUMBERS // max(state_size, 1))
     return max(1, min(most, characters // least))
@@ -165,14 +167,14 @@ def streams_for(characters: int, state_size: int = 1, least: int = LEAST_CHARACT
 def score(
     backend: Backend, ids: Ids, streams: int | None = None, *, again: int | None = None
 ) -> Iterator[Part]:
-    """The nats of every character but the first, N - 1 of them together.
+    """Score every character of a text but the first, part by part.
 
     Args:
         backend: of a model whose ids these are.
         ids: the text, shape (N,), N >= 1.
         streams: side by side; None takes :func:`streams_for` of them.
-        again: characters of each stream that are scored again at most, joined or not, which bounds
-            the work; None scores on until the sum is that of a single stream.
+        again: a bound on the characters of each stream that are scored again, joined or not; None
+            scores on until the sum is that of a single stream.
     """
     targets = len(ids) - 1
     count = streams or streams_for(targets, backend.state_size)
@@ -195,9 +197,9 @@ def score(
 
 
 def score_windows(backend: Backend, ids: Ids, window: int) -> Iterator[Part]:
-    """As :func:`score`, the state forgotten after every ``window`` characters.
+    """Score as :func:`score` does, with the state reset after every ``window`` characters.
 
-    So does a transformer of that context score a text that it reads block by block.
+    A transformer of that context scores a text so if it reads it block by block.
     """
     for positions in split_into_windows(len(ids) - 1, window):
         state = backend.initial_state(positions.shape[1])
@@ -209,7 +211,7 @@ def score_windows(backend: Backend, ids: Ids, window: int) -> Iterator[Part]:
 
 
 class _Streams:
-    """A text as several streams read it.
+    """The scores of a text that several streams read side by side.
 
     Args:
         backend: the network.
@@ -218,10 +220,10 @@ class _Streams:
         length: characters that each stream scores.
 
     Attributes:
-        marks: places where states are compared, from 0 to ``length``.
-        recorded: the state of all S streams at each mark but the first, when first scored.
-        first: nats (marks - 1, S) between marks, when first scored.
-        final: the same as they came out in the end.
+        marks: positions in a stream where states are compared, from 0 to ``length``.
+        recorded: the state of all S streams at each mark but the first, in the first pass.
+        first: nats (marks - 1, S) between marks, in the first pass.
+        final: the same after the hand-over.
         ends: each stream's state, of one row, after its last character.
     """
 
@@ -239,15 +241,15 @@ class _Streams:
 
     @property
     def nats(self) -> float:
-        """The sum as far as it is known."""
+        """The sum so far."""
         return math.fsum(self.final.flat)
 
     def score(self, positions: NDArray[np.int64], state: State) -> tuple[Doubles, State]:
-        """Nats of the characters after each position (T, R), and the state after them."""
+        """Score the characters after each position (T, R); return the nats and the state."""
         return self._backend.score(self._ids[positions], self._ids[positions + 1], state)
 
     def score_once(self) -> Iterator[Part]:
-        """The first pass of all streams, each from an empty state."""
+        """Make the first pass of all streams, each from an empty state."""
         streams = np.arange(len(self._starts))
         state = self._backend.initial_state(len(streams))
         for place in range(len(self.marks) - 1):
@@ -261,10 +263,10 @@ class _Streams:
         self.ends = [self._row(state, stream) for stream in range(len(streams))]
 
     def hand_over(self, again: int | None) -> None:
-        """Give each stream the true state to start from, and put its scores right.
+        """Give each stream the true state to start from, and correct its scores.
 
         Args:
-            again: see :func:`score`; of None, streams that have not joined after PATIENCE
+            again: see :func:`score`; with None, streams that have not joined after PATIENCE
                 characters go on alone.
         """
         patience = PATIENCE if again is None else again
@@ -284,7 +286,7 @@ class _Streams:
     def _score_again(
         self, streams: NDArray[np.int64], state: State, begin: int, end: int
     ) -> dict[int, State]:
-        """Score streams from one mark to another, or until they join what they were at first.
+        """Score streams again between two marks, or until they join their first states.
 
         Returns:
             The states, of one row, of those that have not joined.
@@ -313,7 +315,7 @@ class _Streams:
         return self._backend.select(state, np.array([row]))
 
     def _between(self, place: int, streams: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        """Positions (T, R) of some streams from a mark to the next, block by block."""
+        """Yield the positions (T, R) of some streams from a mark to the next, block by block."""
         begin, end = self.marks[place : place + 2]
         window = max(_STREAM_CHARACTERS_AT_ONCE // len(streams), 1)
         for step in range(begin, end, window):

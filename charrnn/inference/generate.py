@@ -16,7 +16,7 @@ from charrnn.inference.select_backend import load_backend
 def draw(
     model: ModelFile, config: SampleConfig, use: UseConfig, device: str, prime: Ids, seed: int
 ) -> Iterator[Piece]:
-    """Draw through the backend that serves the model; see :func:`sample`."""
+    """Draw samples from a model; see :func:`sample`."""
     backend = load_backend(
         model, "sampling", device=device, threads=use.threads, weights=use.weights
     )
@@ -24,7 +24,7 @@ def draw(
 
 
 def draw_records(model: ModelFile, config: SampleConfig, seed: int) -> str:
-    """Records until they hold ``config.length`` characters, as a text of records has them."""
+    """Draw records until they hold ``config.length`` characters, joined as a text of records is."""
     opened = open_record(model.alphabet, model.alphabet.encode(""))
     wanted = until_end(replace(config, count=config.length))
     text = RECORD_END

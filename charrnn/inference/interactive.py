@@ -1,4 +1,4 @@
-"""A text that grows by turns: typed symbols, continuations of a model's, and the ways back."""
+"""Write a text by turns: a person adds symbols, a model continues, and every turn can be undone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from charrnn.inference.backend import Backend, State
 from charrnn.inference.sampling import Pace, filters_of
 
 MOST_STEPS_BACK = 1000
-"""Additions that can be taken back. Each costs a state of the model: a pipe may bring millions."""
+"""Additions that can be undone. Each holds a state of the model, and a pipe may bring millions."""
 
 
 class Place(NamedTuple):
@@ -32,7 +32,7 @@ class Place(NamedTuple):
 
 
 def read(backend: Backend, place: Place, ids: Ids) -> Place:
-    """The place after some more ids, shape (N,)."""
+    """Read some more ids, shape (N,), and return the place after them."""
     ids = np.concatenate([place.unread, ids])
     return Place(backend.read(ids[:-1, None], place.state), ids[-1:])
 
@@ -44,13 +44,13 @@ def write(
     config: SampleConfig,
     generator: np.random.Generator,
 ) -> Iterator[tuple[Ids, Place]]:
-    """Draw ``config.length`` ids, a few at a time, each few (N,) with the place after them.
+    """Draw ``config.length`` ids in pieces (N,), and yield each with the place after it.
 
     Args:
         backend: the model.
-        place: where it goes on; it can be gone back to.
-        start: an id, shape (1,), that is read first before any text.
-        config: how to draw, and how much.
+        place: the start, which stays as it is.
+        start: the id, shape (1,), that is read first where there is no text yet.
+        config: the number of characters and the distribution that they are drawn from.
         generator: of the uniform numbers.
 
     Raises:
@@ -68,7 +68,7 @@ def write(
 
 @dataclass(frozen=True)
 class _Moment:
-    """The text at some time: the first ``count`` of its parts; and how it came to be so."""
+    """The text after a turn: the first ``count`` of its parts, and whether the turn was drawn."""
 
     parts: list[str]
     count: int
@@ -77,18 +77,18 @@ class _Moment:
 
 
 class Play:
-    """A text, its model's place at the end of it, and the moments before, to go back to.
+    """A text with the model's place at its end, and with the turns that led there.
 
-    Whatever interrupts a call, the text and the place still belong together. Of a model of records
-    a continuation ends where its record does, and what comes next begins another, with a fresh
-    state. In the text such an end is what parts records.
+    The text and the place belong together even if a call is interrupted. A model of records ends a
+    continuation with its record; the next symbols begin another one, from a fresh state. The text
+    shows the separator of the records in place of each end.
 
     Args:
         backend: of a model with this alphabet.
         alphabet: the model's.
         seed: at least 0; see :meth:`reseed`.
-        records: how the model's text was parted into records, see ``data/records.py``; None if
-            it was one.
+        records: the kind of records that the model was trained on, see ``data/records.py``; None
+            for a continuous text.
     """
 
     def __init__(
@@ -114,31 +114,32 @@ class Play:
 
     @property
     def ends_drawn(self) -> bool:
-        """Whether what was added last was drawn."""
+        """True if the last turn was a continuation."""
         return self._moments[-1].drawn
 
     def reseed(self, seed: int) -> None:
-        """Number the draws to come from 0: draw i depends on the text, the settings, seed and i.
+        """Set the seed, and number the continuations that follow from 0.
 
-        It is sample i that ``charrnn sample`` draws with the seed after the same text; a text that
-        began with a continuation is read as at the beginning of a line.
+        Continuation i depends on the text, the settings, the seed and i alone: it is sample i of
+        the seed after the same text. A text that began with a continuation is read as if it stood
+        at the beginning of a line.
         """
         self._seed = seed
         self._draws = 0
 
     def begin_anew(self) -> None:
-        """Set out from nothing; the text so far can be gone back to."""
+        """Begin an empty text; the turn can be undone."""
         self._moments.append(_Moment([], 0, self._beginning, drawn=False))
 
     def add(self, symbols: str, unknown: str = "error") -> str:
-        """Let the model read some more; what of it has become part of the text.
+        """Let the model read some symbols, and return those that became part of the text.
 
         Args:
-            symbols: text as :meth:`Alphabet.symbols` spells it, records parted as the model's were.
-            unknown: what to do with a character the alphabet lacks: error, skip or replace.
+            symbols: text as :meth:`Alphabet.symbols` spells it, with separators between records.
+            unknown: the treatment of a character that the alphabet lacks: error, skip or replace.
 
         Raises:
-            UnknownCharacterError: a character it lacks. The text is as it was.
+            UnknownCharacterError: the alphabet lacks a character. The text is as it was.
         """
         ids = self._alphabet.encode(self._with_ends(symbols), unknown)
         if not len(ids):
@@ -151,11 +152,11 @@ class Play:
         return added
 
     def count_unknown(self, symbols: str) -> int:
-        """How many of some symbols the alphabet lacks."""
+        """Count the symbols that the alphabet lacks."""
         return self._alphabet.count_unknown(self._with_ends(symbols))
 
     def go_on(self, config: SampleConfig) -> Iterator[str]:
-        """Let the model go on, yielding symbols as they come: they are part of the text by then.
+        """Let the model continue, and yield symbols that have become part of the text.
 
         Raises:
             PredictionError: the model's predictions are not finite.
@@ -179,24 +180,24 @@ class Play:
                 return
 
     def take_back(self) -> bool:
-        """Undo the last addition, typed or drawn; False where nothing is left to undo."""
+        """Undo the last turn, and return whether there was one."""
         if len(self._moments) == 1:
             return False
         self._moments.pop()
         return True
 
     def _with_ends(self, symbols: str) -> str:
-        """Typed symbols as the model knows them: an end in place of each separator."""
+        """Replace each separator by an end, which the model knows."""
         return symbols.replace(self._separator, RECORD_END) if self._separator else symbols
 
     def _shown(self, ids: Ids) -> str:
-        """Symbols as the text has them: a separator in place of each end."""
+        """Decode ids, with a separator in place of each end."""
         symbols = self._alphabet.decode(ids)
         return symbols.replace(RECORD_END, self._separator) if self._separator else symbols
 
 
 def _grown(moment: _Moment, symbols: str, place: Place, *, drawn: bool) -> _Moment:
-    """The moment after some more symbols. What had followed it and was taken back is forgotten."""
+    """Append symbols to a moment; parts that followed it and were undone are forgotten."""
     parts = moment.parts
     del parts[moment.count :]
     parts.append(symbols)

@@ -16,11 +16,11 @@ from charrnn.kernels.library import load_kernels
 from charrnn.kernels.network import Doubles, Filters, Floats, Network, NetworkWeights
 
 NORM_EPSILON = 1e-5
-"""What batch normalisation adds to the variance, as ``models/cells/batch_norm.py`` does."""
+"""The term that batch normalization adds to the variance, as in ``models/cells/batch_norm.py``."""
 
 
 def can_serve(config: ModelConfig) -> bool:
-    """Whether the native library is there and runs such a model: its cell, and no pyramid."""
+    """Return whether the native library is there and runs such a model: its cell, no pyramid."""
     return (
         bool(CELLS[config.cell].native_form) and not config.pyramid and load_kernels() is not None
     )

@@ -1,8 +1,8 @@
-"""Weights in fewer bits: what is left of them, as float32.
+"""Round weights to fewer bits, and return them as float32.
 
-The first layer's way from a character into the gates is looked up, not multiplied, so the
-embedding and that layer's input weight stay as they are, and so do vectors. int8 says what such
-weights would lose; they are multiplied in float32, and no faster.
+The first layer looks up the gates' inputs of a character and multiplies nothing, so the embedding
+and that layer's input weight stay as they are, and so do vectors. int8 shows the loss of such
+weights; they are multiplied in float32, and no faster.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LOOKED_UP = re.compile(r"embedding\.weight|cells\.0\..*input_weight")
 
 
 def round_weights(weights: Arrays, kind: str) -> Arrays:
-    """A model's weights by name, its matrices rounded to "fp32", "bf16" or "int8"."""
+    """Round the matrices of a model's weights, given by name, to "fp32", "bf16" or "int8"."""
     round_matrix = {"fp32": _keep, "bf16": to_bfloat16, "int8": to_int8}[kind]
     return {
         name: weight if weight.ndim != 2 or _LOOKED_UP.fullmatch(name) else round_matrix(weight)
@@ -33,7 +33,7 @@ def _keep(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def to_bfloat16(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Finite values rounded to the nearest of 8 significant bits, of two to the even one."""
+    """Round finite values to 8 significant bits, halves to even."""
     bits = np.ascontiguousarray(matrix).view(np.uint32)
     rounded = (bits + (0x7FFF + (bits >> 16 & 1))) & np.uint32(0xFFFF0000)
     result: NDArray[np.float32] = rounded.astype(np.uint32).view(np.float32)
@@ -41,10 +41,10 @@ def to_bfloat16(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def to_int8(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each row (N, K) rounded to 127 steps on either side of 0, the last one its largest value."""
+    """Round each row of (N, K) to 127 steps on either side of 0, up to its largest magnitude."""
     scale = np.abs(matrix).max(1, keepdims=True) / np.float32(MOST_INT8)
     steps = np.rint(np.divide(matrix, scale, out=np.zeros_like(matrix), where=scale > 0))
-    # The largest value there is may be rounded beyond itself; it comes out in the predictions.
+    # The largest float32 may overflow; the predictions show it.
     with np.errstate(over="ignore"):
         result: NDArray[np.float32] = (steps * scale).astype(np.float32)
     return result

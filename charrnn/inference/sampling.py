@@ -40,7 +40,7 @@ class Piece:
 
 
 def in_order(pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """The same pieces, every sample's before the next one's; each as soon as its turn has come."""
+    """Sort pieces by sample, and yield each as soon as its turn has come."""
     current = 0
     waiting: dict[int, deque[Piece]] = defaultdict(deque)
     for piece in pieces:
@@ -54,12 +54,12 @@ def in_order(pieces: Iterable[Piece]) -> Iterator[Piece]:
 
 
 def filters_of(config: SampleConfig) -> Filters:
-    """The settings that shape the distribution that is drawn from."""
+    """Pick the settings that shape the distribution that is drawn from."""
     return Filters(config.temp, config.top_k, config.top_p, config.min_p)
 
 
 def filter_distribution(logits: Probabilities, filters: Filters) -> Probabilities:
-    """The distribution that is drawn from.
+    """Turn logits into the distribution that is drawn from.
 
     Temperature comes first, then top-k, then top-p, then min-p, each on what the one before left;
     temperature 0 leaves only the likeliest character (the first of several).
@@ -90,13 +90,13 @@ def filter_distribution(logits: Probabilities, filters: Filters) -> Probabilitie
 
 
 def draw(probabilities: Probabilities, uniform: float) -> int:
-    """The index that a uniform draw from [0, 1) falls on; never one of probability 0."""
+    """Draw an index by a uniform number from [0, 1); never one of probability 0."""
     cumulative = probabilities.cumsum()
     return int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"))
 
 
 class StopScanner:
-    """Holds symbols back while they may yet turn into a stop string.
+    """Holds symbols back while they may still become a stop string.
 
     >>> scanner = StopScanner(["END"])
     >>> [scanner.feed(c) for c in "xENEND"]
@@ -113,10 +113,10 @@ class StopScanner:
         self.stopped = False
 
     def feed(self, symbols: str) -> str:
-        """Take some symbols in; those that are now certain to belong to the sample.
+        """Take in some symbols, and return those that now certainly belong to the sample.
 
-        Of several stop strings the one that is complete first ends the sample, and of those that
-        are complete at once the first in the list; what comes after it is dropped.
+        The stop string that is complete first ends the sample; of several at once, the first in
+        the list. Symbols after it are dropped.
         """
         self._held += symbols
         found = [(self._held.find(stop), len(stop)) for stop in self._stops]
@@ -130,11 +130,11 @@ class StopScanner:
         return self._release(len(self._held) - longest)
 
     def flush(self) -> str:
-        """What is still held when a sample ends without a stop."""
+        """Return the symbols still held when a sample ends without a stop."""
         return "" if self.stopped else self._release(len(self._held))
 
     def _overlap(self, stop: str) -> int:
-        """Length of the longest end of what is held that begins the stop string."""
+        """Length of the longest end of the held symbols that begins the stop string."""
         lengths = range(min(len(stop) - 1, len(self._held)), 0, -1)
         return next((n for n in lengths if self._held.endswith(stop[:n])), 0)
 
@@ -144,7 +144,7 @@ class StopScanner:
 
 
 class _Stream:
-    """A sample on its way."""
+    """A sample that is being drawn."""
 
     def __init__(self, number: int, seed: int, stops: Sequence[str]) -> None:
         self.number = number
@@ -152,7 +152,7 @@ class _Stream:
         self.scanner = StopScanner(stops)
 
     def take(self, symbols: str, at_end: bool) -> tuple[str, bool]:
-        """Take symbols in; those to show, and whether they are the last."""
+        """Take in symbols; return those to show, and whether they are the last."""
         text = self.scanner.feed(symbols)
         last = self.scanner.stopped or at_end
         return text + (self.scanner.flush() if last else ""), last
@@ -161,7 +161,7 @@ class _Stream:
 def sample(
     backend: Backend, alphabet: Alphabet, config: SampleConfig, prime: Ids, seed: int
 ) -> Iterator[Piece]:
-    """Draw ``config.count`` samples, yielding each one's symbols as they come.
+    """Draw ``config.count`` samples, and yield the symbols of each as they come.
 
     Sample i depends on the model, the prime, the settings, the seed and i alone. Samples that are
     drawn side by side come interleaved; see :func:`in_order`.
@@ -169,7 +169,7 @@ def sample(
     Args:
         backend: of a model with this alphabet.
         alphabet: the model's.
-        config: how to draw, how much and how often.
+        config: the distribution, the length and the number of samples.
         prime: ids the model reads first, shape (N,); if empty see :func:`opening`.
         seed: at least 0.
 
@@ -198,9 +198,9 @@ def _draw(
     state: State,
     last: Ids,
 ) -> Iterator[tuple[_Stream, str, bool]]:
-    """Each stream's next symbols, and whether it ends with them; an ended one leaves the batch.
+    """Yield each stream's next symbols, and whether it ends with them and leaves the batch.
 
-    What is drawn beyond a stop string is dropped.
+    Symbols drawn beyond a stop string are dropped.
     """
     filters = filters_of(config)
     position, pace = 0, Pace()
@@ -233,14 +233,14 @@ _MOST_AT_ONCE = 4096
 
 
 class Pace:
-    """Begins with one character and doubles up to what takes about 10 ms to draw."""
+    """Sizes pieces: one character at first, then doubled up to about 10 ms of work."""
 
     def __init__(self) -> None:
         self._at_once = 1
 
     @contextmanager
     def next(self, left: int) -> Iterator[int]:
-        """The characters to draw within, of those that are left."""
+        """Yield the number of characters to draw in the block, of those that are left."""
         began = time.perf_counter()
         yield min(self._at_once, left)
         if time.perf_counter() - began < _SECONDS_AT_ONCE / 2:

@@ -1,4 +1,4 @@
-"""Choose the backend that runs a model, and the weights that it multiplies with."""
+"""Choose the backend that runs a model, and the precision of its weights."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def load_backend(
     threads: int | None = None,
     weights: str = "auto",
 ) -> Backend:
-    """The native network where it serves the model, which needs no torch; else torch's.
+    """Load a model into the native network, without torch, or where that does not serve into torch.
 
     Args:
-        model: what was read.
-        purpose: what it is for. Samples depend on a seed and on nothing else, so that torch draws
-            them with one thread unless told otherwise.
-        device: as the user named it.
-        threads: None takes all, of which no more than one for each row are used.
+        model: the model.
+        purpose: the use that the defaults depend on. Torch draws samples with one thread by
+            default, so that they depend on nothing but the seed.
+        device: "cpu", "cuda", "mps" or "auto".
+        threads: at most one for each row is used; None allows all.
         weights: "fp32", "bf16", "int8", or "auto": bf16 to sample natively, else fp32.
 
     Raises:
-        UsageError: no such device or weights, or not here.
+        UsageError: the device, the threads or the weights do not exist, or not on this machine.
     """
     use = UseConfig(weights=weights, threads=threads)
     native = load_native(
@@ -60,9 +60,9 @@ def load_backend(
 def load_native(
     model: ModelFile, *, device: str = "cpu", threads: int | None = None, weights: str = "auto"
 ) -> NativeBackend | None:
-    """The native network; None where it does not serve. Arguments as :func:`load_backend` has them.
+    """Load a model into the native network; None where that does not serve.
 
-    Of weights, "auto" is fp32.
+    The arguments are those of :func:`load_backend`, with "auto" weights meaning fp32.
     """
     if not can_serve(model.model) or not _is_cpu(device):
         return None
@@ -75,10 +75,10 @@ def load_native(
 def torch_network(
     model: ModelFile, *, device: str, threads: int | None, weights: str = "auto"
 ) -> CharModel:
-    """The network in torch, on a device, its weights rounded; "auto" is fp32.
+    """Load a model into torch, on a device, with its weights rounded; "auto" is fp32.
 
     Raises:
-        UsageError: no such device, or not here.
+        UsageError: the device does not exist, or not on this machine.
     """
     from charrnn.inference.torch_backend import restore
     from charrnn.models.device import choose_device, prepare_process

@@ -32,7 +32,7 @@ _MOST_CHARACTERS_AT_ONCE = 4096
 
 
 def restore(model: ModelFile, device: torch.device | str = "cpu") -> CharModel:
-    """The network with its weights, on a device and ready to predict."""
+    """Build the network of a model with its weights, on a device, in evaluation mode."""
     with torch.device("meta"):
         network = build_model(model.model, len(model.alphabet))
     weights = {name: torch.from_numpy(array.copy()) for name, array in model.weights.items()}
@@ -43,7 +43,7 @@ def restore(model: ModelFile, device: torch.device | str = "cpu") -> CharModel:
 def check_states(
     config: ModelConfig, alphabet_size: int, batch: int, arrays: Mapping[str, NDArray[Any]]
 ) -> None:
-    """Hold saved states against a run's before room is made for them: no weight vouches for theirs.
+    """Check the shapes of saved states before memory is allocated for states of that shape.
 
     Raises:
         ValueError: a tensor is missing, unknown, or of another shape or type.
@@ -54,7 +54,7 @@ def check_states(
 
 
 def take(ids: Ids, positions: NDArray[np.int64]) -> Tensor:
-    """The ids (N,) at some positions, as an int64 tensor of the positions' shape."""
+    """Take the ids (N,) at some positions, as an int64 tensor of the positions' shape."""
     return _tensor(ids[positions])
 
 
@@ -69,7 +69,7 @@ class TorchBackend:
     number of rows may round differently.
 
     Args:
-        model: on any device, in any floating type, ready to predict.
+        model: on any device, in any floating type, in evaluation mode.
     """
 
     rows_to_draw = TILE

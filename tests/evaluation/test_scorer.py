@@ -225,7 +225,7 @@ def test_records_are_scored_one_by_one_and_never_reset() -> None:
     assert score.characters == 5
     alone = [nats_of(backend, np.array(ids)) for ids in ([0, 3, 1, 0], [0, 2, 0])]
     assert score.nats == pytest.approx(math.fsum(alone), rel=1e-6)
-    with pytest.raises(ValueError, match="begin afresh"):
+    with pytest.raises(ValueError, match="begins afresh"):
         evaluate(backend, text, ALPHABET, reset_every=2)
 
 
