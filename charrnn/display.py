@@ -1,7 +1,4 @@
-"""Text that somebody else wrote, made fit to be looked at: control characters become marks.
-
-The nearest word to one that nobody knows.
-"""
+"""Text made safe to show, and the nearest known word to a mistyped one."""
 
 from __future__ import annotations
 
@@ -22,33 +19,36 @@ _MARKS = {
     **{code: f"<U+{code:04X}>" for code in [*range(0x80, 0xA0), *_BIDI, *_LINE_ENDS, *_UNSEEN]},
 }
 MARKED = tuple(_MARKS)
-"""Code points that a terminal would obey, newlines and tabs included."""
+"""Code points that are replaced by marks, newlines and tabs included."""
 
 _IN_TEXT = {code: mark for code, mark in _MARKS.items() if chr(code) not in "\n\t"}
 
 
 def visible(text: str) -> str:
-    """A text with its control characters shown as marks, newlines and tabs excepted.
+    r"""Replace control characters by marks, newlines and tabs excepted.
 
-    Escape sequences, carriage returns and marks that reverse the writing direction would be obeyed
-    by a terminal or a page; a model may have learnt them, and a path may hold them. So are
-    characters that nobody would see.
+    A terminal or a page would obey escape sequences, carriage returns and marks that reverse the
+    writing direction; a model may have learned them, and a path may hold them. Invisible characters
+    are replaced as well.
+
+    >>> visible("a\x1b[2Jb")
+    'a␛[2Jb'
     """
     return _encodable(text.translate(_IN_TEXT))
 
 
 def in_one_line(text: str) -> str:
-    """As :func:`visible`, newlines and tabs included."""
+    """Replace control characters by marks as :func:`visible` does, newlines and tabs included."""
     return _encodable(text.translate(_MARKS))
 
 
 def _encodable(text: str) -> str:
-    """A text with its surrogates, which stand for the bytes of a strange path, spelt out."""
+    """Spell out surrogates, which stand for bytes of a path that are no UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that is most like ``word``; None where none is like it.
+    """Find the known word that is most like ``word``; None if none is like it.
 
     >>> nearest("trian", ["eval", "train", "sample"])
     'train'
@@ -57,6 +57,10 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of a message about a word that is not known: the nearest one, if any is near."""
+    """Return the end of a message about an unknown word: the nearest known one, if any is near.
+
+    >>> did_you_mean("trian", ["eval", "train"])
+    '; did you mean train?'
+    """
     close = nearest(word, known)
     return f"; did you mean {close}?" if close else ""

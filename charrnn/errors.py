@@ -67,6 +67,11 @@ class CharrnnError(Exception):
     def __str__(self) -> str:
         return self.describe()
 
+    @property
+    def headline(self) -> str:
+        """The message without the remedies."""
+        return self._say(str)
+
     def describe(
         self,
         name_setting: Callable[[str], str] = str,
@@ -78,13 +83,16 @@ class CharrnnError(Exception):
             name_setting: what to call a setting of that name.
             advise: a remedy in words.
         """
-        subject = " and ".join(map(name_setting, self.settings))
-        message = f"{subject} {self.message}" if subject else self.message
+        message = self._say(name_setting)
         if not self.remedies:
             return message
         *others, last = map(advise, self.remedies)
         advice = f"{', '.join(others)}, or {last}" if others else last
         return f"{message}\n{advice[0].upper()}{advice[1:]}"
+
+    def _say(self, name_setting: Callable[[str], str]) -> str:
+        subject = " and ".join(map(name_setting, self.settings))
+        return f"{subject} {self.message}" if subject else self.message
 
 
 class UsageError(CharrnnError):

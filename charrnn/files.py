@@ -1,9 +1,8 @@
-"""Writing to disk so that a reader finds the old file or the new one, whole, and never a part.
+"""Files written atomically and flushed to the disk, and the check that the disk has room.
 
-What keeping a file asks of the operating system: one method for each kind of request.
-
-Nothing else in charrnn writes, flushes, renames or removes a file that matters, so that a test can
-put another disk in the place of :data:`charrnn.files.disk`: one that records, one that refuses.
+A reader finds the old file or the new one, whole, and never a part. All writes, flushes, renames
+and removals of files that matter go through :data:`charrnn.files.disk`, so that a test can put
+another disk in its place: one that records, one that refuses.
 """
 
 from __future__ import annotations
@@ -25,18 +24,18 @@ _NO_SUCH_REQUEST = (errno.EINVAL, errno.ENOTSUP)
 
 
 class Disk:
-    """The disk as the operating system shows it. Every method raises OSError where it refuses."""
+    """The requests to the operating system; every method raises OSError where it refuses."""
 
     def create(self, path: Path) -> int:
-        """Open an empty file for writing; returns its descriptor."""
+        """Open an empty file for writing and return its descriptor."""
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BYTES, 0o666)
 
     def extend(self, path: Path) -> int:
-        """Open a file, made if it is missing, for writing at its end; returns its descriptor."""
+        """Open a file for appending, made if it is missing, and return its descriptor."""
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BYTES, 0o666)
 
     def write(self, file: int, data: memoryview) -> int:
-        """Write some of the data, from its beginning; returns how many bytes."""
+        """Write the beginning of the data and return the number of bytes written."""
         return os.write(file, data)
 
     def truncate(self, file: int, size: int) -> None:
@@ -44,7 +43,7 @@ class Disk:
         os.ftruncate(file, size)
 
     def sync(self, file: int) -> None:
-        """Wait until an open file's content has reached the disk."""
+        """Wait until the content of an open file has reached the disk."""
         os.fsync(file)
 
     def close(self, file: int) -> None:
@@ -52,7 +51,7 @@ class Disk:
         os.close(file)
 
     def rename(self, source: Path, target: Path) -> None:
-        """Give a file another name, in place of the file that has it."""
+        """Rename a file, replacing the file that has the new name."""
         source.replace(target)
 
     def remove(self, path: Path) -> None:
@@ -66,7 +65,7 @@ class Disk:
     def sync_folder(self, path: Path) -> None:
         """Wait until the names in a folder have reached the disk.
 
-        Windows and some network drives have no such request and are done without it.
+        Windows and some network drives have no such request; there nothing is done.
         """
         if os.name == "nt":
             return
@@ -81,39 +80,39 @@ class Disk:
 
 
 disk = Disk()
-"""Takes every write, flush, rename and removal of a file that matters."""
+"""The disk that all functions here write to."""
 
-REHEARSALS = "rehearsal-*"
-"""Pattern of the names of the files that :func:`rehearse` writes."""
+TRIAL_FILES = "rehearsal-*"
+"""Pattern of the names of the files that :func:`check_disk_space` writes."""
 
 _CHUNK_BYTES = 1 << 20
 # Some systems refuse to write 2 GB at once.
 _MOST_AT_ONCE_BYTES = 1 << 30
-_BEFORE = ". What was there before still stands."
-_AFTER = ". It is in place, but a power cut may take it back."
+_BEFORE = "; the old content still stands"
+_AFTER = "; the new content is in place, but a power cut may take it back"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace the file at ``path``: temporary file beside it, fsync, rename, fsync of the folder.
+    """Replace a file: write a temporary one beside it, fsync, rename, fsync the folder.
 
     Raises:
-        StorageError: the system refused. What was there before still stands, unless the message
-            says that the new content is in place already.
+        StorageError: the system refused. The old file still stands, unless the message says that
+            the new one is in place already.
     """
-    fill_atomically(path, [data])
+    write_chunks_atomically(path, [data])
 
 
 def copy_atomically(source: Path, path: Path) -> None:
-    """Replace the file at ``path`` by a copy of another, as :func:`write_atomically` does."""
-    fill_atomically(path, _read(source))
+    """Replace a file by a copy of another, as :func:`write_atomically` does."""
+    write_chunks_atomically(path, _read(source))
 
 
-def fill_atomically(path: Path, chunks: Iterable[bytes]) -> None:
-    """Replace a file by what comes in chunks, as :func:`write_atomically` does.
+def write_chunks_atomically(path: Path, chunks: Iterable[bytes]) -> None:
+    """Replace a file by content that comes in chunks, as :func:`write_atomically` does.
 
-    What else is raised while they come is passed on, and the file stays as it was.
+    An exception that the chunks raise is passed on, and the file stays as it was.
     """
-    temporary = temporary_for(path)
+    temporary = name_temporary(path)
     with _reporting(f"{path}: could not be written", _BEFORE):
         try:
             _write(temporary, chunks)
@@ -126,30 +125,30 @@ def fill_atomically(path: Path, chunks: Iterable[bytes]) -> None:
         disk.sync_folder(path.parent)
 
 
-def rehearse(folder: Path, sizes: Sequence[int]) -> None:
-    """Write files of these sizes in bytes to a folder, all at once, and remove them again.
+def check_disk_space(folder: Path, sizes: Sequence[int]) -> None:
+    """Check that the disk takes files of these sizes in bytes, by writing and removing them.
 
-    A disk that is too full for them, or takes nothing, is found out before it matters.
+    The free space that the system reports says nothing of quotas, or of a disk that is read-only.
 
     Raises:
         StorageError: the system refused.
     """
-    # Chance, and more of it than a file system that compresses looks at together.
+    # Random, and more at a time than a compressing file system looks at together.
     noise = os.urandom(_CHUNK_BYTES)
     refusal = f"{folder}: cannot take the {sum(sizes):,} bytes that saving needs there"
     with ExitStack() as made, _reporting(refusal):
         for number, size in enumerate(sizes):
-            path = temporary_for(folder / REHEARSALS.replace("*", str(number)))
+            path = name_temporary(folder / TRIAL_FILES.replace("*", str(number)))
             made.callback(remove, path)
             whole, rest = divmod(size, _CHUNK_BYTES)
             _write(path, [*repeat(noise, whole), noise[:rest]])
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a log and flush it to the disk.
+    """Append a line to a log and flush it to the disk.
 
     Raises:
-        StorageError: the system refused; the lines before still stand.
+        StorageError: the system refused; the lines before it still stand.
     """
     with _reporting(f"{path}: could not be written"):
         is_new = not is_file(path)
@@ -187,7 +186,7 @@ def make_folder(path: Path) -> None:
         for folder in reversed(path.parents):
             _make_if_missing(folder)
         _make_if_missing(path)
-        # One that was there may be the work of a process that was killed before this.
+        # A process that made the folder may have been killed before it flushed.
         if os.access(path.parent, os.R_OK):
             disk.sync_folder(path.parent)
 
@@ -198,19 +197,19 @@ def _make_if_missing(folder: Path) -> None:
     try:
         disk.make_folder(folder)
     except FileExistsError:
-        # Unless another process has just made it.
+        # Another process may have made it just now.
         if not is_folder(folder):
             raise
     disk.sync_folder(folder.parent)
 
 
 def is_file(path: Path) -> bool:
-    """Whether a path is a file's; a path that no file can have is not."""
+    """Tell if there is a file at a path; at an impossible path there is none."""
     return _has(path, stat.S_ISREG)
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a path is a folder's; a path that no folder can have is not."""
+    """Tell if there is a folder at a path; at an impossible path there is none."""
     return _has(path, stat.S_ISDIR)
 
 
@@ -221,15 +220,19 @@ def _has(path: Path, kind: Callable[[int], bool]) -> bool:
         return False
 
 
-def temporary_for(path: Path) -> Path:
-    """Where this process gathers the next content of a file."""
+def name_temporary(path: Path) -> Path:
+    """Return the path at which this process writes the next content of a file."""
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 def clear_leftovers(folder: Path, names: str) -> None:
-    """Remove the temporary files that killed processes left of files whose names fit a pattern.
+    """Remove the temporary files that killed processes left behind.
 
-    To be called where no other process is at work on such a file.
+    No other process may be writing such a file.
+
+    Args:
+        folder: of the files.
+        names: pattern of the names of the files that were to be written.
 
     Raises:
         StorageError: the system refused.
@@ -267,7 +270,7 @@ def _closing(file: int) -> Iterator[int]:
 
 @contextmanager
 def _reporting(refusal: str, consequence: str = "") -> Iterator[None]:
-    """Turn what the system refuses into an error that says what could not be done, and why."""
+    """Turn an OSError into a StorageError with what could not be done, why, and what follows."""
     try:
         yield
     except OSError as problem:

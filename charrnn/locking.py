@@ -48,7 +48,7 @@ class Lock:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the lock is held on a file that no longer stands at its path."""
+        """True if the lock is held on a file that no longer stands at its path."""
         if self._file is None:
             return False
         try:
@@ -57,7 +57,7 @@ class Lock:
             return True
 
     def release(self) -> None:
-        """Let the lock go, if it is held; the system does so as the file is closed."""
+        """Release the lock, if it is held, by closing its file."""
         if self._file is not None:
             os.close(self._file)
             self._file = None

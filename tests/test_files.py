@@ -13,14 +13,14 @@ from charrnn.errors import StorageError
 from charrnn.files import (
     Disk,
     append_line,
+    check_disk_space,
     clear_leftovers,
     copy_atomically,
-    fill_atomically,
     make_folder,
-    rehearse,
+    name_temporary,
     remove,
-    temporary_for,
     write_atomically,
+    write_chunks_atomically,
 )
 from tests.support.disks import Fault, FaultyDisk, SippingDisk, WatchedDisk, refusal
 
@@ -89,7 +89,7 @@ def test_what_fails_while_writing_leaves_the_old_content_and_no_temporary_file(p
         raise KeyError("the rest")
 
     with pytest.raises(KeyError):
-        fill_atomically(path, chunks())
+        write_chunks_atomically(path, chunks())
     assert path.read_bytes() == b"old"
     assert list(path.parent.iterdir()) == [path]
 
@@ -100,7 +100,7 @@ def test_a_refused_folder_fsync_is_reported_without_a_false_word_on_what_stands(
     message = failed_write(path, monkeypatch, "sync_folder")
     assert list(path.parent.iterdir()) == [path]
     assert path.read_bytes() in (b"old", b"the new content")
-    assert path.read_bytes() == b"old" or "before still stands" not in message
+    assert path.read_bytes() == b"old" or "old content still stands" not in message
 
 
 @pytest.mark.parametrize("request_", WRITING)
@@ -126,7 +126,7 @@ def test_a_refusal_is_reported_even_if_the_temporary_file_cannot_be_removed(
 
 
 def test_a_leftover_temporary_file_does_no_harm(path: Path) -> None:
-    temporary_for(path).write_bytes(b"half of something that was longer")
+    name_temporary(path).write_bytes(b"half of something that was longer")
     write_atomically(path, b"new")
     assert path.read_bytes() == b"new"
     assert list(path.parent.iterdir()) == [path]
@@ -191,7 +191,7 @@ def test_a_copy_is_a_replacement_too(path: Path, tmp_path: Path) -> None:
     assert set(tmp_path.iterdir()) == {path, copy}
 
 
-def test_a_rehearsal_writes_what_it_says_and_leaves_nothing(
+def test_the_check_of_disk_space_writes_the_sizes_and_leaves_nothing(
     tmp_path: Path, monkeypatch: Patch
 ) -> None:
     written: list[int] = []
@@ -202,19 +202,19 @@ def test_a_rehearsal_writes_what_it_says_and_leaves_nothing(
                 written.extend(sorted(file.stat().st_size for file in tmp_path.iterdir()))
 
     monkeypatch.setattr(files, "disk", Weighing())
-    rehearse(tmp_path, [0, 5, (1 << 20) + 7])
+    check_disk_space(tmp_path, [0, 5, (1 << 20) + 7])
     assert written == [0, 5, (1 << 20) + 7]
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("nth", range(1, 13))
-def test_a_rehearsal_that_is_refused_says_how_much_was_wanted_and_leaves_nothing(
+def test_a_check_that_is_refused_says_how_much_was_wanted_and_leaves_nothing(
     tmp_path: Path, monkeypatch: Patch, nth: int
 ) -> None:
     fault = Fault(refusal(errno.ENOSPC), torn=True)
     monkeypatch.setattr(files, "disk", FaultyDisk(fault, nth))
     with pytest.raises(StorageError, match=r"1,030 bytes .*No space left"):
-        rehearse(tmp_path, [1000, 20, 10])
+        check_disk_space(tmp_path, [1000, 20, 10])
     assert not list(tmp_path.iterdir())
 
 

@@ -1,1 +1,1 @@
-"""Read and write model files and run directories."""
+"""Model files and run directories: reading, checking and writing them."""

@@ -1,9 +1,9 @@
-"""One safetensors file, written atomically and read with suspicion.
+"""Checkpoints: one safetensors file each, written atomically and checked before it is trusted.
 
-The file's metadata holds one string, ``charrnn``: a JSON header with the format's version, the kind
-of checkpoint, what the tensors mean, and ``sha256``, a digest over the rest of the header and every
-tensor's name, type, shape and bytes. Nothing is ever pickled, and the same content always makes the
-same file: a file that is not, byte for byte, what would be written for its content is refused.
+The metadata of the file hold one string, ``charrnn``: a JSON header with the format's version, the
+kind of checkpoint, the meaning of the tensors, and ``sha256``, a digest over the rest of the header
+and every tensor's name, type, shape and bytes. Nothing is ever pickled. The same content always
+makes the same file; any other spelling of it is refused.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.checkpoints.migrations import FORMAT, upgrade
+from charrnn.checkpoints.migrations import FORMAT, upgrade_header
 from charrnn.checkpoints.safetensors_io import (
     MOST_BYTES,
     Specs,
     TensorSpec,
+    encode_file,
     encode_head,
-    pack,
+    encode_json,
     parse_json,
+    parse_specs,
     read_array,
     read_head,
     read_pieces,
-    specs_of,
-    to_json,
 )
 from charrnn.errors import CheckpointError
 from charrnn.files import is_file, write_atomically
 
 MODEL = "model"
-"""Kind of a checkpoint that holds what using a model takes."""
+"""Kind of a checkpoint that holds a model to use."""
 
 TRAINING = "training"
-"""Kind of a checkpoint that holds what going on with a run takes."""
+"""Kind of a checkpoint that a run resumes from."""
 
 _ENVELOPE = ("format", "kind", "sha256")
 
 _Contents = Iterable[tuple[str, TensorSpec, Iterable[bytes | memoryview]]]
-"""Of every tensor, in the order of the names: its name, what it is, and its bytes."""
+"""The name, the type and shape, and the bytes of every tensor, in the order of the names."""
 
 
 Arrays = dict[str, NDArray[Any]]
@@ -53,7 +53,7 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint's content: a header of plain data, and arrays by name."""
+    """The content of a checkpoint: a header of plain data, and arrays by name."""
 
     kind: str
     header: dict[str, Any]
@@ -61,40 +61,44 @@ class Checkpoint:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Save a checkpoint over whatever ``path`` holds.
+    """Save a checkpoint, replacing the file at ``path``.
 
     Raises:
-        StorageError: the disk refused; what was there before still stands.
-        UsageError: it is larger than a reader takes.
+        StorageError: the disk refused; the old file still stands.
+        UsageError: the checkpoint is larger than a reader takes.
         ValueError: values that are not finite, or of a type that a reader would refuse.
     """
     for name, array in checkpoint.arrays.items():
         if not is_finite(array):
             raise ValueError(f"tensor {name} holds values that are not finite")
     envelope = {"format": FORMAT, "kind": checkpoint.kind, **checkpoint.header}
-    write_atomically(path, seal(envelope, checkpoint.arrays))
+    write_atomically(path, encode_checkpoint(envelope, checkpoint.arrays))
 
 
-def seal(envelope: dict[str, Any], arrays: Arrays) -> bytes:
-    """The bytes of a checkpoint with that envelope, to which its digest is added."""
+def encode_checkpoint(envelope: dict[str, Any], arrays: Arrays) -> bytes:
+    """Encode a checkpoint as bytes, adding its digest to the envelope."""
     arrays = {name: np.require(array, requirements="C") for name, array in arrays.items()}
     digest = _digest(envelope, _contents_of(arrays))
-    return pack(to_json({**envelope, "sha256": digest}), arrays)
+    return encode_file(encode_json({**envelope, "sha256": digest}), arrays)
 
 
 def is_finite(array: NDArray[Any]) -> bool:
-    """Whether every value is finite, as those of an integer type are."""
+    """Tell if every value is finite, as those of an integer type are."""
     return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 class CheckpointFile:
-    """A checkpoint whose header is sound and whose tensors are yet to be read.
+    """An open checkpoint whose header is sound; the tensors are read on demand.
+
+    Args:
+        path: the name of the file in errors.
+        stream: the file.
 
     Attributes:
-        path: what errors call it.
+        path: as given.
         format: version of the header in the file.
         kind: MODEL or TRAINING.
-        header: as the present format has it.
+        header: the header, upgraded to the present format.
         specs: types and shapes of the tensors, by name.
         digest: SHA-256 as the header states it, in hexadecimal.
 
@@ -105,7 +109,7 @@ class CheckpointFile:
     def __init__(self, path: Path, stream: BufferedIOBase) -> None:
         self.path = path
         self._stream = stream
-        with _refusing_nonsense(path):
+        with _refusing_unsound(path):
             size = stream.seek(0, SEEK_END)
             stream.seek(0)
             if size > MOST_BYTES:
@@ -114,7 +118,7 @@ class CheckpointFile:
             table = parse_json(head[8:].decode("ascii"))
             text = _find_text(table)
             self._envelope = _parse_envelope(text)
-            self.specs: Specs = specs_of(table)
+            self.specs: Specs = parse_specs(table)
             if encode_head(text, self.specs) != head:
                 raise ValueError("its table of tensors is not written as charrnn writes it")
             self._begins, end = {}, len(head)
@@ -126,36 +130,40 @@ class CheckpointFile:
         self.format: int = self._envelope["format"]
         self.kind: str = self._envelope["kind"]
         header = {name: self._envelope[name] for name in self._envelope if name not in _ENVELOPE}
-        self.header = upgrade(self.format, header)
+        self.header = upgrade_header(self.format, header)
 
     def verify(self) -> None:
-        """Raise CheckpointError unless the file matches its digest; takes next to no memory."""
-        with _refusing_nonsense(self.path):
-            self._hold_against_digest(
+        """Check the file against its digest; takes next to no memory.
+
+        Raises:
+            CheckpointError: it is damaged.
+        """
+        with _refusing_unsound(self.path):
+            self._check_digest(
                 (name, spec, read_pieces(self._stream, spec)) for name, spec in self._visit()
             )
 
     def read(self) -> Arrays:
-        """The tensors, held against the digest.
+        """Read the tensors and check them against the digest.
 
         Raises:
             CheckpointError: they are damaged, or not finite.
         """
-        with _refusing_nonsense(self.path):
+        with _refusing_unsound(self.path):
             arrays = {name: read_array(self._stream, spec) for name, spec in self._visit()}
-            self._hold_against_digest(_contents_of(arrays))
+            self._check_digest(_contents_of(arrays))
             for name, array in arrays.items():
                 if not is_finite(array):
                     raise ValueError(f"tensor {name!r} holds values that are not finite")
         return arrays
 
     def _visit(self) -> Iterator[tuple[str, TensorSpec]]:
-        """Every tensor in the order of the names, the file standing at its bytes."""
+        """Seek the bytes of every tensor in the order of the names."""
         for name, spec in sorted(self.specs.items()):
             self._stream.seek(self._begins[name])
             yield name, spec
 
-    def _hold_against_digest(self, contents: _Contents) -> None:
+    def _check_digest(self, contents: _Contents) -> None:
         if self.digest != _digest(self._envelope, contents):
             raise ValueError(
                 "it is damaged: its content does not match its digest. Use another copy."
@@ -164,7 +172,7 @@ class CheckpointFile:
 
 @contextmanager
 def open_checkpoint(path: Path) -> Iterator[CheckpointFile]:
-    """A checkpoint to be read while the context lasts.
+    """Open a checkpoint for reading.
 
     Raises:
         CheckpointError: missing, unreadable, or not a checkpoint of a known format.
@@ -180,14 +188,14 @@ def open_checkpoint(path: Path) -> Iterator[CheckpointFile]:
 
 
 def read_header(path: Path) -> tuple[str, dict[str, Any]]:
-    """The kind and header of a checkpoint; as :func:`read_checkpoint`, the tensors left out."""
+    """Read the kind and the header of a checkpoint; raises as :func:`read_checkpoint` does."""
     with open_checkpoint(path) as file:
         file.verify()
         return file.kind, file.header
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint whole and hold it against its digest.
+    """Read a whole checkpoint and check it against its digest.
 
     Raises:
         CheckpointError: missing, unreadable, damaged, or not a checkpoint of a known format.
@@ -197,8 +205,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 @contextmanager
-def _refusing_nonsense(path: Path) -> Iterator[None]:
-    """Turn the many ways in which a file can be no checkpoint into one kind of error."""
+def _refusing_unsound(path: Path) -> Iterator[None]:
+    """Raise CheckpointError for every error that a file that is no checkpoint can cause."""
     try:
         yield
     except (OSError, ValueError, RecursionError) as problem:
@@ -206,7 +214,7 @@ def _refusing_nonsense(path: Path) -> Iterator[None]:
 
 
 def _find_text(table: object) -> str:
-    """The header proper within a parsed table."""
+    """Find the header within a parsed table."""
     metadata = table.get("__metadata__") if isinstance(table, dict) else None
     text = metadata.get("charrnn") if isinstance(metadata, dict) else None
     if not isinstance(text, str):
@@ -226,7 +234,7 @@ def _parse_envelope(text: str) -> dict[str, Any]:
         )
     if version < 1 or kind not in (MODEL, TRAINING):
         raise ValueError(f"it is of format {version!s:.20} and kind {kind!r:.40}, unknown here")
-    if to_json(envelope) != text:
+    if encode_json(envelope) != text:
         raise ValueError("its header is not written as charrnn writes it")
     return envelope
 
@@ -237,8 +245,8 @@ def _contents_of(arrays: Arrays) -> _Contents:
 
 
 def _digest(envelope: Mapping[str, Any], contents: _Contents) -> str:
-    """SHA-256 over the header and, by name, every tensor's name, type, shape and bytes."""
-    digest = hashlib.sha256(to_json(envelope).encode())
+    """Compute SHA-256 over the header and the name, type, shape and bytes of every tensor."""
+    digest = hashlib.sha256(encode_json(envelope).encode())
     for name, spec, pieces in contents:
         digest.update(f"\n{name} {spec.dtype.str} {spec.shape}\n".encode())
         for piece in pieces:

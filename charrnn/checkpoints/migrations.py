@@ -1,12 +1,12 @@
-"""What the headers of older checkpoints lack, so that old files keep loading.
+"""Migrations of the headers of older checkpoints, so that old files keep loading.
 
 format 1    the first.
-format 2    settings for every form of cell, arrangement of layers and optimiser. What a file of
-            format 1 holds is what these settings say below, whatever the defaults have become.
+format 2    settings for every form of cell, arrangement of layers and optimizer. A file of format 1
+            means the values below, whatever the defaults are today.
 format 3    DropConnect on recurrent weights.
-format 4    what to do if training diverges, how often the learning rate was halved and, for a run
-            that goes back, the state that it would go back to; what parts a text into records; the
-            model that a run went on from.
+format 4    the reaction to divergence, the number of halvings of the learning rate and, for a run
+            that goes back, the state that it goes back to; the separator of records; the model that
+            a run fine-tunes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 FORMAT = 4
-"""Version of the headers written now. Readers refuse a later one by its number."""
+"""Version of the headers that are written. Readers refuse a later one by its number."""
 
 _MODEL_OF_1 = {"pyramid": 0, "connect": "stack", "init": "uniform", "init_gain": 1.0}
 _CELL_OF_1: dict[str, dict[str, Any]] = {
@@ -37,10 +37,10 @@ _PROGRESS_OF_3 = {"halvings": 0}
 _CORPUS_OF_3 = {"records": None}
 
 
-def upgrade(version: int, header: dict[str, Any]) -> dict[str, Any]:
-    """The header of a checkpoint of that format as the present one would have it.
+def upgrade_header(version: int, header: dict[str, Any]) -> dict[str, Any]:
+    """Upgrade the header of a checkpoint of an older format to the present one.
 
-    What is not a header at all stays as it is; whoever reads it will refuse it.
+    Parts that are not sound stay as they are; whoever parses them refuses them.
     """
     upgraded = dict(header)
     if version < 2:
@@ -59,7 +59,7 @@ def upgrade(version: int, header: dict[str, Any]) -> dict[str, Any]:
 
 
 def _extended(name: str, header: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
-    """A part of the header with what it lacks; nothing, if it claims to have some of that."""
+    """Add entries to a part of the header; a part that has some of them already is unsound."""
     part = header.get(name)
     if not isinstance(part, dict):
         return {}

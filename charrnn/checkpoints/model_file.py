@@ -1,4 +1,4 @@
-"""A model as it is kept and shared: weights, shape, alphabet, origin and scores."""
+"""Model files: the weights, settings, alphabet, text and scores of a trained model."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ _MOST_CHARACTERS = 2**53
 
 @dataclass(frozen=True)
 class CorpusFacts(Plain):
-    """What a model remembers of the text it was trained on.
+    """Facts about the text that a model was trained on.
 
     Attributes:
-        name: what the user called it.
+        name: of the text, as the user called it.
         digest: SHA-256 of its bytes, in hexadecimal.
         characters: its length, the part held out included.
         valid: the share held out at its end.
         records: what parted it into records, as ``data/records.py`` has it; None if it is one text.
 
     Raises:
-        ValueError: no text is like that.
+        ValueError: facts that no text has.
     """
 
     name: str
@@ -68,10 +68,10 @@ class CorpusFacts(Plain):
 
 @dataclass(frozen=True)
 class Scores(Plain):
-    """How far a model was trained and how good it was then, in nats per character.
+    """Steps and losses of a model when it was saved; losses are in nats per character.
 
     Raises:
-        ValueError: no training comes to that.
+        ValueError: figures that no training has.
     """
 
     step: int
@@ -87,7 +87,7 @@ class Scores(Plain):
 
 @dataclass(frozen=True)
 class ModelFile:
-    """Everything that using a model takes."""
+    """The content of a model file: all that using a model takes."""
 
     model: ModelConfig
     alphabet: Alphabet
@@ -97,20 +97,20 @@ class ModelFile:
 
     @property
     def parameters(self) -> int:
-        """Numbers that training adjusts; what batch normalisation has seen is not among them."""
+        """Count the numbers that training adjusts; running statistics are not among them."""
         return sum(weight.size for name, weight in self.weights.items() if "running" not in name)
 
     def to_checkpoint(self) -> Checkpoint:
-        """The checkpoint to write."""
+        """Make the checkpoint to write."""
         header = {
             "charrnn": __version__,
-            **describe(self.model, self.alphabet, self.corpus),
+            **describe_model(self.model, self.alphabet, self.corpus),
             "scores": self.scores.to_dict() if self.scores else None,
         }
         return Checkpoint(MODEL, header, self.weights)
 
     def rounding(self, wanted: bool | None) -> ModelFile:
-        """The same model with its stacks' actions rounded or not; None leaves it as it is.
+        """Return the model with the actions of its stacks rounded or not; None changes nothing.
 
         Raises:
             UsageError: a model without stacks.
@@ -120,19 +120,19 @@ class ModelFile:
         return replace(self, model=replace(self.model, stack_round=wanted))
 
     def with_weights(self, weights: Arrays) -> ModelFile:
-        """The same model with other weights of the same names and shapes."""
+        """Return the model with other weights of the same names and shapes."""
         return replace(self, weights=weights)
 
 
-def describe(model: ModelConfig, alphabet: Alphabet, corpus: CorpusFacts) -> dict[str, Any]:
-    """The part of a header that every kind of checkpoint shares."""
+def describe_model(model: ModelConfig, alphabet: Alphabet, corpus: CorpusFacts) -> dict[str, Any]:
+    """Make the part of a header that every kind of checkpoint has."""
     return {"model": model.to_dict(), "alphabet": alphabet.to_dict(), "corpus": corpus.to_dict()}
 
 
-def read_description(
+def parse_description(
     path: Path, header: dict[str, Any]
 ) -> tuple[ModelConfig, Alphabet, CorpusFacts]:
-    """Parse what :func:`describe` wrote.
+    """Parse the part of a header that :func:`describe_model` makes.
 
     Raises:
         CheckpointError: any part of it is missing or out of bounds.
@@ -144,12 +144,14 @@ def read_description(
         if corpus.records is not None and RECORD_END not in alphabet.characters:
             raise ValueError("its alphabet has no end of a record")
         return model, alphabet, corpus
-    except (UsageError, ValueError) as problem:
+    except UsageError as problem:
+        raise CheckpointError(f"{path}: its header is not sound: {problem.headline}") from problem
+    except ValueError as problem:
         raise CheckpointError(f"{path}: its header is not sound: {problem}") from problem
 
 
 def read_model(path: Path) -> ModelFile:
-    """Read a model file, or the averaged weights out of a run's own checkpoint.
+    """Read a model file, or the averaged weights of a training checkpoint.
 
     Raises:
         CheckpointError: the file is not a sound model.
@@ -159,24 +161,24 @@ def read_model(path: Path) -> ModelFile:
 
 
 def load_model(file: CheckpointFile) -> ModelFile:
-    """Read the model out of an open checkpoint, once its header is found to describe one.
+    """Read the model of an open checkpoint, after its header has been checked.
 
     Raises:
         CheckpointError: it does not hold a sound model.
     """
-    config, alphabet, corpus = read_description(file.path, file.header)
+    config, alphabet, corpus = parse_description(file.path, file.header)
     part = "" if file.kind == MODEL else _AVERAGE
-    check_weights(file.path, config, len(alphabet), arrays_under(part, file.specs))
+    check_weights(file.path, config, len(alphabet), select_arrays(part, file.specs))
     found = file.header.get("scores")
     try:
         scores = Scores.from_dict(found) if file.kind == MODEL and found is not None else None
     except ValueError as problem:
         raise CheckpointError(f"{file.path}: its scores are not sound: {problem}") from problem
-    return ModelFile(config, alphabet, corpus, scores, arrays_under(part, file.read()))
+    return ModelFile(config, alphabet, corpus, scores, select_arrays(part, file.read()))
 
 
-def arrays_under(prefix: str, arrays: Mapping[str, T]) -> dict[str, T]:
-    """The arrays, or what is said of them, whose names begin with a prefix, without it."""
+def select_arrays(prefix: str, arrays: Mapping[str, T]) -> dict[str, T]:
+    """Select the arrays whose names begin with a prefix, and strip it."""
     return {
         name.removeprefix(prefix): value
         for name, value in arrays.items()
@@ -190,13 +192,13 @@ def check_weights(
     alphabet_size: int,
     weights: Mapping[str, TensorSpec] | Mapping[str, NDArray[Any]],
 ) -> None:
-    """Hold names and shapes against what the configuration calls for, before any network is made.
+    """Check names, types and shapes of the weights against the configuration of the model.
 
     Args:
-        path: what errors call the file.
-        config: the model's shape.
-        alphabet_size: characters that it knows.
-        weights: the tensors, or what the file's table says of them.
+        path: of the file, for errors.
+        config: of the model.
+        alphabet_size: characters in its alphabet.
+        weights: the tensors, or their types and shapes.
 
     Raises:
         CheckpointError: a tensor is missing, unknown or of another shape.

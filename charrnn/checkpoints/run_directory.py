@@ -1,12 +1,12 @@
-"""A run directory: lock, last and best checkpoint, log.
+"""Run directories: lock, last and best checkpoint, log, copies of texts.
 
-last.safetensors    everything needed to go on
-best.safetensors    the best model so far: what is used and shared
-log.jsonl           one JSON object for each line
-corpus-*.txt        text from a pipe, or a generated one, as it was read
-.lock               held while a process trains here; dies with it
+last.safetensors    everything that resuming the run takes
+best.safetensors    the best model so far, to be used and shared
+log.jsonl           one JSON object in each line
+corpus-*.txt        the text from a pipe, or a generated one, as it was read
+.lock               locked while a process trains here; the system unlocks it when that ends
 
-How much a run is going to save, foreseen before its first step.
+Disk space is checked before the first step: a run that cannot be saved is not begun.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from typing import Any
 from charrnn.checkpoints.checkpoint import Arrays, Checkpoint, write_checkpoint
 from charrnn.errors import Remedy, RunDirectoryError, StorageError
 from charrnn.files import (
-    REHEARSALS,
+    TRIAL_FILES,
     append_line,
+    check_disk_space,
     clear_leftovers,
     copy_atomically,
     is_file,
     make_folder,
-    rehearse,
     remove,
     write_atomically,
 )
 from charrnn.locking import Lock
 
-_NAME_ANOTHER = Remedy("name another directory", "run")
+_USE_ANOTHER = Remedy("name another directory", "run")
 
 _DIGITS_OF_DIGEST = 12
 COPIES = f"corpus-{'[0-9a-f]' * _DIGITS_OF_DIGEST}-*.txt"
-"""Pattern of the names of texts that came from a pipe or were generated."""
+"""Pattern of the names of the copies of texts that came from a pipe or were generated."""
 
 
 class RunDirectory:
-    """One training run's directory.
+    """The directory of one training run.
 
     Args:
-        path: made by :meth:`locked` if it is missing.
+        path: of the directory; :meth:`locked` makes it if it is missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,15 +56,15 @@ class RunDirectory:
 
     @property
     def begun(self) -> bool:
-        """Whether the directory holds anything of a run that a new one would destroy."""
+        """True if the directory holds files that a new run would replace."""
         return any(is_file(file) for file in (self.last, self.best, self.log))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the directory as its only writer.
+        """Lock the directory; one process at a time writes to it.
 
         Raises:
-            RunDirectoryError: another process holds it.
+            RunDirectoryError: another process has locked it.
             StorageError: it cannot be made or locked.
         """
         make_folder(self.path)
@@ -72,49 +72,54 @@ class RunDirectory:
             raise RunDirectoryError(
                 f"{self.path} is in use: another charrnn is training there",
                 Remedy("wait for it"),
-                _NAME_ANOTHER,
+                _USE_ANOTHER,
             )
         try:
-            for names in (self.last.name, self.best.name, self.log.name, COPIES, REHEARSALS):
+            for names in (self.last.name, self.best.name, self.log.name, COPIES, TRIAL_FILES):
                 clear_leftovers(self.path, names)
             yield
         finally:
             self._lock.release()
 
     def refuse_if_begun(self) -> None:
-        """Raise RunDirectoryError, with the ways out, if the directory already holds a run."""
+        """Raise RunDirectoryError if the directory already holds a run."""
         if self.begun:
             raise RunDirectoryError(
                 f"{self.path} already holds a run",
                 Remedy("go on with it", "resume", str(self.path)),
                 Remedy("replace it", "overwrite"),
-                _NAME_ANOTHER,
+                _USE_ANOTHER,
             )
 
     def copy_of(self, text: Path, digest: str) -> Path:
-        """Where a text that cannot be read twice is kept, of a corpus with that digest."""
+        """Return the path at which a text that cannot be read twice is kept.
+
+        Args:
+            text: the path that it is read from now.
+            digest: SHA-256 of the corpus, in hexadecimal.
+        """
         return self.path / f"corpus-{digest[:_DIGITS_OF_DIGEST]}-{text.name}.txt"
 
     def begin(
         self, checkpoint: Checkpoint, copies: Mapping[Path, Path], sources: Iterable[Path] = ()
     ) -> None:
-        """Make the directory a new run's; then forget the run that was here.
+        """Save a new run in the directory; then remove the files of the run that was here.
 
         Args:
             checkpoint: of the new run, before its first step.
             copies: the texts to copy, each with its :meth:`copy_of`.
-            sources: texts that are read where they are, be it here.
+            sources: the other texts, which are not removed if they are in the directory.
 
         Raises:
-            StorageError: the disk refused, or will not take what the run is going to save. The
-                run that was here before still stands.
+            StorageError: the disk refused, or has no room for the files of the run. The run that
+                was here before still stands.
         """
         before = _identify(self.last)
         made = [copy for copy in copies.values() if not is_file(copy)]
         try:
             for text, copy in copies.items():
                 copy_atomically(text, copy)
-            self.rehearse(checkpoint)
+            self.check_disk_space(checkpoint)
             self.save_last(checkpoint)
         except BaseException:
             if _identify(self.last) == before:
@@ -125,41 +130,41 @@ class RunDirectory:
         self.forget_others(kept=(*copies.values(), *sources))
 
     def forget_others(self, kept: Iterable[Path]) -> None:
-        """Remove what an earlier run left here; the last checkpoint is this run's already."""
+        """Remove the files of an earlier run; the last checkpoint is replaced already."""
         kept = {path.resolve() for path in kept}
         for file in (self.log, self.best, *self.path.glob(COPIES)):
             if file.resolve() not in kept:
                 remove(file)
 
-    def rehearse(self, checkpoint: Checkpoint) -> None:
-        """Find out whether the disk takes what a run that stands at a checkpoint is going to save.
+    def check_disk_space(self, checkpoint: Checkpoint) -> None:
+        """Check that the disk has room for all that a run will save from a checkpoint on.
 
         Raises:
-            StorageError: it does not.
+            StorageError: it has not.
         """
-        self._check_hold()
-        sizes = foresee(checkpoint)
+        self._check_lock()
+        sizes = estimate_sizes(checkpoint)
         growth = (sizes.last - _size(self.last), sizes.best - _size(self.best), sizes.log)
-        # A save needs room for the new file beside the old one.
-        rehearse(self.path, [sizes.last, *(max(size, 0) for size in growth)])
+        # While a file is replaced, the new one stands beside the old one.
+        check_disk_space(self.path, [sizes.last, *(max(size, 0) for size in growth)])
 
     def save_last(self, checkpoint: Checkpoint) -> None:
-        """Replace the checkpoint to go on from."""
-        self._check_hold()
+        """Replace the checkpoint that the run resumes from."""
+        self._check_lock()
         write_checkpoint(self.last, checkpoint)
 
     def save_best(self, checkpoint: Checkpoint) -> None:
         """Replace the best model."""
-        self._check_hold()
+        self._check_lock()
         write_checkpoint(self.best, checkpoint)
 
     def append(self, record: Mapping[str, Any]) -> None:
-        """Add an object to the log."""
-        self._check_hold()
+        """Append an object to the log."""
+        self._check_lock()
         append_line(self.log, json.dumps(record, allow_nan=False))
 
-    def _check_hold(self) -> None:
-        """Raise StorageError if the path no longer names the directory that was locked."""
+    def _check_lock(self) -> None:
+        """Raise StorageError if the path no longer leads to the directory that was locked."""
         if self._lock.is_lost:
             raise StorageError(
                 f"{self.path}: it, or its .lock, was removed, moved or replaced during training, "
@@ -168,7 +173,13 @@ class RunDirectory:
             )
 
     def records(self) -> list[dict[str, Any]]:
-        """The log's objects that name a step, in order; a line cut by a crash is left out."""
+        """Read the objects of the log that have a step, in order.
+
+        A line that a crash has cut short is left out.
+
+        Raises:
+            StorageError: the log cannot be read.
+        """
         if not is_file(self.log):
             return []
         try:
@@ -186,11 +197,11 @@ class RunDirectory:
         return found
 
     def forget_after(self, step: int, halvings: int) -> None:
-        """Drop what the log says of beyond the checkpoint: it will come to pass again.
+        """Drop from the log what came after a checkpoint: the resumed run repeats it.
 
         Args:
-            step: the last one that was evaluated.
-            halvings: of the learning rate so far.
+            step: the last evaluated step of the checkpoint.
+            halvings: how often the learning rate was halved by then.
         """
         kept = [
             record
@@ -202,7 +213,7 @@ class RunDirectory:
 
 
 def _is_flat(record: Mapping[str, Any]) -> bool:
-    """Whether an object holds no others: what is written here does not."""
+    """Tell if an object holds no others; those that are written here hold none."""
     return not any(isinstance(value, list | dict) for value in record.values())
 
 
@@ -211,7 +222,7 @@ def _exceeds(count: object, limit: int) -> bool:
 
 
 def _identify(path: Path) -> tuple[int, int] | None:
-    """Tells a file from the one that replaces it; None where there is none."""
+    """Identify a file, as distinct from one that replaces it; None if there is none."""
     try:
         status = path.stat()
     except OSError:
@@ -220,28 +231,28 @@ def _identify(path: Path) -> tuple[int, int] | None:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, none if it is missing."""
+    """Return the bytes of a file; 0 if it is missing."""
     return path.stat().st_size if is_file(path) else 0
 
 
-# An optimiser keeps up to two numbers for each weight, and most have none before the first step.
+# An optimizer keeps up to two numbers for each weight, and most keep none before the first step.
 _NUMBERS_PER_WEIGHT = 2
-# What a file says of a tensor, and of those that the optimiser will make of it.
+# For the entries in a file's table: a tensor's, and those of its numbers in the optimizer.
 _BYTES_PER_NAME = 512
 _LOG_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Bytes of a run's files when they are largest, or a little more."""
+    """Upper bounds on the bytes of a run's files."""
 
     last: int
     best: int
     log: int = _LOG_BYTES
 
 
-def foresee(checkpoint: Checkpoint) -> Sizes:
-    """The sizes of the files that a run will write, from any checkpoint to go on from."""
+def estimate_sizes(checkpoint: Checkpoint) -> Sizes:
+    """Estimate the sizes of the files that a run will write, from any checkpoint of it."""
     arrays = checkpoint.arrays
     header = len(json.dumps(json.dumps(checkpoint.header))) + _BYTES_PER_NAME * len(arrays)
     last = header + _bytes_of(arrays, "")

@@ -1,8 +1,8 @@
-"""The runs below the current folder: which is the latest, which one a word of the user's means.
+"""Runs found by name: the runs below the current folder, and the latest of them.
 
-runs/.latest         name of the run that was begun or resumed last
-runs/.latest.lock    held while that name is written
-runs/NAME            a run's directory
+runs/.latest         the name of the run that was begun or resumed last
+runs/.latest.lock    locked while that name is written
+runs/NAME            the directory of a run
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from charrnn.files import clear_leftovers, is_file, is_folder, make_folder, writ
 from charrnn.locking import Lock
 
 RUNS = Path("runs")
-"""Where runs without a directory of their own go, below the current folder."""
+"""The folder, below the current one, of runs for which no directory is named."""
 
 MODEL_SUFFIX = ".safetensors"
-"""What the names of model files end with."""
+"""The end of the names of model files."""
 
 _LATEST = ".latest"
 _LONGEST_PATH = 4096
 
 
 def mark_latest(run: Path) -> None:
-    """Make a run the one that commands without a path mean."""
+    """Mark a run as the latest, which is meant wherever no run is named."""
     make_folder(RUNS)
     below = run.resolve().is_relative_to(RUNS.resolve())
     name = run.resolve().relative_to(RUNS.resolve()) if below else run.resolve()
@@ -41,8 +41,8 @@ def mark_latest(run: Path) -> None:
         lock.release()
 
 
-def latest_run() -> Path:
-    """The run that was begun or resumed last, from the current folder.
+def find_latest_run() -> Path:
+    """Find the run that was begun or resumed last, from the current folder.
 
     Raises:
         CheckpointError: there is none yet.
@@ -60,27 +60,27 @@ def latest_run() -> Path:
     return RUNS / name
 
 
-def known_runs() -> list[str]:
-    """The names of the runs below ``runs``, in order."""
+def list_runs() -> list[str]:
+    """List the names of the runs below ``runs``, in order."""
     return sorted(path.name for path in RUNS.glob("*") if RunDirectory(path).begun)
 
 
 def is_run(named: str) -> bool:
-    """Whether a word is the path or the name of a directory that holds a run's files."""
+    """Tell if a word is the path or the name of a directory that holds a run's checkpoints."""
     runs = (RunDirectory(Path(named)), RunDirectory(RUNS / named))
     return any(is_file(file) for run in runs for file in (run.last, run.best))
 
 
 def find_run(named: str | None) -> Path:
-    """A run directory by its path or by its name below ``runs``; None is the latest.
+    """Find a run directory by its path or by its name below ``runs``; None is the latest.
 
-    What holds a run comes before a folder that happens to have the name.
+    A directory that holds a run comes before a folder that happens to have the name.
 
     Raises:
-        CheckpointError: there is no such run; names the nearest one there is.
+        CheckpointError: there is no such run; the message names the nearest one.
     """
     if named is None:
-        return latest_run()
+        return find_latest_run()
     places = (Path(named), RUNS / named)
     for path in places:
         if RunDirectory(path).begun:
@@ -93,16 +93,17 @@ def find_run(named: str | None) -> Path:
             f"{named:.200}: is a file, and a run is asked for",
             Remedy("name the directory that holds it"),
         )
-    known = known_runs()
+    known = list_runs()
     hint = did_you_mean(Path(named).name, known)
     listing = f" Runs here: {', '.join(known)[:200]}." if known and not hint else ""
     raise CheckpointError(f"{named:.200}: there is no such run or model file{hint or '.'}{listing}")
 
 
 def find_model(named: str | None) -> Path:
-    """The model file that a path, a run's name or (None) the latest run stands for.
+    """Find a model file by its path, or that of a run by the run's path or name.
 
-    A run that has no best model yet gives its last checkpoint, which holds one too.
+    None is the latest run. The file of a run is its best model or, as long as there is none, its
+    last checkpoint, which holds a model too.
 
     Raises:
         CheckpointError: there is none.

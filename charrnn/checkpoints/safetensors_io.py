@@ -6,9 +6,9 @@
     data       the tensors, one right after another, in the table's order
 
 The format leaves much open: blanks, escapes, order, keys that nobody reads. charrnn writes one
-spelling of it, that of the safetensors library, and reads no other, so that a table
-that was changed in any way is refused. Files are read, never mapped into memory: one that shrinks
-meanwhile would take the process with it.
+spelling of it, that of the safetensors library, and reads no other, so that a table that was
+changed in any way is refused. Files are read and never mapped into memory: a mapped file that
+shrinks would kill the process.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from safetensors.numpy import save
 from charrnn.errors import Remedy, UsageError
 
 MOST_BYTES = 2**33
-"""Length of the largest file that is written or read."""
+"""Bytes of the largest file that is written or read."""
 
 MOST_TABLE_BYTES = 2**24
-"""Length of the longest table: room for an alphabet of all Unicode, and more."""
+"""Bytes of the longest table; an alphabet of all Unicode fits."""
 
 MOST_PARTS = 2**17
-"""Brackets and commas in the largest JSON that is parsed; each may become an object in memory."""
+"""Brackets and commas in the largest JSON text that is parsed; each may become an object."""
 
 _MOST_TENSORS = 8192
 _MOST_DIMENSIONS = 8
@@ -43,7 +43,7 @@ _TYPES: dict[str, np.dtype[Any]] = {
     "F32": np.dtype("<f4"),
     "U8": np.dtype("u1"),
 }
-"""By the format's names, in the order in which tensors follow each other."""
+"""Types by the format's names, in the order in which tensors follow each other."""
 
 _NAMES = {dtype: name for name, dtype in _TYPES.items()}
 _TENSOR_NAME = re.compile(r"[\w.]{1,200}", re.ASCII)
@@ -51,26 +51,26 @@ _PIECE_BYTES = 2**20
 
 
 class TensorSpec(NamedTuple):
-    """What a table says of a tensor; an array has the same attributes."""
+    """The type and shape of a tensor; an array has the same attributes."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the tensor takes."""
+        """Bytes of the tensor."""
         return self.dtype.itemsize * math.prod(self.shape)
 
 
 Specs = dict[str, TensorSpec]
-"""What a table lists, in its order."""
+"""The tensors of a table by name, in its order."""
 
 
 def parse_json(text: str) -> Any:
-    """What JSON says, if it is not so large that reading it would fill the memory.
+    """Parse JSON of a bounded number of parts, so that it cannot fill the memory.
 
     Raises:
-        ValueError: not JSON, or too much of it.
+        ValueError: not JSON, or too many parts.
     """
     if _count_parts(text) > MOST_PARTS:
         raise ValueError("its header has more parts than any of charrnn's")
@@ -82,8 +82,8 @@ def parse_json(text: str) -> Any:
         raise ValueError("its header is nested too deeply") from None
 
 
-def to_json(value: Mapping[str, Any]) -> str:
-    """The one spelling in which charrnn writes JSON into a file.
+def encode_json(value: Mapping[str, Any]) -> str:
+    """Encode JSON in the one spelling that charrnn writes.
 
     Raises:
         ValueError: a number that is not finite.
@@ -91,11 +91,15 @@ def to_json(value: Mapping[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
-def pack(text: str, arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """The bytes of a file.
+def encode_file(text: str, arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Encode a file.
+
+    Args:
+        text: the value of ``charrnn`` in the metadata.
+        arrays: the tensors by name.
 
     Raises:
-        UsageError: they would be more than a reader takes.
+        UsageError: the file would be larger than a reader takes.
         ValueError: a tensor whose name or type no reader takes.
     """
     for name, array in arrays.items():
@@ -124,7 +128,12 @@ def pack(text: str, arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def encode_head(text: str, specs: Specs) -> bytes:
-    """What stands before the data of a file with that text and those tensors, in their order."""
+    """Encode the head of a file, which is all that stands before its data.
+
+    Args:
+        text: the value of ``charrnn`` in the metadata.
+        specs: the tensors in their order.
+    """
     table: dict[str, Any] = {"__metadata__": {"charrnn": text}}
     end = 0
     for name, spec in specs.items():
@@ -134,16 +143,16 @@ def encode_head(text: str, specs: Specs) -> bytes:
             "shape": spec.shape,
             "data_offsets": [begin, end],
         }
-    encoded = to_json(table).encode()
+    encoded = encode_json(table).encode()
     encoded += b" " * (-len(encoded) % 8)
     return len(encoded).to_bytes(8, "little") + encoded
 
 
 def read_head(stream: BufferedIOBase) -> bytes:
-    """What stands before the data, read from a file's beginning.
+    """Read the head of a file, which is all that stands before its data.
 
     Raises:
-        ValueError: the file is cut short or absurdly large.
+        ValueError: the file is cut short, or its table is too long.
     """
     prefix = stream.read(8)
     length = int.from_bytes(prefix, "little")
@@ -155,11 +164,11 @@ def read_head(stream: BufferedIOBase) -> bytes:
     return prefix + table
 
 
-def specs_of(table: dict[str, Any]) -> Specs:
-    """The tensors that a parsed table lists, besides its metadata.
+def parse_specs(table: dict[str, Any]) -> Specs:
+    """Parse the entries of a table that describe tensors.
 
     Raises:
-        ValueError: one that no file of charrnn's holds.
+        ValueError: an entry that no file of charrnn's holds.
     """
     listed = {name: entry for name, entry in table.items() if name != "__metadata__"}
     if len(listed) > _MOST_TENSORS:
@@ -168,10 +177,10 @@ def specs_of(table: dict[str, Any]) -> Specs:
 
 
 def read_array(stream: BufferedIOBase, spec: TensorSpec) -> NDArray[Any]:
-    """The tensor whose bytes come next.
+    """Read a tensor whose bytes come next.
 
     Raises:
-        ValueError: the file ends before.
+        ValueError: the file ends within them.
     """
     data = np.empty(spec.nbytes, np.uint8)
     if stream.readinto(data.data) != spec.nbytes:
@@ -180,10 +189,10 @@ def read_array(stream: BufferedIOBase, spec: TensorSpec) -> NDArray[Any]:
 
 
 def read_pieces(stream: BufferedIOBase, spec: TensorSpec) -> Iterator[bytes]:
-    """The same bytes, a few at a time.
+    """Read the bytes of a tensor, some at a time.
 
     Raises:
-        ValueError: the file ends before.
+        ValueError: the file ends within them.
     """
     left = spec.nbytes
     while left:

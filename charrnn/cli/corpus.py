@@ -131,7 +131,7 @@ def export(
     charrnn corpus export anbn | head -c 100
     """
     from charrnn.data.catalogue import find_entry, place
-    from charrnn.files import fill_atomically
+    from charrnn.files import write_chunks_atomically
 
     if output is not None and output.exists() and not overwrite:
         raise UsageError(f"{output}: is there already; name another file, or give --overwrite")
@@ -142,7 +142,7 @@ def export(
             with terminal.onto_stdout():
                 sys.stdout.buffer.write(chunk)
     else:
-        fill_atomically(output, chunks)
+        write_chunks_atomically(output, chunks)
 
 
 def _read(path: Path) -> Iterator[bytes]:

@@ -34,9 +34,9 @@ def among(words: Iterable[str]) -> Completer:
 
 def complete_run(incomplete: str) -> list[str]:
     """Names of runs below the current folder."""
-    from charrnn.checkpoints.run_index import known_runs
+    from charrnn.checkpoints.run_index import list_runs
 
-    return among(known_runs())(incomplete)
+    return among(list_runs())(incomplete)
 
 
 def complete_corpus(incomplete: str) -> list[str]:
@@ -81,7 +81,7 @@ def option(config: type[Config], name: str, *more_names: str, panel: str | None 
 
 
 def _shown_default(declared: Field[Any]) -> str | bool:
-    if declared.metadata["by_recipe"]:
+    if declared.metadata["automatic"]:
         return _BY_RECIPE
     return declared.metadata["otherwise"] or declared.default is not None
 
@@ -109,7 +109,7 @@ def _parameters(config: type[Config], panel: str) -> list[Parameter]:
     types = get_type_hints(config)
 
     def parameter(declared: Field[Any]) -> Parameter:
-        default = None if declared.metadata["by_recipe"] else declared.default
+        default = None if declared.metadata["automatic"] else declared.default
         panel_of = _CELL_PANEL if takers(declared.name) else panel
         more_names = _MORE_NAMES.get(declared.name, ())
         kind = types[declared.name] | None if default is None else types[declared.name]

@@ -115,7 +115,8 @@ def score(
     try:
         rows.print_worst(parts, worst) if worst else rows.print_all(parts)
     except UnknownCharacterError as problem:
-        raise UnknownCharacterError(f"{_named(texts)}: {problem}") from None
+        problem.message = f"{_named(texts)}: {problem.message}"
+        raise
     if meter.unknown:
         did = {"skip": "not scored", "replace": f"scored as {model.alphabet.replacement!r}"}
         terminal.note(f"{meter.unknown:,} characters the model does not know were {did[unknown]}")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def training_command(run: Summary) -> list[str]:
-    """The words of a command that asks for the same again, whatever the recipe would choose.
+    """The words of a command that asks for the same again, whatever would be chosen by itself.
 
     Texts and models are named without their folders: a report is read elsewhere. A run that was
     given minutes is asked for as many steps as they were enough for.
@@ -52,7 +52,7 @@ def _options(config: Config, values: dict[str, Any]) -> list[str]:
     words = []
     for declared in fields(config):
         value = values[declared.name]
-        left_out = value == declared.default and not declared.metadata["by_recipe"]
+        left_out = value == declared.default and not declared.metadata["automatic"]
         if value is None or value is False or left_out:
             continue
         words.append(option_name(declared.name))

@@ -1,4 +1,4 @@
-"""Settings of inference: how a model is used, and how text is sampled from it."""
+"""Settings of inference: computing with a trained model, and sampling from it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ UNKNOWN_CHOICES = ("error", "skip", "replace")
 
 @dataclass(frozen=True)
 class UseConfig(Config):
-    """How a trained model computes."""
+    """The weights and threads with which a trained model computes."""
 
     weights: str = setting(
         "auto",
-        "Weights as they are multiplied: fp32, exact; bf16, rounded, as is what they are "
-        "multiplied by; int8, rounded row by row. auto: bf16 to sample, fp32 to score. Where the "
-        "native library does not run, auto is fp32, and the others are rounded weights alone.",
+        "Precision of the weights: fp32, exact; bf16, rounded, and the activations too; int8, "
+        "rounded row by row. auto: bf16 to sample, fp32 to score. Without the native library auto "
+        "is fp32, and the others round the weights only.",
         choices=WEIGHTS,
     )
     threads: int | None = setting(
@@ -32,7 +32,7 @@ class UseConfig(Config):
 
 @dataclass(frozen=True)
 class SampleConfig(Config):
-    """How text is drawn from a model."""
+    """The length, number and filters of samples."""
 
     temp: float = setting(
         1.0, "Temperature; 0 always takes the likeliest character.", least=0.0, most=100.0

@@ -38,23 +38,23 @@ class ModelConfig(Config):
 
     cell: str = setting("lstm", "Recurrent cell.", choices=tuple(CELLS))
     layers: int = setting(
-        2, "Recurrent layers, one on top of another.", least=1, most=64, by_recipe=True
+        2, "Recurrent layers, one on top of another.", least=1, most=64, automatic=True
     )
-    hidden: int = setting(128, "Hidden units in each layer.", least=1, most=16384, by_recipe=True)
+    hidden: int = setting(128, "Hidden units in each layer.", least=1, most=16384, automatic=True)
     embedding: int = setting(128, "Length of a character's vector.", least=1, most=16384)
     dropout: float = setting(
         0.0,
         "Share of each layer's outputs dropped, one mask per window.",
         least=0.0,
         most=0.95,
-        by_recipe=True,
+        automatic=True,
     )
     weight_drop: float = setting(
         0.0,
         "Share of recurrent weights dropped, one mask per window.",
         least=0.0,
         most=0.95,
-        by_recipe=True,
+        automatic=True,
     )
     norm: str = setting(
         "layer",
@@ -171,7 +171,7 @@ class ModelConfig(Config):
         """The settings that are the cell's own."""
         return {name: getattr(self, name) for name in CELLS[self.cell].settings}
 
-    def _left_open(self, name: str) -> Any:
+    def _derive_default(self, name: str) -> Any:
         if name == "connect":
             return "sum" if self.pyramid else "stack"
         if name == "init_gain":

@@ -1,6 +1,6 @@
-"""How a setting is declared and checked: its default, bounds and description, stated once.
+"""Settings: declared once, with default, bounds and description, and checked on every way in.
 
-Flat tables of plain data (numbers, texts, tuples of texts, nothing) as frozen dataclasses.
+A group of settings is a frozen dataclass of plain data: numbers, strings, tuples of strings, None.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ _MOST_EXACT = 2**53
 
 @dataclass(frozen=True)
 class Plain:
-    """Base of tables that go into a JSON header and come back from one that nobody vouches for.
+    """Base of dataclasses that are saved in a JSON header and read back from untrusted files.
 
     Field types are written as ``int``, ``float | None``, ``tuple[str, ...]`` and the like.
     """
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as plain data, fit for JSON."""
+        """Return the fields as plain data, fit for JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, data: object) -> Self:
-        """Rebuild from :meth:`to_dict`'s output.
+        """Rebuild from the output of :meth:`to_dict`.
 
         Raises:
             ValueError: an entry is missing, unknown or of the wrong type.
@@ -44,9 +44,9 @@ class Plain:
 
 
 def has_declared_type(field: dataclasses.Field[Any], value: object) -> bool:
-    """Whether a value is of a type that a field is annotated with.
+    """Tell if a value is of a type that a field is annotated with.
 
-    An int passes as a float if it is one: no larger than what floats count exactly.
+    An int passes for a float up to 2**53, beyond which floats do not count exactly.
     """
     allowed = str(field.type).split(" | ")
     if isinstance(value, tuple):
@@ -70,19 +70,19 @@ def setting(
     most: float | None = None,
     choices: tuple[str, ...] = (),
     otherwise: str = "",
-    by_recipe: bool = False,
+    automatic: bool = False,
 ) -> Any:
     """Declare a dataclass field with its default, bounds (inclusive) and description.
 
     Args:
-        default: None leaves the value to what the fields declared before call for.
+        default: the value where none is given; None derives it from the fields declared before.
         description: a sentence for the user.
         least: smallest value.
         most: largest value.
         choices: all values, where they are words.
-        otherwise: what None comes to, for the user.
-        by_recipe: whether ``auto_config.py`` chooses it where the user does not; the default is for
-            those who do without a recipe.
+        otherwise: the derived value in words, where the default is None.
+        automatic: whether ``training/auto_config.py`` chooses the value where the user does not;
+            the default then serves configurations that are made without it.
     """
     metadata = {
         "description": description,
@@ -90,14 +90,14 @@ def setting(
         "most": most,
         "choices": choices,
         "otherwise": otherwise,
-        "by_recipe": by_recipe,
+        "automatic": automatic,
     }
     return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Config(Plain):
-    """Base of all configurations: checks every field against its declaration.
+    """Base of all configurations; checks every field against its declaration.
 
     Raises:
         UsageError: a value of the wrong type, outside its bounds or not among its choices. The
@@ -107,27 +107,27 @@ class Config(Plain):
     def __post_init__(self) -> None:
         for declared in fields(self):
             if getattr(self, declared.name) is None:
-                object.__setattr__(self, declared.name, self._left_open(declared.name))
+                object.__setattr__(self, declared.name, self._derive_default(declared.name))
             _check(declared, getattr(self, declared.name))
 
     @classmethod
     def pick(cls, values: Mapping[str, Any]) -> Self:
-        """The configuration with the fields that ``values`` names, among whatever else it holds.
+        """Make the configuration from those entries of ``values`` that are its fields.
 
-        What the recipe was to choose and did not is left at its default.
+        An automatic setting that is None takes its default.
         """
-        by_recipe = {field.name: field.metadata["by_recipe"] for field in fields(cls)}
+        automatic = {field.name: field.metadata["automatic"] for field in fields(cls)}
         return cls(
             **{
                 name: value
                 for name, value in values.items()
-                if name in by_recipe and not (by_recipe[name] and value is None)
+                if name in automatic and not (automatic[name] and value is None)
             }
         )
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:
-        """Rebuild from :meth:`to_dict`'s output, in which nothing is left open any more.
+        """Rebuild from the output of :meth:`to_dict`, where every value is settled.
 
         Raises:
             UsageError: a value outside its bounds, or at odds with another.
@@ -136,21 +136,25 @@ class Config(Plain):
         config = super().from_dict(data)
         for name, settled in config.to_dict().items():
             if data[name] is None and settled is not None:
-                raise ValueError(f"{name} is None; it must be settled")
+                raise ValueError(f"{name} is None; it must be given")
         return config
 
-    def _left_open(self, name: str) -> Any:  # noqa: ARG002
-        """What a field that is None comes to; the fields declared before it are checked by then."""
+    def _derive_default(self, name: str) -> Any:  # noqa: ARG002
+        """Derive the value of a field that is None; the fields before it are checked by then."""
         return None
 
 
 def list_defaults(defaults: Mapping[str, Any]) -> str:
-    """What each of several things takes where nothing is said, for the user."""
-    takers_of: dict[str, list[str]] = {}
+    """List the defaults that a setting has for several cells or optimizers, for the user.
+
+    >>> list_defaults({"lstm": 1.0, "gru": None, "rnn": 1.0})
+    '1.0 for lstm, rnn; None for gru'
+    """
+    names_by_default: dict[str, list[str]] = {}
     for name, default in defaults.items():
         shown = "off" if default is False else str(default)
-        takers_of.setdefault(shown, []).append(name)
-    return "; ".join(f"{shown} for {', '.join(names)}" for shown, names in takers_of.items())
+        names_by_default.setdefault(shown, []).append(name)
+    return "; ".join(f"{shown} for {', '.join(names)}" for shown, names in names_by_default.items())
 
 
 def _check(declared: Field[Any], value: Any) -> None:

@@ -1,9 +1,4 @@
-"""Every setting but the shape of the network: default, bounds and meaning. Knows nothing of torch.
-
-A setting is a field of a frozen dataclass declared with :func:`setting`, so that the default, the
-bounds and the description stand together once; the command line, the README and the checkpoint
-reader all take them from here.
-"""
+"""Settings of training, of computing, and of the text that is trained on."""
 
 from __future__ import annotations
 
@@ -17,11 +12,11 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
 LENGTHS = ("epochs", "steps", "minutes")
 MOST_HALVINGS = 3
-"""Times that a run which diverges goes back and halves its learning rate before it gives up."""
+"""Times that a diverging run goes back and halves its learning rate before it gives up."""
 
 
 class OptimizerDefaults(NamedTuple):
-    """What an optimiser takes where nothing is said."""
+    """The defaults of an optimizer."""
 
     learning_rate: float
     weight_decay: float
@@ -38,14 +33,14 @@ OPTIMIZERS = {
 
 
 def _of_optimizer(name: str, description: str, **bounds: Any) -> Any:
-    """A setting for which each optimiser has a default of its own."""
+    """Declare a setting for which each optimizer has a default of its own."""
     defaults = {opt: getattr(entry, name) for opt, entry in OPTIMIZERS.items()}
     return setting(None, description, otherwise=list_defaults(defaults), **bounds)
 
 
 @dataclass(frozen=True)
 class TrainConfig(Config):
-    """How a model is trained. Exactly one of epochs, steps and minutes sets the length."""
+    """The training of a model. At most one of epochs, steps and minutes is given."""
 
     window: int = setting(
         128, "Characters between truncations of backpropagation.", least=1, most=65536
@@ -55,18 +50,18 @@ class TrainConfig(Config):
         "Streams, or records, read side by side.",
         least=1,
         most=65536,
-        by_recipe=True,
+        automatic=True,
     )
     epochs: int | None = setting(None, "Passes over the training text.", least=1, most=10**6)
-    steps: int | None = setting(None, "Optimiser steps, one for each window.", least=1, most=10**9)
+    steps: int | None = setting(None, "Optimizer steps, one for each window.", least=1, most=10**9)
     minutes: float | None = setting(
         None,
         "Minutes of training, evaluations and saves not counted.",
         least=0.001,
         most=10**5,
-        by_recipe=True,
+        automatic=True,
     )
-    optimizer: str = setting("adamw", "Optimiser.", choices=tuple(OPTIMIZERS))
+    optimizer: str = setting("adamw", "Optimizer.", choices=tuple(OPTIMIZERS))
     learning_rate: float = _of_optimizer(
         "learning_rate",
         "Peak learning rate; adamw's falls for layers wider than 512.",
@@ -103,8 +98,8 @@ class TrainConfig(Config):
     )
     on_divergence: str = setting(
         "stop",
-        "What to do once a loss, a gradient or a weight is not finite: stop, or go back to the "
-        f"last evaluation and halve the learning rate, {MOST_HALVINGS} times at most.",
+        "Reaction to a loss, gradient or weight that is not finite: stop, or go back to the last "
+        f"evaluation and halve the learning rate, {MOST_HALVINGS} times at most.",
         choices=("stop", "rollback"),
     )
     seed: int = setting(1, "Seed of everything that is drawn.", least=0, most=2**63 - 1)
@@ -119,7 +114,7 @@ class TrainConfig(Config):
                 "both bound the gradient; give one of them", settings=("clip", "clip_value")
             )
 
-    def _left_open(self, name: str) -> Any:
+    def _derive_default(self, name: str) -> Any:
         if name == "clip":
             return 0.0 if self.clip_value else 1.0
         return (
@@ -129,7 +124,7 @@ class TrainConfig(Config):
 
 @dataclass(frozen=True)
 class ComputeConfig(Config):
-    """Where and how training computes."""
+    """The device, precision and threads of training."""
 
     device: str = setting("auto", "Where to compute.", choices=DEVICES)
     precision: str = setting(
@@ -140,11 +135,11 @@ class ComputeConfig(Config):
 
 @dataclass(frozen=True)
 class SourceConfig(Config):
-    """Where a corpus is read from, and how its bytes spell characters."""
+    """The files of a corpus and their encoding."""
 
     paths: tuple[str, ...] = setting((), "Text files and folders.")
     encoding: str | None = setting("utf-8", "Encoding of the text; null for bytes.")
 
 
 LONGEST_RUN_STEPS = 10**12
-"""No run is longer; one whose speed was mismeasured so badly had better end."""
+"""Steps of the longest run; one that is longer was mismeasured."""

@@ -20,7 +20,7 @@ from typing import IO
 from charrnn import __version__
 from charrnn.data.catalogue import Download, Zipped
 from charrnn.errors import CorpusError, Remedy, StorageError
-from charrnn.files import copy_atomically, fill_atomically, is_file, make_folder, remove
+from charrnn.files import copy_atomically, is_file, make_folder, remove, write_chunks_atomically
 from charrnn.locking import Lock
 
 TRIES = 5
@@ -153,7 +153,7 @@ def _put_in_place(download: Download, gathered: Path) -> None:
         return
     try:
         with zipfile.ZipFile(gathered) as archive, archive.open(download.member) as member:
-            fill_atomically(download.path, _unpack(download, member))
+            write_chunks_atomically(download.path, _unpack(download, member))
     except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, EOFError) as problem:
         raise CorpusError(f"{gathered}: cannot be unpacked: {problem}") from problem
 

@@ -131,7 +131,7 @@ def complete_settings(given: Settings, network: ModelConfig | None = None) -> di
         if name not in declared:
             raise ValueError(f"there is no setting {name!r}{did_you_mean(name, declared)}")
     left_open = {
-        name: None if field.metadata["by_recipe"] else field.default
+        name: None if field.metadata["automatic"] else field.default
         for name, field in declared.items()
     }
     settings = {**left_open, **given}

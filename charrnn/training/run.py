@@ -198,7 +198,7 @@ def resume_run(
         corpus = read_again(run, source, saved.corpus.records)
         session = resume(saved, corpus, replace(saved.request, source=source, compute=compute))
         del saved  # The run has copies of its tensors, and trains for long.
-        run.rehearse(session.checkpoint())
+        run.check_disk_space(session.checkpoint())
         progress = session.trainer.progress
         run.forget_after(progress.evaluated_step, progress.halvings)
         if session.trainer.finished:

@@ -15,9 +15,9 @@ from charrnn.checkpoints.checkpoint import (
 )
 from charrnn.checkpoints.model_file import (
     CorpusFacts,
-    arrays_under,
     check_weights,
-    read_description,
+    parse_description,
+    select_arrays,
 )
 from charrnn.config.model import ModelConfig
 from charrnn.config.training import ComputeConfig, SourceConfig, TrainConfig
@@ -84,7 +84,7 @@ def parse_request(path: Path, kind: str, header: dict[str, Any]) -> tuple[Reques
             f"{path}: holds a model to use, not a run to go on with; "
             "resume from the run directory's last.safetensors"
         )
-    model, _, facts = read_description(path, header)
+    model, _, facts = parse_description(path, header)
     try:
         request = Request(
             source=SourceConfig.from_dict(header.get("source")),
@@ -93,7 +93,11 @@ def parse_request(path: Path, kind: str, header: dict[str, Any]) -> tuple[Reques
             compute=ComputeConfig.from_dict(header.get("compute")),
         )
         _refuse_wandering(request.source)
-    except (UsageError, ValueError) as problem:
+    except UsageError as problem:
+        raise CheckpointError(
+            f"{path}: its settings are not sound: {problem.headline}"
+        ) from problem
+    except ValueError as problem:
         raise CheckpointError(f"{path}: its settings are not sound: {problem}") from problem
     return request, facts
 
@@ -108,8 +112,8 @@ def check_run(file: CheckpointFile) -> Progress:
         CheckpointError: it is not sound.
     """
     request, _ = parse_request(file.path, file.kind, file.header)
-    _, alphabet, _ = read_description(file.path, file.header)
-    weights = arrays_under("model.", file.specs)
+    _, alphabet, _ = parse_description(file.path, file.header)
+    weights = select_arrays("model.", file.specs)
     check_weights(file.path, request.model, len(alphabet), weights)
     try:
         return Progress.from_dict(file.header.get("progress"))

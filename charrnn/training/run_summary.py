@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.checkpoints.checkpoint import read_header
-from charrnn.checkpoints.model_file import CorpusFacts, read_description
+from charrnn.checkpoints.model_file import CorpusFacts, parse_description
 from charrnn.checkpoints.run_directory import RunDirectory
 from charrnn.errors import CheckpointError, StorageError
 from charrnn.files import is_file
@@ -107,7 +107,7 @@ def read_summary(path: Path) -> Summary:
         )
     kind, header = read_header(run.last)
     request, facts = parse_request(run.last, kind, header)
-    model, alphabet, _ = read_description(run.last, header)
+    model, alphabet, _ = parse_description(run.last, header)
     try:
         progress, origin = Progress.from_dict(header.get("progress")), Origin.in_header(header)
     except ValueError as problem:

@@ -19,10 +19,10 @@ from charrnn.checkpoints.model_file import (
     CorpusFacts,
     ModelFile,
     Scores,
-    arrays_under,
     check_weights,
-    describe,
-    read_description,
+    describe_model,
+    parse_description,
+    select_arrays,
 )
 from charrnn.config.cells import CELLS
 from charrnn.config.model import ModelConfig
@@ -81,7 +81,7 @@ class Session:
             "charrnn": __version__,
             "torch": torch.__version__,
             "kernels": _kernels_of(self.request.model),
-            **describe(self.request.model, self.alphabet, self.corpus),
+            **describe_model(self.request.model, self.alphabet, self.corpus),
             "source": self.request.source.to_dict(),
             "train": self.request.train.to_dict(),
             "compute": self.request.compute.to_dict(),
@@ -161,9 +161,9 @@ def resume(saved: SavedRun, corpus: Corpus, wished: Request | None = None) -> Se
     """
     path, checkpoint, facts = saved.path, saved.checkpoint, saved.corpus
     request = wished or saved.request
-    model, alphabet, _ = read_description(path, checkpoint.header)
+    model, alphabet, _ = parse_description(path, checkpoint.header)
     for part in ("model.", "average."):
-        check_weights(path, model, len(alphabet), arrays_under(part, checkpoint.arrays))
+        check_weights(path, model, len(alphabet), select_arrays(part, checkpoint.arrays))
     check_unchanged(corpus, facts)
     try:
         corpus = corpus.reencode(alphabet)
@@ -188,7 +188,7 @@ def resume(saved: SavedRun, corpus: Corpus, wished: Request | None = None) -> Se
         good = Progress.from_dict(good) if good is not None else None
         split = SplitCorpus.of(corpus, request.train.valid)
         shape = fit_to(request, split)
-        states = arrays_under("state.", checkpoint.arrays)
+        states = select_arrays("state.", checkpoint.arrays)
         check_states(model, len(alphabet), shape.batch, states)
         origin = Origin.in_header(checkpoint.header)
         trainer = assemble(request, split, shape, begins_trained=origin is not None)

@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 
 from charrnn.checkpoints.checkpoint import Checkpoint
-from charrnn.checkpoints.run_directory import RunDirectory, Sizes, foresee
+from charrnn.checkpoints.run_directory import RunDirectory, Sizes, estimate_sizes
 from tests.robustness.here import PLANS, RESUME, RUN, charrnn
 from tests.support.optimizers import OPTIMIZERS_HERE
 
@@ -26,10 +26,10 @@ def test_what_is_foreseen_at_the_first_step_and_at_the_last_suffices(
     foreseen: list[Sizes] = []
 
     def note(run: RunDirectory, checkpoint: Checkpoint) -> None:
-        foreseen.append(foresee(checkpoint))
+        foreseen.append(estimate_sizes(checkpoint))
 
     train = PLANS[0].train("--hidden", "64", *choices)
-    with mock.patch.object(RunDirectory, "rehearse", note):
+    with mock.patch.object(RunDirectory, "check_disk_space", note):
         for command in (train, RESUME):
             ended = charrnn(*command, folder=tmp_path, stdin=PLANS[0].text)
             assert not ended.code, ended.said

@@ -13,12 +13,12 @@ from safetensors import safe_open
 from charrnn.checkpoints.checkpoint import (
     MODEL,
     TRAINING,
+    encode_checkpoint,
     read_checkpoint,
     read_header,
-    seal,
     write_checkpoint,
 )
-from charrnn.checkpoints.migrations import FORMAT, upgrade
+from charrnn.checkpoints.migrations import FORMAT, upgrade_header
 from charrnn.checkpoints.model_file import read_model
 from charrnn.config.cells import CELLS, takers
 from charrnn.config.model import ModelConfig
@@ -115,7 +115,7 @@ def forge(source: Path, target: Path, change: Callable[[Header], object]) -> Pat
     envelope = envelope_of(source)
     del envelope["sha256"]
     change(envelope)
-    target.write_bytes(seal(envelope, arrays))
+    target.write_bytes(encode_checkpoint(envelope, arrays))
     return target
 
 
@@ -259,17 +259,17 @@ def test_a_header_says_of_format_1_what_was_true_then_whatever_the_defaults_beco
 
 def test_a_header_of_today_is_left_alone() -> None:
     header = {"model": {"cell": "lstm"}, "train": {}, "odd": 1}
-    assert upgrade(FORMAT, header) == header
+    assert upgrade_header(FORMAT, header) == header
 
 
 @pytest.mark.parametrize("header", [{}, {"model": None}, {"model": [1], "train": "x"}])
 def test_what_is_no_header_is_left_to_the_reader(header: Header) -> None:
-    assert upgrade(1, header) == header
+    assert upgrade_header(1, header) == header
 
 
 def test_an_upgrade_changes_nothing_in_place() -> None:
     header = {"model": {"cell": "gru"}, "train": {"seed": 1}}
-    assert upgrade(1, header)["model"] != {"cell": "gru"}
+    assert upgrade_header(1, header)["model"] != {"cell": "gru"}
     assert header == {"model": {"cell": "gru"}, "train": {"seed": 1}}
 
 

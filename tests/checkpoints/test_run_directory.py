@@ -18,9 +18,9 @@ import pytest
 
 from charrnn.checkpoints.checkpoint import MODEL, TRAINING, Checkpoint, read_checkpoint
 from charrnn.checkpoints.run_directory import RunDirectory
-from charrnn.checkpoints.run_index import RUNS, find_model, find_run, latest_run, mark_latest
+from charrnn.checkpoints.run_index import RUNS, find_latest_run, find_model, find_run, mark_latest
 from charrnn.errors import CheckpointError, RunDirectoryError, StorageError
-from charrnn.files import temporary_for
+from charrnn.files import name_temporary
 
 HOLDER = """
 import sys, time
@@ -93,10 +93,10 @@ def test_a_second_process_is_refused_until_the_first_is_killed(run: RunDirectory
 
 def test_a_refused_process_leaves_the_holders_files_alone(run: RunDirectory) -> None:
     with held_elsewhere(run):
-        temporary_for(run.last).write_bytes(b"being written")
+        name_temporary(run.last).write_bytes(b"being written")
         with pytest.raises(RunDirectoryError), run.locked():
             pass
-        assert temporary_for(run.last).exists()
+        assert name_temporary(run.last).exists()
 
 
 def test_the_lock_is_held_within_and_free_after_even_an_error(run: RunDirectory) -> None:
@@ -114,9 +114,9 @@ def test_the_lock_is_held_within_and_free_after_even_an_error(run: RunDirectory)
 def test_locking_makes_the_directory_and_clears_what_a_crash_left_half_written() -> None:
     run = RunDirectory(RUNS / "deep" / "tales")
     with run.locked():
-        temporary_for(run.best).write_bytes(b"half")
+        name_temporary(run.best).write_bytes(b"half")
     with run.locked():
-        assert not temporary_for(run.best).exists()
+        assert not name_temporary(run.best).exists()
 
 
 @pytest.mark.parametrize(
@@ -184,20 +184,21 @@ def test_a_new_run_that_is_refused_leaves_the_old_one_and_no_copy(
     text = tmp_path / "text"
     for file in (run.last, run.best, run.log, text):
         file.touch()
-    monkeypatch.setattr(run, "rehearse", mock.Mock(side_effect=StorageError("full")))
+    monkeypatch.setattr(run, "check_disk_space", mock.Mock(side_effect=StorageError("full")))
     with pytest.raises(StorageError):
         run.begin(TRAINED, {text: run.copy_of(text, "0123456789abcdef")})
     assert set(run.path.iterdir()) == {run.last, run.best, run.log}
 
 
-def test_a_rehearsal_asks_for_what_the_saves_will_take(
+def test_the_check_asks_for_the_space_that_the_saves_will_take(
     run: RunDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
     monkeypatch.setattr(
-        "charrnn.checkpoints.run_directory.rehearse", lambda folder, sizes: asked.extend(sizes)
+        "charrnn.checkpoints.run_directory.check_disk_space",
+        lambda folder, sizes: asked.extend(sizes),
     )
-    run.rehearse(TRAINED)
+    run.check_disk_space(TRAINED)
     weights = TRAINED.arrays["model.w"].nbytes
     # One more last checkpoint than stays; the optimiser's numbers are still to come.
     assert 4 * weights <= asked[0] < 5 * weights
@@ -205,7 +206,7 @@ def test_a_rehearsal_asks_for_what_the_saves_will_take(
     asked.clear()
     run.last.write_bytes(bytes(5 * weights))
     run.best.write_bytes(bytes(2 * weights))
-    run.rehearse(TRAINED)
+    run.check_disk_space(TRAINED)
     assert 4 * weights <= sum(asked) < 6 * weights
 
 
@@ -220,7 +221,7 @@ def test_nothing_is_saved_in_a_directory_that_was_taken_away(
         if replaced:
             with another.locked():
                 another.save_last(Checkpoint(MODEL, {"whose": "another's"}, {}))
-        for save in (run.save_last, run.save_best, run.rehearse):
+        for save in (run.save_last, run.save_best, run.check_disk_space):
             with pytest.raises(StorageError, match="removed, moved or replaced") as caught:
                 save(TRAINED)
             assert caught.value.exit_code == 7
@@ -314,7 +315,7 @@ def test_a_damaged_line_in_the_log_stops_no_run(run: RunDirectory, line: str) ->
 def test_the_run_marked_is_the_latest(run: RunDirectory, path: str) -> None:
     mark_latest(run.path)
     mark_latest(new_run(Path(path)).path)
-    assert latest_run().resolve() == Path(path).resolve()
+    assert find_latest_run().resolve() == Path(path).resolve()
     assert find_run(None).resolve() == Path(path).resolve()
 
 
@@ -325,7 +326,7 @@ def test_the_latest_run_is_still_known_when_the_folder_has_moved(
     new_run(Path("moved"))
     RUNS.rename(Path("moved") / RUNS)
     monkeypatch.chdir("moved")
-    assert latest_run() == run.path
+    assert find_latest_run() == run.path
 
 
 @pytest.mark.parametrize("find", [find_run, find_model])
@@ -343,7 +344,7 @@ def test_a_pointer_of_any_size_is_not_read_whole(run: RunDirectory) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(CheckpointError, match="no latest run"):
-            latest_run()
+            find_latest_run()
         assert tracemalloc.get_traced_memory()[1] < 2**20
     finally:
         tracemalloc.stop()
@@ -352,7 +353,7 @@ def test_a_pointer_of_any_size_is_not_read_whole(run: RunDirectory) -> None:
 def test_a_pipe_in_place_of_the_pointer_is_not_waited_for(run: RunDirectory) -> None:
     os.mkfifo(RUNS / ".latest")
     with pytest.raises(CheckpointError, match="no latest run"):
-        latest_run()
+        find_latest_run()
 
 
 @pytest.mark.parametrize("depth", [1, *range(960, 1000), 100_000])
@@ -363,10 +364,10 @@ def test_a_line_of_the_log_that_nests_is_left_out(run: RunDirectory, depth: int)
 
 
 @pytest.mark.parametrize("pointer", [b"", b"\n", b"gone\n", b"\0\n", b"\xff\xfe", b"n" * 5000])
-def test_a_pointer_to_no_run_is_no_latest_run(run: RunDirectory, pointer: bytes) -> None:
+def test_a_pointer_to_no_run_is_no_find_latest_run(run: RunDirectory, pointer: bytes) -> None:
     (RUNS / ".latest").write_bytes(pointer)
     with pytest.raises(CheckpointError, match="no latest run"):
-        latest_run()
+        find_latest_run()
 
 
 @pytest.mark.parametrize("named", ["tales", "runs/tales", "runs/tales/", "./runs/../runs/tales"])

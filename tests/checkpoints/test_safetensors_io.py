@@ -12,13 +12,13 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from charrnn.checkpoints import safetensors_io
-from charrnn.checkpoints.checkpoint import MODEL, Arrays, CheckpointFile, seal
+from charrnn.checkpoints.checkpoint import MODEL, Arrays, CheckpointFile, encode_checkpoint
 from charrnn.checkpoints.migrations import FORMAT
 from charrnn.checkpoints.safetensors_io import (
     MOST_BYTES,
     MOST_PARTS,
     MOST_TABLE_BYTES,
-    pack,
+    encode_file,
     parse_json,
 )
 from charrnn.errors import CheckpointError, UsageError
@@ -36,7 +36,7 @@ Table = dict[str, Any]
 
 
 def sound() -> bytes:
-    return seal({"format": FORMAT, "kind": MODEL}, ARRAYS)
+    return encode_checkpoint({"format": FORMAT, "kind": MODEL}, ARRAYS)
 
 
 def reading(data: bytes) -> CheckpointFile:
@@ -68,7 +68,7 @@ def respelt(old: bytes, new: bytes) -> bytes:
 @pytest.mark.parametrize("names", [list(ARRAYS), list(reversed(ARRAYS)), ["z.small"], []])
 def test_a_file_is_what_the_safetensors_library_writes(names: list[str]) -> None:
     arrays = {name: ARRAYS[name] for name in names}
-    assert pack(TEXT, arrays) == save(arrays, metadata={"charrnn": TEXT})
+    assert encode_file(TEXT, arrays) == save(arrays, metadata={"charrnn": TEXT})
 
 
 def test_the_safetensors_library_reads_a_file() -> None:
@@ -201,27 +201,27 @@ def test_tensors_are_not_read_where_the_table_does_not_fit_the_file() -> None:
 @pytest.mark.parametrize("name", ["", "a b", "a\nb", "f\u00fc", "n" * 201, "__metadata__ "])
 def test_a_name_that_no_reader_takes_is_not_written(name: str) -> None:
     with pytest.raises(ValueError, match="tensor"):
-        pack("{}", {name: np.zeros(1)})
+        encode_file("{}", {name: np.zeros(1)})
 
 
 def test_what_is_too_large_to_be_read_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(safetensors_io, "MOST_BYTES", 200)
-    assert len(pack("{}", {"a": np.zeros(10)})) <= 200
+    assert len(encode_file("{}", {"a": np.zeros(10)})) <= 200
     with pytest.raises(UsageError, match=r"at most 200 are allowed\nGive it fewer layers"):
-        pack("{}", {"a": np.zeros(100)})
+        encode_file("{}", {"a": np.zeros(100)})
 
 
 @pytest.mark.parametrize("text", ["x" * MOST_TABLE_BYTES, "," * MOST_PARTS])
 def test_a_header_that_is_too_large_to_be_read_is_not_written(text: str) -> None:
     with pytest.raises(UsageError, match="too many to be kept"):
-        pack(text, {})
+        encode_file(text, {})
 
 
 def test_a_header_as_large_as_any_is_written_and_read() -> None:
     every = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
     paths = [f"/some/where/{number}.txt" for number in range(20_000)]
     envelope = {"format": FORMAT, "kind": MODEL, "alphabet": every, "paths": paths}
-    header = reading(seal(envelope, {})).header
+    header = reading(encode_checkpoint(envelope, {})).header
     assert header == {"alphabet": every, "paths": paths}
 
 

@@ -57,7 +57,7 @@ def test_the_default_of_every_setting_or_what_it_comes_to_is_told(
 ) -> None:
     says = told[option_name(field.name)]
     default = field.metadata["otherwise"] or field.default
-    if field.metadata["by_recipe"]:
+    if field.metadata["automatic"]:
         assert "[default: (chosen for the text and the time)]" in says
     elif default is None:
         assert "[default" not in says

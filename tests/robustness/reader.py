@@ -11,7 +11,7 @@ from random import Random
 
 import numpy as np
 
-from charrnn.checkpoints.checkpoint import TRAINING, CheckpointFile, seal
+from charrnn.checkpoints.checkpoint import TRAINING, CheckpointFile, encode_checkpoint
 from charrnn.checkpoints.migrations import FORMAT
 from charrnn.checkpoints.model_file import CorpusFacts, ModelFile, Scores, load_model
 from charrnn.config.model import ModelConfig
@@ -54,7 +54,7 @@ def subjects() -> dict[str, bytes]:
     ).to_checkpoint()
     envelope = {"format": FORMAT, "kind": checkpoint.kind, **checkpoint.header}
     return {
-        "a model": seal(envelope, weights),
+        "a model": encode_checkpoint(envelope, weights),
         "a model of format 1": (GOLDEN / "format-1/rnn-best.safetensors").read_bytes(),
         "a run of format 2": (GOLDEN / "format-2/lstm-last.safetensors").read_bytes(),
     }
