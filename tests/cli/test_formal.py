@@ -1,6 +1,8 @@
 """charrnn eval --formal, through the real program."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from charrnn.data.formal_languages import LANGUAGES
 from charrnn.evaluation.formal_languages import FormalScore, solve
 from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import CharModel, build_model
+from tests.support.networks import needs_library
 from tests.support.program import charrnn, explain
 
 SHAPE = ModelConfig(hidden=8, embedding=4, layers=1)
@@ -62,6 +65,19 @@ def test_all_figures_are_in_the_json(folder: Path, expected: FormalScore) -> Non
         "sequences": 60,
         "model": "model.safetensors",
     }
+
+
+@needs_library
+def test_an_ordinary_model_needs_no_torch(folder: Path) -> None:
+    code = (
+        "import sys\nfrom charrnn.cli.entry import main\n"
+        "sys.argv = ['charrnn', 'eval', 'model.safetensors', '--formal', 'anbn']\n"
+        "try:\n    main()\nfinally:\n    assert 'torch' not in sys.modules\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, b""), explain(result)
 
 
 def test_figures_for_people_are_the_same(folder: Path, expected: FormalScore) -> None:

@@ -17,7 +17,6 @@ from charrnn.evaluation.scorer import score, score_windows, streams_for
 from charrnn.inference.backend import Backend
 from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import CharModel, build_model
-from tests.support.arrangements import ARRANGEMENTS
 from tests.support.networks import (
     backend_of,
     both_kinds,
@@ -28,7 +27,7 @@ from tests.support.networks import (
 )
 
 ALPHABET = Alphabet.of("abcdefghi \n")
-CHARACTERS = 3_001
+CHARACTERS = 2_001
 
 
 def nats_of(backend: Backend, ids: Ids, streams: int = 1, *, again: int | None = None) -> float:
@@ -54,9 +53,9 @@ def test_a_model_that_knows_nothing_scores_log2_of_the_alphabet(kind: str, chara
     assert result.characters == characters
 
 
-@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+@pytest.mark.parametrize("arrangement", ["gru", "stack", "pyramid of lstm"])
 def test_the_score_is_the_sum_over_one_long_pass(arrangement: str) -> None:
-    model, ids = make_model(arrangement).double(), random_ids(2000)
+    model, ids = make_model(arrangement).double(), random_ids(1000)
     text = torch.from_numpy(ids.astype(np.int64))[:, None]
     logits, _ = model(text[:-1], model.initial_states(1))
     expected = torch.nn.functional.cross_entropy(logits[:, 0], text[1:, 0], reduction="sum")
@@ -67,9 +66,7 @@ def test_the_score_is_the_sum_over_one_long_pass(arrangement: str) -> None:
 @every_backend
 def test_streams_side_by_side_equal_one_stream(kind: str, arrangement: str) -> None:
     backend, ids = backend_of(kind, arrangement), random_ids(CHARACTERS)
-    one = nats_of(backend, ids)
-    for streams in (2, 5):
-        assert nats_of(backend, ids, streams) == pytest.approx(one, rel=1e-7)
+    assert nats_of(backend, ids, 5) == pytest.approx(nats_of(backend, ids), rel=1e-7)
 
 
 @needs_library
