@@ -81,7 +81,7 @@ class ContinuousStreams(Streams):
     Stream b runs through its own stretch of the text without a gap, so that the state after one
     window is the state before the next. Every epoch the streams begin at another offset, as far as
     the text leaves room, drawn from the seed and the epoch's number alone: the position is all that
-    must be remembered. What does not fill a row of windows is left out, another part each epoch.
+    must be remembered. A rest that fills no row of windows is left out, another one each epoch.
 
     Args:
         text: the text.

@@ -27,7 +27,7 @@ class Corpus:
         digest: SHA-256 of the bytes that were read, in hexadecimal.
         notes: remarks for the user on what was left out or changed.
         unknown: characters that ``alphabet`` lacked and that were skipped or replaced.
-        records: the separator of the records, as ``data/records.py`` has it; None for one text.
+        records: line, paragraph or the separator of its records; None for one text.
     """
 
     text: EncodedText
@@ -99,7 +99,7 @@ def fit_corpus(
     Args:
         paths: files and folders.
         encoding: of the files; None takes every byte as a symbol.
-        records: the separator of the records, as ``data/records.py`` has it; None for one text.
+        records: line, paragraph or the separator of its records; None for one text.
         names: what errors and notes call a path that is none of the user's own.
 
     Raises:
@@ -157,7 +157,7 @@ def encode_corpus(
         alphabet: the model's; a bytes alphabet reads any file.
         encoding: of the files; a bytes alphabet needs none.
         unknown: the treatment of characters that the alphabet lacks: error, skip or replace.
-        records: the separator of the records, as ``data/records.py`` has it; None for one text.
+        records: line, paragraph or the separator of its records; None for one text.
         names: what errors and notes call a path that is none of the user's own.
 
     Raises:
@@ -186,8 +186,8 @@ def _make_reader(
     reader = TextReader(paths, encoding, names)
     if records is None:
         return reader
-    spelt = Alphabet.bytes_alphabet().symbols(records) if encoding is None else records
-    return RecordReader(reader, spelt)
+    symbols = Alphabet.bytes_alphabet().symbols(records) if encoding is None else records
+    return RecordReader(reader, symbols)
 
 
 def _encode(

@@ -191,12 +191,12 @@ EncodedText = ContinuousText | RecordText
 
 
 def cut_text(ids: Ids, alphabet: Alphabet, records: str | None) -> EncodedText:
-    """Combine ids with how their corpus is cut.
+    """Make a text of ids, cut as its corpus is.
 
     Args:
         ids: the text, shape (N,).
         alphabet: the meaning of the ids; that of records has RECORD_END.
-        records: the separator of the records, as ``data/records.py`` has it; None if it has none.
+        records: line, paragraph or the separator of its records; None for one text.
 
     Raises:
         ValueError: records, in an alphabet without RECORD_END.

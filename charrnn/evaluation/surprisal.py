@@ -148,13 +148,15 @@ class Meter:
         Returns:
             Ids, shape (N,), and a mask (N,) of those that are scored.
         """
-        parting = separators and self._start is None
-        spelt = symbols.replace(self._ending, self._alphabet.replacement) if parting else symbols
+        separating = separators and self._start is None
+        readable = (
+            symbols.replace(self._ending, self._alphabet.replacement) if separating else symbols
+        )
         choice = "replace" if self._choice == "skip" else self._choice
-        ids = self._alphabet.encode(spelt, choice, start=self._read)
-        unknown = ~self._alphabet.knows(spelt)
+        ids = self._alphabet.encode(readable, choice, start=self._read)
+        unknown = ~self._alphabet.knows(readable)
         scored = ~unknown if self._choice == "skip" else np.ones(len(symbols), np.bool_)
-        if parting:
+        if separating:
             scored &= code_points(symbols) != ord(self._ending)
         self._read += len(symbols)
         self.unknown += int(unknown.sum())

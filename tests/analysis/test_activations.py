@@ -1,4 +1,4 @@
-"""How active units are, against states one character at a time, and a unit known to follow."""
+"""Activations against states one character at a time, and a unit known to follow a feature."""
 
 import numpy as np
 import pytest

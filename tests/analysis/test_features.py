@@ -1,4 +1,4 @@
-"""What units may follow in a text, and that only those that do are found."""
+"""Features of a text, and that only units that do follow one are found."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""How often gates are saturated, against gates computed from the equations one step at a time."""
+"""Saturation of gates, against gates computed from the equations one step at a time."""
 
 import numpy as np
 import pytest

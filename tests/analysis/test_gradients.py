@@ -1,4 +1,4 @@
-"""How far a gradient reaches back, against losses of states that are moved a little by hand."""
+"""Reach of the gradient, against losses of states that are moved a little by hand."""
 
 import copy
 from typing import Any

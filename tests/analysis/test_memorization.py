@@ -1,4 +1,4 @@
-"""How much of a text stands in another: held against looking for every span by itself."""
+"""Overlap of a text with another, against a search for every span by itself."""
 
 import numpy as np
 from hypothesis import given

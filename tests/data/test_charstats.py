@@ -1,4 +1,4 @@
-"""What a text's characters are said to be."""
+"""Statistics of the characters of a text: kinds, scripts, rare ones."""
 
 from __future__ import annotations
 

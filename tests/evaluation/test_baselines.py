@@ -1,4 +1,4 @@
-"""What simple models make of a text, summed up."""
+"""Baselines of a text, put together from n-gram models and compressors."""
 
 from __future__ import annotations
 

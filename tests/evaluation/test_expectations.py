@@ -1,4 +1,4 @@
-"""What a model expected, against its predictions made one character at a time."""
+"""Expectations of a model, against its predictions made one character at a time."""
 
 import numpy as np
 import pytest

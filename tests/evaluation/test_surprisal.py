@@ -1,4 +1,4 @@
-"""What characters cost, line by line and all the way, however the text comes."""
+"""Surprisal of characters, afresh and carried, in chunks of any size."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What a report measures: where copied spans begin, and what is read of a text without a rest."""
+"""Content of a report: places of copied spans, and the text that is read."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a report finds out by letting the model read: surprisal and neurons."""
+"""Content of a report that a model reads for: surprisal and neurons."""
 
 import math
 
