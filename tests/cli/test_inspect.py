@@ -154,7 +154,7 @@ def test_gates_of_a_cell_without_any_are_refused(plain: Path) -> None:
     result = forked("inspect", "gates", "model.safetensors", "-", cwd=plain, stdin=b"abba" * 9)
     assert (result.returncode, result.stdout) == (2, b""), explain(result)
     assert result.stderr.decode().splitlines() == [
-        "charrnn: the model's cells have no gates; those of every --cell but rnn have"
+        "charrnn: the model's cells have no gates; those of every kind but rnn have"
     ]
 
 
@@ -162,8 +162,9 @@ def test_a_text_too_short_to_look_back_is_refused(plain: Path) -> None:
     arguments = ("inspect", "gradients", "model.safetensors", "-", "--steps", "50")
     result = forked(*arguments, cwd=plain, stdin=b"ab" * 60)
     assert (result.returncode, result.stdout) == (3, b""), explain(result)
-    assert "a text of 120 characters is too short to look 50 back" in result.stderr.decode()
-    assert len(result.stderr.splitlines()) == 1
+    said, remedy = result.stderr.decode().splitlines()
+    assert "a text of 120 characters is too short to look 50 back" in said
+    assert remedy == "  Give a longer text, or look back fewer with --steps"
 
 
 def test_the_help_names_every_view(tmp_path: Path) -> None:
@@ -175,21 +176,21 @@ def test_the_help_names_every_view(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "said", "lines"),
     [
-        ((), 4, "there is no latest run"),
-        (("nowhere",), 4, "nowhere: there is no such run or model file"),
-        (("--json",), 4, "there is no latest run"),
-        (("gatess",), 2, "No such command 'gatess'. Did you mean 'gates'?"),
+        ((), 4, "there is no latest run", 2),
+        (("nowhere",), 4, "nowhere: there is no such run or model file", 1),
+        (("--json",), 4, "there is no latest run", 2),
+        (("gatess",), 2, "No such command 'gatess'. Did you mean 'gates'?", 1),
     ],
 )
 def test_a_word_that_is_no_view_is_a_model(
-    tmp_path: Path, arguments: tuple[str, ...], code: int, said: str
+    tmp_path: Path, arguments: tuple[str, ...], code: int, said: str, lines: int
 ) -> None:
     result = charrnn("inspect", *arguments, cwd=tmp_path)
     assert (result.returncode, result.stdout) == (code, b""), explain(result)
     assert said in result.stderr.decode()
-    assert len(result.stderr.splitlines()) == 1
+    assert len(result.stderr.splitlines()) == lines
 
 
 def test_the_help_of_its_commands_does_not_import_torch(tmp_path: Path) -> None:
