@@ -78,7 +78,7 @@ def measure_reach(
             f"a text of {len(ids):,} characters is too short to look {steps:,} back: it takes "
             f"{span:,}, {CONTEXT} to read before included",
             Remedy("give a longer text"),
-            Remedy("look back fewer", "steps"),
+            Remedy("look less far back", "steps"),
         )
     starts = np.linspace(0, len(ids) - span, count_places(len(ids), steps, places)).astype(np.int64)
     model = copy.deepcopy(model).double()

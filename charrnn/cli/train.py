@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli import signals, terminal
+from charrnn.cli.messages import command
 from charrnn.cli.options import Debug, Encoding, Json, complete_run, complete_source, with_settings
 from charrnn.config.model import ModelConfig
 from charrnn.config.training import ComputeConfig, TrainConfig
@@ -163,7 +164,7 @@ def _follow(start: Callable[..., api.Run], *, show_samples: bool, as_json: bool)
         if result.stopped:
             terminal.note(
                 f"stopped at step {result.steps:,} and saved; go on with: "
-                f"charrnn train --resume {shlex.quote(str(run.path))}"
+                f"{command('resume', str(run.path))}"
             )
             stop.check()
         _summarize(result, as_json=as_json)

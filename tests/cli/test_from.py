@@ -53,7 +53,7 @@ def test_the_run_goes_on_when_the_model_is_gone(folder: Path) -> None:
     [
         (("--from", "herons", "--hidden", "99"), 2, "has 16: its network stays as it is"),
         (("--from", "herons", "--cell", "gru"), 2, "has lstm: its network stays as it is"),
-        (("--from", "herons", "--bytes"), 2, "leave out --bytes"),
+        (("--from", "herons", "--bytes"), 2, "Read the text as characters, not bytes"),
         (("--from", "heron"), 4, "did you mean herons?"),
     ],
 )

@@ -164,7 +164,7 @@ def test_a_text_too_short_to_look_back_is_refused(plain: Path) -> None:
     assert (result.returncode, result.stdout) == (3, b""), explain(result)
     said, remedy = result.stderr.decode().splitlines()
     assert "a text of 120 characters is too short to look 50 back" in said
-    assert remedy == "  Give a longer text, or look back fewer with --steps"
+    assert remedy == "  Give a longer text, or look less far back with --steps"
 
 
 def test_the_help_names_every_view(tmp_path: Path) -> None:
