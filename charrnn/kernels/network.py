@@ -27,6 +27,10 @@ FORMS = {
 """Forms of recurrence in the order of the native library, with the parts of a layer's state: LSTMs,
 GRUs, plain networks."""
 
+_PRODUCTS = {"separate": 4, "coupled": 3, "capped": 4, "after": 3, "before": 3}
+_PRODUCTS |= dict.fromkeys(("tanh", "relu", "sigmoid"), 1)
+"""G of each form."""
+
 CONNECTIONS = ("stack", "residual", "sum")
 """The ways to connect layers, in the order of the native library."""
 
@@ -60,6 +64,28 @@ class NetworkWeights(NamedTuple):
     head_bias: Floats
 
 
+def _check_shapes(weights: NetworkWeights, form: str) -> None:
+    """Raise ValueError unless the weights are those of one network of a form."""
+    layers, rows, hidden = weights.recurrent.shape
+    characters = len(weights.table)
+    of_layers = (layers, hidden)
+    expected = {
+        "table": (characters, rows),
+        "below": (layers - 1, rows, hidden),
+        "bias": (layers - 1, rows),
+        "recurrent": (layers, _PRODUCTS[form] * hidden, hidden),
+        "candidate": of_layers if form == "after" else None,
+        "gain": None if weights.gain is None else of_layers,
+        "shift": None if weights.gain is None else of_layers,
+        "head": (characters, hidden),
+        "head_bias": (characters,),
+    }
+    for name, array in weights._asdict().items():
+        shape = None if array is None else array.shape
+        if shape != expected[name]:
+            raise ValueError(f"{name} is of shape {shape}; {form} takes {expected[name]}")
+
+
 class Filters(NamedTuple):
     """The filters of a draw; see :func:`charrnn.inference.sampling.filter_distribution`."""
 
@@ -78,10 +104,13 @@ class Network:
 
     Args:
         kernels: the native library.
-        weights: of matching shapes, which the caller has checked.
+        weights: of the model.
         form: one of FORMS.
         connect: one of CONNECTIONS.
         bfloat16: whether products are made in bfloat16, with sums in float32; else in float32.
+
+    Raises:
+        ValueError: weights whose shapes do not go together; the library would read beyond them.
     """
 
     def __init__(
@@ -93,6 +122,7 @@ class Network:
         connect: str,
         bfloat16: bool = False,
     ) -> None:
+        _check_shapes(weights, form)
         self._library = kernels.functions
         weights = NetworkWeights._make(
             None if array is None else np.ascontiguousarray(array, np.float32) for array in weights

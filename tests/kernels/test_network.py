@@ -8,10 +8,12 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from charrnn.config.model import ModelConfig
 from charrnn.inference import native_backend
 from charrnn.inference.sampling import draw, filter_distribution
 from charrnn.kernels.library import BASELINE, load_build
 from charrnn.kernels.network import Filters, Floats, all_threads
+from charrnn.models.parameter_shapes import list_parameter_shapes
 from tests.support.networks import (
     RUNNABLE,
     SERVED,
@@ -222,3 +224,14 @@ def test_what_is_not_a_number_stays_so(chosen_build: str, arrangement: str) -> N
     logits = network.predict(random_ids(3, 2), states)
     assert np.isfinite(logits[:, 0]).all()
     assert np.isnan(logits[:, 1]).all()
+
+
+@pytest.mark.parametrize("end", ["candidate_bias", "head.bias", "recurrent_weight"])
+def test_weights_that_do_not_go_together_are_refused(end: str) -> None:
+    config = ModelConfig(cell="gru", layers=2, hidden=16, embedding=8)
+    shapes = list_parameter_shapes(config, 5)
+    weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    native_backend.build_network(config, weights)
+    shorter = {name: each[:-1] if name.endswith(end) else each for name, each in weights.items()}
+    with pytest.raises(ValueError, match="is of shape"):
+        native_backend.build_network(config, shorter)

@@ -51,7 +51,7 @@ def failures_of(promise: str, count: int) -> tuple[str, ...]:
 
 
 def test_a_reader_without_a_digest_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(CheckpointFile, "_hold_against_digest", lambda file, contents: None)
+    monkeypatch.setattr(CheckpointFile, "_check_digest", lambda file, contents: None)
     assert failures_of("bit of its data", 50)
     assert failures_of("blocks swapped", 50)
 
