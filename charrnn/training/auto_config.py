@@ -154,7 +154,9 @@ def complete_settings(given: Settings, network: ModelConfig | None = None) -> di
 
 def with_layers(settings: Settings) -> dict[str, Any]:
     """The settings with as few layers as they allow, if they leave the number open."""
-    return {**settings, "layers": settings.get("layers") or least_layers(settings)}
+    if settings.get("layers") is not None:
+        return dict(settings)
+    return {**settings, "layers": least_layers(settings)}
 
 
 def default_minutes(characters: int) -> float:

@@ -118,6 +118,7 @@ CONTRADICTIONS = [
         "--init identity",
         "--init is identity, which sets the one recurrent matrix of a plain network; lstm",
     ),
+    ("--layers 0", "--layers is 0; it must be from 1 to 64"),
     ("--pyramid 2 --layers 2", "Have more layers with --layers 3"),
     ("--pyramid 1 --connect residual", "so the head must read the sum of all layers"),
     ("--layers 1 --connect sum", "--connect is sum, which joins layers, and there is one"),
