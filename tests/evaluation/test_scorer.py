@@ -15,9 +15,11 @@ from charrnn.evaluation.evaluate import evaluate
 from charrnn.evaluation.metrics import Score, Tally, split_into_windows
 from charrnn.evaluation.scorer import score, score_windows, streams_for
 from charrnn.inference.backend import Backend
+from charrnn.inference.native_backend import NativeBackend, build_network
 from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import CharModel, build_model
 from tests.support.networks import (
+    arrays_of,
     backend_of,
     both_kinds,
     every_backend,
@@ -67,6 +69,18 @@ def test_the_score_is_the_sum_over_one_long_pass(arrangement: str) -> None:
 def test_streams_side_by_side_equal_one_stream(kind: str, arrangement: str) -> None:
     backend, ids = backend_of(kind, arrangement), random_ids(CHARACTERS)
     assert nats_of(backend, ids, 5) == pytest.approx(nats_of(backend, ids), rel=1e-7)
+
+
+@needs_library
+@pytest.mark.parametrize("bfloat16", [False, True])
+@pytest.mark.parametrize("cell", ["gru", "rnn"])
+def test_streams_of_which_some_join_early_leave_the_others_alone(cell: str, bfloat16: bool) -> None:
+    # A single layer with h alone: the states of all streams but the last lie in one stretch.
+    config = ModelConfig(cell=cell, layers=1, hidden=19, embedding=8, init="orthogonal")
+    arrays = arrays_of(build_model(config, 11, seed=1).requires_grad_(False))
+    backend = NativeBackend(build_network(config, arrays, bfloat16=bfloat16))
+    ids = random_ids(4001)
+    assert nats_of(backend, ids, 20) == pytest.approx(nats_of(backend, ids), rel=1e-8)
 
 
 @needs_library
