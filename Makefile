@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check fix bench arrangements formal growth reach anomalies picture robustness audit clean
+.PHONY: help demo test check fix bench arrangements formal growth reach anomalies picture robustness map audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make reach         how far gradients reach back"
 	@echo "make anomalies     how well planted lines are found by what they cost"
 	@echo "make robustness    try every promise many thousand times; prints one table"
+	@echo "make map           draw the folders, their files and the order of imports"
 	@echo "make audit         look the dependencies up among known vulnerabilities (needs the network)"
 	@echo "make picture       draw the picture of the README anew"
 	@echo "make clean         remove what these commands made"
@@ -73,6 +74,9 @@ anomalies: $(READY)
 
 robustness: $(READY)
 	$(BIN)/python -m tests.robustness
+
+map:
+	@$(PYTHON) -m tests.support.map
 
 # The tool has an environment of its own, so that only what charrnn installs is looked up. A build
 # of torch (+cpu) is looked up as the release it is of; what is not found counts as a failure.

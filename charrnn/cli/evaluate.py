@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,13 +12,13 @@ from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Encoding, Json, StackRound, Subject, Unknown, among, option
 from charrnn.config.inference import UseConfig
 from charrnn.config.training import ComputeConfig
-from charrnn.data.formal_languages import LANGUAGES, find_language
+from charrnn.data.formal_languages import LANGUAGES, Language, find_language
 from charrnn.errors import UsageError
 
 if TYPE_CHECKING:
-    from charrnn.checkpoints.model_file import ModelFile
-    from charrnn.data.encoded_text import EncodedText
-    from charrnn.evaluation.metrics import Score
+    from charrnn.evaluation.baselines import Baselines
+    from charrnn.evaluation.formal_languages import FormalScore
+    from charrnn.evaluation.results import Evaluation
 
 
 def evaluate(
@@ -72,118 +73,157 @@ def evaluate(
     charrnn eval --reset-every 256 --dynamic --no-baselines
     charrnn eval runs/anbn --formal anbn
     """
-    use = UseConfig(weights=weights, threads=threads)
-    language = find_language(formal) if formal is not None else None
-    from charrnn.cli.arguments import load, read_text, split_arguments
-    from charrnn.cli.baselines import Comparison, brief
-    from charrnn.training.run_data import RunData
+    if formal is not None:
+        find_language(formal)
+    from contextlib import closing
+
+    from charrnn import api
+    from charrnn.cli.arguments import split_arguments
+    from charrnn.cli.progress import PassBars
 
     model, texts = split_arguments(arguments or [])
-    if language and texts:
+    if formal is not None:
+        _refuse_text_options(texts, encoding, unknown, scores_text=bool(reset_every or dynamic))
+    loaded = api.load(
+        model, device=device, threads=threads, weights=weights, stack_round=stack_round
+    )
+    if loaded.records is not None and (formal is not None or reset_every or dynamic):
+        _refuse_records(loaded.path, "--formal" if formal else "--reset-every and --dynamic")
+    if formal is not None:
+        _print_formal(loaded.path, find_language(formal), loaded.solve(formal), as_json=as_json)
+        return
+    with closing(PassBars()) as bars:
+        found = loaded.evaluate(
+            texts or None,
+            encoding=encoding,
+            unknown=unknown,
+            reset_every=reset_every,
+            dynamic=dynamic,
+            baselines=baselines,
+            on_note=terminal.note,
+            on_progress=bars.show,
+        )
+    if as_json:
+        beside = {"baselines": _list_baselines(found.baselines)} if baselines else {}
+        terminal.print_json(
+            {**found.to_dict(), **beside, "model": str(loaded.path), "text": found.text}
+        )
+        return
+    _print_evaluation(loaded.path, found, reset_every)
+    if baselines:
+        terminal.print_facts(_describe_baselines(found))
+
+
+def _refuse_text_options(
+    texts: list[str], encoding: str, unknown: str, *, scores_text: bool
+) -> None:
+    """Raise UsageError for options that are of no use with a formal language."""
+    if texts:
         raise UsageError(
             f"--formal makes up the sequences it tries, so {', '.join(texts)} cannot be scored "
             "with it.\nLeave out the text or --formal."
         )
-    if language and (encoding, unknown) != ("utf-8", "error"):
+    if (encoding, unknown) != ("utf-8", "error"):
         raise UsageError(
             "--formal reads no text, so --encoding and --unknown have nothing to say there"
         )
-    if language and (reset_every or dynamic):
+    if scores_text:
         raise UsageError("--formal scores no text, which --reset-every and --dynamic are about")
-    path, loaded = load(model, stack_round)
-    if language:
-        _refuse_records(path, loaded, "--formal")
-        from charrnn.cli.formal import report
-        from charrnn.evaluation.formal_languages import solve
-        from charrnn.inference.select_backend import load_backend
 
-        backend = load_backend(
-            loaded, "scoring", device=device, threads=use.threads, weights=use.weights
-        )
-        report(path, language, solve(backend, loaded.alphabet, language), as_json=as_json)
-        return
-    if reset_every or dynamic:
-        _refuse_records(path, loaded, "--reset-every and --dynamic")
-    data = RunData(path, loaded)
-    what, text = read_text(texts, path, loaded, encoding=encoding, unknown=unknown, data=data)
-    score, reset, followed = _score(
-        loaded, text, use, device, reset_every=reset_every, dynamic=dynamic
+
+def _refuse_records(path: Path, asked: str) -> None:
+    """Raise UsageError for what only a model of one text can be asked."""
+    raise UsageError(
+        f"{path}: is a model of records, each read by itself; {asked} can be asked of a model "
+        "of one text only.\nTrain one without --records, or leave the option out."
     )
-    ends = text.record_count
-    figures = {
-        "nats_per_char": score.nats_per_char,
-        "bits_per_char": score.bits_per_char,
-        "bits_per_byte": score.bits_per_byte,
-        "perplexity": score.perplexity,
-        "characters": score.characters,
-    }
-    figures |= {"bits_per_record": score.bits / ends, "records": ends} if ends else {}
-    if as_json:
-        if reset:
-            figures["reset_nats_per_char"] = reset.nats_per_char
-        if followed:
-            figures["dynamic_nats_per_char"] = followed.nats_per_char
-        beside = (
-            {"baselines": Comparison.of(data, loaded, text.scored).as_data()} if baselines else {}
-        )
-        terminal.print_json({**figures, **beside, "model": str(path), "text": what})
-        return
+
+
+def _print_evaluation(path: Path, found: Evaluation, reset_every: int | None) -> None:
+    record = found.bits_per_record
     terminal.print_facts(
         {
             "model": str(path),
-            "text": what,
-            "characters": f"{score.characters:,}",
-            "nats per character": f"{score.nats_per_char:.4f}",
-            "bits per character": f"{score.bits_per_char:.4f}",
-            **({"bits per record": f"{score.bits / ends:.3f}, of {ends:,}"} if ends else {}),
-            "bits per byte": f"{score.bits_per_byte:.4f}",
-            "perplexity": f"{score.perplexity:.3f}",
+            "text": found.text,
+            "characters": f"{found.characters:,}",
+            "nats per character": f"{found.nats_per_char:.4f}",
+            "bits per character": f"{found.bits_per_char:.4f}",
+            **({"bits per record": f"{record:.3f}, of {found.records:,}"} if record else {}),
+            "bits per byte": f"{found.bits_per_byte:.4f}",
+            "perplexity": f"{found.perplexity:.3f}",
         }
     )
-    if reset:
-        terminal.print_facts({f"reset every {reset_every:,}": brief(reset.nats_per_char)})
-    if followed:
-        terminal.print_facts({"dynamic evaluation": brief(followed.nats_per_char)})
-    if baselines:
-        terminal.print_facts(Comparison.of(data, loaded, text.scored).as_facts())
+    if found.reset_nats_per_char is not None:
+        reset = _both_units(found.reset_nats_per_char)
+        terminal.print_facts({f"reset every {reset_every:,}": reset})
+    if found.dynamic_nats_per_char is not None:
+        terminal.print_facts({"dynamic evaluation": _both_units(found.dynamic_nats_per_char)})
 
 
-def _score(
-    model: ModelFile,
-    text: EncodedText,
-    use: UseConfig,
-    device: str,
-    *,
-    reset_every: int | None,
-    dynamic: bool,
-) -> tuple[Score, Score | None, Score | None]:
-    """The scores with the state carried, forgotten now and then, and with weights that follow."""
-    from charrnn.cli.progress import counting
-    from charrnn.data.encoded_text import ContinuousText
-    from charrnn.evaluation.evaluate import evaluate as score_text
-    from charrnn.inference.select_backend import load_backend, torch_network
-
-    how: dict[str, Any] = {"device": device, "threads": use.threads, "weights": use.weights}
-    backend, alphabet = load_backend(model, "scoring", **how), model.alphabet
-    with counting("scoring", len(text)) as tell:
-        score = score_text(backend, text, alphabet, on_progress=tell)
-    reset = followed = None
-    if reset_every:
-        with counting("forgetting", len(text)) as tell:
-            reset = score_text(backend, text, alphabet, reset_every=reset_every, on_progress=tell)
-    if dynamic and isinstance(text, ContinuousText):
-        from charrnn.evaluation.dynamic import evaluate_dynamically
-
-        network = torch_network(model, **how)
-        with counting("following", len(text)) as tell:
-            followed = evaluate_dynamically(network, text, alphabet, tell)
-    return score, reset, followed
+def _list_baselines(baselines: Baselines | None) -> dict[str, Any] | None:
+    """The figures of n-grams and a compressor for JSON."""
+    if baselines is None:
+        return None
+    best = baselines.best_order
+    return {
+        "ngram_order": best,
+        "ngram_nats_per_char": baselines.ngrams[best],
+        **{f"{name}_nats_per_char": nats for name, nats in baselines.compressors.items()},
+        "learnt_characters": baselines.learnt,
+        "scored_characters": baselines.scored,
+    }
 
 
-def _refuse_records(path: Path, model: ModelFile, asked: str) -> None:
-    """Raise UsageError for what only a model of one text can be asked."""
-    if model.corpus.records is not None:
-        raise UsageError(
-            f"{path}: is a model of records, each read by itself; {asked} can be asked of a model "
-            "of one text only.\nTrain one without --records, or leave the option out."
+def _describe_baselines(found: Evaluation) -> dict[str, str]:
+    """The figures of n-grams and a compressor for people."""
+    baselines = found.baselines
+    if baselines is None:
+        return {"baselines": "none: the text that the model was trained on is not at hand"}
+    best = baselines.best_order
+    facts = {f"n-grams of order {best}": _both_units(baselines.ngrams[best])}
+    facts |= {name: _both_units(nats) for name, nats in baselines.compressors.items()}
+    if baselines.scored < found.characters:
+        facts["both"] = f"of the first {baselines.scored:,} characters"
+    return facts
+
+
+def _both_units(nats: float) -> str:
+    """A cross entropy in nats and in bits."""
+    return f"{nats:.4f} nats, {nats / math.log(2):.4f} bits per character"
+
+
+def _print_formal(path: Path, language: Language, score: FormalScore, *, as_json: bool) -> None:
+    """Print the sizes of a language that the model at a path has found."""
+    sizes = sorted(score.solved + score.unsolved)
+    if as_json:
+        terminal.print_json(
+            {
+                "formal": language.name,
+                "per_cent_solved": score.per_cent_solved,
+                "first_unsolved": score.first_unsolved,
+                "least_size": sizes[0],
+                "most_size": sizes[-1],
+                "solved": score.solved,
+                "unsolved": score.unsolved,
+                "nats_per_predictable_char": score.nats_per_predictable_char,
+                "nats_per_char": score.nats_per_char,
+                "predictable_characters": score.predictable_characters,
+                "characters": score.characters,
+                "sequences": score.sequences,
+                "model": str(path),
+            }
         )
+        return
+    first = score.first_unsolved
+    terminal.print_facts(
+        {
+            "model": str(path),
+            "language": f"{language.name}: {language.description}",
+            "tried": f"{score.sequences:,} sequences, {score.characters:,} characters, "
+            f"{score.predictable_characters:,} predictable",
+            "solved": f"{score.per_cent_solved:.1f}% of n from {sizes[0]} to {sizes[-1]}",
+            "first n not solved": "none" if first is None else str(first),
+            "nats per predictable character": f"{score.nats_per_predictable_char:.4f}",
+            "nats per character": f"{score.nats_per_char:.4f}",
+        }
+    )

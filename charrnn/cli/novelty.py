@@ -14,12 +14,10 @@ from charrnn.analysis.memorization import (
     compare_with_held_out,
     sum_overlaps,
 )
-from charrnn.checkpoints.model_file import ModelFile
 from charrnn.cli import terminal
-from charrnn.cli.arguments import naming_corpus_option
 from charrnn.data.alphabet import Alphabet
+from charrnn.data.corpus import SplitCorpus
 from charrnn.inference.sampling import Piece
-from charrnn.training.run_data import RunData
 
 _SHOWN_GRAMS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, LONGEST_GRAM)
 _SHOWN_CHARACTERS = 160
@@ -29,17 +27,12 @@ class Comparison:
     """Takes down what is drawn, and says how much of it was copied.
 
     Args:
-        model: the contents of the model's file.
-        data: the text that it was trained on.
-
-    Raises:
-        CorpusError: the training text is gone, has changed, or is not known.
+        alphabet: the model's.
+        split: the text that it was trained on.
     """
 
-    def __init__(self, model: ModelFile, data: RunData) -> None:
-        self._alphabet: Alphabet = model.alphabet
-        with naming_corpus_option():
-            split = data.split
+    def __init__(self, alphabet: Alphabet, split: SplitCorpus) -> None:
+        self._alphabet = alphabet
         self._trained_on, self._held_out = split.train, split.held_out
         self._drawn: dict[int, str] = defaultdict(str)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from tqdm import tqdm
@@ -45,15 +44,24 @@ def bar(description: str, total: int | None, unit: str) -> tqdm[Any]:
     )
 
 
-@contextmanager
-def counting(description: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar of characters, moved by telling how many are done."""
-    with bar(description, total, "char") as progress:
+class PassBars:
+    """Shows the passes over a text, one bar after another."""
 
-        def move(done: int) -> None:
-            progress.update(done - progress.n)
+    def __init__(self) -> None:
+        self._title = ""
+        self._bar: tqdm[Any] | None = None
 
-        yield move
+    def show(self, title: str, done: int, total: int) -> None:
+        """Show that so many characters of a pass are done."""
+        if self._bar is None or title != self._title:
+            self.close()
+            self._title, self._bar = title, bar(title, total, "char")
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
 
 
 class TrainingView:

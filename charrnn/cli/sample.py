@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import sys
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,7 +16,9 @@ from charrnn.config.training import ComputeConfig
 from charrnn.errors import CharrnnError, CorpusError, UsageError
 
 if TYPE_CHECKING:
+    from charrnn.cli.novelty import Comparison
     from charrnn.data.alphabet import Alphabet
+    from charrnn.data.corpus import SplitCorpus
     from charrnn.inference.sampling import Piece
 
 
@@ -83,72 +84,61 @@ def sample(
     charrnn sample names --count 20 --unique --novel
     """
     config = SampleConfig.pick({**ctx.params, "stop": tuple(stop or ())})
-    use = UseConfig.pick(ctx.params)
     if corpus and not (novelty or novel):
         raise UsageError(
             "--corpus names the text that --novelty and --novel compare with; give one of them"
         )
     from secrets import randbits
 
-    from charrnn.checkpoints.model_file import read_model
-    from charrnn.checkpoints.run_index import find_model
-    from charrnn.inference.generate import draw
-    from charrnn.inference.sampling import in_order
-    from charrnn.training.run_data import RunData
+    from charrnn import api
+    from charrnn.cli.arguments import naming_corpus_option
+    from charrnn.data.records import find_separator
 
-    path = find_model(model)
-    loaded = read_model(path).rounding(stack_round)
-    alphabet = loaded.alphabet
+    loaded = api.load(
+        model,
+        device=device,
+        threads=threads,
+        weights=weights,
+        stack_round=stack_round,
+        corpus=corpus or (),
+    )
+    alphabet, records = loaded.alphabet, loaded.records
     symbols = _read_prime(alphabet) if prime == "-" else alphabet.symbols(prime)
-    ids = alphabet.encode(symbols, unknown)
-    for given in config.stop:
-        if not given:
-            raise UsageError("--stop is empty; name the text to stop before")
-        if alphabet.count_unknown(alphabet.symbols(given)):
-            raise UsageError(f"--stop {given!r} has characters the model never writes")
     if seed is None:
         seed = randbits(32)
-    between = _BETWEEN_SAMPLES
-    data = RunData(path, loaded, corpus or [])
-    if loaded.corpus.records is not None:
-        from charrnn.cli.recordsample import RecordSampling
-        from charrnn.data.records import find_separator
-        from charrnn.inference.record_sampling import open_record
-
-        between = find_separator(loaded.corpus.records)
-        sampling = RecordSampling(data, config, symbols, unique=unique, novel=novel)
-        opened = open_record(alphabet, ids)
-        drawn = draw(loaded, sampling.config, use, device, opened, seed)
-        pieces = sampling.choose(in_order(drawn))
-    else:
-        _refuse_choice(path, unique or novel)
-        pieces = in_order(draw(loaded, config, use, device, ids, seed))
     comparison = None
-    if novelty:
-        from charrnn.cli.novelty import Comparison
-
-        comparison = Comparison(loaded, data)
+    if novelty or (novel and records is not None):
+        with naming_corpus_option():
+            split = loaded.data.split
+        comparison = _compare(alphabet, split) if novelty else None
+    pieces = loaded.draw(
+        symbols,
+        config,
+        seed=seed,
+        unknown=unknown,
+        unique=unique,
+        novel=novel,
+        on_note=terminal.note,
+    )
+    if comparison is not None:
         pieces = comparison.watch(pieces)
     if as_json:
         described = _describe(pieces, alphabet, symbols, seed)
         for one in comparison.complete(described) if comparison else described:
             terminal.print_json(one)
         return
+    between = _BETWEEN_SAMPLES if records is None else find_separator(records)
     parting = alphabet.to_bytes(alphabet.symbols(between))
-    whole = loaded.corpus.records is not None
-    after = b"\n" if whole and not sys.stdout.isatty() else b""
-    _print_text(pieces, alphabet, "" if whole else symbols, raw, parting, after)
-    if comparison:
+    after = b"\n" if records is not None and not sys.stdout.isatty() else b""
+    _print_text(pieces, alphabet, symbols if records is None else "", raw, parting, after)
+    if comparison is not None:
         comparison.tell()
 
 
-def _refuse_choice(path: Path, chosen: bool) -> None:
-    """Raise UsageError if there is to be a choice among records where there are none."""
-    if chosen:
-        raise UsageError(
-            f"{path} is no model of records, which --unique and --novel choose among.\n"
-            "Train one: charrnn train FILE --records line"
-        )
+def _compare(alphabet: Alphabet, split: SplitCorpus) -> Comparison:
+    from charrnn.cli.novelty import Comparison
+
+    return Comparison(alphabet, split)
 
 
 def _read_prime(alphabet: Alphabet) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import cast
 
 from charrnn.data.catalogue import Built, Generated, locate
+from charrnn.data.encoded_text import EncodedText
 from charrnn.data.text_reader import TextReader, exists, read_text
 from charrnn.errors import CorpusError, StorageError, UsageError
 from charrnn.files import is_file, is_folder
@@ -17,6 +19,19 @@ from charrnn.files import is_file, is_folder
 STDIN = "-"
 
 _STANDARD_INPUT = Path("standard input")
+
+
+@dataclass(frozen=True)
+class NamedText:
+    """A text in the alphabet of a model.
+
+    Attributes:
+        name: a name for people.
+        text: its ids.
+    """
+
+    name: str
+    text: EncodedText
 
 
 def corpus_name(source: str) -> str:

@@ -51,6 +51,9 @@ class Backend(Protocol):
     def joined(self, state: State, other: State) -> NDArray[np.bool_]:
         """Whether each row's two states agree up to rounding, (R,)."""
 
+    def hidden(self, state: State) -> dict[str, Floats]:
+        """The hidden state of every layer by name, ``h`` and of an LSTM ``c``: (L, R, H) each."""
+
     def read(self, ids: NDArray[Any], state: State) -> State:
         """The state after ids (T, R)."""
 

@@ -130,6 +130,10 @@ class NativeBackend:
         joined: NDArray[np.bool_] = (apart <= JOINED * np.abs(other).max(-1)).all((0, 1))
         return joined
 
+    def hidden(self, state: Floats) -> dict[str, Floats]:
+        """The hidden state of every layer by name: (L, R, H) each."""
+        return {name: state[:, part].copy() for part, name in enumerate("hc"[: state.shape[1]])}
+
     def read(self, ids: NDArray[Any], state: Floats) -> Floats:
         """The state after ids (T, R)."""
         after = state.copy()

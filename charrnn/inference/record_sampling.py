@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from charrnn.config.inference import SampleConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet, Ids
+from charrnn.errors import CharrnnError, UsageError
 from charrnn.inference.sampling import Piece
 
 LEAST_TRIES = 1000
@@ -94,3 +95,66 @@ def open_record(alphabet: Alphabet, prime: Ids) -> Ids:
 def until_end(config: SampleConfig) -> SampleConfig:
     """The same way of drawing, up to the end of a record."""
     return replace(config, stop=(*config.stop, RECORD_END))
+
+
+class RecordChoice:
+    """Samples of a model of records, of which each is one record.
+
+    Args:
+        config: the way of drawing, as it was asked for.
+        prime: the symbols that each record begins with.
+        known: records that are not to be drawn.
+        unique: whether all are to be different.
+        novel: whether none is to be a known one.
+
+    Attributes:
+        config: the way of drawing that makes enough records.
+
+    Raises:
+        UsageError: a prime that goes beyond a record.
+    """
+
+    def __init__(
+        self,
+        config: SampleConfig,
+        prime: str,
+        known: frozenset[str],
+        *,
+        unique: bool,
+        novel: bool,
+    ) -> None:
+        if RECORD_END in prime:
+            raise UsageError(
+                "ends a record (U+001E); give the beginning of one", settings=("prime",)
+            )
+        self._unique, self._novel = unique, novel
+        self._selection = Selection(config.count, config.length, prime, known, unique)
+        tries = most_tries(config.count) if self._selection.selects else config.count
+        self.config = until_end(replace(config, count=tries))
+
+    def choose(self, pieces: Iterable[Piece], on_note: Callable[[str], None]) -> Iterator[Piece]:
+        """Yield each record in one piece.
+
+        Args:
+            pieces: of one record after another, their ends left out.
+            on_note: is told how many records were cut.
+
+        Raises:
+            CharrnnError: there are not enough that will do, after the last that will.
+        """
+        selection = self._selection
+        yield from selection.choose(pieces)
+        if selection.cut:
+            on_note(
+                f"{selection.cut:,} of {selection.found:,} records were cut at the length of "
+                f"{selection.length:,} characters"
+            )
+        if selection.found < selection.count:
+            wanted = " and ".join(
+                word for word, asked in (("different", self._unique), ("new", self._novel)) if asked
+            )
+            raise CharrnnError(
+                f"only {selection.found:,} of {selection.tries:,} records drawn were whole and "
+                f"{wanted}, and {selection.count:,} are wanted.\n"
+                "Ask for fewer, or for a higher temperature or a greater length."
+            )

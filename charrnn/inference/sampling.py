@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from charrnn.config.inference import SampleConfig
 from charrnn.data.alphabet import Alphabet, Ids, opening
+from charrnn.errors import Remedy, UsageError
 from charrnn.inference.backend import Backend, State
 from charrnn.kernels.network import Filters
 
@@ -93,6 +94,15 @@ def draw(probabilities: Probabilities, uniform: float) -> int:
     """Draw an index by a uniform number from [0, 1); never one of probability 0."""
     cumulative = probabilities.cumsum()
     return int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"))
+
+
+def check_stops(alphabet: Alphabet, stops: Iterable[str]) -> None:
+    """Raise UsageError for a stop string that is empty, or that the model never writes."""
+    for stop in stops:
+        if not stop:
+            raise UsageError("is empty", Remedy("name the text to stop before"), settings=("stop",))
+        if alphabet.count_unknown(alphabet.symbols(stop)):
+            raise UsageError(f"{stop!r} has characters the model never writes", settings=("stop",))
 
 
 class StopScanner:

@@ -99,6 +99,20 @@ class TorchBackend:
         joined: NDArray[np.bool_] = torch.stack(parts).all(0).cpu().numpy()
         return joined
 
+    def hidden(self, state: tuple[State, ...]) -> dict[str, NDArray[np.float32]]:
+        """The hidden state of every layer by name: (L, R, H) each."""
+        parts = [cell.parts for cell in self._model.layers()]
+        return {
+            name: np.stack(
+                [
+                    layer[names.index(name)].float().cpu().numpy()
+                    for names, layer in zip(parts, state, strict=True)
+                ]
+            )
+            for name in ("h", "c")
+            if all(name in names for names in parts)
+        }
+
     @torch.inference_mode()
     def read(self, ids: NDArray[Any], state: tuple[State, ...]) -> tuple[State, ...]:
         """The state after ids (T, R)."""

@@ -75,7 +75,7 @@ def test_where_there_are_not_enough_it_ends_and_says_so(named: Path) -> None:
 
 def test_records_that_are_cut_are_said_to_be(named: Path) -> None:
     result = charrnn("sample", "--length", "1", "--count", "3", "--seed", "1", cwd=named)
-    assert b"3 of 3 records were cut at --length 1" in result.stderr
+    assert b"3 of 3 records were cut at the length of 1 characters" in result.stderr
 
 
 def test_an_evaluation_says_what_a_record_costs(named: Path) -> None:

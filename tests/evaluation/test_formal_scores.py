@@ -48,6 +48,9 @@ class StandIn:
     def joined(self, state: list[str], other: list[str]) -> NDArray[np.bool_]:
         return np.array([one == another for one, another in zip(state, other, strict=True)])
 
+    def hidden(self, state: object) -> dict[str, Floats]:
+        raise AssertionError("nobody asks for it")
+
     def read(self, ids: Ids, state: list[str]) -> list[str]:
         return [text + self.alphabet.decode(row) for text, row in zip(state, ids.T, strict=True)]
 
