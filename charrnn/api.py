@@ -36,6 +36,7 @@ from charrnn.evaluation.metrics import Score
 from charrnn.evaluation.results import Evaluation, Surprisal
 from charrnn.evaluation.surprisal import measure_surprisal
 from charrnn.inference.backend import Backend
+from charrnn.inference.interactive import Play
 from charrnn.inference.record_sampling import RecordChoice, open_record
 from charrnn.inference.sampling import Piece, check_stops, in_order, sample
 from charrnn.inference.select_backend import Purpose, load_backend, torch_network
@@ -240,7 +241,7 @@ class Model:
         """
         ids = self.alphabet.encode(prime, unknown)
         check_stops(self.alphabet, config.stop)
-        backend = self._backend("sampling")
+        backend = self.backend("sampling")
         if self.records is None:
             if unique or novel:
                 raise UsageError(
@@ -322,7 +323,7 @@ class Model:
                 f"{self.path}: is a model of records, each read by itself; this can be asked of a "
                 "model of one text only"
             )
-        backend = self._backend("scoring")
+        backend = self.backend("scoring")
 
         def score(window: int | None, title: str) -> Score:
             return evaluate(
@@ -372,7 +373,7 @@ class Model:
                 f"{self.path}: is a model of records, each read by itself; a formal language is "
                 "one text"
             )
-        return solve(self._backend("scoring"), self.alphabet, find_language(language))
+        return solve(self.backend("scoring"), self.alphabet, find_language(language))
 
     def surprisal(
         self,
@@ -396,7 +397,7 @@ class Model:
         9
         """
         encoded = self.read(text, encoding=encoding, unknown=unknown).text
-        bits = measure_surprisal(self._backend("scoring"), encoded) / math.log(2)
+        bits = measure_surprisal(self.backend("scoring"), encoded) / math.log(2)
         unscored = encoded.unscored
         return Surprisal(self.alphabet.decode(encoded.scored), bits[unscored:])
 
@@ -416,7 +417,7 @@ class Model:
         >>> sorted(states), states["h"].shape
         (['c', 'h'], (9, 2, 6))
         """
-        backend = self._backend("scoring")
+        backend = self.backend("scoring")
         ids = self.alphabet.encode(self.alphabet.symbols(text))
         state = backend.initial_state(1)
         after: list[dict[str, Floats]] = []
@@ -431,6 +432,20 @@ class Model:
             for name, empty in names.items()
         }
 
+    def play(self, seed: int) -> Play:
+        """Open a text that is written in turns.
+
+        Args:
+            seed: of the continuations.
+
+        >>> play = load(GOLDEN_MODEL).play(seed=1)
+        >>> play.add("the heron")
+        'the heron'
+        >>> len("".join(play.go_on(SampleConfig(length=7))))
+        7
+        """
+        return Play(self.backend("sampling"), self.alphabet, seed, self.records)
+
     def torch_model(self) -> CharModel:
         """Load the network into torch, for whoever looks inside it.
 
@@ -439,7 +454,15 @@ class Model:
         """
         return torch_network(self.file, device=self.device, threads=self.use.threads)
 
-    def _backend(self, purpose: Purpose) -> Backend:
+    def backend(self, purpose: Purpose) -> Backend:
+        """Load the network, once for each purpose.
+
+        Args:
+            purpose: ``sampling`` or ``scoring``, which multiply weights in different forms.
+
+        >>> load(GOLDEN_MODEL).backend("scoring").characters
+        18
+        """
         if purpose not in self._backends:
             self._backends[purpose] = load_backend(
                 self.file,

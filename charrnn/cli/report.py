@@ -10,7 +10,7 @@ import typer
 from charrnn.cli import terminal
 from charrnn.cli.messages import option_name
 from charrnn.cli.options import Debug, Run, TrainingText
-from charrnn.config.inference import SampleConfig, UseConfig
+from charrnn.config.inference import SampleConfig
 from charrnn.errors import CharrnnError
 
 _SEED = 1
@@ -44,34 +44,35 @@ def report(
             f"a report takes {problem.name}, which is not installed here.\n"
             "Install what reports need: pip install 'charrnn[report]'"
         ) from None
-    from charrnn.checkpoints.model_file import read_model
-    from charrnn.checkpoints.run_index import find_model, find_run
+    from charrnn import api
+    from charrnn.checkpoints.run_index import find_run
     from charrnn.cli.arguments import naming_corpus_option
     from charrnn.cli.training_command import shell, training_command
-    from charrnn.inference.generate import draw, draw_records
-    from charrnn.inference.select_backend import load_backend, torch_network
-    from charrnn.training.run_data import RunData
+    from charrnn.inference.record_sampling import draw_records
     from charrnn.training.run_summary import read_summary
 
     folder = find_run(run)
     summary = read_summary(folder)
     target = Path(output) if output else folder / "report.html"
     check_replaceable(target)
-    path = find_model(str(folder))
-    model = read_model(path)
+    model = api.load(folder, corpus=corpus or ())
+    model.data.accept(summary.request, summary.corpus)
     with naming_corpus_option():
-        split = RunData(path, model, corpus or []).split
+        split = model.data.split
 
     def draw_one(config: SampleConfig) -> str:
-        if model.corpus.records is not None:
-            return draw_records(model, config, _SEED)
-        pieces = draw(model, config, UseConfig(), "cpu", model.alphabet.encode(""), _SEED)
-        return "".join(piece.symbols for piece in pieces)
+        if model.records is not None:
+            return draw_records(model.backend("sampling"), model.alphabet, config, _SEED)
+        return "".join(piece.symbols for piece in model.draw("", config, seed=_SEED))
 
-    network = torch_network(model, device="cpu", threads=None)
-    backend = load_backend(model, "scoring")
     contents = gather_content(
-        summary, network, backend, model.alphabet, split.train, split.held_out, draw_one
+        summary,
+        model.torch_model(),
+        model.backend("scoring"),
+        model.alphabet,
+        split.train,
+        split.held_out,
+        draw_one,
     )
     write(target, render(contents, shell(training_command(summary)), option_name))
     terminal.print_facts({"report": str(target)})

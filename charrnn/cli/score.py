@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +14,7 @@ from charrnn.config.training import ComputeConfig
 from charrnn.errors import UnknownCharacterError, UsageError
 
 if TYPE_CHECKING:
-    from charrnn.checkpoints.model_file import ModelFile
+    from charrnn.api import Model
     from charrnn.evaluation.surprisal import Ends
 
 
@@ -88,27 +87,23 @@ def score(
     charrnn score novel.txt --by window --window 200 --json
     charrnn score letter.txt --by character
     """
-    use = UseConfig(weights=weights, threads=threads)
     if window is not None and by != "window":
         raise UsageError("--window is for --by window: give both, or leave it out")
-    from charrnn.cli.arguments import load, split_arguments
+    from charrnn import api
+    from charrnn.cli.arguments import split_arguments
     from charrnn.cli.rows import Rows
     from charrnn.data.alphabet import RECORD_END
     from charrnn.evaluation.surprisal import NEWLINE, Meter, split_into_units
-    from charrnn.inference.select_backend import load_backend
 
     name, texts = split_arguments(arguments or [])
-    path, model = load(name, stack_round)
-    backend = load_backend(
-        model, "scoring", device=device, threads=use.threads, weights=use.weights
-    )
-    by = by or ("line" if model.corpus.records is None else "record")
-    _check_records(by, afresh, path, model)
-    ending = NEWLINE if model.corpus.records is None else RECORD_END
-    meter = Meter(backend, model.alphabet, unknown, ending)
-    chunks = _read(texts, path, model, encoding)
+    model = api.load(name, device=device, threads=threads, weights=weights, stack_round=stack_round)
+    by = by or ("line" if model.records is None else "record")
+    _check_records(by, afresh, model)
+    ending = NEWLINE if model.records is None else RECORD_END
+    meter = Meter(model.backend("scoring"), model.alphabet, unknown, ending)
+    chunks = _read(texts, model, encoding)
     if afresh is None:
-        afresh = by == "line" or model.corpus.records is not None
+        afresh = by == "line" or model.records is not None
     measured = meter.measure_afresh(chunks) if afresh else meter.measure_carried(chunks)
     rows = Rows(by, is_bytes=model.alphabet.kind == "bytes", as_json=as_json)
     parts = split_into_units(measured, _ends(by, window or _WINDOW))
@@ -136,28 +131,28 @@ def _ends(by: str, window: int) -> Ends:
             return make_window_ends(window)
 
 
-def _check_records(by: str, afresh: bool | None, path: Path, model: ModelFile) -> None:
-    """Raise UsageError for what cannot be said of a model of records, or of no other."""
-    if model.corpus.records is None:
+def _check_records(by: str, afresh: bool | None, model: Model) -> None:
+    """Raise UsageError for units that do not go with the model's kind of text."""
+    if model.records is None:
         if by == "record":
-            raise UsageError(f"{path} is no model of records; give --by line")
+            raise UsageError(f"{model.path} is no model of records; give --by line")
     elif by == "line" or afresh is False:
         given = "--by line" if by == "line" else "--carried"
-        raise UsageError(f"{path}: is a model of records, each read afresh; leave {given} out")
+        raise UsageError(
+            f"{model.path}: is a model of records, each read afresh; leave {given} out"
+        )
 
 
-def _read(texts: Sequence[str], path: Path, model: ModelFile, encoding: str) -> Iterator[str]:
-    """The texts' symbols as they come; without any, those of what the run held out."""
-    from charrnn.cli.arguments import read_text
+def _read(texts: Sequence[str], model: Model, encoding: str) -> Iterator[str]:
+    """Read the texts' symbols as they come; without texts, those of the held-out part."""
     from charrnn.data.inputs import follow
     from charrnn.data.records import divide_text
 
-    records = model.corpus.records
+    records = model.records
     if texts:
         chunks = follow(texts, None if model.alphabet.kind == "bytes" else encoding, terminal.note)
         return chunks if records is None else divide_text(chunks, model.alphabet.symbols(records))
-    _, text = read_text([], path, model, encoding=encoding, unknown="error")
-    return iter([model.alphabet.decode(text.scored)])
+    return iter([model.alphabet.decode(model.read().text.scored)])
 
 
 def _named(texts: Sequence[str]) -> str:

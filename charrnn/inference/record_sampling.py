@@ -10,7 +10,8 @@ import numpy as np
 from charrnn.config.inference import SampleConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet, Ids
 from charrnn.errors import CharrnnError, UsageError
-from charrnn.inference.sampling import Piece
+from charrnn.inference.backend import Backend
+from charrnn.inference.sampling import Piece, in_order, sample
 
 LEAST_TRIES = 1000
 """Records that are drawn, if need be, to find some that will do."""
@@ -158,3 +159,15 @@ class RecordChoice:
                 f"{wanted}, and {selection.count:,} are wanted.\n"
                 "Ask for fewer, or for a higher temperature or a greater length."
             )
+
+
+def draw_records(backend: Backend, alphabet: Alphabet, config: SampleConfig, seed: int) -> str:
+    """Draw records until they hold ``config.length`` characters, joined as a text of records is."""
+    opened = open_record(alphabet, alphabet.encode(""))
+    wanted = until_end(replace(config, count=config.length))
+    text = RECORD_END
+    for piece in in_order(sample(backend, alphabet, wanted, opened, seed)):
+        text += piece.symbols + (RECORD_END if piece.last else "")
+        if len(text) > config.length and piece.last:
+            break
+    return text

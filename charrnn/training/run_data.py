@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
-from charrnn.checkpoints.model_file import ModelFile
+from charrnn.checkpoints.model_file import CorpusFacts, ModelFile
 from charrnn.checkpoints.run_directory import RunDirectory
 from charrnn.config.training import SourceConfig
 from charrnn.data.alphabet import RECORD_END
@@ -33,6 +33,14 @@ class RunData:
 
     def __init__(self, path: Path, model: ModelFile, elsewhere: Sequence[str] = ()) -> None:
         self._path, self._model, self._elsewhere = path, model, elsewhere
+        self._saved: tuple[Request, CorpusFacts] | None = None
+
+    def accept(self, request: Request, corpus: CorpusFacts) -> None:
+        """Take the settings and facts that were read from the run's checkpoint already.
+
+        The checkpoint is then not verified again.
+        """
+        self._saved = request, corpus
 
     @cached_property
     def request(self) -> Request | None:
@@ -42,7 +50,9 @@ class RunData:
             CheckpointError: the run's checkpoint is not sound.
         """
         run = RunDirectory(self._path.parent)
-        request, facts = read_request(run.last) if is_file(run.last) else (None, None)
+        if self._saved is None and is_file(run.last):
+            self._saved = read_request(run.last)
+        request, facts = self._saved or (None, None)
         return request if facts == self._model.corpus else None
 
     @cached_property

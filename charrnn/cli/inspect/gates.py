@@ -33,20 +33,21 @@ def gates(
     from charrnn.analysis.gates import MOST_CHARACTERS, measure_saturation
     from charrnn.cli.arguments import load_and_read
 
-    subject = load_and_read(
+    model, read = load_and_read(
         arguments or [],
         encoding=encoding,
         unknown=unknown,
         stack_round=stack_round,
         threads=threads,
     )
-    found = measure_saturation(subject.network, subject.text)
-    characters = min(len(subject.text), MOST_CHARACTERS)
+    network = model.torch_model()
+    found = measure_saturation(network, read.text)
+    characters = min(len(read.text), MOST_CHARACTERS)
     if as_json:
         terminal.print_json(
             {
-                "model": str(subject.path),
-                "text": subject.name,
+                "model": str(model.path),
+                "text": read.name,
                 "characters": characters,
                 "gates": [
                     {"layer": one.layer, "gate": one.gate, "shut": one.shut, "open": one.open}
@@ -57,8 +58,8 @@ def gates(
         return
     terminal.print_facts(
         {
-            "model": str(subject.path),
-            "text": subject.name,
+            "model": str(model.path),
+            "text": read.name,
             "characters": f"{characters:,}, from the beginning",
         }
     )

@@ -41,22 +41,23 @@ def gradients(
     from charrnn.cli.arguments import load_and_read
     from charrnn.data.encoded_text import RecordText
 
-    subject = load_and_read(
+    model, read = load_and_read(
         arguments or [],
         encoding=encoding,
         unknown=unknown,
         stack_round=stack_round,
         threads=threads,
     )
-    if isinstance(subject.text, RecordText):
+    network = model.torch_model()
+    if isinstance(read.text, RecordText):
         terminal.note("the records are read as one text: the state is carried across their ends")
-    reaches = measure_reach(subject.network, subject.text.ids, steps)
-    places = count_places(len(subject.text), steps)
+    reaches = measure_reach(network, read.text.ids, steps)
+    places = count_places(len(read.text), steps)
     if as_json:
         terminal.print_json(
             {
-                "model": str(subject.path),
-                "text": subject.name,
+                "model": str(model.path),
+                "text": read.name,
                 "steps": steps,
                 "places": places,
                 "gradients": [
@@ -67,7 +68,7 @@ def gradients(
         )
         return
     terminal.print_facts(
-        {"model": str(subject.path), "text": subject.name, "places": f"{places}, evenly spread"}
+        {"model": str(model.path), "text": read.name, "places": f"{places}, evenly spread"}
     )
     _print_reaches(reaches, steps)
 

@@ -64,25 +64,26 @@ def neurons(
     from charrnn.analysis.features import LEAST_CHARACTERS, compute_features, find_followers
     from charrnn.cli.arguments import load_and_read
 
-    subject = load_and_read(
+    model, read = load_and_read(
         arguments or [],
         encoding=encoding,
         unknown=unknown,
         stack_round=stack_round,
         threads=threads,
     )
-    layer = _check_layer(layer, len(subject.network.layers()))
-    names = name_units(subject.network, layer)
+    network = model.torch_model()
+    layer = _check_layer(layer, len(network.layers()))
+    names = name_units(network, layer)
     wanted = None if unit is None else _find_unit(unit, names)
-    most = limit_characters(subject.network, layer)
-    text = subject.text[: most if wanted is None else min(most, length)]
+    most = limit_characters(network, layer)
+    text = read.text[: most if wanted is None else min(most, length)]
     if wanted is None and len(text) < LEAST_CHARACTERS:
         raise CorpusError(
-            f"{subject.name}: {len(text):,} characters are too few to tell what a unit follows "
+            f"{read.name}: {len(text):,} characters are too few to tell what a unit follows "
             f"from chance; give {LEAST_CHARACTERS:,} or more, or name one unit to see: --unit."
         )
-    symbols = subject.alphabet.decode(text.ids)
-    active = compute_activations(subject.network, text, layer)
+    symbols = model.alphabet.decode(text.ids)
+    active = compute_activations(network, text, layer)
     followers = []
     if wanted is None:
         followers = find_followers(active, compute_features(symbols), top)
@@ -90,8 +91,8 @@ def neurons(
     if as_json:
         terminal.print_json(
             {
-                "model": str(subject.path),
-                "text": subject.name,
+                "model": str(model.path),
+                "text": read.name,
                 "layer": layer,
                 "characters": len(text),
                 "followers": [_describe(follower, names) for follower in followers],
@@ -102,15 +103,15 @@ def neurons(
         return
     terminal.print_facts(
         {
-            "model": str(subject.path),
-            "text": subject.name,
+            "model": str(model.path),
+            "text": read.name,
             "characters": f"{len(text):,}, from the beginning",
             "units": f"{len(names):,} of layer {layer}",
         }
     )
     if wanted is None:
         _print_followers(followers, names)
-    is_bytes = subject.alphabet.kind == "bytes"
+    is_bytes = model.alphabet.kind == "bytes"
     characters = [heatmap.display(one, is_bytes=is_bytes) for one in symbols[:length]]
     for one in shown:
         follows = ", ".join(follower.feature for follower in followers if follower.unit == one)

@@ -43,16 +43,18 @@ def surprisal(
     echo "It was a dork and stormy night." | charrnn inspect surprisal novel -
     charrnn inspect surprisal letter.txt --json
     """
-    from charrnn.cli.arguments import load, read_text, split_arguments
+    from charrnn.cli.arguments import load_and_read
     from charrnn.evaluation.surprisal import find_expectations, find_worst, measure_surprisal
-    from charrnn.inference.select_backend import load_backend
 
-    run, texts = split_arguments(arguments or [])
-    path, model = load(run, stack_round)
-    name, text = read_text(texts, path, model, encoding=encoding, unknown=unknown)
-    characters = len(text)
-    text = text[: text.unscored + length] if length else text
-    backend = load_backend(model, "scoring", threads=threads)
+    model, read = load_and_read(
+        arguments or [],
+        encoding=encoding,
+        unknown=unknown,
+        stack_round=stack_round,
+        threads=threads,
+    )
+    text = read.text[: read.text.unscored + length] if length else read.text
+    backend = model.backend("scoring")
     bits = measure_surprisal(backend, text) / math.log(2)
     expected = find_expectations(backend, text, find_worst(bits, worst), _ALTERNATIVES)
     symbols = model.alphabet.decode(text.ids)
@@ -61,8 +63,8 @@ def surprisal(
     if as_json:
         terminal.print_json(
             {
-                "model": str(path),
-                "text": name,
+                "model": str(model.path),
+                "text": read.name,
                 "bits_per_char": mean,
                 "content": symbols,
                 "bits": bits.tolist(),
@@ -70,12 +72,14 @@ def surprisal(
             }
         )
         return
-    read = f"{characters:,}"
+    characters = f"{len(read.text):,}"
     terminal.print_facts(
         {
-            "model": str(path),
-            "text": name,
-            "characters": read if len(text) == characters else f"{len(text):,} of {read}",
+            "model": str(model.path),
+            "text": read.name,
+            "characters": characters
+            if len(text) == len(read.text)
+            else f"{len(text):,} of {characters}",
             "bits per character": f"{mean:.4f}",
         }
     )

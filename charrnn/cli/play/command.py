@@ -65,30 +65,26 @@ def play(
 
     given = randbits(32) if seed is None else seed
     dials = Dials.pick({**ctx.params, "seed": given})
-    use = UseConfig(weights=weights, threads=threads)
-    from charrnn.checkpoints.model_file import read_model
-    from charrnn.checkpoints.run_index import find_model
+    from charrnn import api
     from charrnn.cli.play.conversation import Conversation
     from charrnn.cli.play.input import PipedLines, TypedLines
     from charrnn.cli.play.output import Screen
-    from charrnn.inference.interactive import Play
-    from charrnn.inference.select_backend import load_backend
 
-    path = find_model(model)
-    loaded = read_model(path).rounding(stack_round)
-    backend = load_backend(
-        loaded, "sampling", device=device, threads=use.threads, weights=use.weights
+    loaded = api.load(
+        model, device=device, threads=threads, weights=weights, stack_round=stack_round
     )
     typed = sys.stdin.isatty()
     conversation = Conversation(
-        Play(backend, loaded.alphabet, given, loaded.corpus.records),
+        loaded.play(given),
         loaded.alphabet,
         dials,
         Screen(loaded.alphabet, typing=typed and sys.stdout.isatty(), raw=raw),
         keep=keep,
     )
     if typed:
-        terminal.note(f"{path}: {_describe(loaded)}\nType a beginning; /help lists the commands.")
+        terminal.note(
+            f"{loaded.path}: {_describe(loaded.file)}\nType a beginning; /help lists the commands."
+        )
     with terminal.keeping_output() if typed else nullcontext():
         refused = _converse(TypedLines() if typed else PipedLines(), conversation, typed)
     if refused and not typed:
