@@ -1,23 +1,30 @@
-"""charrnn doctor: what computes here, and why."""
+"""charrnn doctor: show the hardware and libraries in use, and check their results."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 from charrnn import __version__
-from charrnn.cli import machine, terminal
+from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Json
 from charrnn.config.cells import CELLS
 from charrnn.config.model import ModelConfig
 from charrnn.errors import CharrnnError
 from charrnn.kernels.library import BUILDS, CHOICE, NONE, Kernels, find_obstacle, load_kernels
 
+_CPUINFO = Path("/proc/cpuinfo")
+_MEMINFO = Path("/proc/meminfo")
+_MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
+_MEMORY_USED = Path("/sys/fs/cgroup/memory.current")
+
 
 def doctor(as_json: Json = False, debug: Debug = False) -> None:
-    """Show what computes on this machine, and test that it computes correctly.
+    """Show the hardware and libraries in use, and check that their results are correct.
 
     charrnn doctor
     CHARRNN_KERNELS=none charrnn doctor --json
@@ -28,15 +35,15 @@ def doctor(as_json: Json = False, debug: Debug = False) -> None:
     findings = {
         "charrnn": __version__,
         "python": f"{platform.python_version()}, {platform.system()} {platform.machine()}",
-        "processor": machine.processor(),
+        "processor": find_processor(),
         "cores": all_threads(),
-        "memory_bytes": machine.memory_bytes(),
-        "memory_available_bytes": machine.memory_available_bytes(),
-        "disk_free_bytes": machine.disk_free_bytes(Path.cwd()),
+        "memory_bytes": measure_memory_bytes(),
+        "memory_available_bytes": measure_available_bytes(),
+        "disk_free_bytes": measure_free_disk_bytes(Path.cwd()),
         "build": kernels.build if kernels else None,
-        "builds": {build: _standing(build, kernels) for build in BUILDS},
+        "builds": {build: _describe_build(build, kernels) for build in BUILDS},
         "chosen": os.environ.get(CHOICE) or None,
-        **_ask_torch(kernels),
+        **_examine_torch(kernels),
     }
     if as_json:
         terminal.print_json(findings)
@@ -44,17 +51,18 @@ def doctor(as_json: Json = False, debug: Debug = False) -> None:
         terminal.print_facts(_describe(findings))
     if findings["agrees"] is False:
         raise CharrnnError(
-            f"the native library does not compute what torch does. Set {CHOICE}={NONE} to do "
-            "without it, or name another build there; and please report what is printed above."
+            "the results of the native library differ from those of torch.\n"
+            f"Set {CHOICE}={NONE} to use torch alone, or name another build there; and please "
+            "report the output above."
         )
 
 
-def _ask_torch(kernels: Kernels | None) -> dict[str, Any]:
-    """What torch and the parts that use it say."""
+def _examine_torch(kernels: Kernels | None) -> dict[str, Any]:
+    """Collect the findings that need torch, and compare the native library with it."""
     try:
         import torch
     except (ImportError, OSError) as problem:
-        raise CharrnnError(f"torch cannot be imported: {problem}. Install charrnn anew.") from None
+        raise CharrnnError(f"torch cannot be imported: {problem}. Install it again.") from None
     from charrnn.kernels.torch_calls import find_openmp
     from charrnn.models.device import (
         choose_device,
@@ -82,7 +90,7 @@ def _ask_torch(kernels: Kernels | None) -> dict[str, Any]:
         "openmp": str(shared.path) if shared else None,
         "keeps_freed_memory": keep_freed_memory(),
         "differences": differences,
-        # A difference that is not a number is beyond any bound.
+        # NaN fails this comparison, as it should.
         "agrees": all(
             off <= MOST_DIFFERENCE[precision]
             for precision, found in differences.items()
@@ -94,7 +102,7 @@ def _ask_torch(kernels: Kernels | None) -> dict[str, Any]:
 
 
 def _describe(findings: dict[str, Any]) -> dict[str, str]:
-    """The findings for people."""
+    """Describe the findings for people."""
     accelerators = [name.upper() for name in ("cuda", "mps") if findings[name]]
     facts = {
         "charrnn": findings["charrnn"],
@@ -102,10 +110,10 @@ def _describe(findings: dict[str, Any]) -> dict[str, str]:
         "torch": f"{findings['torch']}, with {' and '.join(accelerators) or 'no accelerator'}",
         "processor": findings["processor"],
         "cores": f"{findings['cores']} for this process; {findings['threads']} threads in use",
-        "memory": f"{_gigabytes(findings['memory_available_bytes'])} available of "
-        f"{_gigabytes(findings['memory_bytes'])}",
-        "disk": f"{_gigabytes(findings['disk_free_bytes'])} free in this folder",
-        " and ".join(_trained_natively()): _explain_path(findings),
+        "memory": f"{_format_gigabytes(findings['memory_available_bytes'])} available of "
+        f"{_format_gigabytes(findings['memory_bytes'])}",
+        "disk": f"{_format_gigabytes(findings['disk_free_bytes'])} free in this folder",
+        " and ".join(_list_native_cells()): _describe_backend(findings),
         **{f"  {build}": standing for build, standing in findings["builds"].items()},
     }
     if findings["chosen"]:
@@ -127,15 +135,15 @@ def _describe(findings: dict[str, Any]) -> dict[str, str]:
     return facts
 
 
-def _trained_natively() -> list[str]:
+def _list_native_cells() -> list[str]:
     return [cell for cell, spec in CELLS.items() if spec.native_training]
 
 
-def _gigabytes(count: int | None) -> str:
+def _format_gigabytes(count: int | None) -> str:
     return "unknown" if count is None else f"{count / 1e9:.1f} GB"
 
 
-def _explain_path(findings: dict[str, Any]) -> str:
+def _describe_backend(findings: dict[str, Any]) -> str:
     if findings["build"]:
         return f"through the native library, {findings['build']}"
     if findings["chosen"] == NONE:
@@ -143,8 +151,58 @@ def _explain_path(findings: dict[str, Any]) -> str:
     return "through torch, slower: no build of the native library can be used"
 
 
-def _standing(build: str, kernels: Kernels | None) -> str:
-    """Whether a build is in use, or why it is not."""
+def _describe_build(build: str, kernels: Kernels | None) -> str:
+    """Tell that a build is in use, or the reason that it is not."""
     if kernels and kernels.build == build:
         return "in use"
     return find_obstacle(build) or "could be used"
+
+
+def find_processor() -> str:
+    """Find the name of the processor."""
+    named = re.search(r"^model name\s*: *(.+)$", _read(_CPUINFO), re.MULTILINE)
+    return named[1] if named else platform.processor() or platform.machine()
+
+
+def measure_memory_bytes() -> int | None:
+    """Measure the memory of the machine, or of the container if its limit is lower.
+
+    Returns:
+        None if the system does not tell.
+    """
+    try:
+        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return None
+    return min(whole, _read_number(_MEMORY_LIMIT) or whole)
+
+
+def measure_available_bytes() -> int | None:
+    """Measure the memory that is available without swapping; None if the system does not tell."""
+    found = re.search(r"^MemAvailable: *(\d+) kB$", _read(_MEMINFO), re.MULTILINE)
+    if not found:
+        return None
+    available = int(found[1]) * 1024
+    limit, used = _read_number(_MEMORY_LIMIT), _read_number(_MEMORY_USED)
+    return available if limit is None or used is None else min(available, max(limit - used, 0))
+
+
+def measure_free_disk_bytes(folder: Path) -> int | None:
+    """Measure the free space of the disk that holds a folder; None if the folder is missing."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None
+
+
+def _read_number(file: Path) -> int | None:
+    """Read the number in a file of the system; None if it holds none."""
+    text = _read(file).strip()
+    return int(text) if text.isdecimal() else None
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(errors="replace")
+    except OSError:
+        return ""

@@ -145,7 +145,7 @@ def test_a_corpus_is_written_out(tmp_path: Path) -> None:
     there = ("corpus", "export", "anbn", "-o", "mine.txt")
     refused = charrnn(*there, cwd=tmp_path)
     assert (refused.returncode, (tmp_path / "mine.txt").read_text()) == (2, "mine")
-    assert b"mine.txt: is there already" in refused.stderr
+    assert b"mine.txt exists already" in refused.stderr
     assert charrnn(*there, "--overwrite", cwd=tmp_path).returncode == 0
     assert (tmp_path / "mine.txt").read_bytes() == (tmp_path / "anbn.txt").read_bytes()
     missing = charrnn("corpus", "export", "anbn", "-o", "no/anbn.txt", cwd=tmp_path)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import charrnn as package
-from charrnn.cli.doctor import doctor
+from charrnn.cli import doctor
 from charrnn.errors import CharrnnError
 from charrnn.kernels import library
 from charrnn.models import selftest
@@ -104,7 +104,7 @@ def test_a_library_that_disagrees_is_an_error_after_the_findings(
     monkeypatch.setattr(selftest, "measure_differences", lambda _: {"lstm": 1e-7, "gru": off})
     for as_json in (True, False):
         with pytest.raises(CharrnnError, match="CHARRNN_KERNELS=none") as caught:
-            doctor(as_json=as_json)
+            doctor.doctor(as_json=as_json)
         assert caught.value.exit_code == 1
     assert "does NOT agree with torch" in capsys.readouterr().out
 
@@ -135,3 +135,23 @@ def test_the_comparison_leaves_the_random_state_alone() -> None:
     torch.manual_seed(1)
     measure_differences("fp32")
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_memory_is_that_of_the_container_where_it_has_less(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, content in {"_MEMORY_LIMIT": "5000\n", "_MEMORY_USED": "1000\n"}.items():
+        (tmp_path / name).write_text(content)
+        monkeypatch.setattr(doctor, name, tmp_path / name)
+    (tmp_path / "_MEMINFO").write_text("MemTotal: 9 kB\nMemAvailable:    3 kB\n")
+    monkeypatch.setattr(doctor, "_MEMINFO", tmp_path / "_MEMINFO")
+    assert doctor.measure_memory_bytes() == 5000
+    assert doctor.measure_available_bytes() == 3 * 1024
+    (tmp_path / "_MEMORY_USED").write_text("4500\n")
+    assert doctor.measure_available_bytes() == 500
+    (tmp_path / "_MEMORY_LIMIT").write_text("max\n")
+    assert doctor.measure_available_bytes() == 3 * 1024
+    (tmp_path / "_MEMINFO").unlink()
+    assert doctor.measure_available_bytes() is None
+    assert (doctor.measure_free_disk_bytes(tmp_path) or 0) > 0
+    assert doctor.measure_free_disk_bytes(tmp_path / "nowhere") is None

@@ -16,7 +16,6 @@ import pytest
 import typer
 
 import charrnn as package
-from charrnn.cli import machine
 from charrnn.cli.help_pages import About
 from charrnn.cli.main import app
 from charrnn.cli.version import describe
@@ -239,23 +238,3 @@ def test_a_terminal_that_can_shows_errors_in_colour(tmp_path: Path) -> None:
     with Terminal("trian", cwd=tmp_path) as terminal:
         assert terminal.leave() == 2
         assert terminal.shown.startswith("\x1b[1;31mcharrnn:\x1b[0m No such command")
-
-
-def test_memory_is_that_of_the_container_where_it_has_less(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, content in {"_LIMIT": "5000\n", "_USED": "1000\n"}.items():
-        (tmp_path / name).write_text(content)
-        monkeypatch.setattr(machine, name, tmp_path / name)
-    (tmp_path / "_MEMINFO").write_text("MemTotal: 9 kB\nMemAvailable:    3 kB\n")
-    monkeypatch.setattr(machine, "_MEMINFO", tmp_path / "_MEMINFO")
-    assert machine.memory_bytes() == 5000
-    assert machine.memory_available_bytes() == 3 * 1024
-    (tmp_path / "_USED").write_text("4500\n")
-    assert machine.memory_available_bytes() == 500
-    (tmp_path / "_LIMIT").write_text("max\n")
-    assert machine.memory_available_bytes() == 3 * 1024
-    (tmp_path / "_MEMINFO").unlink()
-    assert machine.memory_available_bytes() is None
-    assert (machine.disk_free_bytes(tmp_path) or 0) > 0
-    assert machine.disk_free_bytes(tmp_path / "nowhere") is None
