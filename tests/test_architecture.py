@@ -6,10 +6,9 @@ import sys
 import tomllib
 from pathlib import Path
 
-import pytest
-
 PACKAGE = Path(__file__).parents[1] / "charrnn"
 FILES = sorted(PACKAGE.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 COMMAND_LINE = {"typer", "rich", "tqdm", "click"}
 ENDINGS = ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")
 BANNED_MODULES = {
@@ -52,20 +51,14 @@ def room(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports(path: Path) -> list[tuple[str, ast.stmt]]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    found: list[tuple[str, ast.stmt]] = []
-    for node in ast.walk(tree):
+def imports(path: Path) -> list[str]:
+    found: list[str] = []
+    for node in ast.walk(TREES[path]):
         if isinstance(node, ast.Import):
-            found += [(alias.name, node) for alias in node.names]
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.append((node.module, node))
+            found.append(node.module)
     return found
-
-
-every_file = pytest.mark.parametrize(
-    "path", FILES, ids=[str(file.relative_to(PACKAGE)) for file in FILES]
-)
 
 
 def test_every_folder_has_its_rank() -> None:
@@ -77,22 +70,28 @@ def test_few_modules_lie_at_the_top_of_the_package() -> None:
     assert len(top) <= 6, top
 
 
-@every_file
-def test_imports_run_one_way(path: Path) -> None:
-    if path == PACKAGE / "__init__.py":
-        return  # The public face loads every name when it is first used.
-    for module, _ in imports(path):
-        parts = module.split(".")
-        if parts[0] == "charrnn" and len(parts) > 1:
-            assert RANK[parts[1]] <= RANK[room(path)], module
+def test_imports_run_one_way() -> None:
+    against = [
+        (path, module)
+        for path in FILES
+        if path
+        != PACKAGE / "__init__.py"  # The public face loads every name when it is first used.
+        for module in imports(path)
+        if module.startswith("charrnn.") and RANK[module.split(".")[1]] > RANK[room(path)]
+    ]
+    assert not against
 
 
-@every_file
-def test_only_the_command_line_knows_the_command_line(path: Path) -> None:
-    # A notebook's bar is tqdm's.
-    known = {"cli": COMMAND_LINE, "api": {"tqdm"}}.get(room(path), set())
-    if room(path) != "cli":
-        assert not (COMMAND_LINE - known) & {module.split(".")[0] for module, _ in imports(path)}
+def test_only_the_command_line_knows_the_command_line() -> None:
+    known = {"api": {"tqdm"}}  # A notebook's bar is tqdm's.
+    knowing = [
+        (path, module)
+        for path in FILES
+        if room(path) != "cli"
+        for module in imports(path)
+        if module.split(".")[0] in COMMAND_LINE - known.get(room(path), set())
+    ]
+    assert not knowing
 
 
 # A custom property of a style sheet is no option.
@@ -118,39 +117,35 @@ def command_line_in(tree: ast.Module) -> list[str]:
     ]
 
 
-@every_file
-def test_only_the_command_line_speaks_of_options_and_commands(path: Path) -> None:
-    if room(path) != "cli":
-        assert not command_line_in(ast.parse(path.read_text(encoding="utf-8")))
+def test_only_the_command_line_speaks_of_options_and_commands() -> None:
+    speaking = {path: command_line_in(TREES[path]) for path in FILES if room(path) != "cli"}
+    assert not {path: strings for path, strings in speaking.items() if strings}
 
 
-@pytest.mark.parametrize(
-    ("code", "found"),
-    [
+def test_options_and_commands_would_be_found() -> None:
+    for code, found in (
         ("x = 'hold less out with --valid'", 1),
         ("x = f'{y}: say charrnn corpus get {y}'", 1),
         ("def f():\n    'The same as --valid.'", 1),
         ("def f():\n    'As ``charrnn train`` does.'", 0),
         ("x = 'var(--ink)'", 0),
-    ],
-)
-def test_options_and_commands_would_be_found(code: str, found: int) -> None:
-    assert len(command_line_in(ast.parse(code))) == found
+    ):
+        assert len(command_line_in(ast.parse(code))) == found, code
 
 
-@every_file
-def test_only_the_command_line_imports_late(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def test_only_the_command_line_imports_late() -> None:
+    # Using the native network alone takes no torch, and importing the public face nothing at all.
+    lazy = (PACKAGE / "inference" / "select_backend.py", PACKAGE / "api.py")
     late = [
-        node
-        for function in ast.walk(tree)
+        (path, node.lineno)
+        for path in FILES
+        if room(path) != "cli" and path not in lazy
+        for function in ast.walk(TREES[path])
         if isinstance(function, ast.FunctionDef)
         for node in ast.walk(function)
         if isinstance(node, ast.Import | ast.ImportFrom)
     ]
-    # Using the native network alone takes no torch, and importing the public face nothing at all.
-    lazy = path in (PACKAGE / "inference" / "select_backend.py", PACKAGE / "api.py")
-    assert room(path) == "cli" or lazy or not late
+    assert not late
 
 
 def banned_in(tree: ast.AST) -> set[str]:
@@ -174,18 +169,18 @@ def banned_in(tree: ast.AST) -> set[str]:
     return found
 
 
-@every_file
-def test_nothing_is_printed_unpickled_or_executed(path: Path) -> None:
-    allowed = set()
-    if path in (PACKAGE / "models" / "cells" / "__init__.py", PACKAGE / "__init__.py"):
-        # They import what the registry and the public face list, and no name that a file gives.
-        allowed = {"importlib.import_module"}
-    assert banned_in(ast.parse(path.read_text(encoding="utf-8"))) == allowed
+def test_nothing_is_printed_unpickled_or_executed() -> None:
+    # They import what the registry and the public face list, and no name that a file gives.
+    allowed = {
+        path: {"importlib.import_module"}
+        for path in (PACKAGE / "models" / "cells" / "__init__.py", PACKAGE / "__init__.py")
+    }
+    banned = {path: banned_in(tree) for path, tree in TREES.items()}
+    assert {path: names for path, names in banned.items() if names} == allowed
 
 
-@pytest.mark.parametrize(
-    "code",
-    [
+def test_the_rule_would_find_it() -> None:
+    for code in (
         "import pickle",
         "import pickle as harmless",
         "from pickle import loads",
@@ -204,10 +199,8 @@ def test_nothing_is_printed_unpickled_or_executed(path: Path) -> None:
         "os.posix_spawn",
         "from importlib import import_module",
         "print('x')",
-    ],
-)
-def test_the_rule_would_find_it(code: str) -> None:
-    assert banned_in(ast.parse(code))
+    ):
+        assert banned_in(ast.parse(code)), code
 
 
 DECLARED = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -223,7 +216,7 @@ def names_of(dependencies: list[str]) -> set[str]:
 def test_nothing_is_imported_but_what_is_declared() -> None:
     used: dict[bool, set[str]] = {True: set(), False: set()}
     for path in FILES:
-        used[room(path) == "report"] |= {module.split(".")[0] for module, _ in imports(path)}
+        used[room(path) == "report"] |= {module.split(".")[0] for module in imports(path)}
     given = sys.stdlib_module_names | {"charrnn"}
     names = names_of(DECLARED["dependencies"])
     assert used[False] - given == names
@@ -236,15 +229,18 @@ def test_every_dependency_is_bounded_on_both_sides() -> None:
         assert re.fullmatch(r"[a-z\d]+>=[\d.]+,<[\d.]+", dependency), dependency
 
 
-@every_file
-def test_nothing_asks_what_time_it_is(path: Path) -> None:
+CLOCKS = {"st_mtime", "st_ctime", "st_mtime_ns", "getmtime", "time_ns", "datetime"}
+
+
+def test_nothing_asks_what_time_it_is() -> None:
     """A clock may jump, and a file's time be anybody's: order is by step alone."""
-    if path.stem == "text_reader":
-        return  # It asks whether a file was written to while it was read.
-    names = {
-        node.attr if isinstance(node, ast.Attribute) else node.id
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Attribute | ast.Name)
-    }
-    assert not names & {"st_mtime", "st_ctime", "st_mtime_ns", "getmtime", "time_ns", "datetime"}
-    assert "time" not in names or "time.time(" not in path.read_text(encoding="utf-8")
+    asking = [
+        (path, ast.unparse(node))
+        for path, tree in TREES.items()
+        if path.stem != "text_reader"  # It asks whether a file was written to while it was read.
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Attribute) and node.attr in CLOCKS)
+        or (isinstance(node, ast.Name) and node.id in CLOCKS)
+        or (isinstance(node, ast.Call) and ast.unparse(node.func) == "time.time")
+    ]
+    assert not asking
