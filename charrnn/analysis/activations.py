@@ -10,14 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from charrnn.data.alphabet import Ids
 from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
-from charrnn.inference.torch_backend import take
-from charrnn.models.cells.base import State
-from charrnn.models.char_model import CharModel
+from charrnn.inference.backend import Backend, State
 
 PARTS = ("h", "c")
 """Parts of a state that have activations."""
@@ -42,33 +39,41 @@ _LEAST_CHARACTERS = 4 * CONTEXT
 _MOST_ROWS = 256
 
 
-def name_units(model: CharModel, layer: int) -> list[str]:
+def count_layers(backend: Backend) -> int:
+    """Count the layers whose units have activations."""
+    return len(backend.hidden(backend.initial_state(1))["h"])
+
+
+def name_units(backend: Backend) -> list[str]:
     """Name the units of a layer in the order of :func:`compute_activations`: h1 ... c1 ...
 
-    Args:
-        model: any.
-        layer: counted from 1, the lowest.
+    Those of every layer have the same names.
     """
-    hidden = model.layers()[layer - 1].hidden
-    return [f"{part}{unit}" for part in _list_parts(model, layer) for unit in range(1, hidden + 1)]
+    hidden = backend.hidden(backend.initial_state(1))
+    return [
+        f"{part}{unit}"
+        for part in PARTS
+        if part in hidden
+        for unit in range(1, hidden[part].shape[-1] + 1)
+    ]
 
 
-def limit_characters(model: CharModel, layer: int) -> int:
+def limit_characters(backend: Backend) -> int:
     """Return the most characters whose activations are to be computed at once.
 
     They are MOST_CHARACTERS, or fewer of a layer so wide that it would pass MOST_NUMBERS.
     """
-    return min(MOST_CHARACTERS, MOST_NUMBERS // len(name_units(model, layer)))
+    return min(MOST_CHARACTERS, MOST_NUMBERS // len(name_units(backend)))
 
 
-def compute_activations(model: CharModel, text: EncodedText, layer: int) -> NDArray[np.float32]:
+def compute_activations(backend: Backend, text: EncodedText, layer: int) -> NDArray[np.float32]:
     """Compute the activation of every unit of a layer after each character.
 
     A continuous text of some thousand characters is read by several streams side by side, each
-    after the CONTEXT characters that stand before its own.
+    but the first after the CONTEXT characters that stand before its own.
 
     Args:
-        model: on the CPU, ready to predict.
+        backend: the network.
         text: of N characters; see :func:`limit_characters`.
         layer: counted from 1, the lowest.
 
@@ -77,78 +82,69 @@ def compute_activations(model: CharModel, text: EncodedText, layer: int) -> NDAr
     """
     match text:
         case ContinuousText(ids):
-            return _compute_carried(model, ids, layer)
+            return _compute_carried(backend, ids, layer)
         case RecordText():
-            parts = len(_list_parts(model, layer))
-            activations = np.empty((len(text), len(name_units(model, layer))), np.float32)
-            for positions, states in read_records(model, text):
-                activations[positions] = _activate(states[layer - 1], parts).numpy()
+            activations = np.empty((len(text), len(name_units(backend))), np.float32)
+            for positions, state in read_records(backend, text):
+                activations[positions] = _activate(backend, state, layer)
             return activations
 
 
-def _compute_carried(model: CharModel, ids: Ids, layer: int) -> NDArray[np.float32]:
+def _compute_carried(backend: Backend, ids: Ids, layer: int) -> NDArray[np.float32]:
     streams = max(1, min(_MOST_STREAMS, len(ids) // _LEAST_CHARACTERS))
     length = -(-len(ids) // (streams * ALIGNMENT)) * ALIGNMENT
-    starts = np.arange(streams) * length
-    # Steps before or beyond the text read its first or last character, and are dropped.
-    steps = np.arange(-CONTEXT if streams > 1 else 0, length)[:, None] + starts
-    first = model.initial_states(1)
-    states = model.initial_states(streams)
-    parts = len(_list_parts(model, layer))
-    kept = []
-    with torch.inference_mode():
-        for step, window in zip(steps, take(ids, steps.clip(0, len(ids) - 1)), strict=True):
-            _, states = model(window[None], states)
-            if step[0] < 0:
-                states = _reset_first(states, first)
-            else:
-                kept.append(_activate(states[layer - 1], parts))
-    activations: NDArray[np.float32] = torch.stack(kept, 1).flatten(0, 1)[: len(ids)].numpy()
-    return activations
+    first = _read_steps(backend, ids[:length, None], backend.initial_state(1), layer)
+    if streams == 1:
+        return first[:, 0]
+    starts = np.arange(1, streams) * length
+    # Steps beyond the text read its last character, and are dropped.
+    context = ids[np.arange(-CONTEXT, 0)[:, None] + starts]
+    steps = ids[(np.arange(length)[:, None] + starts).clip(max=len(ids) - 1)]
+    state = backend.read(context, backend.initial_state(streams - 1))
+    others = _read_steps(backend, steps, state, layer)
+    side_by_side = np.concatenate((first, others), axis=1)
+    return np.concatenate(list(side_by_side.swapaxes(0, 1)))[: len(ids)]
 
 
-def _list_parts(model: CharModel, layer: int) -> list[str]:
-    """List the parts of a layer's state that have activations, which are the first ones."""
-    return [part for part in model.layers()[layer - 1].parts if part in PARTS]
+def _read_steps(backend: Backend, ids: Ids, state: State, layer: int) -> NDArray[np.float32]:
+    """Activations (T, R, U) after each step of ids (T, R)."""
+    activations = []
+    for step in ids:
+        state = backend.read(step[None], state)
+        activations.append(_activate(backend, state, layer))
+    return np.stack(activations)
 
 
-def _reset_first(states: tuple[State, ...], first: tuple[State, ...]) -> tuple[State, ...]:
-    """Replace the states of the first stream, before which there is no text, with ``first``."""
-    return tuple(
-        tuple(torch.cat((new, part[1:])) for new, part in zip(fresh, state, strict=True))
-        for fresh, state in zip(first, states, strict=True)
-    )
+def _activate(backend: Backend, state: State, layer: int) -> NDArray[np.float32]:
+    """Activations (R, U) of a layer in a state."""
+    hidden = backend.hidden(state)
+    parts = [hidden["h"][layer - 1]]
+    if "c" in hidden:
+        parts.append(np.tanh(hidden["c"][layer - 1]))
+    return np.concatenate(parts, axis=-1)
 
 
-def _activate(state: State, parts: int) -> torch.Tensor:
-    """Compute activations (B, U) from the first parts of a state, each (B, H)."""
-    return torch.cat((state[0], *(part.tanh() for part in state[1:parts])), dim=-1)
-
-
-def read_records(
-    model: CharModel, text: RecordText
-) -> Iterator[tuple[NDArray[np.int64], tuple[State, ...]]]:
+def read_records(backend: Backend, text: RecordText) -> Iterator[tuple[NDArray[np.int64], State]]:
     """Let a model read every character of a text of records, the longest records first.
 
     Args:
-        model: on any device.
+        backend: the network.
         text: the records; the last one may be cut short.
 
     Yields:
         For some rows at a time: the positions of the characters that were just read, shape (R,),
-        and every layer's state after them.
+        and the state after them.
     """
     begins = text.starts()
     lengths = np.diff(np.append(begins, len(text)))
     order = np.argsort(-lengths, kind="stable")
-    device = model.head.weight.device
     for first in range(0, len(order), _MOST_ROWS):
         rows = order[first : first + _MOST_ROWS]
-        states = model.initial_states(len(rows))
+        state, count = backend.initial_state(len(rows)), len(rows)
         for step in range(int(lengths[rows[0]])):
             left = int((lengths[rows] > step).sum())
-            states = tuple(tuple(part[:left] for part in state) for state in states)
+            if left < count:
+                state, count = backend.select(state, np.arange(left)), left
             positions = begins[rows[:left]] + step
-            with torch.inference_mode():
-                _, states = model(take(text.ids, positions)[None].to(device), states)
-            yield positions, states
+            state = backend.read(text.ids[positions][None], state)
+            yield positions, state

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from charrnn.analysis.activations import read_records
 from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
 from charrnn.errors import UsageError
+from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.cells.base import State
 from charrnn.models.char_model import CharModel
 
@@ -86,7 +87,7 @@ def _read(model: CharModel, text: EncodedText) -> None:
     """Let a model read a text."""
     match text:
         case RecordText():
-            deque(read_records(model, text), maxlen=0)
+            deque(read_records(TorchBackend(model), text), maxlen=0)
         case ContinuousText(ids):
             read = torch.from_numpy(ids.astype(np.int64))[:, None]
             states = model.initial_states(1)

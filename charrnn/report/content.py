@@ -9,7 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.analysis.activations import compute_activations, limit_characters, name_units
+from charrnn.analysis.activations import (
+    compute_activations,
+    count_layers,
+    limit_characters,
+    name_units,
+)
 from charrnn.analysis.features import LEAST_CHARACTERS, compute_features, find_followers
 from charrnn.analysis.gradients import CONTEXT, STEPS, Reach, measure_reach
 from charrnn.analysis.memorization import Overlap, compare_with_held_out
@@ -187,7 +192,7 @@ def gather_content(
         ],
         copied=_measure_copied(drawn, alphabet, trained_on, held_out),
         passage=read_passage(backend, text[:_PASSAGE_CHARACTERS], alphabet, _COSTLIEST),
-        neurons=find_neurons(model, text[:_NEURON_CHARACTERS], alphabet),
+        neurons=find_neurons(backend, text[:_NEURON_CHARACTERS], alphabet),
         reaches=_measure_reaches(model, text.ids),
     )
 
@@ -219,20 +224,20 @@ def read_passage(backend: Backend, text: EncodedText, alphabet: Alphabet, worst:
     return Passage(symbols[text.unscored :], bits[text.unscored :], costliest)
 
 
-def find_neurons(model: CharModel, text: EncodedText, alphabet: Alphabet) -> list[Neuron]:
+def find_neurons(backend: Backend, text: EncodedText, alphabet: Alphabet) -> list[Neuron]:
     """Find for each feature the unit of any layer that follows it most closely.
 
     Args:
-        model: on the CPU, ready to predict.
+        backend: the network.
         text: nothing is found in one of less than LEAST_CHARACTERS.
         alphabet: the model's.
     """
     if len(text) < LEAST_CHARACTERS:
         return []
     best: dict[str, Neuron] = {}
-    for layer, _ in enumerate(model.layers(), 1):
-        shortened = text[: limit_characters(model, layer)]
-        for neuron in _find_in_layer(model, shortened, alphabet, layer):
+    for layer in range(1, count_layers(backend) + 1):
+        shortened = text[: limit_characters(backend)]
+        for neuron in _find_in_layer(backend, shortened, alphabet, layer):
             rival = best.get(neuron.follows)
             if rival is None or abs(neuron.correlation) > abs(rival.correlation):
                 best[neuron.follows] = neuron
@@ -240,12 +245,12 @@ def find_neurons(model: CharModel, text: EncodedText, alphabet: Alphabet) -> lis
 
 
 def _find_in_layer(
-    model: CharModel, text: EncodedText, alphabet: Alphabet, layer: int
+    backend: Backend, text: EncodedText, alphabet: Alphabet, layer: int
 ) -> list[Neuron]:
     """Find for each feature the unit of a layer that follows it, if one does."""
-    symbols, names = alphabet.decode(text.ids), name_units(model, layer)
+    symbols, names = alphabet.decode(text.ids), name_units(backend)
     features = compute_features(symbols)
-    activations = compute_activations(model, text, layer)
+    activations = compute_activations(backend, text, layer)
     neurons = []
     for follower in find_followers(activations, features, count=1):
         begin = _find_liveliest(features[follower.feature])

@@ -11,6 +11,7 @@ from charrnn.analysis.features import compute_features, find_followers
 from charrnn.config.model import ModelConfig
 from charrnn.data.alphabet import Alphabet
 from charrnn.data.encoded_text import ContinuousText, RecordText
+from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import CharModel, build_model
 from tests.support.arrangements import ARRANGEMENTS
 from tests.support.networks import make_model, random_ids
@@ -34,15 +35,15 @@ def one_by_one(model: CharModel, ids: NDArray[np.uint8], layer: int) -> NDArray[
 def test_activations_are_the_states_after_each_character(arrangement: str) -> None:
     model, ids = make_model(arrangement), random_ids(60)
     for layer in range(1, len(model.layers()) + 1):
-        found = compute_activations(model, ContinuousText(ids), layer)
+        found = compute_activations(TorchBackend(model), ContinuousText(ids), layer)
         np.testing.assert_allclose(found, one_by_one(model, ids, layer), atol=1e-6)
-        assert found.shape == (60, len(name_units(model, layer)))
+        assert found.shape == (60, len(name_units(TorchBackend(model))))
 
 
 def test_units_are_named_by_their_part_and_number() -> None:
-    assert name_units(make_model("gru", hidden=3), 1) == ["h1", "h2", "h3"]
-    assert name_units(make_model("lstm", hidden=2), 2) == ["h1", "h2", "c1", "c2"]
-    assert name_units(make_model("stack", hidden=2), 1) == ["h1", "h2"]
+    assert name_units(TorchBackend(make_model("gru", hidden=3))) == ["h1", "h2", "h3"]
+    assert name_units(TorchBackend(make_model("lstm", hidden=2))) == ["h1", "h2", "c1", "c2"]
+    assert name_units(TorchBackend(make_model("stack", hidden=2))) == ["h1", "h2"]
 
 
 @pytest.mark.parametrize("arrangement", ["lstm", "pyramid of lstm"])
@@ -51,19 +52,19 @@ def test_streams_side_by_side_come_to_the_same_states(
 ) -> None:
     model, text = make_model(arrangement), ContinuousText(random_ids(1503))
     monkeypatch.setattr(activations, "_MOST_STREAMS", 1)
-    alone = compute_activations(model, text, 2)
+    alone = compute_activations(TorchBackend(model), text, 2)
     monkeypatch.setattr(activations, "_MOST_STREAMS", 5)
     monkeypatch.setattr(activations, "_LEAST_CHARACTERS", 100)
-    beside = compute_activations(model, text, 2)
+    beside = compute_activations(TorchBackend(model), text, 2)
     assert beside.shape == alone.shape
     np.testing.assert_allclose(beside, alone, atol=1e-4)
 
 
 def test_a_wide_layer_is_looked_at_in_a_shorter_text(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_model("lstm", hidden=5)
-    assert limit_characters(model, 1) == activations.MOST_CHARACTERS
+    assert limit_characters(TorchBackend(model)) == activations.MOST_CHARACTERS
     monkeypatch.setattr(activations, "MOST_NUMBERS", 1000)
-    assert limit_characters(model, 1) == 100
+    assert limit_characters(TorchBackend(model)) == 100
 
 
 ALPHABET = Alphabet.of("abcdefg ()\n")
@@ -95,10 +96,10 @@ def test_the_unit_that_is_made_to_follow_brackets_is_found() -> None:
     for bracket, push in (("(", 9.0), (")", -9.0)):
         weights["cells.0.input_weight"][3, ALPHABET.characters.index(bracket)] = push
     text = bracketed(700, 1)
-    active = compute_activations(model, ContinuousText(ALPHABET.encode(text)), 1)
+    active = compute_activations(TorchBackend(model), ContinuousText(ALPHABET.encode(text)), 1)
     found = find_followers(active, compute_features(text), 1)
     follower = next(one for one in found if one.feature == "inside brackets")
-    assert name_units(model, 1)[follower.unit] == "h4"
+    assert name_units(TorchBackend(model))[follower.unit] == "h4"
     assert follower.correlation > 0.95
 
 
@@ -107,6 +108,8 @@ def test_of_records_the_activations_are_those_of_each_by_itself() -> None:
     records = [random_ids(5 + number, characters=10) for number in range(4)]
     ids = np.concatenate([np.append(end, record) for record in records]).astype(np.uint8)
     alone = [one_by_one(model, np.append(end, record).astype(np.uint8), 2) for record in records]
-    found = compute_activations(model, RecordText(ids, end), 2)
+    found = compute_activations(TorchBackend(model), RecordText(ids, end), 2)
     np.testing.assert_allclose(found, np.concatenate(alone), atol=1e-6)
-    assert abs(found - compute_activations(model, ContinuousText(ids), 2)).max() > 0.01
+    assert (
+        abs(found - compute_activations(TorchBackend(model), ContinuousText(ids), 2)).max() > 0.01
+    )

@@ -7,6 +7,7 @@ import torch
 from charrnn.analysis import activations
 from charrnn.analysis.activations import read_records
 from charrnn.data.encoded_text import RecordText
+from charrnn.inference.torch_backend import TorchBackend
 from tests.support.arrangements import ARRANGEMENTS
 from tests.support.networks import make_model
 
@@ -25,7 +26,7 @@ def test_each_record_is_read_from_a_fresh_state_and_each_character_once(
     model = make_model(arrangement)
     found = {
         int(place): [part[row] for part in states[-1]]
-        for places, states in read_records(model, RecordText(TEXT, END))
+        for places, states in read_records(TorchBackend(model), RecordText(TEXT, END))
         for row, place in enumerate(places)
     }
     assert sorted(found) == list(range(len(TEXT)))

@@ -15,6 +15,7 @@ from charrnn.errors import CharrnnError
 from charrnn.kernels import library
 from charrnn.models import selftest
 from charrnn.models.selftest import MOST_DIFFERENCE, measure_differences
+from tests.support import let_copy_be_imported
 from tests.support.program import charrnn, explain
 
 USABLE = [build for build in library.BUILDS if not library.find_obstacle(build)]
@@ -86,6 +87,7 @@ def test_an_installation_without_any_build_says_so(tmp_path: Path) -> None:
         tmp_path / "charrnn",
         ignore=shutil.ignore_patterns("*.so", "__pycache__"),
     )
+    let_copy_be_imported(tmp_path)
     bare = {"PYTHONPATH": str(tmp_path), "CHARRNN_KERNELS": ""}
     found = findings(tmp_path, bare)
     assert found["build"] is None

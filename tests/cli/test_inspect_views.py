@@ -18,7 +18,7 @@ from charrnn.analysis.features import compute_features, find_followers
 from charrnn.checkpoints.migrations import FORMAT
 from charrnn.checkpoints.model_file import read_model
 from charrnn.data.encoded_text import ContinuousText
-from charrnn.inference.torch_backend import restore
+from charrnn.inference.torch_backend import TorchBackend, restore
 from charrnn.models.char_model import build_model, count_parameters
 from tests.conftest import SENTENCES
 from tests.support.forked import forked
@@ -216,8 +216,8 @@ def test_neurons_are_those_found_in_the_text(trained: Path, shuffled: Path) -> N
     model = read_model(trained / BEST)
     network = restore(model)
     active, names = (
-        compute_activations(network, ContinuousText(model.alphabet.encode(text)), 1),
-        name_units(network, 1),
+        compute_activations(TorchBackend(network), ContinuousText(model.alphabet.encode(text)), 1),
+        name_units(TorchBackend(network)),
     )
     expected = find_followers(active, compute_features(text), 2)
     assert len(expected) > 3

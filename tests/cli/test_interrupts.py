@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SIGNALLED = "import os, signal\nos.kill(os.getpid(), signal.{name})\n"
-INSTALLED = "from charrnn.cli import interrupts\ninterrupts.install()\n"
+INSTALLED = "from charrnn.cli import signals\nsignals.install()\n"
 
 
 def run(code: str, folder: Path) -> subprocess.CompletedProcess[bytes]:

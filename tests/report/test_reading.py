@@ -92,7 +92,7 @@ def words(count: int) -> ContinuousText:
 def test_the_unit_that_follows_is_found_once_for_each_thing() -> None:
     text = words(800)
     network = unit_that_follows("ab")
-    found = find_neurons(network, text, ALPHABET)
+    found = find_neurons(TorchBackend(network), text, ALPHABET)
     assert len({neuron.follows for neuron in found}) == len(found)
     (within,) = (neuron for neuron in found if neuron.follows == "inside a word")
     assert (within.layer, within.unit) == (1, "h4")
@@ -105,9 +105,11 @@ def test_the_unit_that_follows_is_found_once_for_each_thing() -> None:
 def test_the_activations_shown_are_the_units_in_parts_of_their_largest() -> None:
     text = words(800)
     network = unit_that_follows("ab")
-    shown = find_neurons(network, text, ALPHABET)[0]
+    shown = find_neurons(TorchBackend(network), text, ALPHABET)[0]
     begin = ALPHABET.decode(text.ids).index(shown.symbols)
-    active = compute_activations(network, text, 1)[begin : begin + SHOWN_CHARACTERS, 3]
+    active = compute_activations(TorchBackend(network), text, 1)[
+        begin : begin + SHOWN_CHARACTERS, 3
+    ]
     assert shown.activations == pytest.approx(active / abs(active).max(), abs=1e-6)
     assert len(shown.symbols) == SHOWN_CHARACTERS
 
@@ -116,9 +118,14 @@ def test_what_varies_most_is_shown() -> None:
     calm = ALPHABET.encode("a" * 1000)
     lively = words(250).ids[:600]
     text = ContinuousText(np.concatenate([calm, lively, calm, lively]))
-    for neuron in find_neurons(unit_that_follows("ab"), text, ALPHABET):
+    for neuron in find_neurons(TorchBackend(unit_that_follows("ab")), text, ALPHABET):
         assert " " in neuron.symbols
 
 
 def test_a_short_text_does_not_tell_what_a_unit_follows() -> None:
-    assert find_neurons(unit_that_follows("ab"), words(800)[: LEAST_CHARACTERS - 1], ALPHABET) == []
+    assert (
+        find_neurons(
+            TorchBackend(unit_that_follows("ab")), words(800)[: LEAST_CHARACTERS - 1], ALPHABET
+        )
+        == []
+    )

@@ -127,17 +127,17 @@ _STICKING: dict[str, tuple[object, str]] = {
 
 
 def _stick(where: str, calls: int, marker: Path) -> None:
-    """Have the process never come back from its so manieth call of something."""
+    """Have the process never come back from a call, counted from 1, of something."""
     owner, name = _STICKING[where]
     call = getattr(owner, name)
     made = itertools.count(1)
 
-    def stuck(*given: object) -> object:
+    def stuck(*given: object, **named: object) -> object:
         if next(made) == calls:
             marker.touch()
             while True:
                 time.sleep(1)
-        return call(*given)
+        return call(*given, **named)
 
     setattr(owner, name, stuck)
 

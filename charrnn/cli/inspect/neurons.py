@@ -60,7 +60,12 @@ def neurons(
     What they may follow: the position in a line, a newline, the indentation, the position in a
     word, being inside a word, capitals, being inside quotes or brackets.
     """
-    from charrnn.analysis.activations import compute_activations, limit_characters, name_units
+    from charrnn.analysis.activations import (
+        compute_activations,
+        count_layers,
+        limit_characters,
+        name_units,
+    )
     from charrnn.analysis.features import LEAST_CHARACTERS, compute_features, find_followers
     from charrnn.cli.arguments import load_and_read
 
@@ -71,11 +76,11 @@ def neurons(
         stack_round=stack_round,
         threads=threads,
     )
-    network = model.torch_model()
-    layer = _check_layer(layer, len(network.layers()))
-    names = name_units(network, layer)
+    backend = model.backend("scoring")
+    layer = _check_layer(layer, count_layers(backend))
+    names = name_units(backend)
     wanted = None if unit is None else _find_unit(unit, names)
-    most = limit_characters(network, layer)
+    most = limit_characters(backend)
     text = read.text[: most if wanted is None else min(most, length)]
     if wanted is None and len(text) < LEAST_CHARACTERS:
         raise CorpusError(
@@ -83,7 +88,7 @@ def neurons(
             f"from chance; give {LEAST_CHARACTERS:,} or more, or name one unit to see: --unit."
         )
     symbols = model.alphabet.decode(text.ids)
-    active = compute_activations(network, text, layer)
+    active = compute_activations(backend, text, layer)
     followers = []
     if wanted is None:
         followers = find_followers(active, compute_features(symbols), top)

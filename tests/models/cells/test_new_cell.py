@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import charrnn
-from tests.support import GOLDEN, mgu
+from tests.support import GOLDEN, let_copy_be_imported, mgu
 from tests.support.program import ENVIRONMENT, explain
 
 pytestmark = pytest.mark.slow
@@ -73,6 +73,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("extended")
     package = folder / "charrnn"
     shutil.copytree(Path(charrnn.__file__).parent, package)
+    let_copy_be_imported(folder)
     shutil.copy(mgu.__file__, package / "models" / "cells" / "mgu.py")
     registry = package / "config" / "cells.py"
     lines = registry.read_text(encoding="utf-8")
