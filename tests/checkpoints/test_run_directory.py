@@ -356,11 +356,11 @@ def test_a_pipe_in_place_of_the_pointer_is_not_waited_for(run: RunDirectory) -> 
         find_latest_run()
 
 
-@pytest.mark.parametrize("depth", [1, *range(960, 1000), 100_000])
-def test_a_line_of_the_log_that_nests_is_left_out(run: RunDirectory, depth: int) -> None:
-    run.log.write_text('{"step": 1, "odd": ' + "[" * depth + "]" * depth + '}\n{"step": 2}\n')
-    run.forget_after(2, 0)
-    assert run.records() == [{"step": 2}]
+def test_a_line_of_the_log_that_nests_is_left_out(run: RunDirectory) -> None:
+    for depth in (1, *range(960, 1000), 100_000):
+        run.log.write_text('{"step": 1, "odd": ' + "[" * depth + "]" * depth + '}\n{"step": 2}\n')
+        run.forget_after(2, 0)
+        assert run.records() == [{"step": 2}]
 
 
 @pytest.mark.parametrize("pointer", [b"", b"\n", b"gone\n", b"\0\n", b"\xff\xfe", b"n" * 5000])

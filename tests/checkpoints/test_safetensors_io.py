@@ -127,9 +127,9 @@ SPELLINGS = {
 }
 
 
-@pytest.mark.parametrize("what", SPELLINGS)
-def test_another_spelling_is_refused(what: str) -> None:
-    assert len(refusal(respelt(*SPELLINGS[what])).splitlines()) == 1
+def test_another_spelling_is_refused() -> None:
+    for spelling in SPELLINGS.values():
+        assert len(refusal(respelt(*spelling)).splitlines()) == 1
 
 
 def test_tensors_in_another_order_are_refused_though_the_library_takes_them() -> None:

@@ -18,8 +18,6 @@ from charrnn.errors import CorpusError, UsageError
 
 CHUNKS = [1, 2, 3, 5, 1 << 20]
 
-every_chunk_size = pytest.mark.parametrize("chunk", CHUNKS)
-
 
 def read(*paths: Path, encoding: str | None = "utf-8") -> str:
     return "".join(TextReader(paths, encoding))
@@ -41,29 +39,24 @@ def shared_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("sources") / "some.txt"
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "one\r\ntwo\rthree\n",
-        "no newline at the end",
-        "nul \0 and \x1a and \x1b[31m",
-        "e\u0301 is not \u00e9, \ufb01 not fi, \u212b not \u00c5",
-        "\u2028 \u2029 \x85 \x0b \x0c are no newlines",
-        "zero \ufeff width",
-        "\U0001f468\u200d\U0001f469\u200d\U0001f467",
-        " \t blanks \t \n\n\n",
-        "a",
-    ],
-)
-@every_chunk_size
-def test_text_is_left_exactly_as_it_is(
-    file: Path, text: str, chunk: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(text_reader, "CHUNK_BYTES", chunk)
-    file.write_bytes(text.encode())
-    reader = TextReader([file])
-    assert "".join(reader) == text
-    assert reader.notes == []
+def test_text_is_left_exactly_as_it_is(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for chunk in CHUNKS:
+        for text in (
+            "one\r\ntwo\rthree\n",
+            "no newline at the end",
+            "nul \0 and \x1a and \x1b[31m",
+            "e\u0301 is not \u00e9, \ufb01 not fi, \u212b not \u00c5",
+            "\u2028 \u2029 \x85 \x0b \x0c are no newlines",
+            "zero \ufeff width",
+            "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+            " \t blanks \t \n\n\n",
+            "a",
+        ):
+            monkeypatch.setattr(text_reader, "CHUNK_BYTES", chunk)
+            file.write_bytes(text.encode())
+            reader = TextReader([file])
+            assert "".join(reader) == text
+            assert reader.notes == []
 
 
 @settings(deadline=None)
@@ -82,26 +75,26 @@ def test_text_does_not_depend_on_where_the_chunks_end(
         assert read(shared_file, encoding=encoding) == text
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be", "utf-32-le"])
-@every_chunk_size
 def test_byte_order_mark_is_dropped_with_a_note(
-    file: Path, encoding: str, chunk: int, monkeypatch: pytest.MonkeyPatch
+    file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_reader, "CHUNK_BYTES", chunk)
-    file.write_bytes("\ufefftext\ufeff".encode(encoding))
-    reader = TextReader([file], encoding)
-    assert "".join(reader) == "text\ufeff"
-    assert reader.notes == [f"{file}: dropped the byte-order mark"]
+    for chunk in CHUNKS:
+        for encoding in ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le"):
+            monkeypatch.setattr(text_reader, "CHUNK_BYTES", chunk)
+            file.write_bytes("\ufefftext\ufeff".encode(encoding))
+            reader = TextReader([file], encoding)
+            assert "".join(reader) == "text\ufeff"
+            assert reader.notes == [f"{file}: dropped the byte-order mark"]
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
-@every_chunk_size
 def test_a_byte_order_mark_that_the_encoding_calls_for_is_no_text(
-    file: Path, encoding: str, chunk: int, monkeypatch: pytest.MonkeyPatch
+    file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_reader, "CHUNK_BYTES", chunk)
-    file.write_bytes("text\n".encode(encoding))
-    assert read(file, encoding=encoding) == "text\n"
+    for chunk in CHUNKS:
+        for encoding in ("utf-16", "utf-32", "utf-8-sig"):
+            monkeypatch.setattr(text_reader, "CHUNK_BYTES", chunk)
+            file.write_bytes("text\n".encode(encoding))
+            assert read(file, encoding=encoding) == "text\n"
 
 
 def test_the_byte_order_mark_of_every_file_is_dropped(tmp_path: Path) -> None:
@@ -118,67 +111,61 @@ def test_nothing_but_a_byte_order_mark_is_an_empty_text(file: Path) -> None:
     assert read(file) == ""
 
 
-@pytest.mark.parametrize(
-    ("before", "bad", "line"),
-    [
-        (b"", b"\xff", 1),
-        (b"ab\ncd\n", b"\xff", 3),
-        (b"one\r\ntwo\r\nthree", b"\xe9 ", 3),
-        ("\u4e0a\n\U0001f980\n".encode(), b"\x80", 3),
-        ("\u4e0a\n\u4e0a".encode(), b"\xe4\xb8!", 2),
-        (b"x" * 1_500, b"\xc0\xaf", 1),
-        (b"a surrogate\n", b"\xed\xa0\x80", 2),
-    ],
-)
-@every_chunk_size
 def test_invalid_utf8_is_told_with_its_byte_and_line(
-    file: Path, before: bytes, bad: bytes, line: int, chunk: int, monkeypatch: pytest.MonkeyPatch
+    file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_reader, "CHUNK_BYTES", chunk)
-    file.write_bytes(before + bad + b"\nand on\n")
-    place = f"byte {len(before):,} (0x{bad[0]:02X}, line {line})"
-    assert error_of([file]).startswith(f"{file}: {place} is not utf-8\n")
+    for chunk in CHUNKS:
+        for before, bad, line in (
+            (b"", b"\xff", 1),
+            (b"ab\ncd\n", b"\xff", 3),
+            (b"one\r\ntwo\r\nthree", b"\xe9 ", 3),
+            ("\u4e0a\n\U0001f980\n".encode(), b"\x80", 3),
+            ("\u4e0a\n\u4e0a".encode(), b"\xe4\xb8!", 2),
+            (b"x" * 1_500, b"\xc0\xaf", 1),
+            (b"a surrogate\n", b"\xed\xa0\x80", 2),
+        ):
+            monkeypatch.setattr(text_reader, "CHUNK_BYTES", chunk)
+            file.write_bytes(before + bad + b"\nand on\n")
+            place = f"byte {len(before):,} (0x{bad[0]:02X}, line {line})"
+            assert error_of([file]).startswith(f"{file}: {place} is not utf-8\n")
 
 
-@every_chunk_size
 def test_a_text_that_ends_within_a_character_is_told_where_it_begins(
-    file: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
+    file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_reader, "CHUNK_BYTES", chunk)
-    file.write_bytes(b"ab\ncd\xf0\x9f\xa6")
-    assert "byte 5 (0xF0, line 2)" in error_of([file])
+    for chunk in CHUNKS:
+        monkeypatch.setattr(text_reader, "CHUNK_BYTES", chunk)
+        file.write_bytes(b"ab\ncd\xf0\x9f\xa6")
+        assert "byte 5 (0xF0, line 2)" in error_of([file])
 
 
 # U+4E0A holds the byte 0x0A, which is not a newline there.
-@pytest.mark.parametrize(
-    ("encoding", "bad"),
-    [
-        ("utf-16-le", b"\x00\xdc\x41\x00"),
-        ("utf-16-be", b"\xdc\x00\x00\x41"),
-        ("utf-32-le", b"\x01\xff\xff\xff"),
-        ("shift_jis", b"\xff"),
-        ("gb18030", b"\xff"),
-    ],
-)
-@every_chunk_size
 def test_bytes_that_another_encoding_forbids_are_told_with_byte_and_line(
-    file: Path, encoding: str, bad: bytes, chunk: int, monkeypatch: pytest.MonkeyPatch
+    file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_reader, "CHUNK_BYTES", chunk)
-    before = "\u4e0a\u4e0a\nab".encode(encoding)
-    file.write_bytes(before + bad)
-    place = f"byte {len(before)} (0x{bad[0]:02X}, line 2)"
-    assert f"{place} is not {encoding}\n" in error_of([file], encoding)
+    for chunk in CHUNKS:
+        for encoding, bad in (
+            ("utf-16-le", b"\x00\xdc\x41\x00"),
+            ("utf-16-be", b"\xdc\x00\x00\x41"),
+            ("utf-32-le", b"\x01\xff\xff\xff"),
+            ("shift_jis", b"\xff"),
+            ("gb18030", b"\xff"),
+        ):
+            monkeypatch.setattr(text_reader, "CHUNK_BYTES", chunk)
+            before = "\u4e0a\u4e0a\nab".encode(encoding)
+            file.write_bytes(before + bad)
+            place = f"byte {len(before)} (0x{bad[0]:02X}, line 2)"
+            assert f"{place} is not {encoding}\n" in error_of([file], encoding)
 
 
-@every_chunk_size
 def test_a_byte_order_mark_is_counted_in_the_place_of_a_bad_byte(
-    file: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
+    file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_reader, "CHUNK_BYTES", chunk)
-    file.write_bytes(b"\xef\xbb\xbfab\n\xff")
-    assert "byte 6 (0xFF, line 2)" in error_of([file], "utf-8")
-    assert "byte 6 (0xFF, line 2)" in error_of([file], "utf-8-sig")
+    for chunk in CHUNKS:
+        monkeypatch.setattr(text_reader, "CHUNK_BYTES", chunk)
+        file.write_bytes(b"\xef\xbb\xbfab\n\xff")
+        assert "byte 6 (0xFF, line 2)" in error_of([file], "utf-8")
+        assert "byte 6 (0xFF, line 2)" in error_of([file], "utf-8-sig")
 
 
 def test_the_place_of_a_bad_byte_is_counted_in_its_own_file(tmp_path: Path) -> None:
@@ -234,31 +221,32 @@ def test_another_encoding_decodes_as_it_says(file: Path) -> None:
     assert read(file, encoding="cp1252") == "caf\u00e9 \u20ac"
 
 
-@every_chunk_size
-def test_bytes_are_read_as_they_are(
-    file: Path, chunk: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(text_reader, "CHUNK_BYTES", chunk)
-    data = b"\xef\xbb\xbf\r\n" + bytes(range(256))
-    file.write_bytes(data)
-    reader = TextReader([file], None)
-    assert "".join(reader).encode("latin-1") == data
-    assert reader.notes == []
+def test_bytes_are_read_as_they_are(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for chunk in CHUNKS:
+        monkeypatch.setattr(text_reader, "CHUNK_BYTES", chunk)
+        data = b"\xef\xbb\xbf\r\n" + bytes(range(256))
+        file.write_bytes(data)
+        reader = TextReader([file], None)
+        assert "".join(reader).encode("latin-1") == data
+        assert reader.notes == []
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", None])
-@every_chunk_size
 def test_the_digest_is_sha256_of_all_bytes_in_order(
-    tmp_path: Path, encoding: str | None, chunk: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_reader, "CHUNK_BYTES", chunk)
-    first, second = tmp_path / "b.txt", tmp_path / "a.txt"
-    one, two = "\ufeffone\r\n".encode(encoding or "utf-8"), "two".encode(encoding or "utf-8")
-    first.write_bytes(one)
-    second.write_bytes(two)
-    reader = TextReader([first, second], encoding)
-    "".join(reader)
-    assert reader.digest == hashlib.sha256(one + two).hexdigest()
+    for chunk in CHUNKS:
+        for encoding in ("utf-8", "utf-16-le", None):
+            monkeypatch.setattr(text_reader, "CHUNK_BYTES", chunk)
+            first, second = tmp_path / "b.txt", tmp_path / "a.txt"
+            one, two = (
+                "\ufeffone\r\n".encode(encoding or "utf-8"),
+                "two".encode(encoding or "utf-8"),
+            )
+            first.write_bytes(one)
+            second.write_bytes(two)
+            reader = TextReader([first, second], encoding)
+            "".join(reader)
+            assert reader.digest == hashlib.sha256(one + two).hexdigest()
 
 
 def test_files_are_read_in_the_order_given(tmp_path: Path) -> None:

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from charrnn.config.cells import CELLS
 from charrnn.models.cells.base import Cell, State, select_states
 from charrnn.models.cells.pyramid import SlowLayer
-from tests.support.arrangements import VARIANTS, make_cell
+from tests.support.arrangements import make_cell
 
 INPUTS, HIDDEN = 3, 4
 
@@ -48,7 +49,7 @@ def by_lists(slow: SlowLayer, x: Tensor) -> Tensor:
     return torch.stack(columns, dim=1)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", CELLS)
 @every_stride
 def test_outputs_equal_those_of_the_cell_run_for_each_pair(variant: str, stride: int) -> None:
     slow, x = make(stride, variant), draw(21, 2)
@@ -57,26 +58,26 @@ def test_outputs_equal_those_of_the_cell_run_for_each_pair(variant: str, stride:
 
 
 @every_stride
-@pytest.mark.parametrize("chunk", [1, 3, 5])
-def test_rows_in_different_phases_each_go_on_as_they_were(stride: int, chunk: int) -> None:
-    slow, rows = make(stride), 6
-    x = draw(30, rows)
-    expected = by_lists(slow, x)
-    states = []
-    for row in range(rows):
-        _, state = slow(x[: row + 1, row : row + 1], slow.initial_state(1))
-        states.append(state)
-    together = tuple(torch.cat(parts) for parts in zip(*states, strict=True))
-    (shuffled,) = select_states([together], torch.tensor(order := [3, 0, 5, 1, 4, 2]))
-    ahead = torch.stack([x[row + 1 : row + 21, row] for row in order], dim=1)
-    outputs = []
-    for part in torch.split(ahead, chunk):
-        y, shuffled = slow(part, shuffled)
-        outputs.append(y)
-    for column, row in enumerate(order):
-        torch.testing.assert_close(
-            torch.cat(outputs)[:, column], expected[row + 1 : row + 21, row], rtol=0, atol=1e-12
-        )
+def test_rows_in_different_phases_each_go_on_as_they_were(stride: int) -> None:
+    for chunk in (1, 3, 5):
+        slow, rows = make(stride), 6
+        x = draw(30, rows)
+        expected = by_lists(slow, x)
+        states = []
+        for row in range(rows):
+            _, state = slow(x[: row + 1, row : row + 1], slow.initial_state(1))
+            states.append(state)
+        together = tuple(torch.cat(parts) for parts in zip(*states, strict=True))
+        (shuffled,) = select_states([together], torch.tensor(order := [3, 0, 5, 1, 4, 2]))
+        ahead = torch.stack([x[row + 1 : row + 21, row] for row in order], dim=1)
+        outputs = []
+        for part in torch.split(ahead, chunk):
+            y, shuffled = slow(part, shuffled)
+            outputs.append(y)
+        for column, row in enumerate(order):
+            torch.testing.assert_close(
+                torch.cat(outputs)[:, column], expected[row + 1 : row + 21, row], rtol=0, atol=1e-12
+            )
 
 
 @every_stride
@@ -89,15 +90,17 @@ def test_the_output_changes_with_a_complete_pair_only(stride: int) -> None:
 
 
 @every_stride
-@pytest.mark.parametrize("cuts", [[40], [1] * 40, [7, 1, 13, 19]])
-def test_the_cell_runs_once_for_each_stride(stride: int, cuts: list[int]) -> None:
-    slow, steps = make(stride), []
-    slow.cell.register_forward_pre_hook(lambda _, inputs: steps.append(len(inputs[0])))
-    state = slow.initial_state(2)
-    for part in torch.split(draw(40, 2), cuts):
-        _, state = slow(part, state)
-    assert sum(steps) == 40 // stride
-    assert 0 not in steps
+def test_the_cell_runs_once_for_each_stride(stride: int) -> None:
+    for cuts in ([40], [1] * 40, [7, 1, 13, 19]):
+        slow, steps = make(stride), list[int]()
+        slow.cell.register_forward_pre_hook(
+            lambda _, inputs, steps=steps: steps.append(len(inputs[0]))
+        )
+        state = slow.initial_state(2)
+        for part in torch.split(draw(40, 2), cuts):
+            _, state = slow(part, state)
+        assert sum(steps) == 40 // stride
+        assert 0 not in steps
 
 
 @every_stride
@@ -112,10 +115,10 @@ def test_gradients_reach_every_input_that_was_read_into_a_pair(stride: int) -> N
     assert reached == [place for pair in pairs for place in pair]
 
 
-@pytest.mark.parametrize("phase", [-3.0, 0.5, 7.0, 1e30])
-def test_a_phase_that_no_text_leads_to_is_lived_with(phase: float) -> None:
-    slow = make(4)
-    *state, phases = slow.initial_state(2)
-    y, after = slow(draw(9, 2), (*state, torch.full_like(phases, phase)))
-    assert y.isfinite().all()
-    assert set(after[-1].tolist()) <= {0.0, 1.0, 2.0, 3.0}
+def test_a_phase_that_no_text_leads_to_is_lived_with() -> None:
+    for phase in (-3.0, 0.5, 7.0, 1e30):
+        slow = make(4)
+        *state, phases = slow.initial_state(2)
+        y, after = slow(draw(9, 2), (*state, torch.full_like(phases, phase)))
+        assert y.isfinite().all()
+        assert set(after[-1].tolist()) <= {0.0, 1.0, 2.0, 3.0}
