@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 _NO_VALUE = "-"
-_OF_THE_TEXT = ("text", "SHA-256")
+_TEXT_SETTINGS = ("text", "SHA-256")
 
 
 def compare(
@@ -25,7 +25,7 @@ def compare(
         list[str] | None,
         typer.Argument(
             metavar="RUN RUN...",
-            help="Run directories, or names of runs.",
+            help="Run directories or names of runs.",
             show_default=False,
             autocompletion=complete_run,
         ),
@@ -39,21 +39,21 @@ def compare(
     charrnn compare runs/* --json
     """
     if len(runs or []) < 2:
-        raise UsageError("name two runs or more: charrnn compare RUN RUN...")
+        raise UsageError("name two or more runs: charrnn compare RUN RUN...")
     from charrnn.checkpoints.run_index import find_run
     from charrnn.training.run_summary import differing, hold_out_the_same, read_summary
 
     summaries = [read_summary(find_run(run)) for run in runs or []]
-    settings = {_name(setting): each for setting, each in differing(summaries).items()}
+    settings = {_name_setting(setting): each for setting, each in differing(summaries).items()}
     if not hold_out_the_same(summaries):
-        terminal.note("the runs do not hold out the same text, so their losses do not compare")
+        terminal.note("the runs hold out different texts, so their losses cannot be compared")
     if as_json:
         terminal.print_json(
             {
                 "runs": [
                     {
                         "run": str(run.path),
-                        **_figures(run),
+                        **_list_figures(run),
                         "settings": {name: values[place] for name, values in settings.items()},
                     }
                     for place, run in enumerate(summaries)
@@ -61,10 +61,10 @@ def compare(
             }
         )
         return
-    _print(summaries, settings)
+    _print_table(summaries, settings)
 
 
-def _figures(run: Summary) -> dict[str, Any]:
+def _list_figures(run: Summary) -> dict[str, Any]:
     last = run.last
     return {
         "best_valid_nats_per_char": run.progress.best_nats_per_char,
@@ -79,13 +79,13 @@ def _figures(run: Summary) -> dict[str, Any]:
     }
 
 
-def _name(setting: str) -> str:
-    return setting if setting in _OF_THE_TEXT else option_name(setting)
+def _name_setting(setting: str) -> str:
+    return setting if setting in _TEXT_SETTINGS else option_name(setting)
 
 
-def _print(runs: Sequence[Summary], settings: dict[str, list[Any]]) -> None:
-    """A row for each figure and each setting that differs, a column for each run."""
-    figures = [_figures(run) for run in runs]
+def _print_table(runs: Sequence[Summary], settings: dict[str, list[Any]]) -> None:
+    """Print a row per figure and per differing setting, and a column per run."""
+    figures = [_list_figures(run) for run in runs]
     rows = [
         [shown, *(_format(of_run[name], form) for of_run in figures)]
         for name, shown, form in (

@@ -108,7 +108,7 @@ def get(name: Name, as_json: Json = False, debug: Debug = False) -> None:
     charrnn corpus get tinyshakespeare
     charrnn train tinyshakespeare
     """
-    from charrnn.cli.progress import bar
+    from charrnn.cli.progress import open_bar
     from charrnn.data.catalogue import Download, find_entry
     from charrnn.data.download import fetch
 
@@ -117,7 +117,7 @@ def get(name: Name, as_json: Json = False, debug: Debug = False) -> None:
         raise UsageError(
             f"{name} is {entry.kind}, not a download; use it as it is: charrnn train {name}"
         )
-    with bar("downloading", entry.bytes, "B") as progress:
+    with open_bar("downloading", entry.bytes, "B") as progress:
         for size in fetch(entry):
             progress.update(size - progress.n)
     facts: dict[str, Any] = {
@@ -158,7 +158,7 @@ def export(
     chunks = _read_chunks(found) if isinstance(found, Path) else found.chunks()
     if output is None:
         for chunk in chunks:
-            with terminal.onto_stdout():
+            with terminal.guard_stdout():
                 sys.stdout.buffer.write(chunk)
     else:
         write_chunks_atomically(output, chunks)

@@ -1,4 +1,4 @@
-"""Where the program begins: with signals in hand before anything that takes long is imported."""
+"""Entry point: installs the signal handlers before the slow imports begin."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from charrnn.cli import signals
 
 
 def main() -> None:
-    """Run the program on the command line's arguments, and exit."""
+    """Run the program on the arguments of the command line, and exit."""
     try:
         signals.install()
         from charrnn.cli.main import run

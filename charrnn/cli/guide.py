@@ -1,4 +1,4 @@
-"""charrnn guide: the guides, rendered on a terminal, as plain Markdown elsewhere."""
+"""charrnn guide: show a guide, rendered on a terminal and as plain Markdown elsewhere."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def guide(
         str | None,
         typer.Argument(
             metavar="[TOPIC]",
-            help="A guide by its name. Left out: a list of all guides.",
+            help="Name of a guide. Left out: a list of all guides.",
             show_default=False,
             autocompletion=among(TOPICS),
         ),
@@ -43,18 +43,18 @@ def guide(
     charrnn guide records
     charrnn guide formats > formats.md
 
-    A guide is rendered on a terminal, and plain Markdown in a file or a pipe.
+    A guide is rendered on a terminal; a file or a pipe receives plain Markdown.
     """
     if topic is None:
-        terminal.print_facts({name: _summary(_read(name)) for name in TOPICS})
+        terminal.print_facts({name: _find_summary(_read(name)) for name in TOPICS})
         return
     if topic not in TOPICS:
         hint = did_you_mean(topic, TOPICS) or f"; there are: {', '.join(TOPICS)}"
         raise UsageError(f"there is no guide {topic!r:.60}{hint}")
     text = _read(topic)
-    if terminal.takes_escapes(sys.stdout):
+    if terminal.supports_escapes(sys.stdout):
         text = _render(text)
-    with terminal.onto_stdout():
+    with terminal.guard_stdout():
         sys.stdout.write(text)
 
 
@@ -63,8 +63,8 @@ def _read(topic: str) -> str:
     return resources.files("charrnn").joinpath("guides", f"{topic}.md").read_text(encoding="utf-8")
 
 
-def _summary(text: str) -> str:
-    """Return the sentence that stands below the title of a guide."""
+def _find_summary(text: str) -> str:
+    """Find the sentence below the title of a guide."""
     return text.split("\n\n")[1]
 
 
@@ -74,7 +74,7 @@ def _render(text: str) -> str:
     from rich.markdown import Markdown
     from rich.theme import Theme
 
-    # Rich puts code on black, which is a stain on a light terminal.
+    # Rich's default is code on black, which looks bad on a light terminal.
     console = Console(theme=Theme({"markdown.code": "bold cyan"}))
     console.width = min(console.width, _MOST_COLUMNS)
     text = _LINK_TO_GUIDE.sub(r"\1 (`charrnn guide \2`)", text)

@@ -1,4 +1,4 @@
-"""A text with a number for each character: coloured on a terminal, elsewhere marked beneath."""
+"""Text with a value per character: colored on a terminal, marked below the line elsewhere."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ _COLUMNS = 80
 
 
 class Level(NamedTuple):
-    """What numbers from ``least`` on, up to the next level, look like.
+    """The appearance of values from ``least`` up to the next level.
 
-    Both the text's colour and the one behind it are given, or neither, so that a level is legible
-    whatever the terminal's own colours.
+    Attributes:
+        least: the lower bound of the values.
+        style: foreground and background, or neither, so that the text is legible with any colors
+            of the terminal.
+        mark: the mark below the character where there are no colors.
+        meaning: the entry of the legend.
     """
 
     least: float
@@ -34,7 +38,7 @@ COSTS = (
     Level(4.0, "#000000 on #ff7f50", "4", "4 to 8"),
     Level(8.0, "#ffffff on #a00020", "8", "8 bits or more"),
 )
-"""What a character cost, in bits."""
+"""Levels of surprisal, in bits."""
 
 ACTIVATIONS = (
     Level(float("-inf"), "#ffffff on #b2182b", "=", "below -0.6"),
@@ -43,38 +47,38 @@ ACTIVATIONS = (
     Level(0.2, "#000000 on #80d8ff", "+", "to 0.6"),
     Level(0.6, "#ffffff on #0a3aa0", "#", "above 0.6"),
 )
-"""How active a unit is, from -1 to 1; red below, blue above, as in the paper."""
+"""Levels of activation, from -1 to 1: red is negative and blue positive (Karpathy et al. 2015)."""
 
 Levels = Sequence[Level]
 Shown = tuple[str, Level]
 
 
 def show(characters: Iterable[str], values: Iterable[float], levels: Levels) -> None:
-    """Print a text on stdout, each character as its value's level has it, and the levels."""
+    """Print a text on stdout, each character in the style of its value's level, and a legend."""
     shown = [
         (character, next(level for level in reversed(levels) if value >= level.least))
         for character, value in zip(characters, values, strict=True)
     ]
-    with terminal.onto_stdout():
-        if _in_colour():
-            _print_coloured(shown, levels)
+    with terminal.guard_stdout():
+        if _supports_color():
+            _print_colored(shown, levels)
         else:
             _print_marked(shown, levels)
 
 
 def display(symbol: str, *, is_bytes: bool) -> str:
-    """A symbol to be looked at; a byte beyond ASCII as its number."""
+    """Make a symbol visible; a byte beyond ASCII becomes a hexadecimal escape."""
     return f"\\x{ord(symbol):02x}" if is_bytes and ord(symbol) > 0x7F else in_one_line(symbol)
 
 
-def _in_colour() -> bool:
+def _supports_color() -> bool:
     from rich.console import Console
 
     console = Console()
     return console.is_terminal and console.color_system is not None and not console.no_color
 
 
-def _print_coloured(shown: Sequence[Shown], levels: Levels) -> None:
+def _print_colored(shown: Sequence[Shown], levels: Levels) -> None:
     from rich.console import Console
     from rich.text import Text
 
@@ -92,8 +96,8 @@ def _print_marked(shown: Sequence[Shown], levels: Levels) -> None:
     from rich.cells import cell_len
 
     columns = shutil.get_terminal_size((_COLUMNS, 0)).columns
-    for line in _lines(shown, columns):
-        # What has no column of its own, as an accent over the character before, has no mark.
+    for line in _split_lines(shown, columns):
+        # A character without a column of its own, such as a combining accent, has no mark.
         columns_of = [(cell_len(character), level.mark) for character, level in line]
         marks = "".join(mark.ljust(width)[:width] for width, mark in columns_of)
         sys.stdout.write("".join(character for character, _ in line) + f"\n{marks.rstrip()}\n")
@@ -101,8 +105,8 @@ def _print_marked(shown: Sequence[Shown], levels: Levels) -> None:
     sys.stdout.write(f"\nbeneath each line: {legend}\n")
 
 
-def _lines(shown: Sequence[Shown], columns: int) -> Iterator[list[Shown]]:
-    """The characters in lines that end with a newline's mark, or where the columns do."""
+def _split_lines(shown: Sequence[Shown], columns: int) -> Iterator[list[Shown]]:
+    """Split characters into lines, after a newline's mark or at the width of the terminal."""
     from rich.cells import cell_len
 
     line: list[Shown] = []

@@ -1,4 +1,4 @@
-"""The program: its commands, and the one place where errors become messages and exit codes."""
+"""The program: its commands, and the conversion of errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _OUT_OF_MEMORY = re.compile("allocate memory|out of memory")
 
 
 class Boundary(help_pages.Group):
-    """Runs a command; what it raises ends here."""
+    """Runs a command and turns its errors into messages and exit codes."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that the context names."""
@@ -53,7 +53,7 @@ class Boundary(help_pages.Group):
             if isinstance(problem, typer.Exit | typer.Abort):
                 raise
             if isinstance(problem, MemoryError) or _OUT_OF_MEMORY.search(str(problem)):
-                _report("there is not enough memory for a model or a batch of this size")
+                _report("not enough memory for a model or a batch of this size")
                 raise typer.Exit(CharrnnError.exit_code) from None
             raise
 
@@ -98,7 +98,7 @@ def program(
         bool,
         typer.Option(
             "--version",
-            help="Print the versions of what computes.",
+            help="Print the versions of charrnn, torch, Python and the native library.",
             callback=_show_version,
             is_eager=True,
         ),
@@ -113,14 +113,14 @@ def program(
     """
 
 
-help_pages.adopt(app)
+help_pages.use_help_pages(app)
 
 
 def _describe_refusal(problem: Any) -> str:
-    """What Typer says of a command that it cannot parse, with the nearest option there is."""
+    """Describe a command that Typer cannot parse, and suggest the nearest option."""
     message: str = problem.format_message()
     if unknown := getattr(problem, "option_name", None):
-        # Typer lists all that are somewhat like it, in the order of the alphabet.
+        # Typer lists all similar options in alphabetical order.
         known = getattr(problem, "possibilities", None) or ()
         message = f"{problem.message}{did_you_mean(unknown, known)}"
     context = getattr(problem, "ctx", None)
@@ -129,8 +129,8 @@ def _describe_refusal(problem: Any) -> str:
 
 
 def run() -> int:
-    """Run the program on the command line's arguments; returns its exit code."""
-    terminal.reopen_closed()
+    """Run the program on the arguments of the command line, and return its exit code."""
+    terminal.reopen_closed_streams()
     sys.excepthook = terminal.show_traceback
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -148,14 +148,14 @@ def _run() -> int:
     try:
         code = app(prog_name=_NAME, standalone_mode=False)
     except SystemExit:
-        # Rich and Typer end so, both with 1, when nobody reads the help any more.
+        # Rich and Typer exit with 1 when the reader of the help closes the pipe.
         return 0
     except StorageError as refusal:
-        # An option that answers at once, such as --version, is obeyed before there is a command.
+        # An eager option such as --version runs before Boundary does.
         _report(explain(refusal))
         return refusal.exit_code
     except Exception as problem:
-        # Typer's own errors, of a command that cannot be parsed, have no public class in common.
+        # Typer's parse errors have no public base class.
         if not hasattr(problem, "format_message"):
             raise
         if message := _describe_refusal(problem):

@@ -1,4 +1,4 @@
-"""Settings and errors as the command line speaks of them: in options and commands."""
+"""Translation of settings into options, of functions into commands, of errors into messages."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ _COMMANDS = {
 }
 """Commands by the functions that they call."""
 
-
 _NAMES = {"base": "--from", "output": "-o"}
-"""Options that are not called what they set."""
+"""Options whose names differ from those of their settings."""
 
 
 def option_name(setting: str) -> str:
-    """The option that sets a setting.
+    """Name the option of a setting.
 
     >>> option_name("learning_rate")
     '--learning-rate'
@@ -29,7 +28,7 @@ def option_name(setting: str) -> str:
 
 
 def command(function: str, *arguments: str) -> str:
-    """The command that calls a function, as it is typed.
+    """Spell the command that calls a function, quoted for a shell.
 
     >>> command("resume", "my runs/tales")
     "charrnn train --resume 'my runs/tales'"
@@ -38,11 +37,11 @@ def command(function: str, *arguments: str) -> str:
 
 
 def explain(problem: CharrnnError, name_setting: Callable[[str], str] = option_name) -> str:
-    """The message of an error, with the options and commands that help.
+    """Describe an error and its remedies in terms of options and commands.
 
     Args:
         problem: the error.
-        name_setting: what to call the setting of a name.
+        name_setting: returns the user's name for a setting.
     """
 
     def advise(remedy: Remedy) -> str:
@@ -57,7 +56,7 @@ def explain(problem: CharrnnError, name_setting: Callable[[str], str] = option_n
 
 
 def _quote(value: str) -> str:
-    """A value as a shell takes it, visible throughout."""
+    """Quote a value for a shell, with control characters escaped."""
     if value.isprintable():
         return shlex.quote(value)
     return f"$'{value.encode('unicode_escape').decode()}'"

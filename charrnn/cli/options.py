@@ -1,8 +1,7 @@
-"""Options made from the settings they set: name, help, bounds and choices come from the config.
+"""Options and arguments that several commands share, and their completion in a shell.
 
-What a shell may complete, beside the names of files, which it knows itself.
-
-Where nothing offered here fits, the shell goes on with files.
+The name, help, bounds and choices of an option come from the configuration that it sets. A shell
+completes file names by itself where nothing offered here fits.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ Completer = Callable[[str], list[str]]
 
 
 def among(words: Iterable[str]) -> Completer:
-    """Completes one of some words."""
+    """Return a completer for some words."""
 
     def complete(incomplete: str) -> list[str]:
         return [word for word in words if word.startswith(incomplete)]
@@ -33,21 +32,21 @@ def among(words: Iterable[str]) -> Completer:
 
 
 def complete_run(incomplete: str) -> list[str]:
-    """Names of runs below the current folder."""
+    """Complete the name of a run below the current folder."""
     from charrnn.checkpoints.run_index import list_runs
 
     return among(list_runs())(incomplete)
 
 
 def complete_corpus(incomplete: str) -> list[str]:
-    """Names of corpora."""
+    """Complete the name of a corpus."""
     from charrnn.data.catalogue import entries
 
     return among(entries())(incomplete)
 
 
 def complete_source(ctx: typer.Context, incomplete: str) -> list[str]:
-    """Names of corpora; those of runs after ``--resume``."""
+    """Complete the name of a corpus, or of a run after ``--resume``."""
     resumes = ctx.params.get("resume")
     return complete_run(incomplete) if resumes else complete_corpus(incomplete)
 
@@ -60,13 +59,13 @@ _CELL_PANEL = "Settings of some cells"
 
 
 class Debugging:
-    """Whether errors come with their traceback."""
+    """The state of ``--debug``: if wanted, an error is shown with its traceback."""
 
     wanted = False
 
 
 def option(config: type[Config], name: str, *more_names: str, panel: str | None = None) -> Any:
-    """The Typer option that sets a field of a configuration."""
+    """Make the Typer option that sets a field of a configuration."""
     declared = next(field for field in fields(config) if field.name == name)
     choices = declared.metadata["choices"]
     return typer.Option(
@@ -89,8 +88,8 @@ def _shown_default(declared: Field[Any]) -> str | bool:
 def with_settings(panels: Mapping[type[Config], str]) -> Callable[[Command], Command]:
     """Give a command an option for every setting of some configurations.
 
-    They stand after the command's positional parameters, each under its configuration's panel; the
-    command takes them as ``**settings``.
+    The options follow the command's positional parameters, each in the panel of its configuration;
+    the command takes them as ``**settings``.
     """
 
     def decorate(command: Command) -> Command:
@@ -162,7 +161,7 @@ Unknown = Annotated[
         "--unknown",
         metavar="|".join(UNKNOWN_CHOICES),
         autocompletion=among(UNKNOWN_CHOICES),
-        help="What to do with a character the model does not know.",
+        help="Treatment of characters that the model does not know.",
         callback=_check_unknown,
     ),
 ]
@@ -172,7 +171,7 @@ Subject = Annotated[
         metavar="RUN|FILE|TEXT",
         autocompletion=complete_run,
         help="A run or model file (left out: the latest run), then the texts to read, as one "
-        "(left out: what the run held out). - is standard input.",
+        "(left out: the text that the run held out). - is standard input.",
         show_default=False,
     ),
 ]
@@ -180,8 +179,8 @@ StackRound = Annotated[
     bool | None,
     typer.Option(
         "--stack-round/--no-stack-round",
-        help="Take only the likeliest action of each stack, or all in proportion. Left out: as the "
-        "model was trained to be used.",
+        help="Take only the likeliest action of each stack, or mix all by their probabilities. "
+        "Left out: as set when the model was trained.",
         show_default=False,
     ),
 ]
@@ -190,9 +189,9 @@ TrainingText = Annotated[
     typer.Option(
         "--corpus",
         metavar="TEXT",
-        help="Where the text that the model was trained on is now; may be repeated. Left out: "
-        "where its run read it.",
+        help="Present path of the training text, if it has moved; may be repeated. Left out: the "
+        "path from which the run read it.",
         show_default=False,
     ),
 ]
-Encoding = Annotated[str, typer.Option("--encoding", help="How the text's bytes spell characters.")]
+Encoding = Annotated[str, typer.Option("--encoding", help="Encoding of the text.")]

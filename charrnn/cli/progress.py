@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, plain lines now and then elsewhere."""
+"""Progress on stderr: a bar on a terminal, occasional plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from charrnn.training.progress import (
 )
 
 _SECONDS_BETWEEN_LINES = 5.0
-# What tells most comes first: a narrow terminal cuts the rest off.
+# The most important part comes first: a narrow terminal cuts off the end.
 _BAR = "{percentage:3.0f}% {remaining} left{postfix}, {n_fmt}/{total_fmt} steps |{bar}|"
 
 
-def bar(description: str, total: int | None, unit: str) -> tqdm[Any]:
-    """A bar on stderr that is shown on a terminal only and leaves no trace."""
+def open_bar(description: str, total: int | None, unit: str) -> tqdm[Any]:
+    """Open a progress bar on stderr; it shows on a terminal only and is erased when closed."""
     return tqdm(
         desc=description,
         total=total,
@@ -45,53 +45,53 @@ def bar(description: str, total: int | None, unit: str) -> tqdm[Any]:
 
 
 class PassBars:
-    """Shows the passes over a text, one bar after another."""
+    """Shows a bar for each pass over a text, one after another."""
 
     def __init__(self) -> None:
         self._title = ""
         self._bar: tqdm[Any] | None = None
 
     def show(self, title: str, done: int, total: int) -> None:
-        """Show that so many characters of a pass are done."""
+        """Show that ``done`` of ``total`` characters of a pass are done."""
         if self._bar is None or title != self._title:
             self.close()
-            self._title, self._bar = title, bar(title, total, "char")
+            self._title, self._bar = title, open_bar(title, total, "char")
         self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Erase the bar."""
         if self._bar is not None:
             self._bar.close()
 
 
 class TrainingView:
-    """Shows a run as it goes: loss, held-out loss, characters per second and time left.
+    """Shows the progress of training: loss, held-out loss, characters per second, time left.
 
     Args:
-        show_samples: whether to show the text that is drawn at each evaluation.
-        on_ready: is called when the run is about to write its first file.
+        show_samples: show the text that is drawn at each evaluation.
+        on_ready: called just before the run writes its first file.
     """
 
     def __init__(self, *, show_samples: bool, on_ready: Callable[[], None]) -> None:
         self._show_samples, self._on_ready = show_samples, on_ready
         self._bar: tqdm[Any] | None = None
-        self._from: tuple[float, int] | None = None
+        self._first: tuple[float, int] | None = None
         self._line_at = time.monotonic()
         self._held_out = ""
 
     def __enter__(self) -> TrainingView:
         return self
 
-    @terminal.unheard_is_fine()
+    @terminal.ignore_stderr_errors()
     def __exit__(self, *exception: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Take the bar away; what is said next begins a line."""
+        """Erase the bar, so that further output begins on a line of its own."""
         if self._bar is not None:
             self._bar.close()
 
-    @terminal.unheard_is_fine()
+    @terminal.ignore_stderr_errors()
     def show(self, event: RunEvent) -> None:
         """Show an event of the run."""
         match event:
@@ -102,20 +102,20 @@ class TrainingView:
             case SettingsChosen():
                 terminal.note(f"chosen: {describe_choice(event)}")
             case Started():
-                terminal.note(describe(event))
+                terminal.note(describe_start(event))
                 self._open_bar(event)
             case Step():
-                self._step(event)
+                self._show_step(event)
             case Evaluating():
                 if self._bar is not None and not self._bar.disable:
                     self._bar.set_postfix_str(f"evaluating {event.done / event.total:.0%}")
             case Evaluation():
-                self._evaluated(event)
+                self._show_evaluation(event)
             case Drawn() if self._show_samples:
-                self._say(f"--- drawn after {event.step:,} steps:\n{event.text}\n")
+                self._print_above(f"--- drawn after {event.step:,} steps:\n{event.text}\n")
             case RolledBack():
                 time_word = ("first", "second", "third")[event.halvings - 1]
-                self._say(
+                self._print_above(
                     f"{event.reason}\nBack to step {event.step:,}, the learning rate halved for "
                     f"the {time_word} time."
                 )
@@ -130,11 +130,11 @@ class TrainingView:
             disable=None,
         )
 
-    def _step(self, event: Step) -> None:
-        if self._from is None:
-            self._from = (event.seconds, event.characters)
-        seconds = event.seconds - self._from[0]
-        speed = (event.characters - self._from[1]) / seconds if seconds else 0.0
+    def _show_step(self, event: Step) -> None:
+        if self._first is None:
+            self._first = (event.seconds, event.characters)
+        seconds = event.seconds - self._first[0]
+        speed = (event.characters - self._first[1]) / seconds if seconds else 0.0
         state = f"loss {event.nats_per_char:.3f}{self._held_out}, {speed:,.0f} chars/s"
         if self._bar is not None and not self._bar.disable:
             self._bar.total = event.total
@@ -149,7 +149,7 @@ class TrainingView:
                 left = f", {remaining:,.0f} s left"
             terminal.note(f"step {event.step:,}{total}, epoch {event.epoch:.2f}, {state}{left}")
 
-    def _evaluated(self, event: Evaluation) -> None:
+    def _show_evaluation(self, event: Evaluation) -> None:
         if event.valid_nats_per_char is not None:
             self._held_out = f", held out {event.valid_nats_per_char:.3f}"
         if self._bar is None or self._bar.disable:
@@ -160,13 +160,13 @@ class TrainingView:
                 f"step {event.step:,}, epoch {event.epoch:.2f}, {loss}{self._held_out}{best}"
             )
 
-    def _say(self, text: str) -> None:
-        """Print some text above the bar."""
+    def _print_above(self, text: str) -> None:
+        """Print text above the bar."""
         tqdm.write(visible(text), file=sys.stderr)
 
 
 def describe_choice(event: SettingsChosen) -> str:
-    """List in one line the options that were chosen, and the reasons."""
+    """List the chosen settings as options, and the figures that they follow from, on one line."""
     options = " ".join(f"{option_name(name)} {value:g}" for name, value in event.settings.items())
     return (
         f"{options}: {event.characters:,} characters, read {event.epochs:.1f} times at "
@@ -174,8 +174,8 @@ def describe_choice(event: SettingsChosen) -> str:
     )
 
 
-def describe(event: Started) -> str:
-    """Sum up in one line what is about to be trained."""
+def describe_start(event: Started) -> str:
+    """Describe the text, the network and the length of training on one line."""
     model, compute = event.model, event.compute
     length = f"{event.total:,} steps" if event.total else f"{event.minutes:g} minutes"
     return (

@@ -70,7 +70,7 @@ class _Row:
     def write(self, before: str, after: str) -> None:
         """Put the text on stdout between the two."""
         self._text.seek(0)
-        with terminal.onto_stdout():
+        with terminal.guard_stdout():
             sys.stdout.buffer.write(before.encode())
             shutil.copyfileobj(self._text, sys.stdout.buffer)
             sys.stdout.buffer.write(f"{after}\n".encode())

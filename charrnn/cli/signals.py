@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: at once where nothing can be lost, at the next safe moment where it can."""
+"""Handling of Ctrl-C and SIGTERM: immediate, or deferred to a moment at which all is saved."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _IMPORT_SYSTEM = "<frozen importlib"
 
 
 class Interrupted(BaseException):
-    """A signal asked the program to end; it exits with 128 + the signal's number.
+    """A signal asked the program to end; the exit code is 128 + the number of the signal.
 
-    No KeyboardInterrupt, since Typer makes of that what it likes.
+    KeyboardInterrupt will not do, because Typer handles that itself.
     """
 
     def __init__(self, number: int) -> None:
@@ -28,31 +28,31 @@ class Interrupted(BaseException):
 
 
 class Stop:
-    """Remembers the signal that asked for an end; a second one leaves the program at once."""
+    """Records a signal that asks the program to end; a second one ends it immediately."""
 
     def __init__(self) -> None:
         self._number: int | None = None
 
     def request(self, number: int) -> None:
-        """Take note of a signal."""
+        """Record a signal; end the program if there was one before."""
         if self._number is not None:
             os._exit(128 + number)
-        self.note(number)
+        self.record(number)
 
-    def note(self, number: int) -> None:
-        """Take note of a signal that may come again."""
+    def record(self, number: int) -> None:
+        """Record a signal that may be repeated."""
         self._number = number
 
     def defer(self) -> None:
-        """From now on only remember signals, for the program to end at a moment of its choice."""
+        """Only record signals from now on; the program ends when it calls :meth:`check`."""
         for number in SIGNALS:
-            signal.signal(number, self._remember)
+            signal.signal(number, self._handle)
 
-    def _remember(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         self.request(number)
 
     def check(self) -> None:
-        """Raise Interrupted if a signal has come: to be called when all is saved."""
+        """Raise Interrupted if a signal has been recorded; called when all is saved."""
         if self._number is not None:
             raise Interrupted(self._number)
 
@@ -61,21 +61,21 @@ class Stop:
 
 
 def install() -> None:
-    """Make both signals raise Interrupted, or leave at once where that would not get through."""
+    """Make both signals raise Interrupted, or end the program where an exception would be lost."""
     for number in SIGNALS:
         signal.signal(number, _leave)
-    sys.unraisablehook = _leave_after_all
+    sys.unraisablehook = _leave_if_unraisable
 
 
 def uninstall() -> None:
-    """Let both signals end the program as they do by themselves: without a word."""
+    """Restore the default handlers, which end the program silently."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
 def deferrable() -> Iterator[Stop]:
-    """Within, signals are only remembered once :meth:`Stop.defer` has been called."""
+    """Yield a Stop that only records signals once :meth:`Stop.defer` has been called."""
     stop = Stop()
     with _restored():
         yield stop
@@ -83,24 +83,24 @@ def deferrable() -> Iterator[Stop]:
 
 @contextmanager
 def noted() -> Iterator[Stop]:
-    """Within, Ctrl-C is only remembered, however often; so is SIGTERM, once."""
+    """Yield a Stop that records signals: Ctrl-C any number of times, SIGTERM once."""
     stop = Stop()
 
-    def remember(number: int, frame: FrameType | None) -> None:
+    def handle(number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT:
-            stop.note(number)
+            stop.record(number)
         else:
             stop.request(number)
 
     with _restored():
         for number in SIGNALS:
-            signal.signal(number, remember)
+            signal.signal(number, handle)
         yield stop
 
 
 @contextmanager
 def _restored() -> Iterator[None]:
-    """Put the handlers of both signals back at the end."""
+    """Restore the handlers of both signals at the end."""
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
@@ -110,8 +110,8 @@ def _restored() -> Iterator[None]:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    # A module that is being imported may catch what is raised within it, or make another error of
-    # it; and while modules are imported there is nothing to save or to clear away.
+    # A module that is being imported may catch the exception or turn it into another one; and
+    # during imports there is nothing to save or to remove.
     if _is_importing(frame):
         os._exit(128 + number)
     raise Interrupted(number)
@@ -125,8 +125,8 @@ def _is_importing(frame: FrameType | None) -> bool:
     return False
 
 
-def _leave_after_all(unraisable: sys.UnraisableHookArgs) -> None:
-    """Leave if a signal came where nothing can be raised, as in a finaliser."""
+def _leave_if_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    """End the program if a signal arrived where no exception can propagate, as in a finalizer."""
     if isinstance(unraisable.exc_value, Interrupted):
         os._exit(unraisable.exc_value.exit_code)
     sys.__unraisablehook__(unraisable)

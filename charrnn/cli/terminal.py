@@ -1,4 +1,4 @@
-"""What the program says: results on stdout, all else on stderr, and no control characters."""
+"""Output of the program: results on stdout, messages on stderr, control characters made visible."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _RED, _DIM = "1;31", "2"
 _ANY_WIDTH = 1 << 30
 
 
-def reopen_closed() -> None:
-    """Put the null device in the place of standard streams that were closed from the beginning.
+def reopen_closed_streams() -> None:
+    """Open the null device for standard streams that were closed when the program started.
 
-    The next file to be opened would take the number of a closed one, and be written into by all
-    that believes to write to standard error.
+    Otherwise the next file to be opened would take the number of a closed stream, and code that
+    writes to standard error would write into that file.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is None:
@@ -33,28 +33,26 @@ def reopen_closed() -> None:
             setattr(sys, name, os.fdopen(number, mode))
 
 
-def takes_escapes(stream: TextIO) -> bool:
-    """Whether escape sequences may go to a stream: a terminal that is not a dumb one, and a user
-    who has not set NO_COLOR.
-    """
+def supports_escapes(stream: TextIO) -> bool:
+    """Return True for a terminal that is not dumb, unless NO_COLOR is set."""
     plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return stream.isatty() and not plain
 
 
-def styled(text: str, style: str, stream: TextIO) -> str:
-    """A text that a stream shows in a style (the numbers of SGR), or as it is."""
-    return f"\033[{style}m{text}\033[0m" if takes_escapes(stream) else text
+def _apply_style(text: str, style: str, stream: TextIO) -> str:
+    """Wrap text in an SGR style, given by its numbers, if the stream supports escape sequences."""
+    return f"\033[{style}m{text}\033[0m" if supports_escapes(stream) else text
 
 
 def write_dim(text: str, stream: TextIO) -> None:
-    """Write what is not the program's own text, dim where the stream can do so."""
-    stream.write(styled(visible(text), _DIM, stream))
+    """Write text that the user gave, dim if the stream supports escape sequences."""
+    stream.write(_apply_style(visible(text), _DIM, stream))
     stream.flush()
 
 
 @contextmanager
-def unheard_is_fine() -> Iterator[None]:
-    """Let what is said on stderr go nowhere once it cannot: progress is not the result."""
+def ignore_stderr_errors() -> Iterator[None]:
+    """Discard stderr once it cannot be written: progress and notes are not the result."""
     try:
         yield
     except OSError:
@@ -62,19 +60,19 @@ def unheard_is_fine() -> Iterator[None]:
 
 
 def silence(stream: TextIO) -> None:
-    """Send what is still to be written on a stream nowhere."""
+    """Discard everything that is still to be written to a stream."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
 def keeping_output() -> Iterator[None]:
-    """At a terminal, have Ctrl-C throw away nothing that is on its way to the screen.
+    """Keep the terminal from discarding pending output when Ctrl-C is pressed.
 
-    What the program believes to be shown is shown then.
+    The text that the program has written is then the text that the user has seen.
     """
     try:
         import termios
-    except ImportError:  # Not a system whose terminals throw it away.
+    except ImportError:  # Terminals of such a system discard nothing.
         yield
         return
     settings = termios.tcgetattr(sys.stdin)
@@ -88,8 +86,8 @@ def keeping_output() -> Iterator[None]:
 
 
 @contextmanager
-def onto_stdout() -> Iterator[None]:
-    """Let a result that cannot be written end the program; a reader who has left is no mishap."""
+def guard_stdout() -> Iterator[None]:
+    """Raise StorageError if stdout cannot be written; a closed pipe stays a BrokenPipeError."""
     try:
         yield
         sys.stdout.flush()
@@ -98,52 +96,52 @@ def onto_stdout() -> Iterator[None]:
     except OSError as problem:
         silence(sys.stdout)
         raise StorageError(
-            f"standard output could not be written: {problem.strerror}. The result is not whole."
+            f"standard output could not be written: {problem.strerror}. The result is incomplete."
         ) from problem
 
 
 def note(message: str) -> None:
-    """Tell the user something in passing, on stderr."""
-    with unheard_is_fine():
-        sys.stderr.write(_indented(message) + "\n")
+    """Write a note to stderr."""
+    with ignore_stderr_errors():
+        sys.stderr.write(_indent(message) + "\n")
         sys.stderr.flush()
 
 
 def error(message: str) -> None:
-    """Tell the user what went wrong, on stderr."""
-    with unheard_is_fine():
-        sys.stderr.write(f"{styled('charrnn:', _RED, sys.stderr)} {_indented(message)}\n")
+    """Write an error message to stderr."""
+    with ignore_stderr_errors():
+        sys.stderr.write(f"{_apply_style('charrnn:', _RED, sys.stderr)} {_indent(message)}\n")
         sys.stderr.flush()
 
 
 def echo(text: str) -> None:
-    """Repeat on stderr, dimly, what the user said."""
-    with unheard_is_fine():
+    """Repeat text of the user on stderr, dim."""
+    with ignore_stderr_errors():
         write_dim(text, sys.stderr)
 
 
 def show_traceback(
     kind: type[BaseException], problem: BaseException, trace: TracebackType | None
 ) -> None:
-    """Write an exception's traceback to stderr; fit to be ``sys.excepthook``."""
-    with unheard_is_fine():
+    """Write the traceback of an exception to stderr; usable as ``sys.excepthook``."""
+    with ignore_stderr_errors():
         sys.stderr.write(visible("".join(traceback.format_exception(kind, problem, trace))))
         sys.stderr.flush()
 
 
-def _indented(message: str) -> str:
-    """A message, its further lines indented: a name with a newline begins no message."""
+def _indent(message: str) -> str:
+    """Indent all lines but the first, so that a file name with a newline cannot forge a message."""
     return visible(message).replace("\n", "\n  ")
 
 
 def say(line: str = "") -> None:
     """Print a line on stdout."""
-    with onto_stdout():
+    with guard_stdout():
         sys.stdout.write(visible(line) + "\n")
 
 
 def print_facts(facts: Mapping[str, str]) -> None:
-    """Print names and values on stdout, one pair for each line, aligned."""
+    """Print names and values on stdout, one aligned pair per line."""
     print_table((), list(facts.items()), left=(0, 1))
 
 
@@ -154,21 +152,25 @@ def print_table(
     *,
     left: Collection[int] = (0,),
 ) -> None:
-    """Print a table on stdout, under its title if it has one; see :func:`tabulate`."""
+    """Print a table on stdout, below its title if there is one; see :func:`tabulate`."""
     _print([*(["", title, ""] if title else []), *tabulate(header, rows, left=left)])
 
 
 def tabulate(
     header: Sequence[str], rows: Sequence[Sequence[str]], *, left: Collection[int] = (0,)
 ) -> list[str]:
-    """Lay out a table in lines that are as long as they need be, whatever the terminal's width.
+    """Lay out a table.
 
-    A line is neither wrapped nor cut, so that what reads it through a pipe finds it whole.
+    Lines are neither wrapped nor cut at the width of the terminal, so that a program can read them
+    through a pipe.
 
     Args:
-        header: the names of the columns, if they have any.
-        rows: one or more, of the same number of cells each.
-        left: the columns that are flush left; the others, of numbers, are flush right.
+        header: names of the columns; empty for a table without a header.
+        rows: at least one row, each with the same number of cells.
+        left: indices of the left-aligned columns; the others are right-aligned.
+
+    Returns:
+        The lines of the table.
     """
     from rich.console import Console
     from rich.table import Table
@@ -186,22 +188,22 @@ def tabulate(
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Print an object on one line of stdout; a number that is not finite is null."""
-    _print([json.dumps(_finite(value), ensure_ascii=True, allow_nan=False)])
+    """Print a JSON object on one line of stdout; a number that is not finite becomes null."""
+    _print([json.dumps(_replace_nonfinite(value), ensure_ascii=True, allow_nan=False)])
 
 
 def _print(lines: Sequence[str]) -> None:
-    with onto_stdout():
+    with guard_stdout():
         sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _finite(value: Any) -> Any:
-    """The same plain data with None for every number that is not finite."""
+def _replace_nonfinite(value: Any) -> Any:
+    """Replace every number that is not finite by None, at any depth."""
     match value:
         case Mapping():
-            return {name: _finite(item) for name, item in value.items()}
+            return {name: _replace_nonfinite(item) for name, item in value.items()}
         case list() | tuple():
-            return [_finite(item) for item in value]
+            return [_replace_nonfinite(item) for item in value]
         case float() if not math.isfinite(value):
             return None
         case _:
@@ -209,11 +211,12 @@ def _finite(value: Any) -> Any:
 
 
 class TextOutput:
-    """Writes drawn text to stdout as it comes: its exact bytes into a pipe or a file; on a
-    terminal, with control characters shown unless ``raw``.
+    """Writes drawn text to stdout as it comes.
+
+    A pipe or a file receives the exact bytes; a terminal shows control characters visibly.
 
     Args:
-        raw: obey control characters on a terminal too.
+        raw: send the exact bytes to a terminal too.
     """
 
     def __init__(self, raw: bool) -> None:
@@ -221,14 +224,14 @@ class TextOutput:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def write(self, data: bytes) -> None:
-        """Write some more, in UTF-8 or whatever bytes the model knows, and flush."""
-        with onto_stdout():
+        """Write bytes, UTF-8 or not, and flush."""
+        with guard_stdout():
             if self._exact:
                 sys.stdout.buffer.write(data)
             else:
                 sys.stdout.write(visible(self._decoder.decode(data)))
 
     def end(self) -> None:
-        """Show what the text broke off in, if that is within a character."""
-        with onto_stdout():
+        """Show a replacement character if the text ends within a UTF-8 sequence."""
+        with guard_stdout():
             sys.stdout.write(self._decoder.decode(b"", final=True))

@@ -1,4 +1,4 @@
-"""charrnn train: parse the command, settle what is to be done, and hand over to the training."""
+"""charrnn train: start or resume the training of a model."""
 
 from __future__ import annotations
 
@@ -37,33 +37,33 @@ def train(
             metavar="TEXT",
             autocompletion=complete_source,
             help="Text files, folders, - for standard input, or a corpus by name: tales, or a "
-            "formal language such as anbn. With --resume: the run to go on with (left out: the "
-            "latest), then its texts if they are elsewhere now.",
+            "formal language such as anbn. With --resume: the run to resume (left out: the "
+            "latest), then its texts if they have moved.",
             show_default=False,
         ),
     ] = None,
     *,
     encoding: Encoding = "utf-8",
     as_bytes: Annotated[
-        bool, typer.Option("--bytes", help="Take every byte as a symbol; any file will do.")
+        bool, typer.Option("--bytes", help="Read every byte as one symbol; any file will do.")
     ] = False,
     records: Annotated[
         str | None,
         typer.Option(
             metavar="line|paragraph|STRING",
             help="Read the text as independent records, such as names or verses: lines, "
-            "paragraphs between blank lines, or what a string parts.",
+            "paragraphs between blank lines, or parts between a separator.",
             show_default=False,
         ),
     ] = None,
     run: Annotated[
         str | None,
         typer.Option(
-            help="Run directory. Left out: runs/NAME of the corpus.", rich_help_panel=_RUN
+            help="Run directory. Left out: runs/NAME, after the corpus.", rich_help_panel=_RUN
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run.", rich_help_panel=_RUN)
+        bool, typer.Option("--resume", help="Resume a run.", rich_help_panel=_RUN)
     ] = False,
     base: Annotated[
         str | None,
@@ -71,22 +71,24 @@ def train(
             "--from",
             metavar="RUN|FILE",
             autocompletion=complete_run,
-            help="Go on from a model with another text: its weights are kept, characters that it "
-            "does not know are added.",
+            help="Fine-tune a model on another text: its weights are kept, and new characters are "
+            "added to its alphabet.",
             rich_help_panel=_RUN,
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the run there.", rich_help_panel=_RUN)
+        bool, typer.Option("--overwrite", help="Replace an existing run.", rich_help_panel=_RUN)
     ] = False,
     save_every: Annotated[
         float,
-        typer.Option(help="Seconds between saves, evaluations apart.", min=0, rich_help_panel=_RUN),
+        typer.Option(
+            help="Seconds between saves, besides those at evaluations.", min=0, rich_help_panel=_RUN
+        ),
     ] = 30.0,
     show_samples: Annotated[
         bool,
         typer.Option(
-            "--show-samples", help="Show some drawn text at each evaluation.", rich_help_panel=_RUN
+            "--show-samples", help="Show drawn text at each evaluation.", rich_help_panel=_RUN
         ),
     ] = False,
     as_json: Json = False,
@@ -102,17 +104,17 @@ def train(
     charrnn train --resume
     """
     if records == "":
-        raise UsageError("--records is empty; give line, paragraph, or what parts the records")
+        raise UsageError("--records is empty; give line, paragraph or a separator")
     if run == "":
         raise UsageError("--run is empty; name a folder, or leave it out")
     run_path = Path(run) if run else None
     if as_bytes and _is_given(ctx, "encoding"):
-        raise UsageError("--bytes takes bytes as they are and --encoding reads them; give one")
+        raise UsageError("--bytes reads bytes and --encoding decodes them; give one of them")
     if resume:
         _refuse_new_settings(ctx, overwrite)
         named = list(sources or [])
 
-        def go_on(**follow: Any) -> api.Run:
+        def resume_run(**follow: Any) -> api.Run:
             from charrnn import api
 
             return api.resume(
@@ -124,14 +126,14 @@ def train(
                 **follow,
             )
 
-        _follow(go_on, show_samples=show_samples, as_json=as_json)
+        _follow(resume_run, show_samples=show_samples, as_json=as_json)
         return
     if not sources:
         raise UsageError(
             "name a text to train on: charrnn train FILE (or try: charrnn train tales)"
         )
 
-    def begin(**follow: Any) -> api.Run:
+    def start_run(**follow: Any) -> api.Run:
         from charrnn import api
 
         return api.train(
@@ -146,11 +148,11 @@ def train(
             **follow,
         )
 
-    _follow(begin, show_samples=show_samples, as_json=as_json)
+    _follow(start_run, show_samples=show_samples, as_json=as_json)
 
 
 def _follow(start: Callable[..., api.Run], *, show_samples: bool, as_json: bool) -> None:
-    """Train, show how it goes, and print what came of it; a signal saves the run and ends it."""
+    """Train, show the progress and print the result; a signal saves the run and ends it."""
     from charrnn.cli.progress import TrainingView
 
     with signals.deferrable() as stop:
@@ -163,7 +165,7 @@ def _follow(start: Callable[..., api.Run], *, show_samples: bool, as_json: bool)
         result = run.result
         if result.stopped:
             terminal.note(
-                f"stopped at step {result.steps:,} and saved; go on with: "
+                f"stopped at step {result.steps:,} and saved; resume with: "
                 f"{command('resume', str(run.path))}"
             )
             stop.check()
@@ -171,7 +173,7 @@ def _follow(start: Callable[..., api.Run], *, show_samples: bool, as_json: bool)
 
 
 def _summarize(result: RunResult, *, as_json: bool) -> None:
-    """Print what came of a run on stdout."""
+    """Print the result of a run on stdout."""
     best, model = result.valid_nats_per_char, result.model
     if as_json:
         terminal.print_json(
@@ -216,15 +218,13 @@ def _is_given(ctx: typer.Context, name: str) -> bool:
 
 
 def _refuse_new_settings(ctx: typer.Context, overwrite: bool) -> None:
-    """A resumed run keeps its settings: raise UsageError if others were given."""
+    """Raise UsageError if settings were given: a resumed run keeps its own."""
     if overwrite:
-        raise UsageError(
-            "--resume goes on with a run and --overwrite replaces it; give one of them"
-        )
+        raise UsageError("--resume continues a run and --overwrite replaces it; give one of them")
     given = [name for name in ctx.params if name not in _FREE_ON_RESUME and _is_given(ctx, name)]
     if given:
         options = ", ".join("--" + name.removeprefix("as_").replace("_", "-") for name in given)
         raise UsageError(
             f"a resumed run keeps its settings, so {options} cannot be given with --resume.\n"
-            "Begin a new run for other settings: leave --resume out and name a --run."
+            "For other settings start a new run: leave --resume out and name a --run."
         )

@@ -1,4 +1,4 @@
-"""The command that trains a run again."""
+"""The command that repeats a run."""
 
 from __future__ import annotations
 
@@ -18,27 +18,30 @@ if TYPE_CHECKING:
 
 
 def training_command(run: Summary) -> list[str]:
-    """The words of a command that asks for the same again, whatever would be chosen by itself.
+    """Make the command that trains with the same settings, including those chosen automatically.
 
-    Texts and models are named without their folders: a report is read elsewhere. A run that was
-    given minutes is asked for as many steps as they were enough for.
+    Texts and models are named without their folders, because a report may be read elsewhere. A
+    limit in minutes is replaced by the number of steps that were taken.
+
+    Returns:
+        The words of the command.
     """
     request, total = run.request, run.progress.total
     train = request.train.to_dict()
     if train["minutes"] is not None and total is not None:
         train = {**train, "minutes": None, "steps": total}
     options = [
-        *_options(request.model, request.model.to_dict()),
-        *_options(request.train, train),
-        *_options(request.compute, request.compute.to_dict()),
+        *_list_options(request.model, request.model.to_dict()),
+        *_list_options(request.train, train),
+        *_list_options(request.compute, request.compute.to_dict()),
     ]
-    texts = [_name(path) for path in request.source.paths]
-    reading = [*_reading(request.source), *_records(run), *_origin(run)]
+    texts = [_name_text(path) for path in request.source.paths]
+    reading = [*_list_encoding(request.source), *_list_records(run), *_list_base(run)]
     return ["charrnn", "train", *texts, *reading, *options]
 
 
 def shell(words: list[str]) -> str:
-    """A command as it is typed, over several lines: an option on each."""
+    """Quote a command for a shell, with one option per line."""
     lines = [""]
     for word in words:
         if word.startswith("--"):
@@ -47,8 +50,8 @@ def shell(words: list[str]) -> str:
     return " \\\n    ".join(lines)
 
 
-def _options(config: Config, values: dict[str, Any]) -> list[str]:
-    """Options for all that a command would not set so by itself."""
+def _list_options(config: Config, values: dict[str, Any]) -> list[str]:
+    """List options for all values that differ from the defaults or may be chosen otherwise."""
     words = []
     for declared in fields(config):
         value = values[declared.name]
@@ -61,18 +64,18 @@ def _options(config: Config, values: dict[str, Any]) -> list[str]:
     return words
 
 
-def _reading(source: SourceConfig) -> list[str]:
+def _list_encoding(source: SourceConfig) -> list[str]:
     if source.encoding is None:
         return ["--bytes"]
     return [] if source.encoding == SourceConfig.encoding else ["--encoding", source.encoding]
 
 
-def _records(run: Summary) -> list[str]:
+def _list_records(run: Summary) -> list[str]:
     return [] if run.corpus.records is None else ["--records", run.corpus.records]
 
 
-def _origin(run: Summary) -> list[str]:
-    """A run's best model by the run's name, which ``--from`` takes as well."""
+def _list_base(run: Summary) -> list[str]:
+    """Name the base model: the best model of a run by the name of the run."""
     if run.origin is None:
         return []
     path = Path(run.origin.model)
@@ -80,6 +83,6 @@ def _origin(run: Summary) -> list[str]:
     return ["--from", (is_best and path.parent.name) or path.name]
 
 
-def _name(path: str) -> str:
-    """A text's name; a text that came through a pipe lies in the run's directory."""
+def _name_text(path: str) -> str:
+    """Name a text; one that came through a pipe is kept in the run directory."""
     return f"RUN/{path}" if fnmatch(path, COPIES) else Path(path).name

@@ -1,8 +1,9 @@
-"""charrnn verify: whether a file is a sound checkpoint, and what it holds."""
+"""charrnn verify: check the integrity of checkpoints, and show their content."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,7 +19,7 @@ def verify(
         list[str] | None,
         typer.Argument(
             metavar="[RUN|FILE]...",
-            help="Run directories, names of runs, or model files; of a run both of its files. "
+            help="Run directories, names of runs, or model files. Both files of a run are checked. "
             "Left out: the latest run.",
             show_default=False,
             autocompletion=complete_run,
@@ -27,18 +28,17 @@ def verify(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Check whether a model file is sound, and show what it holds.
+    """Check that model files are intact and valid, and show their content.
 
     charrnn verify
     charrnn verify downloaded.safetensors
     charrnn verify runs/tales other.safetensors --json
 
-    What a run needs to go on besides, its optimiser and hidden states, is held against the text
-    when it does.
+    The optimizer and hidden states of a run are checked against the text when training resumes.
     """
     names: Sequence[str | None] = named or [None]
     problems = []
-    for findings in (findings for name in names for findings in _find_out(name)):
+    for findings in chain.from_iterable(map(_examine_all, names)):
         if as_json:
             terminal.print_json(findings)
         elif findings["sound"]:
@@ -49,10 +49,10 @@ def verify(
         raise CheckpointError("\n".join(problems))
 
 
-def _find_out(name: str | None) -> Iterator[dict[str, Any]]:
-    """What is to be said of each file that a word stands for, sound or not."""
+def _examine_all(name: str | None) -> Iterator[dict[str, Any]]:
+    """Examine each file of an argument; a file that is not sound yields its problem."""
     try:
-        paths = _files_of(name)
+        paths = _find_files(name)
     except CheckpointError as problem:
         yield {"file": name, "sound": False, "problem": str(problem)}
         return
@@ -63,8 +63,8 @@ def _find_out(name: str | None) -> Iterator[dict[str, Any]]:
             yield {"file": str(path), "sound": False, "problem": str(problem)}
 
 
-def _files_of(name: str | None) -> list[Path]:
-    """The checkpoints that a word stands for: the file that it names, or those of a run."""
+def _find_files(name: str | None) -> list[Path]:
+    """Find the checkpoints of an argument: a file, or the files of a run."""
     from charrnn.checkpoints.run_directory import RunDirectory
     from charrnn.checkpoints.run_index import find_model
     from charrnn.files import is_file
@@ -77,10 +77,10 @@ def _files_of(name: str | None) -> list[Path]:
 
 
 def _examine(path: Path) -> dict[str, Any]:
-    """What a sound checkpoint holds.
+    """Check a checkpoint and return its content.
 
     Raises:
-        CheckpointError: it is not sound.
+        CheckpointError: the file is not a sound checkpoint.
     """
     from charrnn.checkpoints.checkpoint import TRAINING, open_checkpoint
     from charrnn.checkpoints.model_file import load_model
@@ -108,7 +108,7 @@ def _examine(path: Path) -> dict[str, Any]:
 
 
 def _describe(findings: dict[str, Any]) -> dict[str, str]:
-    """The findings for people."""
+    """Describe the findings for people."""
     model, alphabet, corpus = (findings[name] for name in ("model", "alphabet", "corpus"))
     scores = findings["scores"] or {}
     trained = "not known" if findings["step"] is None else f"{findings['step']:,} steps"

@@ -1,4 +1,4 @@
-"""charrnn --version: what computes here, told without importing any of it."""
+"""charrnn --version: versions of charrnn and its libraries, found without importing torch."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from charrnn.kernels.library import load_kernels
 
 
 def describe() -> str:
-    """The versions of charrnn and of what it computes with, on one line."""
-    torch = _torch_version()
+    """Describe the versions of charrnn, torch, Python and the native library on one line."""
+    torch = _find_torch_version()
     return (
-        f"charrnn {__version__}, torch {torch or 'not installed'}, {_device(torch)}, "
-        f"Python {platform.python_version()}, {_native_library()}"
+        f"charrnn {__version__}, torch {torch or 'not installed'}, {_describe_device(torch)}, "
+        f"Python {platform.python_version()}, {_describe_native_library()}"
     )
 
 
-def _torch_version() -> str | None:
+def _find_torch_version() -> str | None:
     try:
         return metadata.version("torch")
     except metadata.PackageNotFoundError:
         return None
 
 
-def _device(torch: str | None) -> str:
-    """What ``--device auto`` comes to, as far as a build of torch tells by its name."""
+def _describe_device(torch: str | None) -> str:
+    """Describe the choice of ``--device auto``, as far as the name of the torch build tells."""
     if torch is None or torch.endswith("+cpu") or platform.system() == "Darwin":
         return "device cpu"
     return "device cuda where torch finds it (charrnn doctor looks), else cpu"
 
 
-def _native_library() -> str:
+def _describe_native_library() -> str:
     try:
         kernels = load_kernels()
     except UsageError as problem:

@@ -16,7 +16,7 @@ import pytest
 import typer
 
 import charrnn as package
-from charrnn.cli.help_pages import About
+from charrnn.cli.help_pages import Description
 from charrnn.cli.main import app
 from charrnn.cli.version import describe
 from tests.support.program import COMMAND, ENVIRONMENT, charrnn, explain
@@ -84,7 +84,7 @@ def test_help_costs_no_more_than_parsing_does(tmp_path: Path, words: tuple[str, 
 
 def test_the_readme_has_a_row_for_every_command_and_for_nothing_else() -> None:
     rows = re.findall(r"^\| `charrnn ([a-z -]+)` \| (.+) \|$", README.read_text(), re.MULTILINE)
-    expected = {name: About.of(command).summary for name, command in COMMANDS.items()}
+    expected = {name: Description.parse(command).summary for name, command in COMMANDS.items()}
     missing = "\n".join(
         f"| `charrnn {name}` | {summary} |"
         for name, summary in expected.items()

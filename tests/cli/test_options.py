@@ -133,7 +133,7 @@ CONTRADICTIONS = [
         "--norm batch --window 1 --batch 1",
         "--norm is batch, which takes the mean of several characters",
     ),
-    ("--bytes --encoding latin-1", "--bytes takes bytes as they are"),
+    ("--bytes --encoding latin-1", "--bytes reads bytes"),
     ("--run=", "--run is empty"),
 ]
 

@@ -48,7 +48,7 @@ class TypedLines:
 
     def __init__(self) -> None:
         self._editor = _find_editor() if sys.stdout.isatty() else None
-        if self._editor and not terminal.takes_escapes(sys.stdout):
+        if self._editor and not terminal.supports_escapes(sys.stdout):
             self._editor.parse_and_bind("set enable-bracketed-paste off")
 
     def __iter__(self) -> Iterator[bytes]:
