@@ -19,7 +19,7 @@ from charrnn.config.training import TrainConfig
 from charrnn.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
-    from charrnn.data.corpus import Corpus
+    from charrnn.data.corpus import Corpus, SplitCorpus
     from charrnn.data.statistics import CharacterStatistics, Group, Layout, Lengths
     from charrnn.evaluation.baselines import Baselines
 
@@ -202,14 +202,11 @@ class _Description:
 
 def _describe(sources: Sequence[str], encoding: str | None) -> _Description:
     """Read texts as one and describe it."""
-    from charrnn.cli.progress import describe_choice
-    from charrnn.config.training import SourceConfig
     from charrnn.data.corpus import SplitCorpus, fit_corpus
     from charrnn.data.inputs import gather, is_generated
     from charrnn.data.statistics import count_characters, measure_copied_share, measure_layout
     from charrnn.evaluation.baselines import COMPRESSORS, measure_baselines
-    from charrnn.training.auto_config import TOLD, complete_settings
-    from charrnn.training.session import settle
+    from charrnn.training.auto_config import complete_settings
 
     with tempfile.TemporaryDirectory() as folder:
         paths, names = gather(sources, Path(folder))
@@ -220,8 +217,7 @@ def _describe(sources: Sequence[str], encoding: str | None) -> _Description:
     split = SplitCorpus.of(corpus, settings["valid"])
     learnt, held_out = split.train.ids, split.held_out.ids
     generated = all(map(is_generated, sources))
-    request, chosen = settle(settings, SourceConfig(), split, generated=generated)
-    settings = {**request.model.to_dict(), **request.train.to_dict()}
+    chosen, reason = _choose(settings, split, generated=generated)
     return _Description(
         name=", ".join(sources),
         corpus=corpus,
@@ -231,9 +227,28 @@ def _describe(sources: Sequence[str], encoding: str | None) -> _Description:
         baselines=measure_baselines(
             learnt, held_out, corpus.alphabet, tuple(COMPRESSORS), most=_MOST_CHARACTERS
         ),
-        chosen={name: settings[name] for name in TOLD},
-        reason=describe_choice(chosen) if chosen else "",
+        chosen=chosen,
+        reason=reason,
     )
+
+
+def _choose(
+    settings: dict[str, Any], split: SplitCorpus, *, generated: bool
+) -> tuple[dict[str, Any], str]:
+    """Choose settings as training would, and say which; the choice depends on torch's speed."""
+    from charrnn.cli.progress import describe_choice
+    from charrnn.config.training import SourceConfig
+    from charrnn.training.auto_config import TOLD
+
+    try:
+        from charrnn.training.session import settle
+    except ModuleNotFoundError as problem:
+        if problem.name != "torch":
+            raise
+        return {}, "not known here: torch is not installed"
+    request, chosen = settle(settings, SourceConfig(), split, generated=generated)
+    settled = {**request.model.to_dict(), **request.train.to_dict()}
+    return {name: settled[name] for name in TOLD}, describe_choice(chosen) if chosen else ""
 
 
 def _to_json(found: _Description) -> dict[str, Any]:

@@ -23,6 +23,21 @@ _MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _MEMORY_USED = Path("/sys/fs/cgroup/memory.current")
 
 
+_WITHOUT_TORCH: dict[str, Any] = {
+    "torch": None,
+    "cuda": False,
+    "mps": False,
+    "threads": None,
+    "device": None,
+    "precision": {},
+    "openmp": None,
+    "keeps_freed_memory": None,
+    "differences": {},
+    "agrees": None,
+}
+"""The findings where torch is not installed."""
+
+
 def doctor(as_json: Json = False, debug: Debug = False) -> None:
     """Show the hardware and libraries in use, and check that their results are correct.
 
@@ -61,6 +76,8 @@ def _examine_torch(kernels: Kernels | None) -> dict[str, Any]:
     """Collect the findings that need torch, and compare the native library with it."""
     try:
         import torch
+    except ModuleNotFoundError:
+        return _WITHOUT_TORCH
     except (ImportError, OSError) as problem:
         raise CharrnnError(f"torch cannot be imported: {problem}. Install it again.") from None
     from charrnn.kernels.torch_calls import find_openmp
@@ -104,12 +121,14 @@ def _examine_torch(kernels: Kernels | None) -> dict[str, Any]:
 def _describe(findings: dict[str, Any]) -> dict[str, str]:
     """Describe the findings for people."""
     accelerators = [name.upper() for name in ("cuda", "mps") if findings[name]]
+    torch = f"{findings['torch']}, with {' and '.join(accelerators) or 'no accelerator'}"
+    threads = f"; {findings['threads']} threads in use" if findings["threads"] else ""
     facts = {
         "charrnn": findings["charrnn"],
         "Python": findings["python"],
-        "torch": f"{findings['torch']}, with {' and '.join(accelerators) or 'no accelerator'}",
+        "torch": torch if findings["torch"] else _describe_missing_torch(findings),
         "processor": findings["processor"],
-        "cores": f"{findings['cores']} for this process; {findings['threads']} threads in use",
+        "cores": f"{findings['cores']} for this process{threads}",
         "memory": f"{_format_gigabytes(findings['memory_available_bytes'])} available of "
         f"{_format_gigabytes(findings['memory_bytes'])}",
         "disk": f"{_format_gigabytes(findings['disk_free_bytes'])} free in this folder",
@@ -118,6 +137,8 @@ def _describe(findings: dict[str, Any]) -> dict[str, str]:
     }
     if findings["chosen"]:
         facts[CHOICE] = findings["chosen"]
+    if not findings["torch"]:
+        return facts
     facts["trains in"] = ", ".join(f"{cell} {kind}" for cell, kind in findings["precision"].items())
     facts["trains on"] = findings["device"]
     if findings["build"]:
@@ -135,6 +156,17 @@ def _describe(findings: dict[str, Any]) -> dict[str, str]:
     return facts
 
 
+def _describe_missing_torch(findings: dict[str, Any]) -> str:
+    """Describe the commands that work without torch, and the way to get it."""
+    works = "verify, corpus, compare and inspect summary work"
+    if findings["build"]:
+        works = (
+            "sample, play, eval, score, verify, corpus, compare and inspect (but for gates and "
+            "gradients) work"
+        )
+    return f"not installed: {works}; train takes it (pip install torch)"
+
+
 def _list_native_cells() -> list[str]:
     return [cell for cell, spec in CELLS.items() if spec.native_training]
 
@@ -148,6 +180,8 @@ def _describe_backend(findings: dict[str, Any]) -> str:
         return f"through the native library, {findings['build']}"
     if findings["chosen"] == NONE:
         return f"through torch, as {CHOICE} asks for"
+    if not findings["torch"]:
+        return "not at all: no build of the native library can be used, and torch is missing"
     return "through torch, slower: no build of the native library can be used"
 
 

@@ -34,6 +34,12 @@ _NAME = "charrnn"
 _OUT_OF_MEMORY = re.compile("allocate memory|out of memory")
 
 
+WITHOUT_TORCH = (
+    "this takes torch, which is not installed here.\n"
+    "Install it: pip install torch (a build for the CPU is enough)"
+)
+
+
 class Boundary(help_pages.Group):
     """Runs a command and turns its errors into messages and exit codes."""
 
@@ -49,6 +55,11 @@ class Boundary(help_pages.Group):
         except BrokenPipeError:
             terminal.silence(sys.stdout)
             raise typer.Exit(0) from None
+        except ModuleNotFoundError as problem:
+            if problem.name != "torch":
+                raise
+            _report(WITHOUT_TORCH)
+            raise typer.Exit(CharrnnError.exit_code) from None
         except (RuntimeError, MemoryError) as problem:
             if isinstance(problem, typer.Exit | typer.Abort):
                 raise

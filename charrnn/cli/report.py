@@ -40,6 +40,8 @@ def report(
         from charrnn.report.content import gather_content
         from charrnn.report.html import check_replaceable, render, write
     except ModuleNotFoundError as problem:
+        if problem.name == "torch":
+            raise
         raise CharrnnError(
             f"a report takes {problem.name}, which is not installed here.\n"
             "Install what reports need: pip install 'charrnn[report]'"
