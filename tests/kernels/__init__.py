@@ -1,1 +1,1 @@
-"""The kernels: native code against plain references."""
+"""The kernels: native code against plain recurrences."""

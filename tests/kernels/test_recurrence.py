@@ -22,7 +22,7 @@ from tests.support.kernel_cases import (
     needs_library,
     run,
 )
-from tests.support.plain_kernels import by_hand, in_bfloat16
+from tests.support.plain_kernels import in_bfloat16, in_float64
 
 pytestmark = needs_library
 
@@ -33,11 +33,11 @@ ROUNDING = 3e-6
 
 
 @every_form
-def test_outputs_and_gradients_equal_the_recurrence_derived_by_hand(form: str) -> None:
+def test_outputs_and_gradients_equal_the_recurrence_derived_in_float64(form: str) -> None:
     for units in ODD_UNITS:
         for steps, batch in SIZES if units < 50 else SIZES[3::2]:
             case = make_case(form, steps, batch, units)
-            assert_near(run(case), by_hand(case), ROUNDING)
+            assert_near(run(case), in_float64(case), ROUNDING)
 
 
 @every_form
@@ -45,7 +45,7 @@ def test_rows_of_a_table_are_looked_up_and_their_gradients_summed(form: str) -> 
     for units in ODD_UNITS:
         for steps, batch in ((2, 7), (9, 13)):
             case = make_case(form, steps, batch, units, table=5)
-            assert_near(run(case), by_hand(case), ROUNDING)
+            assert_near(run(case), in_float64(case), ROUNDING)
 
 
 @every_form
@@ -154,7 +154,7 @@ def test_a_window_without_a_way_back_saves_nothing_and_differs_in_no_bit(
 def test_gates_that_are_shut_or_open_for_good_give_what_they_should(form: str) -> None:
     case = make_case(form, 9, 5, 300)
     saturating = changed(case, "inputs", 30 * case.tensors["inputs"])
-    assert_near(run(saturating), by_hand(saturating), 2 * ROUNDING)
+    assert_near(run(saturating), in_float64(saturating), 2 * ROUNDING)
     for value in (0.0, 1e4, -1e4, 3e38, -3e38):
         extreme = run(changed(case, "inputs", torch.full_like(case.tensors["inputs"], value)))
         assert all(tensor.isfinite().all() for tensor in extreme.values()), value
@@ -167,7 +167,7 @@ def test_a_gate_at_its_cap_gets_half_the_gradient() -> None:
     inputs[..., -17:] = case.tensors["inputs"][..., -17:]
     # i = f = 1 / 2: the written share is at its cap.
     at_the_corner = replace(case, tensors={**case.tensors, **nothing, "inputs": inputs})
-    assert_near(run(at_the_corner), by_hand(at_the_corner), ROUNDING)
+    assert_near(run(at_the_corner), in_float64(at_the_corner), ROUNDING)
 
 
 def broken(case: Case, name: str, value: float) -> Iterator[Case]:

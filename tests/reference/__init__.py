@@ -1,1 +1,0 @@
-"""Recurrent cells in plain NumPy with hand-derived gradients, the yardstick for the fast layers."""
