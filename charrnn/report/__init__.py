@@ -1,1 +1,1 @@
-"""A report on a run: one HTML file that needs nothing else. Takes the extra ``charrnn[report]``."""
+"""Report on a run as one self-contained HTML file. Needs the extra ``charrnn[report]``."""

@@ -1,10 +1,8 @@
-"""What a report says -> one HTML file.
+"""Rendering of a report as one HTML file.
 
-Whatever somebody else wrote (texts, names, what the model drew) goes through the template engine,
-which escapes it, and has its control characters shown. No script is in the page, and its content
-policy allows none to run. Only the plots are put in as they are; no foreign text is in them.
-
-Numbers along a text are the colours behind its characters.
+The template engine escapes all foreign text (corpora, names, drawn text), and control characters
+are made visible. The page contains no script, and its content policy allows none to run. Only the
+plots are inserted unescaped; they contain no foreign text.
 """
 
 from __future__ import annotations
@@ -26,11 +24,11 @@ from charrnn.errors import Remedy, StorageError, UsageError
 from charrnn.files import write_atomically
 from charrnn.report import plots
 from charrnn.report.content import Contents
-from charrnn.report.plots import evenly
+from charrnn.report.plots import pick_evenly
 from charrnn.training.run_summary import Measurement, Summary
 
 MARK = b'<meta name="generator" content="charrnn report'
-"""What every report has near its beginning, by which one is known."""
+"""A mark near the beginning of every report, by which reports are recognized."""
 
 _MARK_WITHIN = 400
 _SHOWN_CHARACTERS = 600
@@ -39,18 +37,18 @@ _ROWS_OF_EVALUATIONS = 25
 
 
 def write(path: Path, page: str) -> None:
-    """Save a report; one that is there already is replaced.
+    """Save a report, and replace an earlier one.
 
     Raises:
-        UsageError: what is there is something else.
-        StorageError: the disk refused.
+        UsageError: the file exists and is not a report.
+        StorageError: the file cannot be written.
     """
     check_replaceable(path)
     write_atomically(path, page.encode())
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise UsageError if what is at a path is anything but an earlier report."""
+    """Raise UsageError if a file exists and is not a report."""
     try:
         with path.open("rb") as stream:
             is_report = MARK in stream.read(_MARK_WITHIN)
@@ -60,7 +58,7 @@ def check_replaceable(path: Path) -> None:
         raise StorageError(f"{path}: cannot be written: {problem.strerror}") from problem
     if not is_report:
         raise UsageError(
-            f"{path} is there already and is no report of charrnn's: it stays as it is",
+            f"{path} exists already and is not a report, so it is not replaced",
             Remedy("name another file", "output"),
         )
 
@@ -69,16 +67,16 @@ def render(contents: Contents, command: str, name_setting: Callable[[str], str])
     """Render the page.
 
     Args:
-        contents: of the page.
-        command: the way to train the run again, as a user types it.
-        name_setting: what a user calls a setting.
+        contents: the content of the page.
+        command: the command that repeats the run.
+        name_setting: returns the user's name for a setting.
 
     Returns:
-        HTML.
+        The page as HTML.
     """
     run = contents.run
     passage = contents.passage
-    environment = _environment()
+    environment = _make_environment()
     return environment.get_template("page.html").render(
         contents=contents,
         run=run,
@@ -86,22 +84,22 @@ def render(contents: Contents, command: str, name_setting: Callable[[str], str])
         training=plots.plot_training(run),
         reach=plots.plot_reach(contents.reaches),
         copying=plots.plot_copied(contents.copied),
-        evaluations=evenly(run.measurements, _ROWS_OF_EVALUATIONS),
-        evolved=evenly(_with_samples(run), _SHOWN_EVALUATIONS),
-        passage=by_bits(passage.symbols, passage.bits),
+        evaluations=pick_evenly(run.measurements, _ROWS_OF_EVALUATIONS),
+        evolved=pick_evenly(_list_sampled(run), _SHOWN_EVALUATIONS),
+        passage=color_by_bits(passage.symbols, passage.bits),
         bounds=BITS,
         mean_bits=math.fsum(passage.bits) / len(passage.bits),
         neurons=[
-            (neuron, by_activation(neuron.symbols, neuron.activations))
+            (neuron, color_by_activation(neuron.symbols, neuron.activations))
             for neuron in contents.neurons
         ],
-        settings=_settings(run, name_setting),
+        settings=_list_settings(run, name_setting),
         command=command,
         shown=_SHOWN_CHARACTERS,
     )
 
 
-def _environment() -> Environment:
+def _make_environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("charrnn.report"),
         autoescape=True,
@@ -113,14 +111,14 @@ def _environment() -> Environment:
     return environment
 
 
-def _with_samples(run: Summary) -> list[Measurement]:
+def _list_sampled(run: Summary) -> list[Measurement]:
     return [one for one in run.measurements if one.sample is not None]
 
 
-def _settings(
+def _list_settings(
     run: Summary, name_setting: Callable[[str], str]
 ) -> list[tuple[str, list[tuple[str, object, str]]]]:
-    """List each group of settings: name, value and meaning of all that the run has a use for."""
+    """List the settings of each group that the run uses: name, value and description."""
     request = run.request
     groups = {"Model": request.model, "Training": request.train, "Computing": request.compute}
     return [
@@ -137,36 +135,43 @@ def _settings(
 
 
 BITS = (0.5, 1.0, 2.0, 3.0, 4.5, 6.5, 9.0)
-"""Where one colour of the surprisal map ends and the next begins."""
+"""Bounds in bits between the colors of the surprisal map."""
 
 _ACTIVATIONS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
-class Run(NamedTuple):
-    """Neighbouring characters of one colour: the colour's class in the style sheet, and they."""
+class ColoredText(NamedTuple):
+    """Adjacent characters of one color.
 
-    colour: str
+    Attributes:
+        color: the color's class in the style sheet.
+        text: the characters.
+    """
+
+    color: str
     text: str
 
 
-def by_bits(symbols: str, bits: Sequence[float]) -> list[Run]:
-    """A text coloured by what its characters cost."""
-    return list(_colour(symbols, bits, lambda cost: f"bits-{bisect_right(BITS, cost)}"))
+def color_by_bits(symbols: str, bits: Sequence[float]) -> list[ColoredText]:
+    """Color a text by the surprisal of its characters."""
+    return list(_color(symbols, bits, lambda cost: f"bits-{bisect_right(BITS, cost)}"))
 
 
-def by_activation(symbols: str, activations: Sequence[float]) -> list[Run]:
-    """A text coloured by the activation, from -1 to 1, of a unit."""
+def color_by_activation(symbols: str, activations: Sequence[float]) -> list[ColoredText]:
+    """Color a text by the activations of a unit, from -1 to 1."""
 
-    def colour(active: float) -> str:
+    def choose_color(active: float) -> str:
         strength = bisect_right(_ACTIVATIONS, abs(active))
         return f"{'below' if active < 0 else 'above'}-{strength}" if strength else "still"
 
-    return list(_colour(symbols, activations, colour))
+    return list(_color(symbols, activations, choose_color))
 
 
-def _colour(symbols: str, values: Iterable[float], colour: Callable[[float], str]) -> Iterator[Run]:
-    """Newlines, and ends of records, are shown by a sign as well, which carries their colour."""
-    coloured = zip(map(colour, values), symbols, strict=True)
-    for shade, group in groupby(coloured, lambda one: one[0]):
+def _color(
+    symbols: str, values: Iterable[float], choose_color: Callable[[float], str]
+) -> Iterator[ColoredText]:
+    """Color a text; newlines and ends of records are shown by signs that carry their colors."""
+    colored = zip(map(choose_color, values), symbols, strict=True)
+    for shade, group in groupby(colored, lambda one: one[0]):
         text = "".join(symbol for _, symbol in group)
-        yield Run(shade, text.replace("\n", "\u21b5\n").replace(RECORD_END, "\u241e\n"))
+        yield ColoredText(shade, text.replace("\n", "\u21b5\n").replace(RECORD_END, "\u241e\n"))

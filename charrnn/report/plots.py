@@ -1,13 +1,9 @@
-"""Curves as small inline SVG that takes its colours from the page around it.
+"""Plots of a report, as inline SVG in the colors of the page.
 
-Matplotlib draws without a display, and its SVG needs no script: it prints, and costs 10 kB where
-a library that draws in the reader's browser adds megabytes to every report. Its one want is colour
-that follows a light or a dark page; so lines are drawn in colours that stand for names of the
-page's style sheet, and these are put in afterwards. Texts stay texts.
-
-A choice of many things.
-
-The plots of a report.
+Matplotlib needs no display, and its SVG needs no script: a plot takes 10 kB and can be printed,
+while a library that draws in the browser would add megabytes to every report. So that the colors
+follow a light or dark page, lines are drawn in placeholder colors, which are then replaced by
+variables of the style sheet.
 """
 
 from __future__ import annotations
@@ -29,17 +25,17 @@ from charrnn.training.run_summary import Summary
 from charrnn.training.schedule import Schedule
 
 SERIES = 6
-"""Colours there are for lines; the style sheet names as many."""
+"""Number of colors for lines; the style sheet defines as many."""
 
 _INCHES = (4.6, 3.0)
 _MOST_LINES, _MOST_POINTS = 12, 500
 _STYLES = ("-", "--")
 _INK, _FAINT = "#0000f0", "#0000f1"
-_COLOURS = [f"#0000a{number}" for number in range(SERIES)]
-_NAMES = {
+_COLORS = [f"#0000a{number}" for number in range(SERIES)]
+_VARIABLES = {
     _INK: "var(--ink)",
     _FAINT: "var(--line)",
-    **{colour: f"var(--series-{number})" for number, colour in enumerate(_COLOURS)},
+    **{color: f"var(--series-{number})" for number, color in enumerate(_COLORS)},
 }
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -62,7 +58,7 @@ _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 @dataclass(frozen=True)
 class Line:
-    """A curve: its name, and its points."""
+    """A curve: its name, and the coordinates of its points."""
 
     name: str
     x: Sequence[float]
@@ -74,9 +70,9 @@ class Plot:
     """A figure of the page.
 
     Attributes:
-        name: of letters and hyphens; no other on the page has it.
-        title: what it shows.
-        svg: itself.
+        name: letters and hyphens, unique on the page.
+        title: the caption.
+        svg: the drawing.
     """
 
     name: str
@@ -93,25 +89,25 @@ def draw(
     *,
     logarithmic: bool = False,
 ) -> Plot:
-    """Draw some lines; of very many, or of very many points, an even choice.
+    """Draw lines; many lines or points are thinned out evenly.
 
     Args:
         name: see :class:`Plot`.
-        title: what is shown, for those who cannot see it too.
+        title: see :class:`Plot`.
         lines: the curves.
-        x_label: what runs from left to right, with its unit.
-        y_label: what rises, with its unit.
-        logarithmic: whether it rises by factors.
+        x_label: quantity and unit of the horizontal axis.
+        y_label: quantity and unit of the vertical axis.
+        logarithmic: make the vertical axis logarithmic.
     """
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=_INCHES, layout="constrained")
         axes = figure.subplots()
-        for place, line in enumerate(evenly(lines, _MOST_LINES)):
-            points = evenly(list(zip(line.x, line.y, strict=True)), _MOST_POINTS)
+        for place, line in enumerate(pick_evenly(lines, _MOST_LINES)):
+            points = pick_evenly(list(zip(line.x, line.y, strict=True)), _MOST_POINTS)
             axes.plot(
                 *zip(*points, strict=True),
                 label=line.name,
-                color=_COLOURS[place % SERIES],
+                color=_COLORS[place % SERIES],
                 linestyle=_STYLES[place // SERIES],
                 marker="o" if len(points) == 1 else "",
             )
@@ -123,30 +119,30 @@ def draw(
             axes.legend(ncols=2 if len(lines) > 3 else 1)
         drawn = io.StringIO()
         figure.savefig(drawn, format="svg", transparent=True, metadata=_NO_METADATA)
-    return Plot(name, title, _for_page(drawn.getvalue(), name))
+    return Plot(name, title, _adapt_to_page(drawn.getvalue(), name))
 
 
-def _for_page(svg: str, name: str) -> str:
-    """The drawing alone, with the page's colours, and ids that no other drawing has."""
+def _adapt_to_page(svg: str, name: str) -> str:
+    """Extract the drawing, use the colors of the page, and make the ids unique on it."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'\bid="', f'id="{name}-', svg)
     svg = re.sub(r'href="#', f'href="#{name}-', svg)
     svg = svg.replace("url(#", f"url(#{name}-")
-    for colour, variable in _NAMES.items():
-        svg = svg.replace(colour, variable)
-    # The page says how large it is; the view box keeps its shape.
+    for color, variable in _VARIABLES.items():
+        svg = svg.replace(color, variable)
+    # The page sets the size; the view box keeps the aspect ratio.
     opening, rest = svg.split(">", 1)
     return re.sub(r' (width|height)="[^"]*"', "", opening) + ">" + rest
 
 
-Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 
 
-def evenly(things: Sequence[Thing], most: int) -> list[Thing]:
-    """All of them, or ``most`` (2 or more) at even distances, the first and the last included."""
-    if len(things) <= most:
-        return list(things)
-    return [things[place * (len(things) - 1) // (most - 1)] for place in range(most)]
+def pick_evenly(items: Sequence[Item], most: int) -> list[Item]:
+    """Pick at most ``most`` (2 or more) items at even distances, including the first and last."""
+    if len(items) <= most:
+        return list(items)
+    return [items[place * (len(items) - 1) // (most - 1)] for place in range(most)]
 
 
 _NATS = "nats per character"
@@ -154,24 +150,34 @@ _POINTS_OF_RATE = 200
 
 
 def plot_training(run: Summary) -> list[Plot]:
-    """Losses against characters and seconds, the learning rate, the speed."""
+    """Plot the losses by characters and by seconds, the learning rate and the speed."""
     if not run.measurements:
         return []
     characters = [run.characters_at(one.step) / 1e6 for one in run.measurements]
     seconds = [one.train_seconds for one in run.measurements]
     read = "million characters read"
     return [
-        draw("loss-by-characters", "Loss by characters", _losses(run, characters), read, _NATS),
         draw(
-            "loss-by-seconds", "Loss by time", _losses(run, seconds), "seconds of training", _NATS
+            "loss-by-characters",
+            "Loss by characters",
+            _make_loss_lines(run, characters),
+            read,
+            _NATS,
         ),
-        draw("rate", "Learning rate", [_rates(run)], read, "learning rate"),
-        draw("speed", "Speed", [_speeds(run)], read, "thousand characters/s"),
+        draw(
+            "loss-by-seconds",
+            "Loss by time",
+            _make_loss_lines(run, seconds),
+            "seconds of training",
+            _NATS,
+        ),
+        draw("rate", "Learning rate", [_make_rate_line(run)], read, "learning rate"),
+        draw("speed", "Speed", [_make_speed_line(run)], read, "thousand characters/s"),
     ]
 
 
 def plot_reach(reaches: Sequence[Reach]) -> list[Plot]:
-    """How far back the gradient reaches, by factors."""
+    """Plot the norm of the gradient by distance, on a logarithmic scale."""
     lines = [
         Line(f"layer {reach.layer} {reach.part}", range(len(reach.norms)), reach.norms)
         for reach in reaches
@@ -186,7 +192,7 @@ def plot_reach(reaches: Sequence[Reach]) -> list[Plot]:
 
 
 def plot_copied(copied: Sequence[Copied]) -> list[Plot]:
-    """The share of n-grams that stand in the training text."""
+    """Plot the share of n-grams that occur in the training text."""
     lines = [
         Line(
             one.name,
@@ -195,12 +201,12 @@ def plot_copied(copied: Sequence[Copied]) -> list[Plot]:
         )
         for one in copied
     ]
-    label = "% that stand in the training text"
+    label = "% that occur in the training text"
     return [draw("copied", "Share of n-grams", lines, "characters of an n-gram", label)]
 
 
-def _losses(run: Summary, x: Sequence[float]) -> list[Line]:
-    """The training loss and the held-out one, each where there is one."""
+def _make_loss_lines(run: Summary, x: Sequence[float]) -> list[Line]:
+    """Make the lines of training and held-out loss from the evaluations that have them."""
     losses = {
         "training": [one.train_nats_per_char for one in run.measurements],
         "held out": [one.valid_nats_per_char for one in run.measurements],
@@ -213,8 +219,8 @@ def _losses(run: Summary, x: Sequence[float]) -> list[Line]:
     return lines
 
 
-def _speeds(run: Summary) -> Line:
-    """How fast each stretch between two evaluations was trained."""
+def _make_speed_line(run: Summary) -> Line:
+    """Make the line of the speed between successive evaluations."""
     moments = [(0, 0.0), *((one.step, one.train_seconds) for one in run.measurements)]
     points = [
         (run.characters_at(step) / 1e6, run.characters_at(step - before) / (seconds - since) / 1e3)
@@ -224,8 +230,8 @@ def _speeds(run: Summary) -> Line:
     return Line("speed", [x for x, _ in points], [y for _, y in points])
 
 
-def _rates(run: Summary) -> Line:
-    """The learning rate of every step, or of enough of them to see its course."""
+def _make_rate_line(run: Summary) -> Line:
+    """Make the line of the learning rate, at some 200 steps."""
     train, taken = run.request.train, run.progress.step
     schedule = Schedule(train.learning_rate, train.warmup, run.progress.total)
 

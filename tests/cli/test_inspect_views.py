@@ -73,7 +73,7 @@ def test_a_model_far_from_its_run_does_not_know_how_it_was_trained(
     shutil.copy(trained / BEST, tmp_path / "model.safetensors")
     result = charrnn("inspect", "model.safetensors", cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, b""), explain(result)
-    assert b"trained with  not known here" in result.stdout
+    assert b"trained with  unknown: " in result.stdout
     last = charrnn("inspect", "runs/herons/last.safetensors", "--json", cwd=trained)
     found = json.loads(last.stdout)
     assert (found["kind"], found["scores"]) == ("training", None)
@@ -268,7 +268,7 @@ def test_a_unit_can_be_named(trained: Path) -> None:
         (("--layer", "2"), 2, "--layer is 2; the model's layers are from 1 to 1"),
         (("--unit", "17"), 2, "--unit is '17'; the layer's units are h1 to c16"),
         (("--unit", "x1"), 2, "--unit is 'x1'"),
-        ((), 3, "79 characters are too few to tell what a unit follows from chance"),
+        ((), 3, "79 characters are too few to tell a correlation from chance"),
         (("--unknown", "maybe"), 2, "maybe"),
     ],
 )

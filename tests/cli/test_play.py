@@ -54,7 +54,7 @@ def test_what_is_taken_back_is_gone(trained: Path) -> None:
     assert result.stdout.decode() == "\n\n".join([first, second, second])
     nothing = play(trained, "/undo\n")
     assert (nothing.returncode, nothing.stdout) == (2, b"")
-    assert b"nothing left to take back" in nothing.stderr
+    assert b"nothing left to undo" in nothing.stderr
 
 
 def test_a_new_text_can_be_taken_back_too(trained: Path) -> None:
@@ -103,9 +103,9 @@ def test_a_seed_can_be_set_again(trained: Path) -> None:
         ("/top-p 2", 2, "/top-p is 2.0"),
         ("/seed -1", 2, "/seed is -1; it must be at least 0"),
         ("/unknown guess", 2, "/unknown is 'guess'; it must be one of error, skip, replace"),
-        ("/undo 3", 2, "nothing goes after this command, and '3' does"),
+        ("/undo 3", 2, "this command takes no argument, but '3' was given"),
         ("/save", 2, "name a file after the command"),
-        ("/save herons.txt", 2, "herons.txt: is there already; name another file"),
+        ("/save herons.txt", 2, "herons.txt exists already; name another file"),
         ("/save no/such/folder", 7, "no/such/folder: could not be written"),
         ("/read nowhere.txt", 3, "nowhere.txt: cannot be read"),
         ("The \N{SNOWMAN}", 3, "(U+2603) at character 5 is not among"),

@@ -151,14 +151,14 @@ def test_a_history_goes_on_where_it_is_and_begins_where_the_system_has_states(
     states = tmp_path / "Library" / "charrnn"
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(play_input, "user_state_path", lambda *names, appauthor: states)
-    assert play_input.history_file() == states / "history"
+    assert play_input.find_history_file() == states / "history"
     former = tmp_path / ".local" / "state" / "charrnn" / "history"
     former.parent.mkdir(parents=True)
     former.touch()
-    assert play_input.history_file() == former
+    assert play_input.find_history_file() == former
     states.mkdir(parents=True)
     (states / "history").touch()
-    assert play_input.history_file() == states / "history"
+    assert play_input.find_history_file() == states / "history"
 
 
 def test_a_history_that_cannot_be_kept_is_done_without(trained: Path, home: Path) -> None:

@@ -77,28 +77,28 @@ def test_everything_is_on_the_page(page: Page, trained: Path) -> None:
     assert page.tags["svg"] == 6
     assert list(page.sections)[1:] == [
         "Training",
-        "Samples as they evolved",
+        "Samples during training",
         "Samples by temperature",
         "Surprisal",
         "Neurons",
-        "The gradient's reach",
-        "Memorisation",
+        "Reach of the gradient",
+        "Memorization",
         "Settings",
-        "To train it again",
+        "Reproduction",
     ]
     top = page.sections[""]
     assert f"{run.progress.best_nats_per_char:.4f}" in top
     assert f"{run.parameters:,}" in top
     for one in (run.measurements[0], run.measurements[-1]):
         assert one.sample
-        assert one.sample in page.sections["Samples as they evolved"]
+        assert one.sample in page.sections["Samples during training"]
         assert f"{one.train_nats_per_char:.4f}" in page.sections["Training"]
     text = (trained / "herons.txt").read_text()
     held_out = text[int(len(text) * 0.9) :]
     assert held_out.replace("\n", "\u21b5\n") in page.sections["Surprisal"]
     assert run.corpus.digest in page.sections["Settings"]
     assert "--forget-bias" in page.sections["Settings"]
-    assert "charrnn train herons.txt" in page.sections["To train it again"]
+    assert "charrnn train herons.txt" in page.sections["Reproduction"]
 
 
 def test_the_page_needs_nothing_but_itself(page: Page) -> None:
@@ -127,7 +127,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     shown = HOSTILE.replace("\u202e", "<U+202E>")
     assert shown in found.sections["Surprisal"]
     assert "<b>&amp;" in found.sections["Settings"]
-    assert "<b>&amp;<U+202E>.txt" in found.sections["To train it again"]
+    assert "<b>&amp;<U+202E>.txt" in found.sections["Reproduction"]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_what_is_no_report_is_left_alone(tmp_path: Path) -> None:
     before = (tmp_path / "a.txt").read_bytes()
     result = forked("report", "run", "-o", "a.txt", cwd=tmp_path)
     assert result.returncode == 2
-    assert b"is no report" in result.stderr
+    assert b"is not a report" in result.stderr
     assert (tmp_path / "a.txt").read_bytes() == before
     folder = forked("report", "run", "-o", ".", cwd=tmp_path)
     assert (folder.returncode, b"cannot be written" in folder.stderr) == (7, True)

@@ -1,33 +1,33 @@
 """Numbers along a text as colours."""
 
-from charrnn.report.html import BITS, Run, by_activation, by_bits
+from charrnn.report.html import BITS, ColoredText, color_by_activation, color_by_bits
 
 
 def test_neighbours_of_one_colour_stand_together() -> None:
-    assert by_bits("abcd", [0.1, 0.2, 1.5, 20.0]) == [
-        Run("bits-0", "ab"),
-        Run("bits-2", "c"),
-        Run(f"bits-{len(BITS)}", "d"),
+    assert color_by_bits("abcd", [0.1, 0.2, 1.5, 20.0]) == [
+        ColoredText("bits-0", "ab"),
+        ColoredText("bits-2", "c"),
+        ColoredText(f"bits-{len(BITS)}", "d"),
     ]
 
 
 def test_a_newline_is_shown_by_a_sign_of_its_colour() -> None:
-    assert by_bits("a\nb", [0.0, 5.0, 0.0]) == [
-        Run("bits-0", "a"),
-        Run("bits-5", "\u21b5\n"),
-        Run("bits-0", "b"),
+    assert color_by_bits("a\nb", [0.0, 5.0, 0.0]) == [
+        ColoredText("bits-0", "a"),
+        ColoredText("bits-5", "\u21b5\n"),
+        ColoredText("bits-0", "b"),
     ]
 
 
 def test_the_end_of_a_record_is_shown_by_a_sign_and_ends_the_line() -> None:
-    assert by_bits("a\x1eb", [0.0, 0.0, 0.0]) == [Run("bits-0", "a\u241e\nb")]
+    assert color_by_bits("a\x1eb", [0.0, 0.0, 0.0]) == [ColoredText("bits-0", "a\u241e\nb")]
 
 
 def test_activations_have_a_side_and_a_strength() -> None:
-    assert by_activation("abcde", [-1.0, -0.2, 0.0, 0.2, 1.0]) == [
-        Run("below-5", "a"),
-        Run("below-1", "b"),
-        Run("still", "c"),
-        Run("above-1", "d"),
-        Run("above-5", "e"),
+    assert color_by_activation("abcde", [-1.0, -0.2, 0.0, 0.2, 1.0]) == [
+        ColoredText("below-5", "a"),
+        ColoredText("below-1", "b"),
+        ColoredText("still", "c"),
+        ColoredText("above-1", "d"),
+        ColoredText("above-5", "e"),
     ]

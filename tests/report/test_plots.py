@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from charrnn.report.plots import SERIES, Line, draw, evenly
+from charrnn.report.plots import SERIES, Line, draw, pick_evenly
 
 
 def lines(count: int, points: int = 3) -> list[Line]:
@@ -56,4 +56,4 @@ def test_a_long_curve_is_drawn_by_some_of_its_points() -> None:
 
 @pytest.mark.parametrize(("count", "chosen"), [(3, [0, 1, 2]), (9, [0, 4, 8]), (100, [0, 49, 99])])
 def test_an_even_choice_has_the_first_and_the_last(count: int, chosen: list[int]) -> None:
-    assert evenly(range(count), 3) == chosen
+    assert pick_evenly(range(count), 3) == chosen

@@ -16,11 +16,11 @@ _ALONE = "summary"
 
 
 class _Views(help_pages.Group):
-    """The views of a model; the one that sums it up needs no name."""
+    """The views of a model; the name of the summary may be left out."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments, which name a view or the model to sum up."""
-        # A shell that completes the first word has not got it yet.
+        """Parse the arguments, which name a view, or a model to summarize."""
+        # During completion of the first word there are no arguments yet.
         completes = ctx.resilient_parsing and not args
         if not completes and not self._names_view(ctx, args):
             args = [_ALONE, *args]
@@ -28,11 +28,11 @@ class _Views(help_pages.Group):
 
     def _names_view(self, ctx: Any, args: list[str]) -> bool:
         known = {*self.commands, *ctx.help_option_names}
-        return bool(args) and (args[0] in known or _misspelt(args[0]))
+        return bool(args) and (args[0] in known or _is_misspelled_view(args[0]))
 
 
-def _misspelt(first: str) -> bool:
-    """Whether the first word is no model but close to the name of a view."""
+def _is_misspelled_view(first: str) -> bool:
+    """Return True if the first word is close to the name of a view and names no model."""
     if first.startswith("-") or nearest(first, VIEWS) is None:
         return False
     from charrnn.checkpoints.run_index import is_run

@@ -1,4 +1,4 @@
-"""charrnn inspect gates: how often each gate is all but shut or all but open."""
+"""charrnn inspect gates: measure the saturation of gates."""
 
 from __future__ import annotations
 
@@ -85,6 +85,6 @@ def _print_saturations(found: Sequence[Saturation]) -> None:
             ]
             for one in found
         ],
-        title="share of the time that gates are below 0.1 (shut) and above 0.9 (open), "
-        "and gates that are so nine tenths of it",
+        title="share of time that gates are below 0.1 (shut) or above 0.9 (open), "
+        "and gates that are so for nine tenths of the time",
     )

@@ -1,4 +1,4 @@
-"""charrnn inspect gradients: how far back the gradient of a loss reaches."""
+"""charrnn inspect gradients: measure the reach of the gradient."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ _SHOWN_STEPS = (0, 1, 2, 5, 10, 20, 30, 50, 70, 100, 200, 500, 1000, 2000, 5000)
 
 def gradients(
     arguments: Subject = None,
-    steps: Annotated[
-        int, typer.Option(help="How many characters to look back.", min=1, max=10_000)
-    ] = 100,
+    steps: Annotated[int, typer.Option(help="Characters to look back.", min=1, max=10_000)] = 100,
     unknown: Unknown = "error",
     encoding: Encoding = "utf-8",
     stack_round: StackRound = None,
@@ -35,7 +33,7 @@ def gradients(
     charrnn inspect gradients
     charrnn inspect gradients runs/tales another.txt --steps 200
 
-    Of a model of records it looks back across their ends, as if they were one text.
+    A text of records is read as one text, so the gradient crosses the ends of records.
     """
     from charrnn.analysis.gradients import count_places, measure_reach
     from charrnn.cli.arguments import load_and_read
@@ -74,7 +72,7 @@ def gradients(
 
 
 def _print_reaches(reaches: Sequence[Reach], steps: int) -> None:
-    """The norms against k, a column for each part of each layer's state."""
+    """Print the norms by k, with a column for each part of each layer's state."""
     shown = [k for k in _SHOWN_STEPS if k < steps] + [steps]
     terminal.print_table(
         ["k", *(f"layer {reach.layer} {reach.part}" for reach in reaches)],

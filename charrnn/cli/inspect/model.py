@@ -1,4 +1,4 @@
-"""charrnn inspect: a model summed up."""
+"""charrnn inspect summary: summarize a model file."""
 
 from __future__ import annotations
 
@@ -62,9 +62,10 @@ def summary(model: Model = None, as_json: Json = False, debug: Debug = False) ->
             "alphabet": _describe_alphabet(alphabet.characters, alphabet.kind),
             "corpus": f"{corpus.name}, {corpus.characters:,} characters, the last "
             f"{corpus.valid:.0%} held out, SHA-256 {corpus.digest[:12]}"
-            + ("" if corpus.records is None else f", records parted by {corpus.records!r}"),
+            + ("" if corpus.records is None else f", records separated by {corpus.records!r}"),
             "scores": _describe_scores(file.scores),
-            "trained with": _list_settings(settings) or "not known here: the run is not beside it",
+            "trained with": _list_settings(settings)
+            or "unknown: the file is not in the directory of its run",
         }
     )
 
@@ -84,7 +85,7 @@ def _describe_alphabet(characters: str, kind: str) -> str:
 
 def _describe_scores(scores: Scores | None) -> str:
     if scores is None:
-        return "not in this file; charrnn eval makes them"
+        return "not in this file; charrnn eval computes them"
     held_out, train = scores.valid_nats_per_char, scores.train_nats_per_char
     return (
         f"{'nothing held out' if held_out is None else f'held out {held_out:.4f}'}, "

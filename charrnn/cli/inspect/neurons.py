@@ -1,4 +1,4 @@
-"""charrnn inspect neurons: the units that follow something, and a text coloured by them."""
+"""charrnn inspect neurons: find units that follow a feature, and color a text by them."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def neurons(
         ),
     ] = None,
     top: Annotated[
-        int, typer.Option(metavar="N", help="Units to look for, for each thing to follow.", min=1)
+        int, typer.Option(metavar="N", help="Units to find for each feature.", min=1)
     ] = 1,
     unit: Annotated[
         str | None,
         typer.Option(
             metavar="K",
-            help="Show this unit only: a number, or h or c and a number. Left out: those found.",
+            help="Show only this unit: a number, or h or c and a number. Left out: those found.",
             show_default=False,
         ),
     ] = None,
@@ -57,8 +57,8 @@ def neurons(
     charrnn inspect neurons code script.py --layer 1 --top 3
     charrnn inspect neurons novel letter.txt --unit 17 --length 1000
 
-    What they may follow: the position in a line, a newline, the indentation, the position in a
-    word, being inside a word, capitals, being inside quotes or brackets.
+    The features are the position in a line, newlines, the indentation, the position in a word, the
+    inside of words, capitals, and the inside of quotes or brackets.
     """
     from charrnn.analysis.activations import (
         compute_activations,
@@ -84,8 +84,8 @@ def neurons(
     text = read.text[: most if wanted is None else min(most, length)]
     if wanted is None and len(text) < LEAST_CHARACTERS:
         raise CorpusError(
-            f"{read.name}: {len(text):,} characters are too few to tell what a unit follows "
-            f"from chance; give {LEAST_CHARACTERS:,} or more, or name one unit to see: --unit."
+            f"{read.name}: {len(text):,} characters are too few to tell a correlation from "
+            f"chance.\nGive {LEAST_CHARACTERS:,} or more, or name one unit to show: --unit"
         )
     symbols = model.alphabet.decode(text.ids)
     active = compute_activations(backend, text, layer)
@@ -131,7 +131,7 @@ def _check_layer(layer: int | None, layers: int) -> int:
 
 
 def _find_unit(unit: str, names: Sequence[str]) -> int:
-    """The place of a unit among the names; a number alone is of c where there is one, else of h."""
+    """Find the index of a unit's name; a number alone means c if the layer has one, else h."""
     name = f"{names[-1][0]}{unit}" if re.fullmatch(r"\d+", unit) else unit
     if name not in names:
         raise UsageError(f"--unit is {unit!r:.40}; the layer's units are {names[0]} to {names[-1]}")
@@ -149,7 +149,7 @@ def _describe(follower: Follower, names: Sequence[str]) -> dict[str, Any]:
 
 def _print_followers(followers: Sequence[Follower], names: Sequence[str]) -> None:
     if not followers:
-        terminal.say("\nno unit follows any of the things that were looked for")
+        terminal.say("\nno unit follows any of the features")
         return
     terminal.print_table(
         ["unit", "follows", "correlation", "where it was chosen"],

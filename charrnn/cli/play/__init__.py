@@ -1,1 +1,1 @@
-"""The play command: write with a model, turn by turn."""
+"""charrnn play: write with a model in turns."""

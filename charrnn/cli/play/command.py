@@ -61,10 +61,10 @@ def play(
     """
     from secrets import randbits
 
-    from charrnn.cli.play.settings import Dials
+    from charrnn.cli.play.settings import PlaySettings
 
     given = randbits(32) if seed is None else seed
-    dials = Dials.pick({**ctx.params, "seed": given})
+    settings = PlaySettings.pick({**ctx.params, "seed": given})
     from charrnn import api
     from charrnn.cli.play.conversation import Conversation
     from charrnn.cli.play.input import PipedLines, TypedLines
@@ -77,7 +77,7 @@ def play(
     conversation = Conversation(
         loaded.play(given),
         loaded.alphabet,
-        dials,
+        settings,
         Screen(loaded.alphabet, typing=typed and sys.stdout.isatty(), raw=raw),
         keep=keep,
     )

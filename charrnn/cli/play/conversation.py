@@ -1,4 +1,4 @@
-"""A conversation with a model: lines that are text, and lines that are commands."""
+"""A conversation with a model: each line is text to continue, or a command."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from charrnn.cli import signals, terminal
 from charrnn.cli.play.output import Screen
-from charrnn.cli.play.settings import DIALS, Dials
+from charrnn.cli.play.settings import SETTINGS, PlaySettings
 from charrnn.data.alphabet import Alphabet
 from charrnn.display import nearest
 from charrnn.errors import CorpusError, StorageError, UsageError
@@ -22,101 +22,109 @@ _SHOWN_END = 40
 
 
 class _Command(NamedTuple):
-    """What a line that begins with a slash and a name does with the rest of the line."""
+    """A command of a conversation: a line that begins with a slash and a name.
 
-    obey: Callable[[bytes], None]
-    takes: str
-    does: str
+    Attributes:
+        run: called with the rest of the line.
+        arguments: the usage of the rest of the line.
+        description: the help text.
+    """
+
+    run: Callable[[bytes], None]
+    arguments: str
+    description: str
 
 
 class Conversation:
-    """Obeys one line after another.
+    """Executes one line after another.
 
     Args:
         play: the text.
         alphabet: the model's.
-        dials: how to go on, to begin with.
-        screen: where the text is shown.
-        keep: the file that texts are kept in.
+        settings: the initial settings.
+        screen: the output for the text.
+        keep: the default file of the command keep.
     """
 
     def __init__(
         self,
         play: Play,
         alphabet: Alphabet,
-        dials: Dials,
+        settings: PlaySettings,
         screen: Screen,
         *,
         keep: Path,
     ) -> None:
         self._play = play
         self._alphabet = alphabet
-        self._dials = dials
+        self._settings = settings
         self._screen = screen
         self._keep = keep
         self.over = False
-        # The beginning of a name will do, so what is wanted more often comes first.
+        # A prefix of a name selects the first match, so frequent commands come first.
         self._commands = {
             "retry": _Command(
-                _alone(self._retry), "", "Take the continuation back and draw another."
+                _forbid_arguments(self._retry), "", "Take the continuation back and draw another."
             ),
             "undo": _Command(
-                _alone(self._undo), "", "Take back what was added last, drawn or typed."
+                _forbid_arguments(self._undo), "", "Undo the last addition, drawn or typed."
             ),
             "keep": _Command(self._append, "[FILE]", f"Append the text to a file: {keep}."),
-            "show": _Command(_alone(self._show), "", "Show the whole text."),
+            "show": _Command(_forbid_arguments(self._show), "", "Show the whole text."),
             "line": _Command(self._add_line, "[TEXT]", "Add TEXT and a newline; wait for more."),
-            "new": _Command(_alone(self._begin_anew), "", "Begin a new text."),
+            "new": _Command(_forbid_arguments(self._begin_anew), "", "Begin a new text."),
             "save": _Command(self._save, "FILE", "Write the text into a new file."),
             "read": _Command(self._read, "FILE", "Add the text of a file; wait for more."),
             **{
-                name: _Command(partial(self._turn, name), "[N]", field.metadata["description"])
-                for name, field in DIALS.items()
+                name: _Command(
+                    partial(self._change_setting, name), "[N]", field.metadata["description"]
+                )
+                for name, field in SETTINGS.items()
             },
-            "settings": _Command(_alone(self._show_dials), "", "Show what is set."),
-            "help": _Command(_alone(self._help), "", "Show this."),
-            "quit": _Command(_alone(self._quit), "", "Leave; so does Ctrl-D."),
+            "settings": _Command(_forbid_arguments(self._show_settings), "", "Show the settings."),
+            "help": _Command(_forbid_arguments(self._help), "", "Show these commands."),
+            "quit": _Command(_forbid_arguments(self._quit), "", "Leave; so does Ctrl-D."),
         }
 
     def obey(self, line: bytes) -> None:
-        """Take a line as text to go on from, or as a command.
+        """Continue the text after a line, or run the command in the line.
 
         Raises:
-            CharrnnError: it cannot be obeyed. The text is as it was.
-            Interrupted: a signal stopped it. The text holds what was shown.
+            CharrnnError: the line cannot be executed. The text is unchanged.
+            Interrupted: a signal stopped the continuation. The text holds what was shown.
         """
         if line.startswith(_MARK) and not line.startswith(2 * _MARK):
             name, _, rest = line.removeprefix(_MARK).partition(b" ")
-            self._find(name.decode("utf-8", "replace")).obey(rest)
+            self._find_command(name.decode("utf-8", "replace")).run(rest)
             return
         if line:
             self._add(line.removeprefix(_MARK), "the line")
         self._go_on()
 
-    def _find(self, given: str) -> _Command:
+    def _find_command(self, given: str) -> _Command:
         for name, command in self._commands.items():
             if given and name.startswith(given):
                 return command
         close = nearest(given, self._commands)
         hint = f"did you mean /{close}?" if close else "/help lists them."
         raise UsageError(
-            f"/{given:.60} is no command; {hint} Text that begins with a slash is typed with two."
+            f"/{given:.60} is no command; {hint} To begin text with a slash, type two."
         )
 
     def _add(self, data: bytes, name: str) -> None:
         symbols = self._alphabet.symbols_in(data, name)
-        self._play.add(symbols, self._dials.unknown)
-        if strange := self._play.count_unknown(symbols):
-            did = {"skip": "left out", "replace": "replaced"}[self._dials.unknown]
-            terminal.note(f"{strange:,} characters the model does not know were {did}")
+        self._play.add(symbols, self._settings.unknown)
+        if count := self._play.count_unknown(symbols):
+            did = {"skip": "left out", "replace": "replaced"}[self._settings.unknown]
+            terminal.note(f"{count:,} characters the model does not know were {did}")
         self._screen.show_added(self._play.text)
 
     def _go_on(self) -> None:
-        """Show a continuation as it comes; the text holds what was shown, wherever it ends."""
+        """Draw and show a continuation; the text holds what was shown even if it is stopped."""
         self._screen.begin(self._play.text)
         try:
             with signals.noted() as stop:
-                for piece in self._play.go_on(self._dials):
+                for piece in self._play.go_on(self._settings):
                     self._screen.show_drawn(piece)
                     if stop:
                         break
@@ -131,15 +139,15 @@ class Conversation:
 
     def _undo(self) -> None:
         if not self._play.take_back():
-            raise UsageError("there is nothing left to take back")
+            raise UsageError("there is nothing left to undo")
         end = self._alphabet.to_bytes(self._play.text[-_SHOWN_END:]).decode("utf-8", "replace")
-        terminal.note(f"the text ends with {end!r} now" if end else "the text is empty now")
+        terminal.note(f"the text now ends with {end!r}" if end else "the text is now empty")
 
     def _append(self, rest: bytes) -> None:
-        self._write(_path(rest) if rest else self._keep, "ab", _BETWEEN_KEPT)
+        self._write(_parse_path(rest) if rest else self._keep, "ab", _BETWEEN_KEPT)
 
     def _save(self, rest: bytes) -> None:
-        self._write(_path(rest), "xb", b"")
+        self._write(_parse_path(rest), "xb", b"")
 
     def _write(self, path: Path, mode: str, end: bytes) -> None:
         text = self._play.text
@@ -150,14 +158,14 @@ class Conversation:
                 file.write(self._alphabet.to_bytes(text) + end)
         except FileExistsError:
             raise UsageError(
-                f"{path}: is there already; name another file, or append to it: /keep {path}"
+                f"{path} exists already; name another file, or append to it: /keep {path}"
             ) from None
         except OSError as problem:
             raise StorageError(f"{path}: could not be written: {problem.strerror}") from problem
         terminal.note(f"{path}: {len(text):,} characters written")
 
     def _read(self, rest: bytes) -> None:
-        path = _path(rest)
+        path = _parse_path(rest)
         try:
             data = path.read_bytes()
         except OSError as problem:
@@ -174,21 +182,21 @@ class Conversation:
         self._play.begin_anew()
         terminal.note("a new text; /undo brings the old one back")
 
-    def _turn(self, name: str, rest: bytes) -> None:
+    def _change_setting(self, name: str, rest: bytes) -> None:
         if rest:
-            self._dials = self._dials.turned(name, rest.decode("utf-8", "replace").strip())
+            self._settings = self._settings.change(name, rest.decode("utf-8", "replace").strip())
         if rest and name == "seed":
-            self._play.reseed(self._dials.seed)
-        terminal.note(self._dials.at(name))
+            self._play.reseed(self._settings.seed)
+        terminal.note(self._settings.format_command(name))
 
-    def _show_dials(self) -> None:
-        terminal.note("  ".join(map(self._dials.at, DIALS)))
+    def _show_settings(self) -> None:
+        terminal.note("  ".join(map(self._settings.format_command, SETTINGS)))
 
     def _help(self) -> None:
         usage = {
-            "TEXT": "Add TEXT and go on. //TEXT adds /TEXT.",
-            "Enter": "Go on. Ctrl-C stops the text.",
-            **{f"/{name} {one.takes}": one.does for name, one in self._commands.items()},
+            "TEXT": "Add TEXT and continue. //TEXT adds /TEXT.",
+            "Enter": "Continue. Ctrl-C stops the text.",
+            **{f"/{name} {one.arguments}": one.description for name, one in self._commands.items()},
         }
         for line in terminal.tabulate((), list(usage.items()), left=(0, 1)):
             terminal.note(f"  {line}")
@@ -197,20 +205,20 @@ class Conversation:
         self.over = True
 
 
-def _path(rest: bytes) -> Path:
+def _parse_path(rest: bytes) -> Path:
     named = os.fsdecode(rest).strip()
     if not named:
         raise UsageError("name a file after the command")
     return Path(named).expanduser()
 
 
-def _alone(obey: Callable[[], None]) -> Callable[[bytes], None]:
-    """What a command does that takes nothing after its name."""
+def _forbid_arguments(run: Callable[[], None]) -> Callable[[bytes], None]:
+    """Make a command that refuses arguments."""
 
-    def obey_alone(rest: bytes) -> None:
+    def run_alone(rest: bytes) -> None:
         if rest.strip():
             given = rest.decode("utf-8", "replace")
-            raise UsageError(f"nothing goes after this command, and {given!r:.60} does")
-        obey()
+            raise UsageError(f"this command takes no argument, but {given!r:.60} was given")
+        run()
 
-    return obey_alone
+    return run_alone

@@ -1,4 +1,4 @@
-"""Where a conversation's lines come from: a person at a terminal, or a pipe."""
+"""Input of a conversation: lines from a terminal or a pipe."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ _MOST_HISTORY = 1000
 
 
 class Lines(Protocol):
-    """Lines without their newlines, in UTF-8 or whatever bytes a pipe brings."""
+    """Lines of bytes, UTF-8 or not, without their newlines."""
 
     def __iter__(self) -> Iterator[bytes]: ...
 
     def offer(self, line: bytes) -> None:
-        """Let a line of text that the model cannot read be mended."""
+        """Offer a line that the model cannot read for correction."""
 
 
 class PipedLines:
-    """The lines of standard input, without a word."""
+    """Lines of standard input, without a prompt."""
 
     def __iter__(self) -> Iterator[bytes]:
         for line in sys.stdin.buffer:
             yield line.removesuffix(b"\n")
 
     def offer(self, line: bytes) -> None:
-        """Nobody is there to mend it."""
+        """Do nothing: a pipe cannot correct a line."""
 
 
 class TypedLines:
-    """Lines that a person types: Ctrl-C drops the line, Ctrl-D ends them.
+    """Lines that are typed: Ctrl-C discards a line, Ctrl-D ends the input.
 
-    Where Python has readline and stdout is the terminal too, a line can be edited, and those typed
-    before, in earlier sessions as well, can be called back. Elsewhere the prompt goes to stderr.
+    If readline is available and stdout is a terminal, lines can be edited and recalled, those of
+    earlier sessions too. Otherwise the prompt is written to stderr.
     """
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class TypedLines:
                 history.save()
 
     def offer(self, line: bytes) -> None:
-        """Begin the next line with one that is to be mended."""
+        """Begin the next line with one that is to be corrected."""
         if not self._editor:
             return
         editor, text = self._editor, line.decode("utf-8", "replace")
@@ -94,14 +94,14 @@ class TypedLines:
 
 
 class History:
-    """The lines that were typed in this program, in a file that only the user can read.
+    """The history of typed lines, in a file that only the user can read.
 
-    What cannot be read or kept is done without: a history is a convenience.
+    Errors of the file are ignored, because the history is only a convenience.
     """
 
     def __init__(self, editor: ModuleType) -> None:
         self._editor = editor
-        self._file = history_file()
+        self._file = find_history_file()
         editor.clear_history()
         editor.set_history_length(_MOST_HISTORY)
         with suppress(OSError):
@@ -109,7 +109,7 @@ class History:
         self._known = editor.get_current_history_length()
 
     def save(self) -> None:
-        """Add this session's lines to those of other sessions, which may have ended meanwhile."""
+        """Append the lines of this session; other sessions may have added theirs meanwhile."""
         added = self._editor.get_current_history_length() - self._known
         with suppress(OSError):
             self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -128,11 +128,11 @@ def _find_editor() -> ModuleType | None:
     return readline
 
 
-def history_file() -> Path:
-    """Name the history's file, in the folder that the system has for a program's state.
+def find_history_file() -> Path:
+    """Find the file of the history, in the system's folder for the state of programs.
 
-    Where charrnn kept it before on systems other than Linux, it goes on.
+    The path that earlier versions used on every system is kept if it exists.
     """
     file = user_state_path("charrnn", appauthor=False) / "history"
-    former = Path("~/.local/state/charrnn/history").expanduser()
-    return former if former.exists() and not file.exists() else file
+    earlier = Path("~/.local/state/charrnn/history").expanduser()
+    return earlier if earlier.exists() and not file.exists() else file

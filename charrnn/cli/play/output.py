@@ -1,4 +1,4 @@
-"""How a conversation's text is shown: woven into a person's typing, or by itself in a pipe."""
+"""Output of a conversation: continuations between typed lines, or the text alone in a pipe."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ _BETWEEN_TEXTS = b"\n\n"
 class Screen:
     """Writes a text to stdout as it grows, and nothing else.
 
-    At a terminal a person has seen what they typed, so each continuation is shown after the end of
-    the line that it goes on with, dim. In a pipe, or a file, the text is written as it is: what was
-    typed and what was drawn. When some of it is taken back, the text stands there once more from
-    its beginning, after a blank line.
+    On a terminal the typed text is visible already, so each continuation is preceded by the line
+    that it continues, dim. A pipe or a file receives the whole text, both typed and drawn; after an
+    undo the text is written again from its beginning, after a blank line.
 
     Args:
         alphabet: the model's.
-        typing: whether a person types where the text is shown.
+        typing: True if the user types on the terminal that shows the text.
         raw: let a terminal obey control characters in the text.
     """
 
@@ -32,12 +31,12 @@ class Screen:
         self._written = ""
 
     def show_added(self, text: str) -> None:
-        """The text has grown to this by what was typed or read."""
+        """Show a text that was extended by typing or from a file."""
         if not self._typing:
             self._catch_up(text)
 
     def show_whole(self, text: str) -> None:
-        """The user asks for all of it."""
+        """Show the whole text."""
         if self._typing:
             self._write(text)
             self.end(text)
@@ -45,7 +44,7 @@ class Screen:
             self._begin(text)
 
     def begin(self, text: str) -> None:
-        """A continuation of the text follows."""
+        """Prepare for a continuation of the text."""
         if not self._typing:
             self._catch_up(text)
             return
@@ -55,11 +54,11 @@ class Screen:
             terminal.write_dim(lead, sys.stdout)
 
     def show_drawn(self, symbols: str) -> None:
-        """Some more of the continuation."""
+        """Show the next symbols of the continuation."""
         self._write(symbols)
 
     def end(self, text: str) -> None:
-        """The text stands shown; at a terminal the prompt goes on a line of its own."""
+        """Finish the output of a text; on a terminal the prompt goes on a line of its own."""
         self._written = text
         if self._typing and text and not text.endswith("\n"):
             sys.stdout.write("\n")

@@ -1,4 +1,4 @@
-"""What can be changed while a conversation goes on, one word each: ``/temp 0.7``."""
+"""Settings of a conversation, each with a command that changes it: ``/temp 0.7``."""
 
 from __future__ import annotations
 
@@ -12,21 +12,25 @@ _KINDS = {"int": (int, "a whole number"), "float": (float, "a number"), "str": (
 
 
 @dataclass(frozen=True)
-class Dials(SampleConfig):
-    """How the text goes on, and what becomes of characters that the model does not know."""
+class PlaySettings(SampleConfig):
+    """Settings of sampling, and the treatment of characters that the model does not know."""
 
-    seed: int = setting(0, "Number the draws anew: the same seed, the same texts.", least=0)
+    seed: int = setting(0, "Seed of the continuations, which are counted from 0 again.", least=0)
     unknown: str = setting(
-        "error", "What to do with a character the model does not know.", choices=UNKNOWN_CHOICES
+        "error", "Treatment of characters that the model does not know.", choices=UNKNOWN_CHOICES
     )
 
-    def turned(self, name: str, value: str) -> Dials:
-        """The dials with one of them, named as in DIALS, at another value.
+    def change(self, name: str, value: str) -> PlaySettings:
+        """Return the settings with another value for one of them.
+
+        Args:
+            name: a key of SETTINGS.
+            value: the value as it was typed.
 
         Raises:
-            UsageError: not a value of it.
+            UsageError: the setting does not allow the value.
         """
-        field = DIALS[name]
+        field = SETTINGS[name]
         kind, described = _KINDS[str(field.type)]
         try:
             return replace(self, **{field.name: kind(value)})
@@ -35,19 +39,19 @@ class Dials(SampleConfig):
                 f"is {value!r:.60}; it must be {described}", settings=(field.name,)
             ) from None
 
-    def at(self, name: str) -> str:
-        """A dial and its value as the command that sets it."""
-        return f"/{name} {getattr(self, DIALS[name].name)}"
+    def format_command(self, name: str) -> str:
+        """Format a setting as the command that sets its present value."""
+        return f"/{name} {getattr(self, SETTINGS[name].name)}"
 
 
 def command_name(setting: str) -> str:
-    """The command that changes a setting while a conversation goes on."""
+    """Name the command that changes a setting during a conversation."""
     return "/" + setting.replace("_", "-")
 
 
-DIALS = {
+SETTINGS = {
     command_name(field.name).removeprefix("/"): field
-    for field in fields(Dials)
+    for field in fields(PlaySettings)
     if field.name not in ("count", "stop")
 }
-"""The dials by the names of their commands."""
+"""The fields of the settings, by the names of their commands without the slash."""
