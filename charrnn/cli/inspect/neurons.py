@@ -85,7 +85,7 @@ def neurons(
     if wanted is None and len(text) < LEAST_CHARACTERS:
         raise CorpusError(
             f"{read.name}: {len(text):,} characters are too few to tell a correlation from "
-            f"chance.\nGive {LEAST_CHARACTERS:,} or more, or name one unit to show: --unit"
+            f"chance; give {LEAST_CHARACTERS:,} or more, or name one unit to show: --unit"
         )
     symbols = model.alphabet.decode(text.ids)
     active = compute_activations(backend, text, layer)
