@@ -235,7 +235,7 @@ def _describe(sources: Sequence[str], encoding: str | None) -> _Description:
 def _choose(
     settings: dict[str, Any], split: SplitCorpus, *, generated: bool
 ) -> tuple[dict[str, Any], str]:
-    """Choose settings as training would, and say which; the choice depends on torch's speed."""
+    """Choose settings as training would; the choice depends on the speed of torch."""
     from charrnn.cli.progress import describe_choice
     from charrnn.config.training import SourceConfig
     from charrnn.training.auto_config import TOLD

@@ -22,7 +22,6 @@ _MEMINFO = Path("/proc/meminfo")
 _MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _MEMORY_USED = Path("/sys/fs/cgroup/memory.current")
 
-
 _WITHOUT_TORCH: dict[str, Any] = {
     "torch": None,
     "cuda": False,

@@ -1,4 +1,4 @@
-"""charrnn sample --novelty: what is drawn, beside the text that the model was trained on."""
+"""charrnn sample --novelty: compare drawn text with the text that the model was trained on."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _SHOWN_CHARACTERS = 160
 
 
 class Comparison:
-    """Takes down what is drawn, and says how much of it was copied.
+    """Records drawn text and measures the share of it that occurs in the training text.
 
     Args:
         alphabet: the model's.
-        split: the text that it was trained on.
+        split: the text that the model was trained on.
     """
 
     def __init__(self, alphabet: Alphabet, split: SplitCorpus) -> None:
@@ -37,44 +37,48 @@ class Comparison:
         self._drawn: dict[int, str] = defaultdict(str)
 
     def watch(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
-        """The same pieces, taken down as they pass."""
+        """Yield the pieces unchanged and record them."""
         for piece in pieces:
             self._drawn[piece.sample] += piece.symbols
             yield piece
 
     def tell(self) -> None:
-        """Say on stderr how much of all samples was copied."""
+        """Print the figures of all samples on stderr."""
         drawn, held_out = map(sum_overlaps, self._measure())
         sides = {"drawn": drawn, "held out": held_out}
         rows = [
-            [str(n), *(_percent(overlap.shares[n - 1]) for overlap in sides.values())]
+            [str(n), *(_format_percent(overlap.shares[n - 1]) for overlap in sides.values())]
             for n in _SHOWN_GRAMS
         ]
         title = (
-            f"share of n-grams that stand in the {len(self._trained_on):,} characters trained on: "
+            f"share of n-grams that occur in the {len(self._trained_on):,} characters trained on: "
             f"of {drawn.characters:,} drawn, {held_out.characters:,} held out"
         )
         longest = [
-            f"longest span {side}: {self._place(overlap)}" for side, overlap in sides.items()
+            f"longest span {side}: {self._describe_longest(overlap)}"
+            for side, overlap in sides.items()
         ]
         lines = terminal.tabulate(["n", *sides], rows)
         for line in ["", title, "", *lines, "", *longest]:
             terminal.note(line)
 
     def complete(self, described: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """The objects of all samples, each with its own figures; none before the last is drawn."""
+        """Yield the JSON objects with the figures of their samples, after the last one is drawn."""
         objects = list(described)
         for one, drawn, held_out in zip(objects, *self._measure(), strict=True):
             yield {
                 **one,
-                "novelty": {"drawn": self._figures(drawn), "held_out": self._figures(held_out)},
+                "novelty": {
+                    "drawn": self._list_figures(drawn),
+                    "held_out": self._list_figures(held_out),
+                },
             }
 
     def _measure(self) -> tuple[list[Overlap], list[Overlap]]:
         drawn = [self._alphabet.encode(symbols) for symbols in self._drawn.values()]
         return compare_with_held_out(drawn, self._trained_on, self._held_out)
 
-    def _figures(self, overlap: Overlap) -> dict[str, Any]:
+    def _list_figures(self, overlap: Overlap) -> dict[str, Any]:
         span = overlap.longest
         return {
             "characters": overlap.characters,
@@ -89,8 +93,8 @@ class Comparison:
             },
         }
 
-    def _place(self, overlap: Overlap) -> str:
-        """The longest span for people: its length, where it comes from, and itself."""
+    def _describe_longest(self, overlap: Overlap) -> str:
+        """Describe the longest span for people: its length, its origin and its text."""
         span = overlap.longest
         if span is None:
             return "none"
@@ -116,5 +120,5 @@ class Comparison:
         return self._alphabet.to_bytes(symbols).decode("utf-8", "replace")
 
 
-def _percent(share: float | None) -> str:
+def _format_percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.1%}"

@@ -1,9 +1,9 @@
-r"""A line of output for each unit of a text: its bits, its bits per character, itself.
+r"""Output of charrnn score: a line for each unit of a text, with bits, bits per character, text.
 
-With tabs between columns the text is escaped, so that it keeps to its line and its column and no
-terminal obeys it: a backslash is written \\, a newline \n, a carriage return \r, a tab \t, any
-other control character, line separator or mark of the writing direction \uXXXX, and a byte that is
-not UTF-8 \xXX. Nothing else begins with a backslash, so the text can be had back.
+In columns separated by tabs the text is escaped, so that it stays in its line and column and no
+terminal obeys it: a backslash becomes \\, a newline \n, a carriage return \r, a tab \t, any other
+control character, line separator or mark of the writing direction \uXXXX, and a byte that is not
+UTF-8 \xXX. Only escapes begin with a backslash, so the original text can be recovered.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from charrnn.display import MARKED
 from charrnn.evaluation.surprisal import NEWLINE, UnitPart
 
 MOST_HELD = 1 << 20
-"""Bytes of a unit's text that are held in memory; a longer one waits in a temporary file."""
+"""Bytes of a unit's text that are kept in memory; a longer text is kept in a temporary file."""
 
 _ENDINGS = {"line": NEWLINE, "record": RECORD_END}
 _LOWEST_SURROGATE, _HIGHEST_SURROGATE = 0xDC80, 0xDCFF
@@ -38,14 +38,14 @@ _ESCAPES = {
 
 
 def escape(text: str) -> str:
-    """A text as the last column has it; bytes that are not UTF-8 are surrogates, as in PEP 383."""
+    """Escape a text for the last column; bytes that are not UTF-8 are surrogates (PEP 383)."""
     if text.isprintable() and "\\" not in text:
         return text
     return text.translate(_ESCAPES)
 
 
 class _Row:
-    """What is known of a unit so far."""
+    """The figures and the text of a unit, as far as it has been read."""
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -59,7 +59,7 @@ class _Row:
 
     @property
     def bits_per_char(self) -> float:
-        """NaN if no character was scored."""
+        """The mean over the scored characters; NaN if there are none."""
         return self.bits / self.characters if self.characters else math.nan
 
     def add(self, part: UnitPart, text: str) -> None:
@@ -68,7 +68,7 @@ class _Row:
         self._text.write(text.encode())
 
     def write(self, before: str, after: str) -> None:
-        """Put the text on stdout between the two."""
+        """Write the text to stdout, between two strings."""
         self._text.seek(0)
         with terminal.guard_stdout():
             sys.stdout.buffer.write(before.encode())
@@ -77,24 +77,24 @@ class _Row:
 
 
 class Rows:
-    """Makes and prints rows.
+    """Prints a line for each unit of a text.
 
     Args:
-        by: what the units are called.
-        is_bytes: whether the text's symbols are bytes.
-        as_json: print an object for each, else columns with tabs between.
+        by: the kind of unit: line, record, character or window.
+        is_bytes: True if the symbols of the text are bytes.
+        as_json: print a JSON object for each unit instead of columns separated by tabs.
     """
 
     def __init__(self, by: str, *, is_bytes: bool, as_json: bool) -> None:
         self._by, self._is_bytes, self._as_json = by, is_bytes, as_json
 
     def print_all(self, parts: Iterable[UnitPart]) -> None:
-        """Print every unit as soon as it has ended."""
+        """Print each unit as soon as it ends."""
         for row in self._collect(parts):
             self._print(row)
 
     def print_worst(self, parts: Iterable[UnitPart], count: int) -> None:
-        """Print those that cost most bits per character, the worst first, once all have come."""
+        """Print the ``count`` units of the most bits per character, in descending order."""
         rows = (row for row in self._collect(parts) if row.characters)
         for row in heapq.nlargest(count, rows, key=lambda row: row.bits_per_char):
             self._print(row)
