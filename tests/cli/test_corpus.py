@@ -15,6 +15,7 @@ from charrnn.data.catalogue import Bundled, Download, entries
 from charrnn.training.auto_config import TOLD
 from tests.conftest import SENTENCES
 from tests.support import TEXTS
+from tests.support.forked import forked
 from tests.support.program import SMALL, charrnn, explain
 from tests.support.web import serve
 
@@ -51,13 +52,13 @@ def facts(result: subprocess.CompletedProcess[bytes]) -> dict[str, str]:
 
 def test_every_corpus_is_listed_with_its_kind_size_and_licence(tmp_path: Path) -> None:
     environment = {"XDG_CACHE_HOME": str(tmp_path)}
-    listed = said(charrnn("corpus", "list", "--json", cwd=tmp_path, environment=environment))
+    listed = said(forked("corpus", "list", "--json", cwd=tmp_path, environment=environment))
     assert [entry["name"] for entry in listed["corpora"]] == list(entries())
     for entry in listed["corpora"]:
         known = entries()[entry["name"]]
         assert (entry["kind"], entry["size"]) == (known.kind, known.size)
         assert entry["here"] is not isinstance(known, Download)
-    shown = facts(charrnn("corpus", "list", cwd=tmp_path, environment=environment))
+    shown = facts(forked("corpus", "list", cwd=tmp_path, environment=environment))
     for name, known in entries().items():
         assert shown[name].startswith(known.kind)
         assert f"{known.size:,}" in shown[name]
@@ -67,7 +68,7 @@ def test_every_corpus_is_listed_with_its_kind_size_and_licence(tmp_path: Path) -
 def test_a_text_is_described(tmp_path: Path) -> None:
     (tmp_path / "herons.txt").write_text(TEXT + "\u201cQuite\u201d,\u00a0said the mouse.\n\n")
     arguments = ("corpus", "show", "herons.txt")
-    found = said(charrnn(*arguments, "--json", cwd=tmp_path))
+    found = said(forked(*arguments, "--json", cwd=tmp_path))
     data = (tmp_path / "herons.txt").read_bytes()
     text = data.decode()
     assert found["characters"] == len(text)
@@ -84,7 +85,7 @@ def test_a_text_is_described(tmp_path: Path) -> None:
     assert len(held_out["ngram_bits_per_char"]) == 6
     assert set(held_out["compressor_bits_per_char"]) == {"zlib", "bz2", "xz"}
     assert set(found["chosen"]) == set(TOLD)
-    shown = charrnn(*arguments, cwd=tmp_path)
+    shown = forked(*arguments, cwd=tmp_path)
     assert shown.stderr == b""
     named = facts(shown)
     assert named["size"] == f"{len(text):,} characters, {len(data):,} bytes"
@@ -98,9 +99,9 @@ def test_a_text_comes_by_name_through_a_pipe_and_as_bytes(tmp_path: Path) -> Non
     tales = entries()["tales"]
     assert isinstance(tales, Bundled)
     data = tales.path.read_bytes()
-    by_name = said(charrnn("corpus", "show", "tales", "--json", cwd=tmp_path))
-    by_pipe = said(charrnn("corpus", "show", "-", "--json", cwd=tmp_path, stdin=data))
-    as_bytes = said(charrnn("corpus", "show", tales.path, "--bytes", "--json", cwd=tmp_path))
+    by_name = said(forked("corpus", "show", "tales", "--json", cwd=tmp_path))
+    by_pipe = said(forked("corpus", "show", "-", "--json", cwd=tmp_path, stdin=data))
+    as_bytes = said(forked("corpus", "show", tales.path, "--bytes", "--json", cwd=tmp_path))
     # What is chosen hangs on how fast the machine is at the moment.
     for found in (by_name, by_pipe, as_bytes):
         found.pop("chosen")
@@ -111,53 +112,53 @@ def test_a_text_comes_by_name_through_a_pipe_and_as_bytes(tmp_path: Path) -> Non
 
 
 def test_a_text_of_many_characters_is_described(tmp_path: Path) -> None:
-    found = said(charrnn("corpus", "show", CHINESE, "--json", cwd=tmp_path))
+    found = said(forked("corpus", "show", CHINESE, "--json", cwd=tmp_path))
     assert found["scripts"]["Han"] > 1000
     assert found["bytes"] > 2 * found["characters"]
     # A model that knows no character would pay the logarithm of the alphabet.
     assert 0 < found["held_out"]["ngram_bits_per_char"][0] < 16
-    shown = charrnn("corpus", "show", CHINESE, cwd=tmp_path)
+    shown = forked("corpus", "show", CHINESE, cwd=tmp_path)
     assert "Han" in facts(shown)["letters"]
 
 
 @pytest.mark.parametrize("text", [b"", b"aaaa", b"\xff\xfe"])
 def test_what_cannot_be_used_is_refused(tmp_path: Path, text: bytes) -> None:
-    result = charrnn("corpus", "show", "-", cwd=tmp_path, stdin=text)
+    result = forked("corpus", "show", "-", cwd=tmp_path, stdin=text)
     assert (result.returncode, result.stdout) == (3, b"")
     assert b"standard input" in result.stderr
 
 
 def test_a_text_of_two_characters_is_described(tmp_path: Path) -> None:
-    found = said(charrnn("corpus", "show", "-", "--json", cwd=tmp_path, stdin=b"ab"))
+    found = said(forked("corpus", "show", "-", "--json", cwd=tmp_path, stdin=b"ab"))
     assert found["held_out"]["ngram_bits_per_char"] == [2.0] * 6
 
 
 def test_a_corpus_is_written_out(tmp_path: Path) -> None:
     tales = entries()["tales"]
     assert isinstance(tales, Bundled)
-    out = charrnn("corpus", "export", "tales", cwd=tmp_path)
+    out = forked("corpus", "export", "tales", cwd=tmp_path)
     assert (out.returncode, out.stderr) == (0, b"")
     assert out.stdout == tales.path.read_bytes()
-    result = charrnn("corpus", "export", "anbn", "-o", "anbn.txt", cwd=tmp_path)
+    result = forked("corpus", "export", "anbn", "-o", "anbn.txt", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (0, b""), explain(result)
     assert (tmp_path / "anbn.txt").read_bytes().startswith(b"a")
     (tmp_path / "mine.txt").write_text("mine")
     there = ("corpus", "export", "anbn", "-o", "mine.txt")
-    refused = charrnn(*there, cwd=tmp_path)
+    refused = forked(*there, cwd=tmp_path)
     assert (refused.returncode, (tmp_path / "mine.txt").read_text()) == (2, "mine")
     assert b"mine.txt exists already" in refused.stderr
-    assert charrnn(*there, "--overwrite", cwd=tmp_path).returncode == 0
+    assert forked(*there, "--overwrite", cwd=tmp_path).returncode == 0
     assert (tmp_path / "mine.txt").read_bytes() == (tmp_path / "anbn.txt").read_bytes()
-    missing = charrnn("corpus", "export", "anbn", "-o", "no/anbn.txt", cwd=tmp_path)
+    missing = forked("corpus", "export", "anbn", "-o", "no/anbn.txt", cwd=tmp_path)
     assert missing.returncode == 7
 
 
 def test_names_that_are_none_get_a_hint(tmp_path: Path) -> None:
     for command in ("get", "export"):
-        result = charrnn("corpus", command, "tinyshakespear", cwd=tmp_path)
+        result = forked("corpus", command, "tinyshakespear", cwd=tmp_path)
         assert result.returncode == 3
         assert b"did you mean tinyshakespeare?" in result.stderr
-    result = charrnn("corpus", "get", "tales", cwd=tmp_path)
+    result = forked("corpus", "get", "tales", cwd=tmp_path)
     assert (result.returncode, b"charrnn train tales" in result.stderr) == (2, True)
 
 
@@ -165,10 +166,10 @@ def test_without_a_network_training_and_fetching_say_what_to_do(tmp_path: Path) 
     # Nothing listens there: the request fails as it does where there is no network.
     nowhere = dict.fromkeys(("https_proxy", "HTTPS_PROXY"), "http://127.0.0.1:9")
     environment = {"XDG_CACHE_HOME": str(tmp_path), "no_proxy": "", "NO_PROXY": "", **nowhere}
-    train = charrnn("train", "tinyshakespeare", cwd=tmp_path, environment=environment)
+    train = forked("train", "tinyshakespeare", cwd=tmp_path, environment=environment)
     assert (train.returncode, train.stdout) == (3, b"")
     assert b"charrnn corpus get tinyshakespeare" in train.stderr
-    get = charrnn("corpus", "get", "tinyshakespeare", cwd=tmp_path, environment=environment)
+    get = forked("corpus", "get", "tinyshakespeare", cwd=tmp_path, environment=environment)
     assert (get.returncode, get.stdout) == (3, b"")
     assert b"0 of 1,115,394 bytes are here" in get.stderr
     assert str(tmp_path / "charrnn/corpora/tinyshakespeare.download").encode() in get.stderr
@@ -201,9 +202,9 @@ def test_a_text_is_fetched_and_then_used_like_any_other(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_standard_library_is_trained_on_and_kept_with_the_run(tmp_path: Path) -> None:
     arguments = ("train", "python", "--steps", "2", "--valid", "0.001", *SMALL)
-    trained = charrnn(*arguments, cwd=tmp_path)
+    trained = forked(*arguments, cwd=tmp_path)
     assert trained.returncode == 0, explain(trained)
     (copy,) = (tmp_path / "runs/python").glob("corpus-*-python.txt")
     assert b"class OrderedDict(dict):" in copy.read_bytes()
-    scored = said(charrnn("eval", "--json", "--no-baselines", cwd=tmp_path))
+    scored = said(forked("eval", "--json", "--no-baselines", cwd=tmp_path))
     assert scored["text"].startswith("python")

@@ -12,13 +12,14 @@ from charrnn.checkpoints.model_file import read_model
 from charrnn.data.alphabet import Alphabet
 from charrnn.evaluation.baselines import measure_baselines
 from charrnn.kernels.library import CHOICE, NONE
-from tests.support.program import SMALL, charrnn, explain
+from tests.support.forked import forked
+from tests.support.program import SMALL, explain
 
 KEYS = {"nats_per_char", "bits_per_char", "bits_per_byte", "perplexity", "characters"}
 
 
 def test_the_latest_runs_held_out_text_is_scored(trained: Path) -> None:
-    result = charrnn("eval", "--json", cwd=trained)
+    result = forked("eval", "--json", cwd=trained)
     assert result.returncode == 0, explain(result)
     scores = json.loads(result.stdout)
     assert set(scores) >= KEYS
@@ -32,8 +33,8 @@ def test_the_latest_runs_held_out_text_is_scored(trained: Path) -> None:
 
 
 def test_figures_for_people_are_the_same(trained: Path) -> None:
-    scores = json.loads(charrnn("eval", "--json", cwd=trained).stdout)
-    shown = charrnn("eval", cwd=trained)
+    scores = json.loads(forked("eval", "--json", cwd=trained).stdout)
+    shown = forked("eval", cwd=trained)
     assert shown.stderr == b""
     assert f"{scores['nats_per_char']:.4f}" in shown.stdout.decode()
     assert f"{scores['bits_per_byte']:.4f}" in shown.stdout.decode()
@@ -41,10 +42,10 @@ def test_figures_for_people_are_the_same(trained: Path) -> None:
 
 def test_a_text_is_scored_from_a_file_a_pipe_and_beside_a_model(trained: Path) -> None:
     data = (trained / "herons.txt").read_bytes()
-    by_file = json.loads(charrnn("eval", "herons.txt", "--json", cwd=trained).stdout)
-    by_pipe = json.loads(charrnn("eval", "-", "--json", cwd=trained, stdin=data).stdout)
+    by_file = json.loads(forked("eval", "herons.txt", "--json", cwd=trained).stdout)
+    by_pipe = json.loads(forked("eval", "-", "--json", cwd=trained, stdin=data).stdout)
     arguments = ("eval", "runs/herons/best.safetensors", "herons.txt", "--json")
-    by_both = json.loads(charrnn(*arguments, cwd=trained).stdout)
+    by_both = json.loads(forked(*arguments, cwd=trained).stdout)
     assert by_file["characters"] == len(data)
     assert {key: by_file[key] for key in KEYS} == {key: by_pipe[key] for key in KEYS}
     assert by_both["nats_per_char"] == by_file["nats_per_char"]
@@ -53,12 +54,12 @@ def test_a_text_is_scored_from_a_file_a_pipe_and_beside_a_model(trained: Path) -
 def test_unknown_characters_are_refused_skipped_or_replaced(trained: Path, tmp_path: Path) -> None:
     text = tmp_path / "snow.txt"
     text.write_text("The \N{SNOWMAN} heron", encoding="utf-8")
-    refused = charrnn("eval", "herons", text, cwd=trained)
+    refused = forked("eval", "herons", text, cwd=trained)
     assert refused.returncode == 3
     assert "snow.txt" in refused.stderr.decode()
     assert "U+2603" in refused.stderr.decode()
     for choice, characters in (("skip", 10), ("replace", 11)):
-        result = charrnn("eval", "herons", text, "--unknown", choice, "--json", cwd=trained)
+        result = forked("eval", "herons", text, "--unknown", choice, "--json", cwd=trained)
         assert json.loads(result.stdout)["characters"] == characters
         assert b"1 character" in result.stderr
 
@@ -66,42 +67,42 @@ def test_unknown_characters_are_refused_skipped_or_replaced(trained: Path, tmp_p
 def test_a_model_far_from_its_run_asks_for_a_text(trained: Path, tmp_path: Path) -> None:
     model = tmp_path / "model.safetensors"
     shutil.copy(trained / "runs/herons/best.safetensors", model)
-    result = charrnn("eval", model, cwd=tmp_path)
+    result = forked("eval", model, cwd=tmp_path)
     assert (result.returncode, b"Name the text" in result.stderr) == (3, True)
     stranger = tmp_path / "stranger"
     stranger.mkdir()
     (stranger / "corpus.txt").write_text("Another text altogether. " * 40)
-    other = charrnn("train", "corpus.txt", "--run", "r", "--steps", "2", *SMALL, cwd=stranger)
+    other = forked("train", "corpus.txt", "--run", "r", "--steps", "2", *SMALL, cwd=stranger)
     assert other.returncode == 0, explain(other)
     shutil.copy(model, stranger / "r" / "model.safetensors")
-    misplaced = charrnn("eval", "r/model.safetensors", cwd=stranger)
+    misplaced = forked("eval", "r/model.safetensors", cwd=stranger)
     assert (misplaced.returncode, b"Name the text" in misplaced.stderr) == (3, True)
-    assert charrnn("eval", model, trained / "herons.txt", cwd=tmp_path).returncode == 0
-    assert charrnn("sample", model, "--length", "5", cwd=tmp_path).returncode == 0
+    assert forked("eval", model, trained / "herons.txt", cwd=tmp_path).returncode == 0
+    assert forked("sample", model, "--length", "5", cwd=tmp_path).returncode == 0
 
 
 def test_a_run_that_held_nothing_out_asks_for_a_text(text_file: Path) -> None:
     folder = text_file.parent
-    trained = charrnn("train", text_file, "--valid", "0", "--steps", "5", *SMALL, cwd=folder)
+    trained = forked("train", text_file, "--valid", "0", "--steps", "5", *SMALL, cwd=folder)
     assert trained.returncode == 0, explain(trained)
     assert b"nothing was held out" in trained.stdout
-    result = charrnn("eval", cwd=folder)
+    result = forked("eval", cwd=folder)
     assert (result.returncode, b"held nothing out" in result.stderr) == (3, True)
 
 
 def test_a_text_that_changed_is_not_scored_as_held_out(text_file: Path) -> None:
     folder = text_file.parent
-    assert charrnn("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
+    assert forked("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
     with text_file.open("a") as stream:
         stream.write("more")
-    result = charrnn("eval", cwd=folder)
+    result = forked("eval", cwd=folder)
     assert (result.returncode, b"changed" in result.stderr) == (3, True)
 
 
 def test_figures_are_the_same_without_the_native_library(trained: Path) -> None:
-    native = json.loads(charrnn("eval", "herons.txt", "--json", cwd=trained).stdout)
+    native = json.loads(forked("eval", "herons.txt", "--json", cwd=trained).stdout)
     arguments = ("eval", "herons.txt", "--json")
-    through_torch = charrnn(*arguments, cwd=trained, environment={CHOICE: NONE})
+    through_torch = forked(*arguments, cwd=trained, environment={CHOICE: NONE})
     assert through_torch.returncode == 0, explain(through_torch)
     expected = json.loads(through_torch.stdout)
     assert native["nats_per_char"] == pytest.approx(expected["nats_per_char"], abs=1e-6)
@@ -112,7 +113,7 @@ def test_figures_are_the_same_without_the_native_library(trained: Path) -> None:
 def test_rounded_weights_state_what_they_lose(trained: Path, kernels: str) -> None:
     def scored(weights: str) -> float:
         arguments = ("eval", "herons.txt", "--json", "--weights", weights)
-        result = charrnn(*arguments, cwd=trained, environment={CHOICE: kernels})
+        result = forked(*arguments, cwd=trained, environment={CHOICE: kernels})
         assert result.returncode == 0, explain(result)
         return float(json.loads(result.stdout)["nats_per_char"])
 
@@ -129,7 +130,7 @@ def test_a_forgetful_reader_and_a_following_one_are_told_besides(
 ) -> None:
     def scored(*options: str) -> dict[str, float]:
         arguments = ("eval", "herons.txt", "--json", *options)
-        result = charrnn(*arguments, cwd=trained, environment={CHOICE: kernels})
+        result = forked(*arguments, cwd=trained, environment={CHOICE: kernels})
         assert result.returncode == 0, explain(result)
         return dict(json.loads(result.stdout))
 
@@ -141,7 +142,7 @@ def test_a_forgetful_reader_and_a_following_one_are_told_besides(
 
 def test_a_formal_language_is_no_text_to_follow(trained: Path) -> None:
     for option in (("--dynamic",), ("--reset-every", "9")):
-        result = charrnn("eval", "--formal", "anbn", *option, cwd=trained)
+        result = forked("eval", "--formal", "anbn", *option, cwd=trained)
         assert (result.returncode, b"--dynamic" in result.stderr) == (2, True)
 
 
@@ -151,7 +152,7 @@ def test_a_score_stands_beside_those_of_ngrams_and_xz(trained: Path) -> None:
     ids = alphabet.encode(text)
     boundary = int(len(ids) * 0.9)
     expected = measure_baselines(ids[:boundary], ids[boundary:], alphabet, ["xz"], most=1 << 22)
-    found = json.loads(charrnn("eval", "--json", cwd=trained).stdout)["baselines"]
+    found = json.loads(forked("eval", "--json", cwd=trained).stdout)["baselines"]
     assert found == {
         "ngram_order": expected.best_order,
         "ngram_nats_per_char": min(expected.ngrams),
@@ -159,7 +160,7 @@ def test_a_score_stands_beside_those_of_ngrams_and_xz(trained: Path) -> None:
         "learnt_characters": boundary,
         "scored_characters": len(ids) - boundary,
     }
-    shown = charrnn("eval", cwd=trained).stdout.decode()
+    shown = forked("eval", cwd=trained).stdout.decode()
     assert f"n-grams of order {expected.best_order}  {min(expected.ngrams):.4f} nats" in shown
     assert re.search(rf"^xz +{expected.compressors['xz']:.4f} nats", shown, re.MULTILINE)
 
@@ -167,7 +168,7 @@ def test_a_score_stands_beside_those_of_ngrams_and_xz(trained: Path) -> None:
 def test_baselines_of_another_text_have_read_what_the_model_has(trained: Path) -> None:
     text = (trained / "herons.txt").read_text()
     other = text[: len(text) // 2]
-    found = charrnn("eval", "-", "--json", cwd=trained, stdin=other.encode())
+    found = forked("eval", "-", "--json", cwd=trained, stdin=other.encode())
     baselines = json.loads(found.stdout)["baselines"]
     assert baselines["learnt_characters"] == int(len(text) * 0.9)
     assert baselines["scored_characters"] == len(other)
@@ -178,20 +179,20 @@ def test_baselines_of_another_text_have_read_what_the_model_has(trained: Path) -
 def test_baselines_are_left_out_when_not_wanted_or_not_to_be_had(
     trained: Path, tmp_path: Path
 ) -> None:
-    unwanted = charrnn("eval", "--json", "--no-baselines", cwd=trained)
+    unwanted = forked("eval", "--json", "--no-baselines", cwd=trained)
     assert "baselines" not in json.loads(unwanted.stdout)
-    assert b"n-grams" not in charrnn("eval", "--no-baselines", cwd=trained).stdout
+    assert b"n-grams" not in forked("eval", "--no-baselines", cwd=trained).stdout
     model = tmp_path / "model.safetensors"
     shutil.copy(trained / "runs/herons/best.safetensors", model)
     arguments = ("eval", model, trained / "herons.txt")
-    assert json.loads(charrnn(*arguments, "--json", cwd=tmp_path).stdout)["baselines"] is None
-    assert b"baselines  none: " in charrnn(*arguments, cwd=tmp_path).stdout
+    assert json.loads(forked(*arguments, "--json", cwd=tmp_path).stdout)["baselines"] is None
+    assert b"baselines  none: " in forked(*arguments, cwd=tmp_path).stdout
 
 
 def test_a_damaged_run_does_not_keep_its_model_from_scoring(trained: Path, tmp_path: Path) -> None:
     shutil.copytree(trained / "runs/herons", tmp_path / "herons")
     (tmp_path / "herons/last.safetensors").write_bytes(b"damaged")
-    result = charrnn("eval", "herons", trained / "herons.txt", "--json", cwd=tmp_path)
+    result = forked("eval", "herons", trained / "herons.txt", "--json", cwd=tmp_path)
     assert result.returncode == 0, explain(result)
     scores = json.loads(result.stdout)
     assert (scores["baselines"], scores["nats_per_char"] > 0) == (None, True)

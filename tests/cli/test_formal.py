@@ -16,8 +16,9 @@ from charrnn.data.formal_languages import LANGUAGES
 from charrnn.evaluation.formal_languages import FormalScore, solve
 from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import CharModel, build_model
+from tests.support.forked import forked
 from tests.support.networks import needs_library
-from tests.support.program import charrnn, explain
+from tests.support.program import explain
 
 SHAPE = ModelConfig(hidden=8, embedding=4, layers=1)
 ALPHABET = Alphabet.of("ab")
@@ -47,7 +48,7 @@ def expected() -> FormalScore:
 
 
 def test_all_figures_are_in_the_json(folder: Path, expected: FormalScore) -> None:
-    result = charrnn("eval", "model.safetensors", "--formal", "anbn", "--json", cwd=folder)
+    result = forked("eval", "model.safetensors", "--formal", "anbn", "--json", cwd=folder)
     assert result.returncode == 0, explain(result)
     assert result.stderr == b""
     assert json.loads(result.stdout) == {
@@ -81,7 +82,7 @@ def test_an_ordinary_model_needs_no_torch(folder: Path) -> None:
 
 
 def test_figures_for_people_are_the_same(folder: Path, expected: FormalScore) -> None:
-    result = charrnn("eval", "model.safetensors", "--formal", "anbn", cwd=folder)
+    result = forked("eval", "model.safetensors", "--formal", "anbn", cwd=folder)
     shown = dict(line.split("  ", 1) for line in result.stdout.decode().splitlines())
     shown = {name: value.strip() for name, value in shown.items()}
     assert shown["language"] == "anbn: a^n b^n"
@@ -105,7 +106,7 @@ def test_figures_for_people_are_the_same(folder: Path, expected: FormalScore) ->
 def test_mistakes_get_a_short_message(
     folder: Path, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
-    result = charrnn("eval", "model.safetensors", *arguments, cwd=folder)
+    result = forked("eval", "model.safetensors", *arguments, cwd=folder)
     assert (result.returncode, result.stdout) == (code, b""), explain(result)
     assert said in result.stderr.decode()
     assert len(result.stderr.splitlines()) <= 2

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.program import charrnn
+from tests.support.forked import forked
 
 SETTINGS = (
     *("--cell", "stack", "--stack-only", "--stack-depth", "64", "--layers", "1", "--hidden", "40"),
@@ -20,7 +20,7 @@ SEEDS = (1, 2, 3)
 @pytest.mark.slow
 def test_a_stack_network_learns_to_count(tmp_path: Path) -> None:
     def run(*arguments: str) -> dict[str, Any]:
-        result = charrnn(*arguments, "--json", cwd=tmp_path)
+        result = forked(*arguments, "--json", cwd=tmp_path)
         assert result.returncode == 0, result.stderr
         found: dict[str, Any] = json.loads(result.stdout)
         return found

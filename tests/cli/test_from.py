@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.program import charrnn, explain
+from tests.support.forked import forked
+from tests.support.program import explain
 
 OTHER = "The owl, äugend, saw the heron in the ford. It said nothing: 7 frogs!\n" * 20
 
@@ -24,7 +25,7 @@ def records(run: Path) -> list[dict[str, object]]:
 
 
 def test_another_text_is_gone_on_with(folder: Path) -> None:
-    result = charrnn("train", "owls.txt", "--from", "herons", "--steps", "12", cwd=folder)
+    result = forked("train", "owls.txt", "--from", "herons", "--steps", "12", cwd=folder)
     assert result.returncode == 0, explain(result)
     said = result.stderr.decode()
     assert "goes on from runs/herons/best.safetensors, trained on herons:" in said
@@ -32,18 +33,18 @@ def test_another_text_is_gone_on_with(folder: Path) -> None:
     assert "added" in said
     first = records(folder / "runs/owls")[0]
     assert (first["step"], first["train_nats_per_char"]) == (0, None)
-    summary = charrnn("inspect", "owls", "--json", cwd=folder)
+    summary = forked("inspect", "owls", "--json", cwd=folder)
     assert summary.returncode == 0, explain(summary)
-    sampled = charrnn("sample", "owls", "--prime", "äug", "--length", "20", cwd=folder)
+    sampled = forked("sample", "owls", "--prime", "äug", "--length", "20", cwd=folder)
     assert sampled.returncode == 0, explain(sampled)
-    scored = json.loads(charrnn("eval", "owls", "--json", cwd=folder).stdout)
+    scored = json.loads(forked("eval", "owls", "--json", cwd=folder).stdout)
     assert scored["nats_per_char"] > 0
 
 
 def test_the_run_goes_on_when_the_model_is_gone(folder: Path) -> None:
-    charrnn("train", "owls.txt", "--from", "herons", "--steps", "12", cwd=folder)
+    forked("train", "owls.txt", "--from", "herons", "--steps", "12", cwd=folder)
     shutil.rmtree(folder / "runs/herons")
-    result = charrnn("train", "--resume", "owls", cwd=folder)
+    result = forked("train", "--resume", "owls", cwd=folder)
     assert result.returncode == 0, explain(result)
     assert b"nothing left to train" in result.stderr
 
@@ -60,7 +61,7 @@ def test_the_run_goes_on_when_the_model_is_gone(folder: Path) -> None:
 def test_what_cannot_be_is_refused_and_nothing_is_begun(
     folder: Path, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
-    result = charrnn("train", "owls.txt", *arguments, cwd=folder)
+    result = forked("train", "owls.txt", *arguments, cwd=folder)
     assert result.returncode == code, explain(result)
     assert message in result.stderr.decode()
     assert not (folder / "runs/owls").exists()
@@ -68,5 +69,5 @@ def test_what_cannot_be_is_refused_and_nothing_is_begun(
 
 def test_what_the_network_has_anyway_may_be_said(folder: Path) -> None:
     given = ("--hidden", "16", "--dropout", "0.1", "--steps", "3")
-    result = charrnn("train", "owls.txt", "--from", "herons", *given, cwd=folder)
+    result = forked("train", "owls.txt", "--from", "herons", *given, cwd=folder)
     assert result.returncode == 0, explain(result)

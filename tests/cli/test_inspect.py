@@ -20,7 +20,7 @@ from charrnn.data.encoded_text import ContinuousText
 from charrnn.inference.torch_backend import restore
 from charrnn.models.char_model import build_model
 from tests.support.forked import forked
-from tests.support.program import charrnn, explain
+from tests.support.program import explain
 
 BEST = "runs/herons/best.safetensors"
 STEPS = 12
@@ -168,7 +168,7 @@ def test_a_text_too_short_to_look_back_is_refused(plain: Path) -> None:
 
 
 def test_the_help_names_every_view(tmp_path: Path) -> None:
-    result = charrnn("inspect", "--help", cwd=tmp_path)
+    result = forked("inspect", "--help", cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, b""), explain(result)
     assert "Usage: " in result.stdout.decode()
     for command in ("summary", "surprisal", "neurons", "gradients", "gates"):
@@ -187,7 +187,7 @@ def test_the_help_names_every_view(tmp_path: Path) -> None:
 def test_a_word_that_is_no_view_is_a_model(
     tmp_path: Path, arguments: tuple[str, ...], code: int, said: str, lines: int
 ) -> None:
-    result = charrnn("inspect", *arguments, cwd=tmp_path)
+    result = forked("inspect", *arguments, cwd=tmp_path)
     assert (result.returncode, result.stdout) == (code, b""), explain(result)
     assert said in result.stderr.decode()
     assert len(result.stderr.splitlines()) == lines
@@ -203,7 +203,7 @@ def test_the_help_of_its_commands_does_not_import_torch(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("steps", ["0", "10001", "many"])
 def test_steps_out_of_range_are_refused(tmp_path: Path, steps: str) -> None:
-    result = charrnn("inspect", "gradients", "--steps", steps, cwd=tmp_path)
+    result = forked("inspect", "gradients", "--steps", steps, cwd=tmp_path)
     assert (result.returncode, result.stdout) == (2, b""), explain(result)
     assert "--steps" in result.stderr.decode()
     assert len(result.stderr.splitlines()) == 1

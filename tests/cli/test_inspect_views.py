@@ -22,14 +22,14 @@ from charrnn.inference.torch_backend import TorchBackend, restore
 from charrnn.models.char_model import build_model, count_parameters
 from tests.conftest import SENTENCES
 from tests.support.forked import forked
-from tests.support.program import COMMAND, ENVIRONMENT, charrnn, explain
+from tests.support.program import COMMAND, ENVIRONMENT, explain
 
 BEST = "runs/herons/best.safetensors"
 LINE = "The heron stood in the ford and counted what went by.\nNobody asked the badger.\n"
 
 
 def test_a_model_is_summed_up(trained: Path) -> None:
-    result = charrnn("inspect", "--json", cwd=trained)
+    result = forked("inspect", "--json", cwd=trained)
     assert (result.returncode, result.stderr) == (0, b""), explain(result)
     found = json.loads(result.stdout)
     model = read_model(trained / BEST)
@@ -46,14 +46,14 @@ def test_a_model_is_summed_up(trained: Path) -> None:
     network = build_model(model.model, len(model.alphabet))
     assert sum(found["parameters"].values()) == count_parameters(network)
     assert list(found["parameters"]) == ["embedding", "layer 1", "head"]
-    by_name = charrnn("inspect", "herons", "--json", cwd=trained)
-    assert by_name.stdout == charrnn("inspect", "summary", "--json", cwd=trained).stdout
+    by_name = forked("inspect", "herons", "--json", cwd=trained)
+    assert by_name.stdout == forked("inspect", "summary", "--json", cwd=trained).stdout
     assert json.loads(by_name.stdout) == found
 
 
 def test_a_model_is_summed_up_for_people(trained: Path) -> None:
-    told = json.loads(charrnn("inspect", "--json", cwd=trained).stdout)
-    result = charrnn("inspect", cwd=trained)
+    told = json.loads(forked("inspect", "--json", cwd=trained).stdout)
+    result = forked("inspect", cwd=trained)
     assert (result.returncode, result.stderr) == (0, b""), explain(result)
     facts = dict(re.split("  +", line, maxsplit=1) for line in result.stdout.decode().splitlines())
     assert facts["SHA-256"] == told["sha256"]
@@ -71,10 +71,10 @@ def test_a_model_far_from_its_run_does_not_know_how_it_was_trained(
     trained: Path, tmp_path: Path
 ) -> None:
     shutil.copy(trained / BEST, tmp_path / "model.safetensors")
-    result = charrnn("inspect", "model.safetensors", cwd=tmp_path)
+    result = forked("inspect", "model.safetensors", cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, b""), explain(result)
     assert b"trained with  unknown: " in result.stdout
-    last = charrnn("inspect", "runs/herons/last.safetensors", "--json", cwd=trained)
+    last = forked("inspect", "runs/herons/last.safetensors", "--json", cwd=trained)
     found = json.loads(last.stdout)
     assert (found["kind"], found["scores"]) == ("training", None)
     assert found["train"]["steps"] == 120
@@ -82,7 +82,7 @@ def test_a_model_far_from_its_run_does_not_know_how_it_was_trained(
 
 def surprisal(folder: Path, *options: str, text: str = LINE) -> dict[str, object]:
     arguments = ("inspect", "surprisal", "herons", "-", "--json", *options)
-    result = charrnn(*arguments, cwd=folder, stdin=text.encode())
+    result = forked(*arguments, cwd=folder, stdin=text.encode())
     assert (result.returncode, result.stderr) == (0, b""), explain(result)
     found: dict[str, object] = json.loads(result.stdout)
     return found
@@ -90,7 +90,7 @@ def surprisal(folder: Path, *options: str, text: str = LINE) -> dict[str, object
 
 def test_surprisal_sums_to_what_eval_says(trained: Path) -> None:
     found = surprisal(trained)
-    by_eval = charrnn("eval", "herons", "-", "--json", cwd=trained, stdin=LINE.encode())
+    by_eval = forked("eval", "herons", "-", "--json", cwd=trained, stdin=LINE.encode())
     total = json.loads(by_eval.stdout)["nats_per_char"] * len(LINE) / math.log(2)
     bits = found["bits"]
     assert isinstance(bits, list)
@@ -128,7 +128,7 @@ def test_a_part_of_a_text_is_its_beginning(trained: Path) -> None:
 def test_surprisal_without_colour_has_marks_beneath(trained: Path) -> None:
     bits = surprisal(trained)["bits"]
     assert isinstance(bits, list)
-    result = charrnn("inspect", "surprisal", "herons", "-", cwd=trained, stdin=LINE.encode())
+    result = forked("inspect", "surprisal", "herons", "-", cwd=trained, stdin=LINE.encode())
     assert (result.returncode, result.stderr) == (0, b""), explain(result)
     facts, shown, legend, _, table = result.stdout.decode().split("\n\n")
     assert facts.endswith(f"bits per character  {sum(bits) / len(bits):.4f}")
@@ -189,13 +189,13 @@ def test_on_a_terminal_surprisal_is_coloured_unless_that_is_not_wanted(
 def test_what_a_text_would_have_a_terminal_do_is_shown(tmp_path: Path, trained: Path) -> None:
     (tmp_path / "t.txt").write_bytes(b"ab\x1b[31m\r\ncd" * 40)
     options = ("--steps", "2", "--hidden", "4", "--embedding", "4", "--layers", "1")
-    result = charrnn("train", "t.txt", *options, "--window", "8", "--batch", "2", cwd=tmp_path)
+    result = forked("train", "t.txt", *options, "--window", "8", "--batch", "2", cwd=tmp_path)
     assert result.returncode == 0, explain(result)
     shown = on_a_terminal(tmp_path, "inspect", "surprisal", "t.txt", "--length", "11")
     assert "\u241b" in shown
     assert "\u240d" in shown
     assert "\x1b[31m" not in shown
-    assert "\u241b" in charrnn("inspect", cwd=tmp_path).stdout.decode()
+    assert "\u241b" in forked("inspect", cwd=tmp_path).stdout.decode()
 
 
 @pytest.fixture

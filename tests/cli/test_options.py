@@ -15,7 +15,8 @@ from charrnn.config.model import ModelConfig
 from charrnn.config.settings import Config
 from charrnn.config.training import ComputeConfig, TrainConfig
 from tests.support import GOLDEN
-from tests.support.program import charrnn, explain
+from tests.support.forked import forked
+from tests.support.program import explain
 
 FIRST_FORMAT = GOLDEN / "format-1"
 CONFIGS: tuple[type[Config], ...] = (ModelConfig, TrainConfig, ComputeConfig)
@@ -27,7 +28,7 @@ every_setting = pytest.mark.parametrize("field", SETTINGS, ids=lambda field: fie
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What ``charrnn train --help`` says of each option, on one line."""
-    result = charrnn("train", "--help", cwd=tmp_path_factory.mktemp("help"))
+    result = forked("train", "--help", cwd=tmp_path_factory.mktemp("help"))
     assert result.returncode == 0, explain(result)
     rows = re.sub(r"[^\x00-\x7f]", " ", result.stdout.decode())
     told: dict[str, str] = {}
@@ -155,7 +156,7 @@ def test_the_real_program_refuses_contradictions_with_exit_code_2_and_writes_not
     text_file: Path, given: str, said: str
 ) -> None:
     folder = text_file.parent
-    result = charrnn("train", text_file, *given.split(), cwd=folder)
+    result = forked("train", text_file, *given.split(), cwd=folder)
     assert (result.returncode, result.stdout) == (2, b""), explain(result)
     assert said in result.stderr.decode()
     assert len(result.stderr.splitlines()) <= 2

@@ -9,8 +9,9 @@ import pytest
 
 from charrnn.kernels.library import CHOICE, NONE
 from tests.support import GOLDEN
+from tests.support.forked import forked
 from tests.support.networks import needs_library
-from tests.support.program import SMALL, charrnn, explain
+from tests.support.program import SMALL, explain
 
 
 def play(
@@ -18,13 +19,13 @@ def play(
 ) -> subprocess.CompletedProcess[bytes]:
     stdin = script.encode() if isinstance(script, str) else script
     always = ("play", "runs/herons", "--seed", "1", "--length", "40")
-    return charrnn(*always, *arguments, cwd=folder, stdin=stdin, environment=environment)
+    return forked(*always, *arguments, cwd=folder, stdin=stdin, environment=environment)
 
 
 def drawn(folder: Path, prime: str, number: int = 0) -> str:
     """Sample ``number`` after a prime, which is what the draw of that number must be."""
     arguments = ("--seed", "1", "--length", "40", "--count", str(number + 1), "--json")
-    result = charrnn("sample", "runs/herons", "--prime", prime, *arguments, cwd=folder)
+    result = forked("sample", "runs/herons", "--prime", prime, *arguments, cwd=folder)
     return str(json.loads(result.stdout.splitlines()[number])["text"])
 
 
@@ -70,7 +71,7 @@ def test_any_text_can_be_typed(trained: Path, tmp_path: Path) -> None:
 
 def test_text_with_slashes_reaches_a_model_that_knows_them(trained: Path) -> None:
     model = str(GOLDEN / "format-1" / "lstm-best.safetensors")
-    result = charrnn("play", model, "--length", "0", cwd=trained, stdin=b"//a\n")
+    result = forked("play", model, "--length", "0", cwd=trained, stdin=b"//a\n")
     refused = "'/' (U+002F) at character 1 is not among"
     assert result.stdout == b"/a" or refused in result.stderr.decode()
 
@@ -78,7 +79,7 @@ def test_text_with_slashes_reaches_a_model_that_knows_them(trained: Path) -> Non
 def test_settings_hold_from_where_they_are_changed(trained: Path) -> None:
     result = play(trained, "/length 10\n/temp 0\nThe heron\n/t\n/settings\n")
     assert len(result.stdout.decode()) == len("The heron") + 10
-    likeliest = charrnn("sample", "--temp", "0", "--prime", "The heron", cwd=trained).stdout
+    likeliest = forked("sample", "--temp", "0", "--prime", "The heron", cwd=trained).stdout
     assert result.stdout.removeprefix(b"The heron") == likeliest[:10]
     assert "/temp 0.0\n" in result.stderr.decode()
     shown = "/temp 0.0  /length 10  /top-k 0  /top-p 1.0  /min-p 0.0  /seed 1  /unknown error"
@@ -160,10 +161,10 @@ def test_nothing_after_quit_is_read(trained: Path) -> None:
 
 def test_a_model_of_bytes_takes_and_gives_bytes(tmp_path: Path) -> None:
     (tmp_path / "data").write_bytes(bytes(range(256)) * 20)
-    result = charrnn("train", "data", "--bytes", "--steps", "3", *SMALL, cwd=tmp_path)
+    result = forked("train", "data", "--bytes", "--steps", "3", *SMALL, cwd=tmp_path)
     assert result.returncode == 0, explain(result)
     given = b"\xff\x00 and \xc3\n"
-    played = charrnn("play", "--length", "9", cwd=tmp_path, stdin=given)
+    played = forked("play", "--length", "9", cwd=tmp_path, stdin=given)
     assert played.stdout[:-9] == given.removesuffix(b"\n")
 
 

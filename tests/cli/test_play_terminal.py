@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.cli.play import input as play_input
-from tests.support.program import charrnn
+from tests.support.forked import forked
 from tests.support.terminals import Terminal
 
 ENDLESS = "/length 1000000000\r"
@@ -32,7 +32,7 @@ def playing(trained: Path, home: Path) -> Iterator[Terminal]:
 
 def drawn_after(trained: Path, prime: str) -> str:
     arguments = ("sample", "--seed", "1", "--length", "30", "--prime", prime)
-    return charrnn(*arguments, cwd=trained).stdout.decode()
+    return forked(*arguments, cwd=trained).stdout.decode()
 
 
 def as_shown(text: str) -> str:

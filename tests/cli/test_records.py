@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.program import SMALL, charrnn, explain
+from tests.support.forked import forked
+from tests.support.program import SMALL, explain
 
 NAMES = [a + b for a in ("Al", "Be", "Cor", "Di", "E", "Fri") for b in ("na", "la", "ra", "an")]
 
@@ -18,19 +19,19 @@ def named(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("named")
     (folder / "names.txt").write_text("\n".join(NAMES * 3) + "\n")
     ask = ("train", "names.txt", "--records", "line", "--steps", "150", *SMALL)
-    result = charrnn(*ask, cwd=folder)
+    result = forked(*ask, cwd=folder)
     assert result.returncode == 0, explain(result)
     return folder
 
 
 def ask(folder: Path, *arguments: str, stdin: bytes | None = None) -> str:
-    result = charrnn(*arguments, cwd=folder, stdin=stdin)
+    result = forked(*arguments, cwd=folder, stdin=stdin)
     assert result.returncode == 0, explain(result)
     return result.stdout.decode()
 
 
 def refusal(folder: Path, *arguments: str) -> str:
-    result = charrnn(*arguments, cwd=folder)
+    result = forked(*arguments, cwd=folder)
     assert result.returncode == 2, explain(result)
     return result.stderr.decode()
 
@@ -67,14 +68,14 @@ def test_a_prime_is_completed_to_a_whole_record(named: Path) -> None:
 
 
 def test_where_there_are_not_enough_it_ends_and_says_so(named: Path) -> None:
-    result = charrnn("sample", "--temp", "0", "--count", "3", "--unique", cwd=named)
+    result = forked("sample", "--temp", "0", "--count", "3", "--unique", cwd=named)
     assert result.returncode == 1
     assert result.stdout.count(b"\n") == len(result.stdout.splitlines()) == 1
     assert b"only 1 of 1,000 records" in result.stderr
 
 
 def test_records_that_are_cut_are_said_to_be(named: Path) -> None:
-    result = charrnn("sample", "--length", "1", "--count", "3", "--seed", "1", cwd=named)
+    result = forked("sample", "--length", "1", "--count", "3", "--seed", "1", cwd=named)
     assert b"3 of 3 records were cut at the length of 1 characters" in result.stderr
 
 
@@ -148,7 +149,7 @@ def test_a_run_goes_on_as_records(named: Path, tmp_path: Path) -> None:
     train = ("train", "verses.txt", "--records", "paragraph", "--bytes", "--steps", "9", *SMALL)
     ask(tmp_path, *train)
     ask(tmp_path, "train", "--resume")
-    verses = charrnn("sample", "--count", "3", "--length", "60", "--seed", "2", cwd=tmp_path)
+    verses = forked("sample", "--count", "3", "--length", "60", "--seed", "2", cwd=tmp_path)
     assert verses.returncode == 0, explain(verses)
     assert verses.stdout.count(b"\n\n") >= 2
 
@@ -193,14 +194,14 @@ def test_gates_and_units_are_those_of_each_record_by_itself(named: Path) -> None
 
 def test_gradients_say_that_they_read_one_text(named: Path) -> None:
     (named / "short.txt").write_text("\n".join(NAMES))
-    result = charrnn("inspect", "gradients", "names", "short.txt", "--steps", "5", cwd=named)
+    result = forked("inspect", "gradients", "names", "short.txt", "--steps", "5", cwd=named)
     assert result.returncode == 0, explain(result)
     assert b"the records are read as one text" in result.stderr
 
 
 def test_what_was_copied_is_told_by_record(named: Path) -> None:
     arguments = ("sample", "--count", "5", "--seed", "1", "--novelty")
-    result = charrnn(*arguments, cwd=named)
+    result = forked(*arguments, cwd=named)
     assert b"characters, from record " in result.stderr, explain(result)
     found = json.loads(ask(named, *arguments, "--json").splitlines()[0])
     longest = found["novelty"]["drawn"]["longest"]

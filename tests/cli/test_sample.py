@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from charrnn.kernels.library import CHOICE, NONE
+from tests.support.forked import forked
 from tests.support.networks import needs_library
-from tests.support.program import SMALL, charrnn, explain, start
+from tests.support.program import SMALL, explain, start
 from tests.support.pseudoterminal import through_a_terminal
 
 
 def test_the_drawn_text_alone_goes_to_stdout(trained: Path) -> None:
-    result = charrnn("sample", "--temp", "0.8", "--length", "120", "--prime", "The ", cwd=trained)
+    result = forked("sample", "--temp", "0.8", "--length", "120", "--prime", "The ", cwd=trained)
     assert result.returncode == 0, explain(result)
     assert len(result.stdout.decode()) == 120
     assert result.stderr == b""
@@ -22,7 +23,7 @@ def test_the_drawn_text_alone_goes_to_stdout(trained: Path) -> None:
 
 def test_a_seed_fixes_the_text_whatever_the_count(trained: Path) -> None:
     def objects(*arguments: str) -> list[str]:
-        result = charrnn("sample", "--seed", "4", "--json", *arguments, cwd=trained)
+        result = forked("sample", "--seed", "4", "--json", *arguments, cwd=trained)
         return [json.loads(line)["text"] for line in result.stdout.splitlines()]
 
     several = objects("--count", "5")
@@ -32,7 +33,7 @@ def test_a_seed_fixes_the_text_whatever_the_count(trained: Path) -> None:
 
 
 def test_json_describes_each_sample(trained: Path) -> None:
-    result = charrnn(
+    result = forked(
         "sample", "--json", "--count", "2", "--prime", "The", "--length", "30", "--seed", "8",
         cwd=trained,
     )  # fmt: skip
@@ -46,7 +47,7 @@ def test_json_describes_each_sample(trained: Path) -> None:
 
 def test_a_model_file_and_a_run_by_name_or_path_are_the_same_model(trained: Path) -> None:
     texts = {
-        charrnn("sample", *where, "--seed", "1", "--length", "40", cwd=trained).stdout
+        forked("sample", *where, "--seed", "1", "--length", "40", cwd=trained).stdout
         for where in ([], ["herons"], ["runs/herons"], ["runs/herons/best.safetensors"])
     }
     assert len(texts) == 1
@@ -54,36 +55,36 @@ def test_a_model_file_and_a_run_by_name_or_path_are_the_same_model(trained: Path
 
 def test_temperature_zero_needs_no_seed(trained: Path) -> None:
     first, second = (
-        charrnn("sample", "--temp", "0", "--length", "60", cwd=trained).stdout for _ in range(2)
+        forked("sample", "--temp", "0", "--length", "60", cwd=trained).stdout for _ in range(2)
     )
     assert first == second
 
 
 def test_the_prime_comes_from_standard_input(trained: Path) -> None:
     arguments = ("sample", "--seed", "2", "--length", "40", "--prime")
-    piped = charrnn(*arguments, "-", cwd=trained, stdin=b"The heron")
-    assert piped.stdout == charrnn(*arguments, "The heron", cwd=trained).stdout
-    broken = charrnn(*arguments, "-", cwd=trained, stdin=b"ab\xff")
+    piped = forked(*arguments, "-", cwd=trained, stdin=b"The heron")
+    assert piped.stdout == forked(*arguments, "The heron", cwd=trained).stdout
+    broken = forked(*arguments, "-", cwd=trained, stdin=b"ab\xff")
     assert (broken.returncode, b"byte 2" in broken.stderr) == (3, True)
 
 
 def test_a_stop_string_ends_the_text_before_it(trained: Path) -> None:
     arguments = ("sample", "--seed", "2", "--length", "300")
-    whole = charrnn(*arguments, cwd=trained).stdout.decode()
-    stopped = charrnn(*arguments, "--stop", " ", cwd=trained).stdout.decode()
+    whole = forked(*arguments, cwd=trained).stdout.decode()
+    stopped = forked(*arguments, "--stop", " ", cwd=trained).stdout.decode()
     assert stopped == whole.split(" ")[0]
 
 
 def test_an_unknown_character_is_named_with_its_position_or_left_out(trained: Path) -> None:
     arguments = ("sample", "--seed", "2", "--length", "40", "--prime", "The \N{SNOWMAN}heron")
-    refused = charrnn(*arguments, cwd=trained)
+    refused = forked(*arguments, cwd=trained)
     assert refused.returncode == 3
     assert "U+2603" in refused.stderr.decode()
     assert "character 5" in refused.stderr.decode()
-    skipped = charrnn(*arguments, "--unknown", "skip", cwd=trained)
-    plain = charrnn(*arguments[:-1], "The heron", cwd=trained)
+    skipped = forked(*arguments, "--unknown", "skip", cwd=trained)
+    plain = forked(*arguments[:-1], "The heron", cwd=trained)
     assert skipped.stdout == plain.stdout
-    assert charrnn(*arguments, "--unknown", "replace", cwd=trained).returncode == 0
+    assert forked(*arguments, "--unknown", "replace", cwd=trained).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_an_unknown_character_is_named_with_its_position_or_left_out(trained: Pa
 def test_options_out_of_range_are_a_usage_error(
     trained: Path, arguments: tuple[str, ...], said: str
 ) -> None:
-    result = charrnn("sample", *arguments, cwd=trained)
+    result = forked("sample", *arguments, cwd=trained)
     assert result.returncode == 2, explain(result)
     assert said in result.stderr.decode()
     assert "Traceback" not in result.stderr.decode()
@@ -124,10 +125,10 @@ def test_a_reader_that_leaves_ends_the_program_silently(trained: Path) -> None:
 def test_a_terminal_is_shown_control_characters_and_a_pipe_gets_them(tmp_path: Path) -> None:
     nasty = "\x1b[31mred\r\x07\x9b2J\u202eabc"
     (tmp_path / "nasty.txt").write_text(nasty * 60, encoding="utf-8", newline="")
-    result = charrnn("train", "nasty.txt", "--steps", "60", *SMALL, cwd=tmp_path)
+    result = forked("train", "nasty.txt", "--steps", "60", *SMALL, cwd=tmp_path)
     assert result.returncode == 0, explain(result)
     arguments = ("sample", "--seed", "1", "--length", "200")
-    piped = charrnn(*arguments, cwd=tmp_path).stdout.decode()
+    piped = forked(*arguments, cwd=tmp_path).stdout.decode()
     assert {"\x1b", "\r", "\x07", "\x9b", "\u202e"} <= set(piped)
     shown = through_a_terminal(tmp_path, *arguments).stdout.decode()
     assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(shown)
@@ -140,22 +141,22 @@ def test_a_terminal_is_shown_control_characters_and_a_pipe_gets_them(tmp_path: P
 def test_a_terminal_shows_the_prime_before_the_text(trained: Path) -> None:
     arguments = ("sample", "--seed", "1", "--length", "30", "--prime", "The heron")
     shown = through_a_terminal(trained, *arguments).stdout.decode()
-    drawn = charrnn(*arguments, cwd=trained).stdout.decode()
+    drawn = forked(*arguments, cwd=trained).stdout.decode()
     assert shown.index("The heron") < shown.index(drawn.splitlines()[0])
 
 
 @pytest.mark.parametrize("weights", ["auto", "fp32", "bf16", "int8"])
 def test_weights_of_every_sort_draw_text(trained: Path, weights: str) -> None:
     arguments = ("sample", "--seed", "2", "--length", "50", "--weights", weights)
-    result = charrnn(*arguments, cwd=trained)
+    result = forked(*arguments, cwd=trained)
     assert (result.returncode, len(result.stdout)) == (0, 50), explain(result)
-    assert charrnn(*arguments, "--threads", "2", cwd=trained).stdout == result.stdout
+    assert forked(*arguments, "--threads", "2", cwd=trained).stdout == result.stdout
 
 
 def test_float32_draws_the_same_text_without_the_native_library(trained: Path) -> None:
     arguments = ("sample", "--seed", "2", "--length", "200", "--weights", "fp32", "--count", "2")
-    native = charrnn(*arguments, cwd=trained)
-    through_torch = charrnn(*arguments, cwd=trained, environment={CHOICE: NONE})
+    native = forked(*arguments, cwd=trained)
+    through_torch = forked(*arguments, cwd=trained, environment={CHOICE: NONE})
     assert through_torch.returncode == 0, explain(through_torch)
     assert through_torch.stdout == native.stdout
 
@@ -165,7 +166,7 @@ def test_weights_of_every_sort_draw_text_without_the_native_library(
     trained: Path, weights: str
 ) -> None:
     arguments = ("sample", "--seed", "2", "--length", "50", "--weights", weights)
-    result = charrnn(*arguments, cwd=trained, environment={CHOICE: NONE})
+    result = forked(*arguments, cwd=trained, environment={CHOICE: NONE})
     assert (result.returncode, len(result.stdout)) == (0, 50), explain(result)
 
 

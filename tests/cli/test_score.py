@@ -22,7 +22,8 @@ from tests.support.anomalies import (
     given_names,
     machine_made,
 )
-from tests.support.program import COMMAND, ENVIRONMENT, SMALL, charrnn, explain
+from tests.support.forked import forked
+from tests.support.program import COMMAND, ENVIRONMENT, SMALL, explain
 
 LINES = "The heron stood.\n\nNobody asked the mouse\tand\nthe badger ground"
 Row = dict[str, Any]
@@ -30,7 +31,7 @@ Row = dict[str, Any]
 
 def rows(folder: Path, *options: str, text: str | bytes = LINES) -> list[Row]:
     data = text.encode() if isinstance(text, str) else text
-    result = charrnn("score", "herons", "-", "--json", *options, cwd=folder, stdin=data)
+    result = forked("score", "herons", "-", "--json", *options, cwd=folder, stdin=data)
     assert result.returncode == 0, explain(result)
     return [json.loads(line) for line in result.stdout.splitlines()]
 
@@ -41,7 +42,7 @@ def columns(stdout: bytes) -> list[list[str]]:
 
 def nats_of(folder: Path, text: str, *options: str) -> float:
     """What charrnn eval says that a text costs."""
-    result = charrnn("eval", "herons", "-", "--json", *options, cwd=folder, stdin=text.encode())
+    result = forked("eval", "herons", "-", "--json", *options, cwd=folder, stdin=text.encode())
     assert result.returncode == 0, explain(result)
     found = json.loads(result.stdout)
     return float(found["nats_per_char"] * found["characters"])
@@ -49,7 +50,7 @@ def nats_of(folder: Path, text: str, *options: str) -> float:
 
 def test_a_line_comes_out_for_each_line_that_goes_in(trained: Path) -> None:
     text = LINES.replace("\t", " ")
-    result = charrnn("score", "herons", "-", cwd=trained, stdin=text.encode())
+    result = forked("score", "herons", "-", cwd=trained, stdin=text.encode())
     assert (result.returncode, result.stderr) == (0, b""), explain(result)
     found = columns(result.stdout)
     assert [row[2] for row in found] == text.split("\n")
@@ -86,7 +87,7 @@ def test_carried_costs_sum_to_what_eval_says(
 ) -> None:
     text = (trained / "herons.txt").read_text()[:900]
     arguments = ("score", "herons", "-", "--json", "--by", *by)
-    result = charrnn(*arguments, cwd=trained, stdin=text.encode(), environment={CHOICE: kernels})
+    result = forked(*arguments, cwd=trained, stdin=text.encode(), environment={CHOICE: kernels})
     assert result.returncode == 0, explain(result)
     found = [json.loads(line) for line in result.stdout.splitlines()]
     assert sum(row["characters"] for row in found) == 900
@@ -122,17 +123,17 @@ def test_the_worst_come_first_and_no_others(trained: Path) -> None:
 def test_files_folders_and_corpora_are_texts_too(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("The heron\n")
     (tmp_path / "b.txt").write_text("stood in\n")
-    result = charrnn("score", "herons", tmp_path, tmp_path / "b.txt", cwd=trained)
+    result = forked("score", "herons", tmp_path, tmp_path / "b.txt", cwd=trained)
     assert result.returncode == 0, explain(result)
     assert [row[2] for row in columns(result.stdout)] == ["The heron", "stood in", "stood in"]
-    tales = charrnn("score", "herons", "tales", "--unknown", "skip", "--worst", "1", cwd=trained)
+    tales = forked("score", "herons", "tales", "--unknown", "skip", "--worst", "1", cwd=trained)
     assert (tales.returncode, len(tales.stdout.splitlines())) == (0, 1), explain(tales)
     assert b"characters the model does not know were not scored" in tales.stderr
 
 
 def test_without_a_text_it_is_what_the_run_held_out(trained: Path) -> None:
     text = (trained / "herons.txt").read_text()
-    result = charrnn("score", cwd=trained)
+    result = forked("score", cwd=trained)
     assert result.returncode == 0, explain(result)
     held_out = text[int(len(text) * 0.9) :]
     assert [row[2] for row in columns(result.stdout)] == held_out.splitlines()
@@ -144,14 +145,14 @@ def test_nothing_in_nothing_out(trained: Path) -> None:
 
 def test_unknown_characters(trained: Path) -> None:
     text = "The heron\nsnow \N{SNOWMAN}\n"
-    refused = charrnn("score", "herons", "-", cwd=trained, stdin=text.encode())
+    refused = forked("score", "herons", "-", cwd=trained, stdin=text.encode())
     assert refused.returncode == 3
     message = refused.stderr.decode()
     assert "standard input: '\N{SNOWMAN}' (U+2603) at character 16" in message
     assert len(message.splitlines()) == 2
     for choice, characters, said in (("skip", 6, "not scored"), ("replace", 7, "scored as ' '")):
         arguments = ("score", "herons", "-", "--json", "--unknown", choice)
-        result = charrnn(*arguments, cwd=trained, stdin=text.encode())
+        result = forked(*arguments, cwd=trained, stdin=text.encode())
         row = json.loads(result.stdout.splitlines()[1])
         assert (row["text"], row["characters"]) == ("snow \N{SNOWMAN}", characters)
         assert f"1 characters the model does not know were {said}" in result.stderr.decode()
@@ -258,15 +259,15 @@ def test_bytes_of_every_kind_keep_to_their_line(tmp_path: Path) -> None:
     data = b"abc\tdef\\n\x00\xff\xfe\x1b[31m\nna\xc3\xafve\r\n" * 60
     (tmp_path / "data.bin").write_bytes(data)
     arguments = ("train", "data.bin", "--bytes", "--steps", "2", "--run", "runs/b", *SMALL)
-    trained = charrnn(*arguments, cwd=tmp_path)
+    trained = forked(*arguments, cwd=tmp_path)
     assert trained.returncode == 0, explain(trained)
-    result = charrnn("score", "data.bin", cwd=tmp_path)
+    result = forked("score", "data.bin", cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, b""), explain(result)
     found = columns(result.stdout)
     assert found[0][2] == r"abc\tdef\\n\u0000\xff\xfe\u001b[31m"
     assert found[1][2] == "na\N{LATIN SMALL LETTER I WITH DIAERESIS}ve\\r"
     assert b"".join(unescape(row[2]) + b"\n" for row in found) == data
-    by_json = charrnn("score", "data.bin", "--json", cwd=tmp_path)
+    by_json = forked("score", "data.bin", "--json", cwd=tmp_path)
     texts = [json.loads(row)["text"] for row in by_json.stdout.splitlines()]
     joined = "\n".join(texts).encode("utf-8", "surrogateescape")
     assert joined + b"\n" == data
@@ -282,7 +283,7 @@ def test_bytes_of_every_kind_keep_to_their_line(tmp_path: Path) -> None:
     ],
 )
 def test_options_that_make_no_sense(trained: Path, options: tuple[str, ...], said: str) -> None:
-    result = charrnn("score", "herons", "-", *options, cwd=trained, stdin=b"")
+    result = forked("score", "herons", "-", *options, cwd=trained, stdin=b"")
     assert (result.returncode, result.stdout) == (2, b""), explain(result)
     assert said in result.stderr.decode()
     assert len(result.stderr.splitlines()) == 1
@@ -303,7 +304,7 @@ def area(folder: Path, ordinary: list[str], planted: list[str]) -> float:
     """Both kinds scored together, as a person would who does not know which is which."""
     text = "\n".join([*ordinary, *planted]) + "\n"
     arguments = ("score", "-", "--json", "--unknown", "replace")
-    result = charrnn(*arguments, cwd=folder, stdin=text.encode())
+    result = forked(*arguments, cwd=folder, stdin=text.encode())
     assert result.returncode == 0, explain(result)
     prices = bits_per_char(result.stdout)
     return area_under_curve(prices[: len(ordinary)], prices[len(ordinary) :])
@@ -312,9 +313,9 @@ def area(folder: Path, ordinary: list[str], planted: list[str]) -> float:
 def test_lines_of_other_languages_are_found(tmp_path: Path) -> None:
     size = ("--layers", "1", "--hidden", "96", "--window", "48", "--batch", "8")
     options = (*size, "--lr", "0.02", "--warmup", "10", "--steps", "300")
-    trained = charrnn("train", "tales", *options, "--evaluations", "1", cwd=tmp_path)
+    trained = forked("train", "tales", *options, "--evaluations", "1", cwd=tmp_path)
     assert trained.returncode == 0, explain(trained)
-    held_out = charrnn("score", "--json", cwd=tmp_path)
+    held_out = forked("score", "--json", cwd=tmp_path)
     lines = [json.loads(row)["text"] for row in held_out.stdout.splitlines()]
     ordinary = [line for line in lines if len(line) > 30]
     assert len(ordinary) > 100
@@ -326,6 +327,6 @@ def test_machine_made_names_are_found(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("\n".join(learnt) + "\n")
     size = ("--layers", "1", "--hidden", "48", "--window", "16", "--batch", "4")
     options = (*size, "--valid", "0", "--steps", "500", "--dropout", "0.2")
-    trained = charrnn("train", "names.txt", *options, cwd=tmp_path)
+    trained = forked("train", "names.txt", *options, cwd=tmp_path)
     assert trained.returncode == 0, explain(trained)
     assert area(tmp_path, unseen, machine_made(learnt, 100, 0, seed=1)) > 0.85

@@ -20,7 +20,8 @@ from charrnn.display import in_one_line, visible
 from charrnn.errors import StorageError
 from charrnn.kernels.library import CHOICE
 from tests.robustness.strange import obeyed
-from tests.support.program import SMALL, charrnn, explain
+from tests.support.forked import forked
+from tests.support.program import SMALL, explain
 from tests.support.pseudoterminal import (
     forked_onto_a_terminal,
     terminal_stream,
@@ -240,10 +241,10 @@ def test_a_program_on_a_terminal_of_another_encoding_says_what_it_has_to(
 
 def test_a_model_of_bytes_draws_all_256_and_a_terminal_obeys_none(tmp_path: Path) -> None:
     (tmp_path / "all.bin").write_bytes(bytes(range(256)) * 8)
-    result = charrnn("train", "all.bin", "--bytes", "--steps", "1", *SMALL, cwd=tmp_path)
+    result = forked("train", "all.bin", "--bytes", "--steps", "1", *SMALL, cwd=tmp_path)
     assert result.returncode == 0, explain(result)
     arguments = ("sample", "--temp", "100", "--length", "4000", "--seed", "1")
-    exact = charrnn(*arguments, cwd=tmp_path).stdout
+    exact = forked(*arguments, cwd=tmp_path).stdout
     assert set(exact) == set(range(256))
     shown = forked_onto_a_terminal(tmp_path, *arguments).stdout.decode()
     assert shown.removesuffix("\n") == visible(exact.decode("utf-8", "replace"))

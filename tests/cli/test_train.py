@@ -13,7 +13,8 @@ import pytest
 from charrnn.checkpoints.checkpoint import read_checkpoint, read_header
 from charrnn.checkpoints.model_file import read_model
 from tests.support import TEXTS
-from tests.support.program import SMALL, charrnn, explain, start
+from tests.support.forked import forked
+from tests.support.program import SMALL, explain, start
 
 EVALUATION_KEYS = {
     "step",
@@ -46,7 +47,7 @@ def test_the_shared_model_names_no_path_of_the_owner(trained: Path) -> None:
 
 
 def test_stdout_has_the_summary_and_stderr_the_progress(text_file: Path) -> None:
-    result = charrnn("train", text_file, "--steps", "20", *SMALL, cwd=text_file.parent)
+    result = forked("train", text_file, "--steps", "20", *SMALL, cwd=text_file.parent)
     assert result.returncode == 0, explain(result)
     out, err = result.stdout.decode(), result.stderr.decode()
     assert "nats" in out
@@ -58,7 +59,7 @@ def test_stdout_has_the_summary_and_stderr_the_progress(text_file: Path) -> None
 
 
 def test_json_prints_one_object(text_file: Path) -> None:
-    result = charrnn("train", text_file, "--steps", "5", "--json", *SMALL, cwd=text_file.parent)
+    result = forked("train", text_file, "--steps", "5", "--json", *SMALL, cwd=text_file.parent)
     summary = json.loads(result.stdout)
     assert summary["steps"] == 5
     assert summary["valid_bits_per_char"] == pytest.approx(
@@ -69,8 +70,8 @@ def test_json_prints_one_object(text_file: Path) -> None:
 def test_samples_are_shown_at_each_evaluation_on_stderr(text_file: Path) -> None:
     arguments = ("--steps", "20", "--evaluations", "2", *SMALL)
     folder = text_file.parent
-    plain = charrnn("train", text_file, *arguments, "--run", "a", cwd=folder)
-    shown = charrnn("train", text_file, *arguments, "--show-samples", "--run", "b", cwd=folder)
+    plain = forked("train", text_file, *arguments, "--run", "a", cwd=folder)
+    shown = forked("train", text_file, *arguments, "--show-samples", "--run", "b", cwd=folder)
     assert shown.stderr.count(b"--- drawn after ") == 2
     assert b"--- drawn" not in plain.stderr
 
@@ -84,14 +85,14 @@ def test_every_cell_trains_samples_and_evaluates(text_file: Path, cell: str) -> 
         ("sample", "--length", "20"),
         ("eval",),
     ):
-        result = charrnn(*arguments, cwd=folder)
+        result = forked(*arguments, cwd=folder)
         assert result.returncode == 0, explain(result)
         assert result.stdout
 
 
 def test_minutes_become_steps_that_a_resumed_run_keeps(text_file: Path) -> None:
     folder = text_file.parent
-    result = charrnn("train", text_file, "--minutes", "0.02", *SMALL, cwd=folder)
+    result = forked("train", text_file, "--minutes", "0.02", *SMALL, cwd=folder)
     assert result.returncode == 0, explain(result)
     _, header = read_header(folder / "runs/herons/last.safetensors")
     assert header["progress"]["total"] == header["progress"]["step"]
@@ -100,12 +101,12 @@ def test_minutes_become_steps_that_a_resumed_run_keeps(text_file: Path) -> None:
 
 def test_standard_input_trains_and_is_kept_for_resuming(tmp_path: Path, text: str) -> None:
     data = text.encode()
-    result = charrnn("train", "-", "--steps", "5", *SMALL, cwd=tmp_path, stdin=data)
+    result = forked("train", "-", "--steps", "5", *SMALL, cwd=tmp_path, stdin=data)
     assert result.returncode == 0, explain(result)
     (copy,) = (tmp_path / "runs/stdin").glob("corpus-*.txt")
     assert copy.read_bytes() == data
-    assert charrnn("eval", cwd=tmp_path).returncode == 0
-    assert charrnn("train", "--resume", cwd=tmp_path).returncode == 0
+    assert forked("eval", cwd=tmp_path).returncode == 0
+    assert forked("train", "--resume", cwd=tmp_path).returncode == 0
 
 
 def test_a_named_pipe_trains_like_a_file(tmp_path: Path, text: str) -> None:
@@ -113,7 +114,7 @@ def test_a_named_pipe_trains_like_a_file(tmp_path: Path, text: str) -> None:
     os.mkfifo(pipe)
     writer = threading.Thread(target=pipe.write_text, args=(text,))
     writer.start()
-    result = charrnn("train", "pipe", "--steps", "5", *SMALL, cwd=tmp_path)
+    result = forked("train", "pipe", "--steps", "5", *SMALL, cwd=tmp_path)
     writer.join()
     assert result.returncode == 0, explain(result)
     (copy,) = (tmp_path / "runs/pipe").glob("corpus-*.txt")
@@ -126,7 +127,7 @@ def test_a_folder_and_several_files_train_together(tmp_path: Path, text: str) ->
         (tmp_path / "poems" / name).write_text(name * 50 + text)
     (tmp_path / "more.txt").write_text(text)
     arguments = ("poems", "more.txt", "--steps", "5", *SMALL)
-    result = charrnn("train", *arguments, cwd=tmp_path)
+    result = forked("train", *arguments, cwd=tmp_path)
     assert result.returncode == 0, explain(result)
     _, header = read_header(tmp_path / "runs/poems/last.safetensors")
     assert header["corpus"]["characters"] == 3 * len(text) + 2 * 50 * len("a.txt")
@@ -134,39 +135,39 @@ def test_a_folder_and_several_files_train_together(tmp_path: Path, text: str) ->
 
 def test_chinese_trains_samples_and_evaluates(tmp_path: Path) -> None:
     fables = TEXTS / "fables-zh.txt"
-    result = charrnn("train", fables, "--steps", "30", *SMALL, cwd=tmp_path)
+    result = forked("train", fables, "--steps", "30", *SMALL, cwd=tmp_path)
     assert result.returncode == 0, explain(result)
-    drawn = charrnn("sample", "--length", "50", "--prime", "狐狸", "--seed", "1", cwd=tmp_path)
+    drawn = forked("sample", "--length", "50", "--prime", "狐狸", "--seed", "1", cwd=tmp_path)
     assert len(drawn.stdout.decode()) == 50
     assert set(drawn.stdout.decode()) <= set(fables.read_text(encoding="utf-8"))
-    scores = json.loads(charrnn("eval", "--json", cwd=tmp_path).stdout)
+    scores = json.loads(forked("eval", "--json", cwd=tmp_path).stdout)
     assert scores["bits_per_byte"] < scores["bits_per_char"] / 2
 
 
 def test_bytes_train_sample_and_evaluate(tmp_path: Path) -> None:
     (tmp_path / "tool.bin").write_bytes(bytes(range(256)) * 20 + b"\xff\xfe\x00" * 500)
-    result = charrnn("train", "tool.bin", "--bytes", "--steps", "30", *SMALL, cwd=tmp_path)
+    result = forked("train", "tool.bin", "--bytes", "--steps", "30", *SMALL, cwd=tmp_path)
     assert result.returncode == 0, explain(result)
-    drawn = charrnn("sample", "--length", "300", "--seed", "1", cwd=tmp_path)
+    drawn = forked("sample", "--length", "300", "--seed", "1", cwd=tmp_path)
     assert len(drawn.stdout) == 300
-    scores = json.loads(charrnn("eval", "--json", cwd=tmp_path).stdout)
+    scores = json.loads(forked("eval", "--json", cwd=tmp_path).stdout)
     assert scores["bits_per_byte"] == pytest.approx(scores["bits_per_char"])
 
 
 def test_another_encoding_is_read(tmp_path: Path, text: str) -> None:
     (tmp_path / "latin.txt").write_bytes((text + "é").encode("latin-1"))
-    refused = charrnn("train", "latin.txt", "--steps", "5", *SMALL, cwd=tmp_path)
+    refused = forked("train", "latin.txt", "--steps", "5", *SMALL, cwd=tmp_path)
     assert refused.returncode == 3
     assert b"--encoding" in refused.stderr
     assert not (tmp_path / "runs").exists()
     arguments = ("latin.txt", "--encoding", "latin-1", "--steps", "5", *SMALL)
-    assert charrnn("train", *arguments, cwd=tmp_path).returncode == 0
-    assert charrnn("eval", cwd=tmp_path).returncode == 0
+    assert forked("train", *arguments, cwd=tmp_path).returncode == 0
+    assert forked("eval", cwd=tmp_path).returncode == 0
 
 
 def test_a_run_that_exists_is_refused_and_loses_nothing(trained: Path, tmp_path: Path) -> None:
     before = (trained / "runs/herons/last.safetensors").read_bytes()
-    result = charrnn("train", "herons.txt", "--steps", "5", *SMALL, cwd=trained)
+    result = forked("train", "herons.txt", "--steps", "5", *SMALL, cwd=trained)
     assert result.returncode == 6
     for way_out in (b"--resume", b"--overwrite", b"--run"):
         assert way_out in result.stderr
@@ -175,9 +176,9 @@ def test_a_run_that_exists_is_refused_and_loses_nothing(trained: Path, tmp_path:
 
 def test_overwrite_replaces_a_run(text_file: Path) -> None:
     folder = text_file.parent
-    assert charrnn("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
+    assert forked("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
     again = ("train", text_file, "--steps", "3", "--overwrite", *SMALL)
-    assert charrnn(*again, cwd=folder).returncode == 0
+    assert forked(*again, cwd=folder).returncode == 0
     _, header = read_header(folder / "runs/herons/last.safetensors")
     assert header["progress"]["step"] == 3
     lines = (folder / "runs/herons/log.jsonl").read_text().splitlines()
@@ -186,19 +187,19 @@ def test_overwrite_replaces_a_run(text_file: Path) -> None:
 
 def test_overwriting_with_a_text_that_cannot_be_read_loses_nothing(text_file: Path) -> None:
     folder = text_file.parent
-    assert charrnn("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
+    assert forked("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
     before = (folder / "runs/herons/best.safetensors").read_bytes()
     text_file.write_bytes(b"")
-    result = charrnn("train", text_file, "--overwrite", *SMALL, cwd=folder)
+    result = forked("train", text_file, "--overwrite", *SMALL, cwd=folder)
     assert result.returncode == 3
     assert (folder / "runs/herons/best.safetensors").read_bytes() == before
 
 
 def test_resuming_a_finished_run_says_so_and_changes_nothing(text_file: Path) -> None:
     folder = text_file.parent
-    assert charrnn("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
+    assert forked("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
     before = read_checkpoint(folder / "runs/herons/last.safetensors")
-    result = charrnn("train", "--resume", cwd=folder)
+    result = forked("train", "--resume", cwd=folder)
     assert result.returncode == 0, explain(result)
     assert b"complete" in result.stderr
     after = read_checkpoint(folder / "runs/herons/last.safetensors")
@@ -207,11 +208,11 @@ def test_resuming_a_finished_run_says_so_and_changes_nothing(text_file: Path) ->
 
 def test_resuming_refuses_other_settings_and_a_changed_text(text_file: Path) -> None:
     folder = text_file.parent
-    assert charrnn("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
-    other = charrnn("train", "--resume", "--hidden", "32", cwd=folder)
+    assert forked("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
+    other = forked("train", "--resume", "--hidden", "32", cwd=folder)
     assert (other.returncode, b"--hidden" in other.stderr) == (2, True)
     text_file.write_text("Something else entirely. " * 50)
-    changed = charrnn("train", "--resume", cwd=folder)
+    changed = forked("train", "--resume", cwd=folder)
     assert (changed.returncode, b"changed" in changed.stderr) == (3, True)
 
 
@@ -225,7 +226,7 @@ def test_a_run_in_use_is_refused(text_file: Path) -> None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         for extra in ("--resume", "--overwrite"):
-            second = charrnn(
+            second = forked(
                 "train", text_file, extra, *(() if extra == "--resume" else SMALL), cwd=folder
             )
             assert second.returncode == 6, explain(second)
@@ -241,7 +242,7 @@ def test_a_signal_saves_and_the_resumed_run_ends_like_an_uninterrupted_one(
 ) -> None:
     folder = text_file.parent
     arguments = ("train", text_file, "--steps", "400", "--dropout", "0.1", "--threads", "1", *SMALL)
-    assert charrnn(*arguments, "--run", "whole", cwd=folder).returncode == 0
+    assert forked(*arguments, "--run", "whole", cwd=folder).returncode == 0
     process = start(*arguments, "--run", "cut", "--save-every", "1000", cwd=folder)
     log = folder / "cut/log.jsonl"
     deadline = time.monotonic() + 60
@@ -254,7 +255,7 @@ def test_a_signal_saves_and_the_resumed_run_ends_like_an_uninterrupted_one(
     assert b"charrnn train --resume cut" in err
     _, header = read_header(folder / "cut/last.safetensors")
     assert 40 <= header["progress"]["step"] < 400
-    resumed = charrnn("train", "--resume", "--run", "cut", cwd=folder)
+    resumed = forked("train", "--resume", "--run", "cut", cwd=folder)
     assert resumed.returncode == 0, explain(resumed)
     whole = read_checkpoint(folder / "whole/last.safetensors").arrays
     cut = read_checkpoint(folder / "cut/last.safetensors").arrays
@@ -268,7 +269,7 @@ def test_a_diverging_run_keeps_its_last_good_checkpoint(text_file: Path) -> None
     folder = text_file.parent
     arguments = ("--learning-rate", "10", "--clip", "0", "--norm", "none", "--cell", "rnn")
     # Without clipping and normalisation, a rate this large takes the weights beyond float32.
-    result = charrnn(
+    result = forked(
         "train",
         text_file,
         *arguments,
@@ -289,7 +290,7 @@ def test_a_run_that_goes_back_says_so_logs_it_and_gives_up_after_three(text_file
     folder = text_file.parent
     arguments = ("--learning-rate", "10", "--clip", "0", "--norm", "none", "--cell", "rnn")
     more = ("--weight-decay", "10", "--steps", "5000", "--on-divergence", "rollback")
-    result = charrnn("train", text_file, *arguments, *more, *SMALL, cwd=folder)
+    result = forked("train", text_file, *arguments, *more, *SMALL, cwd=folder)
     assert result.returncode == 5, explain(result)
     assert result.stderr.count(b"Back to step 0, the learning rate halved") == 3
     assert b"3 times did not help" in result.stderr
@@ -314,7 +315,7 @@ def test_small_texts_are_trained_on_sensibly_or_refused_with_the_numbers(
     tmp_path: Path, content: bytes, code: int, said: bytes
 ) -> None:
     (tmp_path / "small.txt").write_bytes(content)
-    result = charrnn("train", "small.txt", "--steps", "3", *SMALL, cwd=tmp_path)
+    result = forked("train", "small.txt", "--steps", "3", *SMALL, cwd=tmp_path)
     assert result.returncode == code, explain(result)
     assert said in result.stderr
 
@@ -322,7 +323,7 @@ def test_small_texts_are_trained_on_sensibly_or_refused_with_the_numbers(
 def test_a_folder_that_holds_its_own_runs_can_be_resumed_and_evaluated(text_file: Path) -> None:
     folder = text_file.parent
     for arguments in (("train", ".", "--steps", "5", *SMALL), ("train", "--resume"), ("eval",)):
-        result = charrnn(*arguments, cwd=folder)
+        result = forked(*arguments, cwd=folder)
         assert result.returncode == 0, explain(result)
 
 
@@ -338,12 +339,12 @@ def test_progress_that_nobody_reads_stops_nothing(text_file: Path) -> None:
 
 def test_a_run_whose_text_has_moved_is_told_where_it_is(text_file: Path) -> None:
     folder = text_file.parent
-    assert charrnn("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
+    assert forked("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
     moved = text_file.rename(folder / "moved.txt")
-    lost = charrnn("train", "--resume", cwd=folder)
+    lost = forked("train", "--resume", cwd=folder)
     assert (lost.returncode, b"--resume runs/herons TEXT" in lost.stderr) == (3, True)
     for arguments in (("herons", moved), (moved, "--run", "runs/herons")):
-        found = charrnn("train", "--resume", *arguments, cwd=folder)
+        found = forked("train", "--resume", *arguments, cwd=folder)
         assert found.returncode == 0, explain(found)
 
 
@@ -357,40 +358,40 @@ def test_a_text_of_the_same_name_does_not_hide_a_run(tmp_path: Path, text: str) 
             ("sample", name, "--length", "5"),
             ("eval", name, name),
         ):
-            result = charrnn(*arguments, cwd=tmp_path)
+            result = forked(*arguments, cwd=tmp_path)
             assert result.returncode == 0, explain(result)
 
 
 def test_an_empty_pipe_is_called_what_it_is(tmp_path: Path) -> None:
-    result = charrnn("train", "-", cwd=tmp_path, stdin=b"")
+    result = forked("train", "-", cwd=tmp_path, stdin=b"")
     assert result.returncode == 3
     assert b"standard input: 0 characters" in result.stderr
 
 
 def test_the_bundled_tales_train_from_anywhere(tmp_path: Path) -> None:
-    result = charrnn("train", "tales", "--steps", "3", *SMALL, cwd=tmp_path)
+    result = forked("train", "tales", "--steps", "3", *SMALL, cwd=tmp_path)
     assert result.returncode == 0, explain(result)
     assert (tmp_path / "runs/tales/best.safetensors").is_file()
-    assert charrnn("eval", cwd=tmp_path).returncode == 0
+    assert forked("eval", cwd=tmp_path).returncode == 0
 
 
 def test_where_the_text_of_a_complete_run_is_now_is_remembered(tmp_path: Path) -> None:
     text = tmp_path / "herons.txt"
     text.write_text("the heron stood in the ford and counted what went by; " * 30)
-    trained = charrnn("train", text, *SMALL, "--steps", "3", "--run", "r", cwd=tmp_path)
+    trained = forked("train", text, *SMALL, "--steps", "3", "--run", "r", cwd=tmp_path)
     assert trained.returncode == 0, explain(trained)
     text.rename(tmp_path / "moved.txt")
-    assert charrnn("eval", "r", cwd=tmp_path).returncode == 3
-    told = charrnn("train", "--resume", "r", "moved.txt", cwd=tmp_path)
+    assert forked("eval", "r", cwd=tmp_path).returncode == 3
+    told = forked("train", "--resume", "r", "moved.txt", cwd=tmp_path)
     assert told.returncode == 0, explain(told)
-    assert charrnn("eval", "r", cwd=tmp_path).returncode == 0
+    assert forked("eval", "r", cwd=tmp_path).returncode == 0
 
 
 def test_what_diverges_at_its_first_step_is_told_to_begin_smaller(tmp_path: Path) -> None:
     text = tmp_path / "herons.txt"
     text.write_text("the heron stood in the ford and counted what went by; " * 30)
     settings = ("--cell", "rnn", "--activation", "relu", "--init", "identity", "--init-gain", "100")
-    result = charrnn("train", text, *SMALL, *settings, "--window", "64", cwd=tmp_path)
+    result = forked("train", text, *SMALL, *settings, "--window", "64", cwd=tmp_path)
     assert result.returncode == 5, explain(result)
     said = result.stderr.decode()
     assert "--init-gain" in said

@@ -14,7 +14,7 @@ from charrnn.checkpoints.migrations import FORMAT
 from charrnn.checkpoints.model_file import read_model
 from tests.support import GOLDEN
 from tests.support.forked import forked
-from tests.support.program import charrnn, explain
+from tests.support.program import explain
 
 BEST, LAST = "runs/herons/best.safetensors", "runs/herons/last.safetensors"
 
@@ -166,6 +166,6 @@ def test_its_help_imports_neither_torch_nor_numpy(tmp_path: Path) -> None:
 
 
 def test_with_no_run_at_all_there_is_nothing_to_verify(tmp_path: Path) -> None:
-    result = charrnn("verify", cwd=tmp_path)
+    result = forked("verify", cwd=tmp_path)
     assert (result.returncode, result.stdout) == (4, b""), explain(result)
     assert b"no latest run" in result.stderr

@@ -10,13 +10,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from charrnn.cli.entry import main
+from tests.support.program import ENVIRONMENT
 
 _STREAMS = ("stdin", "stdout", "stderr")
 
@@ -34,22 +36,31 @@ class Forked:
     Args:
         arguments: its command line.
         cwd: the folder.
-        stdin: what it reads on standard input.
+        stdin: what comes through a pipe to its standard input; None is nothing and no pipe.
+        environment: more variables than those of every program in the tests.
         first: called in the process before the program.
     """
 
     def __init__(
         self,
-        *arguments: str,
+        *arguments: str | Path,
         cwd: Path,
-        stdin: bytes = b"",
+        stdin: bytes | None = None,
+        environment: Mapping[str, str] | None = None,
         first: Callable[[], object] | None = None,
     ) -> None:
-        self.arguments = arguments
+        self.arguments = tuple(map(str, arguments))
         self._folder = tempfile.TemporaryDirectory()
         self._files = [Path(self._folder.name, name) for name in _STREAMS]
-        self._files[0].write_bytes(stdin)
-        self._process = FORKS.Process(target=_be_charrnn, args=(arguments, cwd, self._files, first))
+        if stdin is None:
+            self._files[0] = Path(os.devnull)
+        else:
+            os.mkfifo(self._files[0])
+            threading.Thread(target=_feed, args=(self._files[0], stdin), daemon=True).start()
+        variables = {**ENVIRONMENT, **(environment or {})}
+        self._process = FORKS.Process(
+            target=_be_charrnn, args=(self.arguments, cwd, self._files, variables, first)
+        )
         self._process.start()
 
     @property
@@ -80,27 +91,42 @@ class Forked:
             late.add_note(self._files[2].read_text("utf-8", "replace"))
             self._folder.cleanup()
             raise late
-        _, stdout, stderr = (file.read_bytes() if file.exists() else b"" for file in self._files)
+        stdout, stderr = (file.read_bytes() if file.exists() else b"" for file in self._files[1:])
         self._folder.cleanup()
         return subprocess.CompletedProcess(self.arguments, code, stdout, stderr)
 
 
 def forked(
-    *arguments: str, cwd: Path, stdin: bytes = b"", timeout: float = 120
+    *arguments: str | Path,
+    cwd: Path,
+    stdin: bytes | None = None,
+    timeout: float = 120,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run charrnn to its end in a folder."""
-    return Forked(*arguments, cwd=cwd, stdin=stdin).result(timeout)
+    return Forked(*arguments, cwd=cwd, stdin=stdin, environment=environment).result(timeout)
+
+
+def _feed(pipe: Path, content: bytes) -> None:
+    with suppress(BrokenPipeError):
+        pipe.write_bytes(content)
 
 
 def _be_charrnn(
-    arguments: tuple[str, ...], cwd: Path, files: list[Path], first: Callable[[], object] | None
+    arguments: tuple[str, ...],
+    cwd: Path,
+    files: list[Path],
+    variables: Mapping[str, str],
+    first: Callable[[], object] | None,
 ) -> None:
     for name, file in zip(_STREAMS, files, strict=True):
-        handle = os.open(file, os.O_RDWR | os.O_CREAT)
+        handle = os.open(file, os.O_RDONLY if name == "stdin" else os.O_RDWR | os.O_CREAT)
         os.dup2(handle, getattr(sys, name).fileno())
         os.close(handle)
     faulthandler.register(signal.SIGUSR1)
     os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(variables)
     torch.set_num_threads(1)
     if first:
         first()
