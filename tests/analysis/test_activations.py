@@ -13,7 +13,7 @@ from charrnn.data.alphabet import Alphabet
 from charrnn.data.encoded_text import ContinuousText, RecordText
 from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import CharModel, build_model
-from tests.support.arrangements import ARRANGEMENTS
+from tests.support.arrangements import KINDS
 from tests.support.networks import make_model, random_ids
 
 
@@ -31,7 +31,7 @@ def one_by_one(model: CharModel, ids: NDArray[np.uint8], layer: int) -> NDArray[
     return found
 
 
-@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+@pytest.mark.parametrize("arrangement", KINDS)
 def test_activations_are_the_states_after_each_character(arrangement: str) -> None:
     model, ids = make_model(arrangement), random_ids(60)
     for layer in range(1, len(model.layers()) + 1):

@@ -25,18 +25,16 @@ def contrast(one: ColorTriplet, other: ColorTriplet) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
-@pytest.mark.parametrize("level", STYLED, ids=[level.meaning for level in STYLED])
 @pytest.mark.parametrize(
     "system", [ColorSystem.TRUECOLOR, ColorSystem.EIGHT_BIT, ColorSystem.STANDARD]
 )
-def test_every_level_brings_its_own_background_and_is_legible(
-    level: Level, system: ColorSystem
-) -> None:
-    style = Style.parse(level.style)
-    assert style.color is not None
-    assert style.bgcolor is not None
-    text, behind = (colour.downgrade(system) for colour in (style.color, style.bgcolor))
-    assert contrast(text.get_truecolor(), behind.get_truecolor()) >= 4.5
+def test_every_level_brings_its_own_background_and_is_legible(system: ColorSystem) -> None:
+    for level in STYLED:
+        style = Style.parse(level.style)
+        assert style.color is not None
+        assert style.bgcolor is not None
+        text, behind = (colour.downgrade(system) for colour in (style.color, style.bgcolor))
+        assert contrast(text.get_truecolor(), behind.get_truecolor()) >= 4.5
 
 
 @pytest.mark.parametrize("system", [ColorSystem.EIGHT_BIT, ColorSystem.STANDARD])

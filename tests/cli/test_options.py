@@ -22,8 +22,6 @@ FIRST_FORMAT = GOLDEN / "format-1"
 CONFIGS: tuple[type[Config], ...] = (ModelConfig, TrainConfig, ComputeConfig)
 SETTINGS = [field for config in CONFIGS for field in fields(config)]
 
-every_setting = pytest.mark.parametrize("field", SETTINGS, ids=lambda field: field.name)
-
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
@@ -43,28 +41,24 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return told
 
 
-@every_setting
-def test_every_setting_is_an_option_with_its_description_and_choices(
-    told: dict[str, str], field: Field[Any]
-) -> None:
-    says = told[option_name(field.name)]
-    assert field.metadata["description"] in says
-    assert "|".join(field.metadata["choices"]) in says
+def test_every_setting_is_an_option_with_its_description_and_choices(told: dict[str, str]) -> None:
+    for field in SETTINGS:
+        says = told[option_name(field.name)]
+        assert field.metadata["description"] in says
+        assert "|".join(field.metadata["choices"]) in says
 
 
-@every_setting
-def test_the_default_of_every_setting_or_what_it_comes_to_is_told(
-    told: dict[str, str], field: Field[Any]
-) -> None:
-    says = told[option_name(field.name)]
-    default = field.metadata["otherwise"] or field.default
-    if field.metadata["automatic"]:
-        assert "[default: (chosen for the text and the time)]" in says
-    elif default is None:
-        assert "[default" not in says
-    else:
-        (shown,) = re.findall(r"\[default: (.*)\]$", says)
-        assert shown.strip("()") == str(default)
+def test_the_default_of_every_setting_or_what_it_comes_to_is_told(told: dict[str, str]) -> None:
+    for field in SETTINGS:
+        says = told[option_name(field.name)]
+        default = field.metadata["otherwise"] or field.default
+        if field.metadata["automatic"]:
+            assert "[default: (chosen for the text and the time)]" in says
+        elif default is None:
+            assert "[default" not in says
+        else:
+            (shown,) = re.findall(r"\[default: (.*)\]$", says)
+            assert shown.strip("()") == str(default)
 
 
 def test_the_learning_rate_has_a_short_name(told: dict[str, str]) -> None:
@@ -85,19 +79,17 @@ def value_of(field: Field[Any]) -> Iterator[str]:
         yield str(field.metadata["least"] or 1)
 
 
-@every_setting
-def test_a_resumed_run_keeps_its_settings(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: Field[Any]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    option = option_name(field.name)
-    code, said = run("train", "--resume", "none", option, *value_of(field))
-    if field.name in ("device", "threads"):
-        assert (code, "there is no" in said) == (4, True), said
-    else:
-        assert code == 2, said
-        assert f"so {option} cannot be given with --resume" in said
-    assert list(tmp_path.iterdir()) == []
+def test_a_resumed_run_keeps_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in SETTINGS:
+        monkeypatch.chdir(tmp_path)
+        option = option_name(field.name)
+        code, said = run("train", "--resume", "none", option, *value_of(field))
+        if field.name in ("device", "threads"):
+            assert (code, "there is no" in said) == (4, True), said
+        else:
+            assert code == 2, said
+            assert f"so {option} cannot be given with --resume" in said
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_all_settings_that_a_resumed_run_refuses_are_named_at_once(

@@ -8,8 +8,6 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.cli.test_manners import EVERYTHING, README
 from tests.support.program import ENVIRONMENT, explain
 
@@ -22,8 +20,6 @@ _SHELL = set("();<>|&")
 _CODE = re.compile(r"^(?: {4}.*\n)+", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _MOST_README_LINES = 200
-
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
 
 def commands(text: str) -> Iterator[tuple[str, ...]]:
@@ -63,34 +59,34 @@ def test_commands_are_found_in_code_blocks_however_they_are_chained() -> None:
     assert len(CALLS) > 60
 
 
-@pytest.mark.parametrize("arguments", CALLS, ids=" ".join)
-def test_the_commands_are_parsed(arguments: tuple[str, ...]) -> None:
-    words = max((words for words in EVERYTHING if arguments[: len(words)] == words), key=len)
-    command, rest = EVERYTHING[words], list(arguments[len(words) :])
-    context = command.make_context("charrnn", list(rest))
-    if hasattr(command, "commands") and rest and not rest[0].startswith("-"):
-        command.resolve_command(context, rest)
+def test_the_commands_are_parsed() -> None:
+    for arguments in CALLS:
+        words = max((words for words in EVERYTHING if arguments[: len(words)] == words), key=len)
+        command, rest = EVERYTHING[words], list(arguments[len(words) :])
+        context = command.make_context("charrnn", list(rest))
+        if hasattr(command, "commands") and rest and not rest[0].startswith("-"):
+            command.resolve_command(context, rest)
 
 
-@each_page
-def test_links_lead_to_files_and_headings_that_there_are(page: Path) -> None:
-    for link in _LINK.findall(_CODE.sub("", page.read_text(encoding="utf-8"))):
-        if link.startswith("https://"):
-            continue
-        path, _, anchor = link.partition("#")
-        target = (page.parent / path).resolve() if path else page
-        assert target.is_file(), link
-        assert not anchor or anchor in anchors(target), link
+def test_links_lead_to_files_and_headings_that_there_are() -> None:
+    for page in PAGES:
+        for link in _LINK.findall(_CODE.sub("", page.read_text(encoding="utf-8"))):
+            if link.startswith("https://"):
+                continue
+            path, _, anchor = link.partition("#")
+            target = (page.parent / path).resolve() if path else page
+            assert target.is_file(), link
+            assert not anchor or anchor in anchors(target), link
 
 
-@each_page
-def test_files_and_targets_that_are_named_are_there(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    for path in re.findall(r"`((?:charrnn|tests|corpora)/[\w./-]+)`", text):
-        assert (ROOT / path).exists(), path
-    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    for target in re.findall(r"(?:`(?:\w+=\w+ )?|^ {4})make ([\w-]+)", text, re.MULTILINE):
-        assert target in targets, target
+def test_files_and_targets_that_are_named_are_there() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for path in re.findall(r"`((?:charrnn|tests|corpora)/[\w./-]+)`", text):
+            assert (ROOT / path).exists(), path
+        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        for target in re.findall(r"(?:`(?:\w+=\w+ )?|^ {4})make ([\w-]+)", text, re.MULTILINE):
+            assert target in targets, target
 
 
 def anchors(page: Path) -> set[str]:
@@ -99,11 +95,11 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
-def test_a_guide_begins_with_a_title_and_one_sentence(page: Path) -> None:
-    title, summary, _ = page.read_text(encoding="utf-8").split("\n\n", 2)
-    assert re.fullmatch(r"# \S.*", title)
-    assert re.fullmatch(r"[^\n]+\.", summary)
+def test_a_guide_begins_with_a_title_and_one_sentence() -> None:
+    for page in GUIDES:
+        title, summary, _ = page.read_text(encoding="utf-8").split("\n\n", 2)
+        assert re.fullmatch(r"# \S.*", title)
+        assert re.fullmatch(r"[^\n]+\.", summary)
 
 
 def test_the_readme_is_short_and_leads_to_every_guide() -> None:

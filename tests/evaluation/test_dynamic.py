@@ -13,7 +13,7 @@ from charrnn.evaluation.dynamic import SEGMENT, evaluate_dynamically, score_dyna
 from charrnn.evaluation.scorer import Part
 from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import CharModel, build_model
-from tests.support.arrangements import ARRANGEMENTS, configure
+from tests.support.arrangements import KINDS, configure
 
 ALPHABET = 7
 
@@ -31,7 +31,7 @@ def segments(model: CharModel, ids: Ids) -> list[Part]:
     return list(score_dynamically(model, ids))
 
 
-@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+@pytest.mark.parametrize("arrangement", KINDS)
 def test_the_first_segment_costs_what_it_always_did(arrangement: str) -> None:
     ids = text(3 * SEGMENT)
     backend = TorchBackend(make(arrangement))

@@ -1,7 +1,6 @@
 """Measured text in lines and windows."""
 
 import numpy as np
-import pytest
 
 from charrnn.evaluation.surprisal import (
     Ends,
@@ -34,14 +33,14 @@ def units(text: str, ends: Ends, chunk: int) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 5, 100])
-@pytest.mark.parametrize("text", [TEXT, TEXT + "\n", "\n", "a", ""])
-def test_lines_end_after_their_newlines_and_with_the_text(text: str, chunk: int) -> None:
-    assert units(text, find_line_ends, chunk) == text.splitlines(keepends=True)
+def test_lines_end_after_their_newlines_and_with_the_text() -> None:
+    for text in (TEXT, TEXT + "\n", "\n", "a", ""):
+        for chunk in (1, 2, 5, 100):
+            assert units(text, find_line_ends, chunk) == text.splitlines(keepends=True)
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 5, 100])
-@pytest.mark.parametrize("size", [1, 3, 31, 200])
-def test_windows_have_their_size_but_for_the_last(size: int, chunk: int) -> None:
-    expected = [TEXT[begin : begin + size] for begin in range(0, len(TEXT), size)]
-    assert units(TEXT, make_window_ends(size), chunk) == expected
+def test_windows_have_their_size_but_for_the_last() -> None:
+    for size in (1, 3, 31, 200):
+        for chunk in (1, 2, 5, 100):
+            expected = [TEXT[begin : begin + size] for begin in range(0, len(TEXT), size)]
+            assert units(TEXT, make_window_ends(size), chunk) == expected

@@ -12,7 +12,12 @@ from charrnn.errors import PredictionError, UnknownCharacterError
 from charrnn.inference.interactive import MOST_STEPS_BACK, Play
 from charrnn.inference.sampling import sample
 from charrnn.kernels.network import Doubles, Filters, Floats
-from tests.support.networks import backend_of, both_kinds, every_backend, make_model
+from tests.support.networks import (
+    backend_of,
+    both_kinds,
+    every_kind_of_backend,
+    make_model,
+)
 
 ALPHABET = Alphabet.of("abc\n")
 
@@ -220,7 +225,7 @@ CONFIG = SampleConfig(length=30, temp=0.9, top_k=8, top_p=0.95, min_p=0.01)
 
 
 @pytest.mark.parametrize("first", ["", "abc\n"])
-@every_backend
+@every_kind_of_backend
 def test_going_on_is_as_sampling_after_the_whole_text(
     kind: str, arrangement: str, first: str
 ) -> None:

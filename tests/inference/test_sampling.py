@@ -17,7 +17,7 @@ from charrnn.inference.sampling import (
     sample,
 )
 from charrnn.kernels.network import Filters
-from tests.support.arrangements import ARRANGEMENTS
+from tests.support.arrangements import KINDS
 from tests.support.networks import SERVED, backend_of, both_kinds, needs_library
 
 LOGITS = np.log(np.array([0.5, 0.25, 0.15, 0.1]))
@@ -180,7 +180,7 @@ def test_a_native_sample_is_the_same_whatever_the_count_and_the_threads(bfloat16
         assert drawn(two, SampleConfig(length=50, count=count)) == whole[:count]
 
 
-@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+@pytest.mark.parametrize("arrangement", KINDS)
 def test_a_sample_through_torch_is_the_same_whatever_the_count(arrangement: str) -> None:
     backend = backend_of("torch", arrangement)
     most = backend.rows_to_draw + 1

@@ -47,6 +47,10 @@ ARRANGEMENTS: dict[str, dict[str, Any]] = {
 """Settings of ModelConfig for networks of every kind."""
 
 
+KINDS = ("lstm", "gru", "rnn", "stack", "residual", "pyramid of lstm", "batch norm")
+"""An arrangement of every kind of state and layer, for what sees a model through its contract."""
+
+
 def configure(arrangement: str, **settings: Any) -> ModelConfig:
     """The arrangement's configuration; its own settings come before those given."""
     return ModelConfig(**{**settings, **ARRANGEMENTS[arrangement]})

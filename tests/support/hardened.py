@@ -27,8 +27,15 @@ CELLS = (
 """Products, parts of the state and whether there is a second bias, in the library's order."""
 
 
+NUMBERS = 4096
+"""How many random numbers there are, of which arrays hold stretches."""
+
+DRAWN = struct.pack(f"{NUMBERS}f", *(random.uniform(-2, 2) for _ in range(NUMBERS)))
+
+
 def floats(count: int) -> Memory:
-    data = struct.pack(f"{count}f", *(random.uniform(-2, 2) for _ in range(count)))
+    begin = 4 * random.randrange(NUMBERS)
+    data = (DRAWN * (count // NUMBERS + 2))[begin : begin + 4 * count]
     return ctypes.create_string_buffer(data, len(data))
 
 

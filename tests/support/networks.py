@@ -13,7 +13,7 @@ from charrnn.inference.torch_backend import TorchBackend
 from charrnn.kernels.library import BUILDS, find_obstacle, load_kernels
 from charrnn.kernels.network import Network
 from charrnn.models.char_model import CharModel, build_model
-from tests.support.arrangements import ARRANGEMENTS, configure
+from tests.support.arrangements import ARRANGEMENTS, KINDS, configure
 
 needs_library = pytest.mark.skipif(load_kernels() is None, reason="no native library here")
 
@@ -35,6 +35,15 @@ every_backend = pytest.mark.parametrize(
     ],
 )
 """A test of every arrangement through every backend that runs it."""
+
+every_kind_of_backend = pytest.mark.parametrize(
+    ("kind", "arrangement"),
+    [
+        *(pytest.param("native", name, marks=needs_library) for name in KINDS if name in SERVED),
+        *(("torch", name) for name in KINDS),
+    ],
+)
+"""A test of an arrangement of every kind through every backend that runs it."""
 
 RUNNABLE = [build for build in BUILDS if not find_obstacle(build)]
 

@@ -129,8 +129,7 @@ MOMENTS: dict[str, Callable[[Trainer, Event], bool]] = {
 
 EVERY_MOMENT = [
     (arrangement, dropout, moment)
-    for arrangement in ("lstm", "gru", "rnn")
-    for dropout in (0.0, 0.3)
+    for arrangement, dropout in (("lstm", 0.3), ("gru", 0.0))
     for moment in MOMENTS
 ]
 EVERY_ARRANGEMENT = [
@@ -166,12 +165,7 @@ COMPILED = ("lstm", "lstm, coupled", "lstm, capped", "gru", "gru, reset before")
 @pytest.mark.parametrize(
     "settings",
     [
-        *(
-            {"precision": precision, "arrangement": arrangement, "dropout": dropout}
-            for precision in ("fp32", "bf16")
-            for arrangement in COMPILED
-            for dropout in (0.0, 0.3)
-        ),
+        *({"precision": "bf16", "arrangement": name, "dropout": 0.3} for name in COMPILED),
         {"window": 1},
         {"valid": 0.0, "clip": 0.0},
         {"batch": 1000},

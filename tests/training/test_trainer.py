@@ -25,7 +25,7 @@ from charrnn.training.schedule import Schedule
 from charrnn.training.train_state import Learner, WeightAverage
 from charrnn.training.trainer import Trainer
 from charrnn.training.validation import HeldOut
-from tests.support.arrangements import ARRANGEMENTS, configure
+from tests.support.arrangements import configure
 from tests.support.kernel_cases import needs_library
 from tests.support.optimizers import OPTIMIZERS_HERE
 
@@ -90,7 +90,16 @@ def test_a_run_takes_its_steps_and_ends_with_an_evaluation(text: str) -> None:
     assert list(trainer.fit()) == []
 
 
-@pytest.mark.parametrize("arrangement", ARRANGEMENTS)
+SLOW_TO_LEARN = ("stack", "list", "residual", "sum", "pyramid of lstm")
+
+
+@pytest.mark.parametrize(
+    "arrangement",
+    [
+        *("lstm", "gru", "rnn", "rnn, relu", "batch norm", "no norm", "orthogonal start"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_TO_LEARN),
+    ],
+)
 def test_a_tiny_text_is_memorised(arrangement: str) -> None:
     sentence = "the heron stood in the ford and counted what went by; "
     trainer = make(sentence * 20, arrangement=arrangement, total=300, rate=2e-2)
