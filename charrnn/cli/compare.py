@@ -41,11 +41,13 @@ def compare(
     if len(runs or []) < 2:
         raise UsageError("name two or more runs: charrnn compare RUN RUN...")
     from charrnn.checkpoints.run_index import find_run
-    from charrnn.training.run_summary import differing, hold_out_the_same, read_summary
+    from charrnn.training.run_summary import find_differences, read_summary, share_validation_split
 
     summaries = [read_summary(find_run(run)) for run in runs or []]
-    settings = {_name_setting(setting): each for setting, each in differing(summaries).items()}
-    if not hold_out_the_same(summaries):
+    settings = {
+        _name_setting(setting): each for setting, each in find_differences(summaries).items()
+    }
+    if not share_validation_split(summaries):
         terminal.note("the runs hold out different texts, so their losses cannot be compared")
     if as_json:
         terminal.print_json(

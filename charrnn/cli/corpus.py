@@ -238,17 +238,17 @@ def _choose(
     """Choose settings as training would; the choice depends on the speed of torch."""
     from charrnn.cli.progress import describe_choice
     from charrnn.config.training import SourceConfig
-    from charrnn.training.auto_config import TOLD
+    from charrnn.training.auto_config import REPORTED
 
     try:
-        from charrnn.training.session import settle
+        from charrnn.training.session import build_request
     except ModuleNotFoundError as problem:
         if problem.name != "torch":
             raise
         return {}, "not known here: torch is not installed"
-    request, chosen = settle(settings, SourceConfig(), split, generated=generated)
+    request, chosen = build_request(settings, SourceConfig(), split, generated=generated)
     settled = {**request.model.to_dict(), **request.train.to_dict()}
-    return {name: settled[name] for name in TOLD}, describe_choice(chosen) if chosen else ""
+    return {name: settled[name] for name in REPORTED}, describe_choice(chosen) if chosen else ""
 
 
 def _to_json(found: _Description) -> dict[str, Any]:

@@ -100,7 +100,7 @@ class TrainingView:
             case Note():
                 terminal.note(event.text)
             case SettingsChosen():
-                terminal.note(f"chosen: {describe_choice(event)}")
+                terminal.note(f"chosen settings: {describe_choice(event)}")
             case Started():
                 terminal.note(describe_start(event))
                 self._open_bar(event)
@@ -169,8 +169,8 @@ def describe_choice(event: SettingsChosen) -> str:
     """List the chosen settings as options, and the figures that they follow from, on one line."""
     options = " ".join(f"{option_name(name)} {value:g}" for name, value in event.settings.items())
     return (
-        f"{options}: {event.characters:,} characters, read {event.epochs:.1f} times at "
-        f"{event.operations_per_second / 1e9:,.0f} billion operations per second"
+        f"{options} ({event.characters:,} training characters, about {event.epochs:.1f} epochs, "
+        f"{event.operations_per_second / 1e9:,.0f} billion operations per second)"
     )
 
 

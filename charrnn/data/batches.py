@@ -1,7 +1,7 @@
-"""Batches: windows of T characters of B streams, at positions that are plain data.
+"""Batches: cut a training text into windows of T characters of B streams.
 
-A continuous text is read by B streams, each through its own stretch of the text. Records are read
-in batches of B, each from its beginning to its end.
+A continuous text is divided into B streams, one contiguous part of the text each. Records are read
+in batches of B, each from its beginning to its end. A run stores its position as plain data.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
 from charrnn.errors import CorpusError, Remedy
 
 Window = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""Input ids and the ids that follow each of them, both (T, B); NO_TARGET where none does."""
+"""Input ids and target ids, the ids that follow them, both (T, B); NO_TARGET where none does."""
 
-_HOLD_LESS_OUT = Remedy("hold less out", "valid")
+_HOLD_LESS_OUT = Remedy("hold out a smaller share", "valid")
 
 NO_TARGET = -100
-"""The target of padding, which cross entropy leaves out, in torch and in the native library."""
+"""The target of padding, which cross entropy ignores, in torch and in the native library."""
 
 
 @dataclass(frozen=True)
 class Position:
-    """The next window that a run reads; both numbers are counted from 0."""
+    """The next window that a run reads: epoch and window in that epoch, both from 0."""
 
     epoch: int = 0
     window: int = 0
@@ -35,24 +35,24 @@ class Position:
 
 @dataclass(frozen=True)
 class Shape:
-    """Streams side by side (B) and characters in a window (T)."""
+    """The batch size B and the window T in characters."""
 
     batch: int
     window: int
 
 
 LEAST_WINDOWS = 8
-"""Windows that a stream runs through in an epoch, if need be at the cost of streams."""
+"""The least number of windows per epoch; a short text gets a smaller batch to keep it."""
 
 
 class Streams(ABC):
-    """A text as it is trained on, window by window.
+    """A training text, cut into windows.
 
     Attributes:
-        shape: the size of a window.
+        shape: batch size and window.
         seed: fixes, with the number of an epoch, the windows of that epoch.
-        windows_per_epoch: the same in every epoch.
-        characters_per_window: characters that one window trains on, in the mean over an epoch.
+        windows_per_epoch: number of windows, the same in every epoch.
+        characters_per_window: mean number of training characters in a window.
     """
 
     shape: Shape
@@ -61,8 +61,8 @@ class Streams(ABC):
     characters_per_window: float
 
     @abstractmethod
-    def begins(self, position: Position) -> bool:
-        """Tell if the window there is to be read from fresh states."""
+    def starts_fresh(self, position: Position) -> bool:
+        """Return whether the window at a position starts from initial states."""
 
     @abstractmethod
     def read(self, position: Position) -> Window:
@@ -78,10 +78,10 @@ class Streams(ABC):
 class ContinuousStreams(Streams):
     """B contiguous streams of a continuous text, read in windows of T characters.
 
-    Stream b runs through its own stretch of the text without a gap, so that the state after one
-    window is the state before the next. Every epoch the streams begin at another offset, as far as
-    the text leaves room, drawn from the seed and the epoch's number alone: the position is all that
-    must be remembered. A rest that fills no row of windows is left out, another one each epoch.
+    Each stream reads its own part of the text without a gap, so that the state after one window is
+    the state before the next. In every epoch the streams begin at another offset, as far as the
+    text has room, drawn from the seed and the epoch's number alone: a run stores only its position.
+    A remainder that does not fill a window in every stream is left out, another one each epoch.
 
     Args:
         text: the text.
@@ -100,12 +100,12 @@ class ContinuousStreams(Streams):
         self._slack = targets - self.windows_per_epoch * block
         self._epoch_and_offset = (-1, 0)
 
-    def begins(self, position: Position) -> bool:
-        """Tell if the window there is the first of an epoch."""
+    def starts_fresh(self, position: Position) -> bool:
+        """Return whether the window is the first of its epoch."""
         return position.window == 0
 
     def offset(self, epoch: int) -> int:
-        """Draw the number of characters left out before the first stream in this epoch."""
+        """Draw the number of characters skipped before the first stream in this epoch."""
         if self._epoch_and_offset[0] != epoch:
             drawn = np.random.default_rng([self.seed, epoch]).integers(self._slack + 1)
             self._epoch_and_offset = (epoch, int(drawn))
@@ -123,12 +123,12 @@ class ContinuousStreams(Streams):
 
 @dataclass(frozen=True)
 class _Epoch:
-    """The order of an epoch.
+    """The order of the records in an epoch.
 
     Attributes:
-        number: of the epoch.
-        batches: the records of each batch.
-        starts: the first window of each batch, and after the last the number of all windows.
+        number: the epoch's number.
+        batches: the indices of each batch's records.
+        starts: the first window of each batch, followed by the number of windows of the epoch.
     """
 
     number: int
@@ -139,10 +139,10 @@ class _Epoch:
 class RecordStreams(Streams):
     """Records in batches of B, read in windows of at most T characters.
 
-    The records of a batch have about the same length, so that little is padding. The records of
-    one length that come together, and the order of the batches, are drawn for every epoch from the
-    seed and the epoch's number alone. A record longer than a window goes on in the next window of
-    its batch. Every record is read once an epoch.
+    The records of a batch have about the same length, to keep padding small. The choice among
+    records of equal length and the order of the batches are drawn for every epoch from the seed and
+    the epoch's number alone. A record longer than a window continues in the next window of its
+    batch. Every record is read once per epoch.
 
     Args:
         text: the records.
@@ -157,12 +157,12 @@ class RecordStreams(Streams):
         self._begins, self._lengths = starts[:-1], np.diff(starts)
         self._count = -(-len(self._begins) // shape.batch)
         self._epoch = self._order(0)
-        # Lengths are dealt out alike every epoch, and so are windows.
+        # Every epoch has batches of the same lengths, so the same number of windows.
         self.windows_per_epoch = int(self._epoch.starts[-1])
         self.characters_per_window = len(text.scored) / self.windows_per_epoch
 
-    def begins(self, position: Position) -> bool:
-        """Tell if the window there is the first of its batch."""
+    def starts_fresh(self, position: Position) -> bool:
+        """Return whether the window is the first of its batch."""
         _, part = self._find(position)
         return part == 0
 
@@ -186,7 +186,7 @@ class RecordStreams(Streams):
         return inputs, targets
 
     def _find(self, position: Position) -> tuple[NDArray[Any], int]:
-        """Find the records that are read at a position, and the number of their window."""
+        """Find the records that are read at a position, and the index of the window in them."""
         if self._epoch.number != position.epoch:
             self._epoch = self._order(position.epoch)
         starts = self._epoch.starts
@@ -207,14 +207,14 @@ class RecordStreams(Streams):
 def fit_shape(text: EncodedText, batch: int, window: int) -> Shape:
     """Find the largest shape within ``batch`` x ``window`` that a text fills.
 
-    A short continuous text keeps its window and gives up streams, so that each still runs through
-    several windows and there is a state to carry; one shorter than a window gets a shorter window
-    in a single stream. A window of records is no longer than the longest of them.
+    A short continuous text gets fewer streams of the full window, so that each stream has several
+    windows and the state is carried; a text shorter than a window gets a shorter window in a single
+    stream. A window of records is at most as long as the longest record.
 
     Args:
-        text: the text to train on.
-        batch: streams, or records, side by side at most.
-        window: characters in a window at most.
+        text: the training text.
+        batch: largest batch size, of streams or records.
+        window: largest window in characters.
 
     Raises:
         CorpusError: the text is too short to train on.
@@ -227,7 +227,7 @@ def fit_shape(text: EncodedText, batch: int, window: int) -> Shape:
 
 
 def open_streams(text: EncodedText, shape: Shape, seed: int) -> Streams:
-    """Prepare a text for training in a shape from :func:`fit_shape`."""
+    """Cut a text into streams of a shape from :func:`fit_shape`."""
     match text:
         case ContinuousText():
             return ContinuousStreams(text, shape, seed)
@@ -238,7 +238,7 @@ def open_streams(text: EncodedText, shape: Shape, seed: int) -> Streams:
 def _fit_characters(characters: int, batch: int, window: int) -> Shape:
     if characters < 2:
         raise CorpusError(
-            f"the text to train on has {characters} characters; at least 2 are needed",
+            f"the training text has {characters} characters; at least 2 are needed",
             Remedy("give a longer text"),
             _HOLD_LESS_OUT,
         )
@@ -249,7 +249,7 @@ def _fit_characters(characters: int, batch: int, window: int) -> Shape:
 def _fit_records(lengths: NDArray[np.int64], batch: int, window: int) -> Shape:
     if not len(lengths):
         raise CorpusError(
-            "there is no record to train on",
+            "the training text has no record",
             Remedy("give more records"),
             _HOLD_LESS_OUT,
         )

@@ -1,4 +1,4 @@
-"""The device, the precision and the threads that compute."""
+"""Choose and set up the device, the precision and the threads of a computation."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1  # From glibc's malloc.h.
 
 @dataclass(frozen=True)
 class Compute:
-    """A device and the precision of the matrix products of training; weights stay float32."""
+    """The device and the precision of the matrix products of training; weights stay float32."""
 
     device: torch.device
     precision: str
@@ -37,9 +37,9 @@ class Compute:
 
 
 def choose_device(name: str) -> torch.device:
-    """Choose the device of that name; "auto" is CUDA where there is one, else the CPU.
+    """Choose a device by name; "auto" is CUDA if it is available, else the CPU.
 
-    MPS must be named: it has never been tried.
+    "auto" never chooses MPS, which is untested.
 
     Raises:
         UsageError: the machine, or this build of torch, has no such device.
@@ -58,19 +58,21 @@ def choose_device(name: str) -> torch.device:
     if not present[name]:
         available = ", ".join(kind for kind, here in present.items() if here)
         raise UsageError(
-            f"is {name}, which torch does not find here; it has: {available}", settings=("device",)
+            f"is {name}, which torch does not find here; available: {available}",
+            settings=("device",),
         )
     return torch.device(name)
 
 
 def choose_precision(name: str, device: torch.device, model: ModelConfig) -> str:
-    """Choose fp32 or bf16; "auto" takes bf16 on a CPU that trains the network faster with it.
+    """Choose fp32 or bf16; "auto" is bf16 on a CPU that trains the network faster with it.
 
-    On CUDA torch would run the recurrence in float16, whose gradients need scaling.
+    "auto" is fp32 on CUDA, where torch would run the recurrence in float16, whose gradients need
+    scaling.
 
     Args:
         name: "auto", "fp32" or "bf16".
-        device: that training computes on.
+        device: the device of training.
         model: the network to train.
 
     Raises:
@@ -85,22 +87,22 @@ def choose_precision(name: str, device: torch.device, model: ModelConfig) -> str
     return "bf16" if device.type == "cpu" and _gains_from_bfloat16(model) else "fp32"
 
 
-def settle_compute(wished: ComputeConfig, model: ModelConfig) -> ComputeConfig:
-    """Choose the device, precision and threads that the user left open.
+def settle_compute(requested: ComputeConfig, model: ModelConfig) -> ComputeConfig:
+    """Choose the device, precision and threads that are not given, and set up this process.
 
     Raises:
-        UsageError: no such device or precision here.
+        UsageError: the device or the precision is not available.
     """
-    device = choose_device(wished.device)
+    device = choose_device(requested.device)
     return ComputeConfig(
         device=device.type,
-        precision=choose_precision(wished.precision, device, model),
-        threads=prepare_process(wished.threads),
+        precision=choose_precision(requested.precision, device, model),
+        threads=prepare_process(requested.threads),
     )
 
 
 def _gains_from_bfloat16(model: ModelConfig) -> bool:
-    """Tell whether bfloat16 is fast on this processor and used by the code that runs the cell."""
+    """Return whether bfloat16 makes the cell's training faster on this processor."""
     kernels = load_kernels() if CELLS[model.cell].native_training else None
     if kernels is not None:
         return kernels.multiplies_bfloat16
@@ -109,19 +111,19 @@ def _gains_from_bfloat16(model: ModelConfig) -> bool:
 
 
 def _cpu_multiplies_bfloat16() -> bool:
-    """Tell whether torch reports the instructions; an older torch that cannot counts as no."""
+    """Return whether torch reports bfloat16 instructions; False if an older torch cannot tell."""
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(getattr(torch.cpu, check, bool)() for check in checks)
 
 
-def products_per_second(compute: ComputeConfig) -> float:
+def measure_products_per_second(compute: ComputeConfig) -> float:
     """Measure the floating-point operations per second of large matrix products.
 
-    On a CPU, one thread's rate times the threads in use, so that other programs that run at the
-    moment hardly change it.
+    On a CPU the result is the rate of one thread times the number of threads, which other running
+    programs hardly affect.
 
     Args:
-        compute: settled: no device or precision is left open.
+        compute: device and precision from :func:`settle_compute`.
     """
     precision = torch.bfloat16 if compute.precision == "bf16" else torch.float32
     matrix = torch.ones(_MEASURED_SIZE, _MEASURED_SIZE, dtype=precision, device=compute.device)
@@ -138,16 +140,16 @@ def products_per_second(compute: ComputeConfig) -> float:
 
 
 def prepare_process(count: int | None) -> int:
-    """Set up how this process computes: threads, memory, and denormals flushed to zero.
+    """Set up torch in this process: threads, memory, and denormals flushed to zero.
 
     Args:
-        count: of threads; None leaves torch's own choice.
+        count: number of threads; None keeps torch's own choice.
 
     Returns:
-        The threads in use.
+        The number of threads in use.
 
     Raises:
-        UsageError: fewer than one.
+        UsageError: the number is out of bounds.
     """
     if count is not None:
         if not 1 <= count <= 1024:
@@ -159,9 +161,9 @@ def prepare_process(count: int | None) -> int:
 
 
 def keep_freed_memory() -> bool:
-    """Have glibc keep freed memory for the next window, and tell whether the C library can.
+    """Make glibc keep freed memory for the next window, and return whether the C library can.
 
-    Large blocks would otherwise go back to the system and be mapped, page by page, at every step.
+    Otherwise large blocks are returned to the system and mapped again, page by page, at every step.
     """
     libc = ctypes.CDLL(None) if os.name == "posix" else None
     if libc is None or not hasattr(libc, "mallopt"):

@@ -1,13 +1,14 @@
-"""A model that goes on with another text: what it knows is kept, new characters get new rows.
+"""Fine-tuning: transfer a trained model to another text and extend its alphabet.
 
-A new character n gets the mean of the rows of the V known ones, in the embedding and in the head,
-and in the head the bias
+The weights are kept. Each new character n gets a row in the embedding and in the head, the mean of
+the rows of the V known characters, and in the head the bias
 
-    b_n = mean of b + log(V * f_n)        f_n: the share of the new text that it makes up
+    b_n = mean of b + log(V * f_n)        f_n: its relative frequency in the new text
 
-The mean of some logits is at most the logarithm of the mean of their exponentials (Jensen), so all
-new characters together begin with a probability of at most f / (1 + f), where f is the sum of their
-shares, whatever was read: what a known character costs rises by log(1 + f) nats at most.
+The mean of logits is at most the logarithm of the mean of their exponentials (Jensen). In every
+context the new characters together therefore start with a probability of at most f / (1 + f), where
+f is the sum of their frequencies, and the loss of a known character rises by at most log(1 + f)
+nats.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ _SHOWN = 40
 
 @dataclass(frozen=True)
 class Origin(Plain):
-    """What a run remembers of the model that it went on from.
+    """The base model of a fine-tuning run, as its checkpoint stores it.
 
     Attributes:
-        model: its file.
-        corpus: what the text was called that it was trained on.
+        model: path of the model's file.
+        corpus: name of the text that the model was trained on.
         digest: SHA-256 of that text, in hexadecimal.
     """
 
@@ -50,11 +51,11 @@ class Origin(Plain):
     digest: str
 
     @classmethod
-    def in_header(cls, header: Mapping[str, Any]) -> Origin | None:
-        """That of the run with such a checkpoint; None if its weights were drawn.
+    def from_header(cls, header: Mapping[str, Any]) -> Origin | None:
+        """Read the base model from a checkpoint's header; None if training started from scratch.
 
         Raises:
-            ValueError: it is not sound.
+            ValueError: the entry is not valid.
         """
         found = header.get("from")
         return None if found is None else cls.from_dict(found)
@@ -62,16 +63,16 @@ class Origin(Plain):
 
 @dataclass(frozen=True)
 class Transfer:
-    """What a run begins with that goes on from a model.
+    """The start of a fine-tuning run.
 
     Attributes:
-        origin: the model.
-        corpus: the new text, in the alphabet of both.
-        model: the model's settings.
-        weights: the model's, grown to that alphabet.
+        origin: the base model.
+        corpus: the new text, in the extended alphabet.
+        model: the base model's settings.
+        weights: the base model's weights, extended to that alphabet.
         kept: characters that the model and the text share.
-        added: those of the text that the model did not know.
-        unused: those of the model that the text lacks; they stay.
+        added: characters of the text that the model did not know.
+        unused: characters of the model that the text lacks; they stay in the alphabet.
     """
 
     origin: Origin
@@ -83,29 +84,30 @@ class Transfer:
     unused: str
 
     def describe(self) -> str:
-        """One line for the user."""
+        """Describe the transfer in one line for the user."""
         return (
-            f"goes on from {self.origin.model}, trained on {self.origin.corpus}: "
+            f"fine-tunes {self.origin.model}, trained on {self.origin.corpus}: "
             f"{len(self.kept):,} characters kept, {_count(self.added)} added, "
             f"{_count(self.unused)} unused in this text"
         )
 
 
-def transfer(path: Path, file: ModelFile, corpus: Corpus) -> Transfer:
-    """Grow a model to the alphabet that it and a text have together.
+def transfer_model(path: Path, file: ModelFile, corpus: Corpus) -> Transfer:
+    """Extend a model to the union of its alphabet and a text's.
 
     Args:
-        path: where the model was read.
-        file: the model.
-        corpus: the text, in an alphabet of its own.
+        path: the model's file.
+        file: its contents.
+        corpus: the text, in its own alphabet.
 
     Raises:
-        UsageError: one is of bytes and the other of characters, or they share no character.
+        UsageError: one alphabet is of bytes and the other of characters, or they share no
+            character.
     """
     old, new = file.alphabet, corpus.alphabet
     if old.kind != new.kind:
         raise UsageError(
-            f"the model reads {old.kind} and the text is read as {new.kind}",
+            f"the model's alphabet is of {old.kind}, but the text is read as {new.kind}",
             Remedy("take every byte as a symbol", "bytes")
             if old.kind == "bytes"
             else Remedy("read the text as characters, not bytes"),
@@ -115,8 +117,8 @@ def transfer(path: Path, file: ModelFile, corpus: Corpus) -> Transfer:
     unused = "".join(c for c in old.characters if c not in new.characters)
     if not kept:
         raise UsageError(
-            "the model knows none of the text's characters, so it has nothing to go on from",
-            Remedy("begin with fresh weights"),
+            "the model knows none of the text's characters, so it cannot be fine-tuned on it",
+            Remedy("train from scratch"),
         )
     both = old if old.kind == "bytes" else Alphabet.of(old.characters + added)
     grown = corpus.reencode(both)
@@ -127,7 +129,7 @@ def transfer(path: Path, file: ModelFile, corpus: Corpus) -> Transfer:
 
 
 def _grow(weights: Arrays, old: Alphabet, both: Alphabet, shares: NDArray[Any]) -> Arrays:
-    """The weights with a row for each character of ``both``; shares (V of both,) of the text."""
+    """Add rows to the weights for the characters of ``both``; shares (V,) are their frequencies."""
     rows = both.encode(old.characters)
     fresh = np.ones(len(both), bool)
     fresh[rows] = False
@@ -142,7 +144,7 @@ def _grow(weights: Arrays, old: Alphabet, both: Alphabet, shares: NDArray[Any]) 
 
 
 def _count(characters: str) -> str:
-    """How many they are, and which."""
+    """Format the number of characters, and the first of them."""
     shown = in_one_line(" ".join(characters[:_SHOWN])) + (
         " ..." if len(characters) > _SHOWN else ""
     )

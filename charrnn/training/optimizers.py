@@ -1,12 +1,12 @@
-"""The optimisers, and their state as named tensors.
+"""Build the optimizers, and save and load their state as named tensors.
 
 adamw      Loshchilov & Hutter 2019, "Decoupled weight decay regularization"
 adam       Kingma & Ba 2015, "Adam: a method for stochastic optimization"
 rmsprop    Tieleman & Hinton 2012, lecture 6.5
 sgd        with Nesterov's momentum (Sutskever, Martens, Dahl & Hinton 2013)
 adagrad    Duchi, Hazan & Singer 2011
-muon       Jordan et al. 2024, for the matrices of the cells, a cell's stacked gates as one; the
-           rest is left to adamw
+muon       Jordan et al. 2024, for the matrices of the cells, a cell's stacked gates as one; all
+           other parameters use adamw
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MOMENTUM = 0.9
 RMSPROP_ALPHA = 0.95
 
 Optimizers = Sequence[optim.Optimizer]
-"""One for each kind of parameter; together they hold every parameter once."""
+"""Optimizers that together hold every parameter once."""
 
 _ADAM_STATE = {"step": False, "exp_avg": True, "exp_avg_sq": True}
 _STATE = {
@@ -34,19 +34,19 @@ _STATE = {
     "Adagrad": {"step": False, "sum": True},
     "Muon": {"momentum_buffer": True},
 }
-"""What an optimiser keeps for each parameter, and whether in its shape (else one number)."""
+"""Each optimizer's state for a parameter: True for a tensor of its shape, False for one number."""
 
 _BEGIN_WITH_STATE = ("Adagrad",)
-"""The optimisers that keep it before their first step, too."""
+"""The optimizers that have their state before the first step."""
 
 
 def build_optimizers(model: nn.Module, name: str, weight_decay: float) -> Optimizers:
-    """The optimisers of that name; matrices decay, biases and normalisation do not.
+    """Build the optimizers of a name; weight decay applies to matrices only, not to vectors.
 
-    Their learning rate is set before each step.
+    The caller sets the learning rate before each step.
 
     Raises:
-        UsageError: this build of torch has no such optimiser.
+        UsageError: this build of torch has no such optimizer.
     """
     if name == "muon":
         return _build_muon(model, weight_decay)
@@ -55,10 +55,10 @@ def build_optimizers(model: nn.Module, name: str, weight_decay: float) -> Optimi
 
 
 def name_optimizer_tensors(model: nn.Module, optimizers: Optimizers) -> dict[str, Tensor]:
-    """The optimisers' tensors, named quantity.parameter; most have none before the first step.
+    """Name the optimizers' tensors quantity.parameter; most have none before the first step.
 
-    After it, a parameter that has had no gradient yet, as if a window is too short to reach it, is
-    named with the zeros that its optimiser will begin with.
+    After it, a parameter that has had no gradient yet, for example because a window is too short
+    to reach it, gets the zeros that its optimizer will start with.
     """
     kept = {
         f"{quantity}.{name}": tensor
@@ -77,16 +77,16 @@ def name_optimizer_tensors(model: nn.Module, optimizers: Optimizers) -> dict[str
 def load_optimizers(
     model: nn.Module, optimizers: Optimizers, named: Mapping[str, Tensor], *, begun: bool
 ) -> None:
-    """Put back what :func:`name_optimizer_tensors` named.
+    """Restore the tensors that :func:`name_optimizer_tensors` returned.
 
-    A fused optimiser trusts its tensors and writes past the end of one that is too small, so each
-    is held against its parameter first.
+    A fused optimizer writes past the end of a tensor that is too small, so each tensor is checked
+    against its parameter first.
 
     Args:
-        model: whose parameters the optimisers hold.
-        optimizers: over its parameters; what they held is forgotten.
-        named: the tensors.
-        begun: whether a step had been taken.
+        model: the model that the optimizers train.
+        optimizers: over its parameters; their present state is dropped.
+        named: the tensors, by name.
+        begun: True if at least one step had been taken.
 
     Raises:
         ValueError: a tensor is missing, unknown, or of another shape or type.
@@ -99,15 +99,15 @@ def load_optimizers(
     }
     odd = sorted(set(named) ^ expected)
     if odd:
-        raise ValueError(f"the optimiser has missing or unknown tensors: {', '.join(odd)[:200]}")
+        raise ValueError(f"the optimizer has missing or unknown tensors: {', '.join(odd)[:200]}")
     for optimizer in optimizers:
         optimizer.state.clear()
     for full_name, tensor in named.items():
         optimizer, parameter, quantity = places[full_name]
         shape = _shape(optimizer, parameter, quantity)
         if tensor.shape != shape or tensor.dtype != torch.float32:
-            raise ValueError(f"the optimiser's {full_name} is not float32 of {tuple(shape)}")
-        # Only a fused optimiser counts its steps on the device.
+            raise ValueError(f"the optimizer's {full_name} is not float32 of {tuple(shape)}")
+        # Only a fused optimizer counts its steps on the device.
         on_device = _kept_by(optimizer)[quantity] or optimizer.defaults.get("fused")
         device = parameter.device if on_device else "cpu"
         optimizer.state[parameter][quantity] = tensor.to(device, copy=True)
@@ -131,7 +131,7 @@ def _build(name: str, parameters: Sequence[Tensor], weight_decay: float) -> opti
         case "adagrad":
             return optim.Adagrad(groups)
         case _:
-            raise ValueError(f"no optimiser is called {name!r}")
+            raise ValueError(f"no optimizer is called {name!r}")
 
 
 def _build_muon(model: nn.Module, weight_decay: float) -> Optimizers:
@@ -145,7 +145,7 @@ def _build_muon(model: nn.Module, weight_decay: float) -> Optimizers:
     for name, parameter in model.named_parameters():
         is_inner = name.startswith("cells.") and parameter.ndim == 2
         (matrices if is_inner else rest).append(parameter)
-    # With updates of AdamW's size (Liu et al. 2025) one learning rate serves both.
+    # Updates of AdamW's size (Liu et al. 2025) allow one learning rate for both.
     muon = optim.Muon(matrices, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
     return [muon, _build("adamw", rest, weight_decay)]
 
@@ -161,7 +161,7 @@ def _shape(optimizer: optim.Optimizer, parameter: Tensor, quantity: str) -> torc
 def _places(
     model: nn.Module, optimizers: Optimizers
 ) -> dict[str, tuple[optim.Optimizer, nn.Parameter, str]]:
-    """Where each named tensor of optimisers that have begun belongs."""
+    """Map each tensor name to its optimizer, parameter and quantity."""
     names = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{quantity}.{names[parameter]}": (optimizer, parameter, quantity)

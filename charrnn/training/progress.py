@@ -1,4 +1,4 @@
-"""The progress of a training run, as plain data, and the events that tell of it."""
+"""The progress of a training run as plain data, and the events that report it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from charrnn.config.training import LONGEST_RUN_STEPS, MOST_HALVINGS, ComputeCon
 from charrnn.data.batches import Position
 
 SAVE_EVERY = 30.0
-"""Seconds between saves, evaluations apart, where nothing else is asked for."""
+"""Default number of seconds between saves; an evaluation saves in addition."""
 
 _UNTIMED_STEPS = 3
 _TIMED_SECONDS = 30.0
@@ -23,14 +23,22 @@ _TIMED_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Progress(Plain):
-    """Where a run stands.
+    """The position of a run and its running totals.
 
     Attributes:
-        total: steps of the whole run; None while its speed is still being measured.
-        seconds: of training, what was taken back included.
+        step: optimizer steps taken.
+        epoch: the epoch of the next window, from 0.
+        window: the next window in that epoch, from 0.
+        total: steps of the whole run; None while the speed is being measured.
+        seconds: training time, steps that were rolled back included.
+        timed_steps: steps in the measurement of the speed.
+        timed_seconds: time that these steps took.
         nats: sum of the training loss over the ``windows`` since the last evaluation.
-        windows: as full ones: half of one that is half padding.
-        halvings: how often the run went back and halved its learning rate.
+        windows: their number, each weighted by the share of it that is not padding.
+        evaluated_step: the step of the last evaluation.
+        best_step: the step of the best evaluation.
+        best_nats_per_char: the lowest validation loss; None if there is none.
+        halvings: number of rollbacks, each of which halved the learning rate.
     """
 
     step: int = 0
@@ -54,19 +62,19 @@ class Progress(Plain):
 
     @property
     def nats_per_char(self) -> float | None:
-        """The mean training loss since the last evaluation; None if there was no step."""
+        """Mean training loss since the last evaluation; None before the first step after it."""
         return self.nats / self.windows if self.windows else None
 
     def after_step(
         self, following: Position, nats: float, seconds: float, share: float = 1
     ) -> Progress:
-        """After one more step.
+        """Return the progress after one more step.
 
         Args:
-            following: the position after it.
-            nats: what a character of it cost.
-            seconds: that it took.
-            share: of its window that was no padding.
+            following: the position after the step.
+            nats: its mean loss per character.
+            seconds: its duration.
+            share: the share of its window that is not padding.
         """
         timed = self.step >= _UNTIMED_STEPS
         return replace(
@@ -82,21 +90,21 @@ class Progress(Plain):
         )
 
     def after_evaluation(self, valid: float | None, *, improved: bool) -> Progress:
-        """After an evaluation that found this held-out loss."""
+        """Return the progress after an evaluation with this validation loss."""
         evaluated = replace(self, evaluated_step=self.step, nats=0.0, windows=0)
         if not improved:
             return evaluated
         return replace(evaluated, best_step=self.step, best_nats_per_char=valid)
 
-    def gone_back_to(self, earlier: Progress) -> Progress:
-        """At an earlier point of the same run again, the learning rate halved once more.
+    def rolled_back_to(self, earlier: Progress) -> Progress:
+        """Return earlier progress of the same run, with the learning rate halved once more.
 
-        The length that was once measured stays, and so does the time that was spent.
+        The total number of steps and the time spent are kept.
         """
         return replace(earlier, total=self.total, seconds=self.seconds, halvings=self.halvings + 1)
 
-    def total_within(self, seconds: float) -> int | None:
-        """The steps of a run of that many seconds; None until enough were timed."""
+    def estimate_total(self, seconds: float) -> int | None:
+        """Estimate the steps of a run of that many seconds; None until enough steps were timed."""
         enough = min(_TIMED_SECONDS, _TIMED_SHARE * seconds)
         if not self.timed_steps or (self.timed_seconds < enough and self.seconds < seconds):
             return None
@@ -104,11 +112,11 @@ class Progress(Plain):
         return self.step + min(max(round(left), 0), LONGEST_RUN_STEPS - self.step)
 
     def is_possible(self, windows_per_epoch: int, planned: int | None) -> bool:
-        """Whether a run can have come to stand here.
+        """Return whether a run can reach this progress.
 
         Args:
-            windows_per_epoch: of the streams it reads.
-            planned: the steps it was meant to take; None if its seconds decide.
+            windows_per_epoch: windows per epoch of the run's streams.
+            planned: total number of steps in the request; None if its seconds set the total.
         """
         return (
             self.window in range(windows_per_epoch)
@@ -128,13 +136,17 @@ class Progress(Plain):
 
 @dataclass(frozen=True)
 class Step:
-    """One optimiser step was taken.
+    """One optimizer step was taken.
 
     Attributes:
-        step: steps taken so far, this one included.
-        total: steps of the whole run; None while the speed is still being measured.
+        step: steps taken so far, including this one.
+        total: steps of the whole run; None while the speed is being measured.
+        epoch: epochs completed, a partial one included.
         nats_per_char: mean training loss since the last evaluation.
-        seconds: of training so far, evaluations and saves not counted.
+        gradient_norm: norm of the gradient before clipping.
+        learning_rate: the learning rate of the step.
+        characters: training characters read so far.
+        seconds: training time so far, without evaluations and saves.
     """
 
     step: int
@@ -149,7 +161,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Evaluating:
-    """An evaluation is under way; it may be broken off here and will be made again."""
+    """An evaluation is in progress; if the run is stopped here, the evaluation is repeated.
+
+    Attributes:
+        done: characters scored.
+        total: characters to score.
+    """
 
     done: int
     total: int
@@ -157,11 +174,16 @@ class Evaluating:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """An evaluation of the averaged weights ended.
+    """An evaluation of the averaged weights is complete.
 
     Attributes:
-        valid_nats_per_char: None when nothing is held out.
-        improved: the averaged weights are the best so far and ought to be kept.
+        step: steps taken so far.
+        epoch: epochs completed, a partial one included.
+        train_seconds: training time so far.
+        train_nats_per_char: mean training loss since the previous evaluation; None before training.
+        valid_nats_per_char: validation loss; None without a validation split.
+        chars_per_second: training speed over the run.
+        improved: True if the averaged weights are the best so far and are to be saved.
     """
 
     step: int
@@ -175,18 +197,18 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A moment at which losing the run would hurt: its length was fixed, or an evaluation ended."""
+    """The run is to be saved now: its length was fixed, an evaluation ended, or it rolled back."""
 
 
 @dataclass(frozen=True)
 class RolledBack:
-    """Training diverged, went back to the last good state and halved its learning rate.
+    """Training diverged; it returned to the last good state and halved the learning rate.
 
     Attributes:
-        step: steps taken so far, once more.
-        diverged_step: steps that had been taken.
-        halvings: of the learning rate, this one included.
-        reason: what was not finite.
+        step: the step of the good state.
+        diverged_step: the step at which training diverged.
+        halvings: number of halvings of the learning rate, including this one.
+        reason: describes the value that was not finite.
     """
 
     step: int
@@ -196,12 +218,12 @@ class RolledBack:
 
 
 Event = Step | Evaluating | Evaluation | Checkpoint | RolledBack
-"""Everything that a trainer tells as it goes."""
+"""Every event that a trainer yields."""
 
 
 @dataclass(frozen=True)
 class Note:
-    """Something that the user should know of the run; one or two lines."""
+    """A message for the user about the run, of one or two lines."""
 
     text: str
 
@@ -211,15 +233,15 @@ class Started:
     """The run is about to train.
 
     Attributes:
-        path: its directory.
-        corpus: the name of its text.
-        characters: in the text.
-        alphabet: how many of them differ.
-        model: its network.
-        parameters: numbers that training adjusts.
-        step: steps taken before, if the run is resumed.
-        total: steps of the whole run; None if ``minutes`` decide and have not been measured yet.
-        minutes: of training that were asked for; None if ``total`` decides.
+        path: the run directory.
+        corpus: the name of the text.
+        characters: length of the text.
+        alphabet: V, the number of different characters.
+        model: settings of the network.
+        parameters: number of trainable parameters.
+        step: steps taken before; above 0 if the run is resumed.
+        total: steps of the whole run; None while the speed is being measured.
+        minutes: requested training time; None if the request sets steps or epochs.
         compute: device, precision and threads.
     """
 
@@ -237,13 +259,13 @@ class Started:
 
 @dataclass(frozen=True)
 class SettingsChosen:
-    """Settings that were left open have been chosen.
+    """Settings that were not given have been chosen automatically.
 
     Attributes:
-        settings: their values, by name.
-        characters: of the text to train on.
-        epochs: times that it will be read.
-        operations_per_second: of the matrix products of training, as measured.
+        settings: the chosen values, by name.
+        characters: number of training characters.
+        epochs: expected number of epochs.
+        operations_per_second: estimated floating-point operations per second of training.
     """
 
     settings: Mapping[str, Any]
@@ -254,45 +276,45 @@ class SettingsChosen:
 
 @dataclass(frozen=True)
 class Ready:
-    """Everything is settled and nothing is written yet.
+    """The settings are final, and nothing has been written yet.
 
-    From here on the run must be ended by :attr:`Observer.should_stop`, which saves it.
+    From here on :attr:`Observer.should_stop` is the way to end the run, since it saves it.
     """
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """Some text that was drawn at an evaluation."""
+    """A sample was drawn at an evaluation."""
 
     step: int
     text: str
 
 
 RunEvent = Event | Note | SettingsChosen | Ready | Started | Drawn
-"""Everything that an observer is told."""
+"""Every event that an observer receives."""
 
 
 @dataclass(frozen=True)
 class Observer:
-    """Whoever follows a run.
+    """The callbacks that follow a run.
 
     Attributes:
-        on_event: is called with every event, between two steps.
-        should_stop: is asked after every step; once it says so, the run is saved and ends.
+        on_event: called with every event, between two steps.
+        should_stop: called after every step; once it returns True, the run is saved and ends.
     """
 
     on_event: Callable[[RunEvent], None] | None = None
     should_stop: Callable[[], bool] | None = None
 
     def tell(self, event: RunEvent) -> None:
-        """Tell an event."""
+        """Report an event."""
         if self.on_event is not None:
             self.on_event(event)
 
     def note(self, text: str) -> None:
-        """Tell a note."""
+        """Report a note."""
         self.tell(Note(text))
 
     def wants_stop(self) -> bool:
-        """Ask whether the run is to end."""
+        """Return whether the run is to end."""
         return self.should_stop is not None and self.should_stop()

@@ -1,7 +1,7 @@
-"""A training run on disk, from its first save to its last.
+"""Train a new run in a directory, or resume one, and save it as it goes.
 
-The run prints nothing and asks nobody: what happens is told to an observer, event by event, and
-the observer says when to stop. A run that is stopped is saved first and can be resumed.
+An observer receives the events of the run and decides when to stop it. A stopped run is saved and
+can be resumed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from charrnn.inference.sampling import sample
 from charrnn.inference.select_backend import load_native
 from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import count_parameters
-from charrnn.training.fine_tuning import transfer
+from charrnn.training.fine_tuning import transfer_model
 from charrnn.training.progress import (
     SAVE_EVERY,
     Checkpoint,
@@ -44,23 +44,27 @@ from charrnn.training.progress import (
     Started,
 )
 from charrnn.training.run_config import read_run
-from charrnn.training.run_data import read_again
-from charrnn.training.session import Session, begin, resume, settle
+from charrnn.training.run_data import reread_corpus
+from charrnn.training.session import Session, begin_session, build_request, resume_session
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """The state of a run when training in it ended.
+    """The result of a run when its training ended.
 
     Attributes:
-        path: its directory.
+        path: the run directory.
         best: the file of its best model.
         corpus: the name of its text.
-        stopped: whether the observer ended it early; it can be resumed.
-        steps: of the optimizer, in the whole run.
-        train_seconds: of training, evaluations and saves not counted.
-        best_step: the step after which the best model was evaluated.
-        valid_nats_per_char: the held-out loss of the best model; None if nothing is held out.
+        model: settings of the network.
+        parameters: number of trainable parameters.
+        stopped: True if the observer stopped it early; it can be resumed.
+        steps: optimizer steps of the whole run.
+        epochs: epochs of the whole run, a partial one included.
+        train_seconds: training time, without evaluations and saves.
+        chars_per_second: training speed over the run.
+        best_step: the step of the best model's evaluation.
+        valid_nats_per_char: validation loss of the best model; None without a validation split.
     """
 
     path: Path
@@ -89,33 +93,33 @@ def train_run(
     observer: Observer = Observer(),  # noqa: B008
     save_every: float = SAVE_EVERY,
 ) -> RunResult:
-    """Train a new run in a directory of its own, perhaps going on from a model.
+    """Train a new run in its own directory, from scratch or by fine-tuning a model.
 
     Args:
         sources: files, folders, ``-`` or names of corpora, see ``data/inputs.py``.
-        path: the run's directory; None is ``runs/NAME``.
-        settings: of the model, the training and the computing, by name; None where the choice is
-            left open.
-        encoding: how bytes spell characters; None takes every byte as a symbol.
-        records: what parts the text into records; None if it is one text.
-        overwrite: whether a run that is there is replaced.
-        origin: a model's path and contents to go on from; None draws the weights.
-        observer: is told what happens. Nothing is written before it is told :class:`Ready`.
-        save_every: seconds between saves, evaluations apart.
+        path: the run directory; None is ``runs/NAME``.
+        settings: fields of ModelConfig, TrainConfig and ComputeConfig, by name; None for a setting
+            to choose automatically.
+        encoding: encoding of the text files; None makes every byte a symbol.
+        records: separator of the records; None for a continuous text.
+        overwrite: True replaces an existing run.
+        origin: path and contents of a model to fine-tune; None trains from scratch.
+        observer: receives the events. Nothing is written before it receives :class:`Ready`.
+        save_every: seconds between saves; an evaluation saves in addition.
 
     Raises:
-        CorpusError: the text cannot be read, or not be trained on.
-        UsageError: settings that contradict each other.
-        RunDirectoryError: a run is there already, or another process trains there.
-        StorageError: the disk refused.
+        CorpusError: the text cannot be read, or is too short to train on.
+        UsageError: settings contradict each other.
+        RunDirectoryError: the directory holds a run already, or another process trains there.
+        StorageError: a file cannot be written.
         DivergedError: the loss or the gradient is not finite.
     """
     name = corpus_name(sources[0])
     generated = all(map(is_generated, sources))
     if generated and records is not None:
         raise UsageError(
-            f"{', '.join(sources)}: a formal language is one text, whose sequences follow one "
-            "another: it is not read as records",
+            f"{', '.join(sources)}: a formal language is a continuous text and cannot be read as "
+            "records",
             Remedy("train on a text of your own"),
         )
     run = RunDirectory(path or RUNS / name)
@@ -126,7 +130,7 @@ def train_run(
         corpus = fit_corpus(paths, encoding, records, names)
         for message in corpus.notes:
             observer.note(message)
-        start = transfer(*origin, corpus) if origin else None
+        start = transfer_model(*origin, corpus) if origin else None
         corpus = start.corpus if start else corpus
         copies = {path: run.copy_of(path, corpus.digest) for path in names}
         remembered = tuple(
@@ -134,14 +138,14 @@ def train_run(
             for source, path in zip(sources, paths, strict=True)
         )
         split = SplitCorpus.of(corpus, settings["valid"])
-        request, chosen = settle(
+        request, chosen = build_request(
             settings,
             SourceConfig(paths=remembered, encoding=encoding),
             split,
             generated=generated,
             begins_trained=start is not None,
         )
-        session = begin(request, split, name, start)
+        session = begin_session(request, split, name, start)
         observer.tell(Ready())
         with run.locked():
             if not overwrite:
@@ -162,27 +166,27 @@ def resume_run(
     observer: Observer = Observer(),  # noqa: B008
     save_every: float = SAVE_EVERY,
 ) -> RunResult:
-    """Go on with a run in its directory.
+    """Resume a run in its directory.
 
     Args:
-        path: the run's directory.
-        sources: the texts, if they are elsewhere now.
-        device: another device than before; None is the same.
-        threads: another number than before; None is the same.
-        observer: is told what happens.
-        save_every: seconds between saves, evaluations apart.
+        path: the run directory.
+        sources: the new places of the texts; empty if they have not moved.
+        device: a new device; None keeps the previous one.
+        threads: a new number of threads; None keeps the previous one.
+        observer: receives the events.
+        save_every: seconds between saves; an evaluation saves in addition.
 
     Raises:
-        CheckpointError: there is no run to go on with, or it is not sound.
-        CorpusError: its text is gone or has changed.
+        CheckpointError: there is no run to resume, or its checkpoint is not valid.
+        CorpusError: its text is missing or has changed.
         RunDirectoryError: another process trains there.
-        StorageError: the disk refused.
+        StorageError: a file cannot be written.
         DivergedError: the loss or the gradient is not finite.
     """
     run = RunDirectory(path)
     if not is_file(run.last):
         raise CheckpointError(
-            f"{run.path}: holds no run to go on with; nothing was saved there",
+            f"{run.path}: holds no run to resume: it has no {run.last.name}",
             Remedy("begin the run again"),
         )
     observer.tell(Ready())
@@ -195,24 +199,29 @@ def resume_run(
             compute = replace(compute, threads=threads)
         if sources:
             source = replace(source, paths=tuple(map(remember, sources)))
-        corpus = read_again(run, source, saved.corpus.records)
-        session = resume(saved, corpus, replace(saved.request, source=source, compute=compute))
-        del saved  # The run has copies of its tensors, and trains for long.
+        corpus = reread_corpus(run, source, saved.corpus.records)
+        session = resume_session(
+            saved, corpus, replace(saved.request, source=source, compute=compute)
+        )
+        del saved  # Frees its tensors; the session has copies.
         run.check_disk_space(session.checkpoint())
         progress = session.trainer.progress
         run.forget_after(progress.evaluated_step, progress.halvings)
         if session.trainer.finished:
-            # Where the text is now is worth keeping even so.
+            # A new place of the text is stored all the same.
             run.save_last(session.checkpoint())
             observer.note(f"{run.path}: the run is complete; there is nothing left to train")
         return _train(session, run, observer, save_every)
 
 
 def find_run_to_resume(named: str | None) -> Path:
-    """The directory of the run that a word stands for: a run, or the run of a corpus.
+    """Find a run's directory by its name, its path or the name of its corpus.
+
+    Args:
+        named: None finds the run that was trained last.
 
     Raises:
-        CheckpointError: there is none.
+        CheckpointError: there is no such run.
     """
     if named is None:
         return find_run(None)
@@ -223,7 +232,7 @@ def find_run_to_resume(named: str | None) -> Path:
 
 
 def _train(session: Session, run: RunDirectory, observer: Observer, save_every: float) -> RunResult:
-    """Train to the end, saving as it goes."""
+    """Train to the end of the schedule, and save the run from time to time."""
     for message in session.notes:
         observer.note(message)
     mark_latest(run.path)
@@ -254,7 +263,7 @@ def _train(session: Session, run: RunDirectory, observer: Observer, save_every: 
 
 
 def _follow(session: Session, run: RunDirectory, observer: Observer, save_every: float) -> bool:
-    """Take step after step; True if the observer said to stop."""
+    """Take the steps, save and report; return True if the observer stopped the run."""
     saved_at = time.monotonic()
     for event in session.trainer.fit():
         match event:
@@ -267,7 +276,7 @@ def _follow(session: Session, run: RunDirectory, observer: Observer, save_every:
                 if drawn is not None:
                     observer.tell(Drawn(event.step, drawn))
             case RolledBack():
-                _tell_of(event, run, observer)
+                _report_rollback(event, run, observer)
             case _:
                 observer.tell(event)
         due = isinstance(event, Checkpoint) or time.monotonic() - saved_at >= save_every
@@ -281,16 +290,16 @@ def _follow(session: Session, run: RunDirectory, observer: Observer, save_every:
 
 
 def _save(session: Session, run: RunDirectory, observer: Observer) -> None:
-    """Save the run as it stands or, if it has diverged unnoticed, as it stands once gone back."""
+    """Save the run; if its state is not finite, roll it back first."""
     try:
         checkpoint = session.checkpoint()
     except DivergedError as problem:
-        _tell_of(session.trainer.go_back(problem), run, observer)
+        _report_rollback(session.trainer.roll_back(problem), run, observer)
         checkpoint = session.checkpoint()
     run.save_last(checkpoint)
 
 
-def _tell_of(event: RolledBack, run: RunDirectory, observer: Observer) -> None:
+def _report_rollback(event: RolledBack, run: RunDirectory, observer: Observer) -> None:
     run.append({"event": "rollback", **asdict(event)})
     observer.tell(event)
 
@@ -323,18 +332,18 @@ def _describe_start(session: Session, run: RunDirectory) -> Started:
     )
 
 
-_NATIVELY = SampleConfig(temp=0.8, length=300)
-_THROUGH_TORCH = SampleConfig(temp=0.8, length=100)
-"""Less, since each evaluation waits for it."""
+_NATIVE_PREVIEW = SampleConfig(temp=0.8, length=300)
+_TORCH_PREVIEW = SampleConfig(temp=0.8, length=100)
+"""A shorter sample: torch draws more slowly, and each evaluation waits for it."""
 
-_RECORDS = 8
-"""Records, where the text is made of such."""
+_PREVIEW_RECORDS = 8
+"""Number of records in the preview of a model of records."""
 
 
 def draw_preview(session: Session, evaluation: Evaluation) -> str | None:
-    """Some text from the weights that were evaluated; the same opening and seed each time.
+    """Draw a sample from the evaluated weights, with the same prime and seed each time.
 
-    None if they, or their predictions, are not finite: training sees to that.
+    None if the weights or their predictions are not finite; the trainer handles that.
     """
     try:
         return _draw(session, evaluation)
@@ -346,11 +355,11 @@ def _draw(session: Session, evaluation: Evaluation) -> str:
     alphabet, prime = session.alphabet, opening(session.alphabet)
     native = load_native(session.model_file(evaluation), threads=1)
     backend = native or TorchBackend(session.trainer.learner.average.model)
-    settings = _NATIVELY if native is not None else _THROUGH_TORCH
+    settings = _NATIVE_PREVIEW if native is not None else _TORCH_PREVIEW
     records = session.corpus.records
     if records is not None:
         prime = open_record(alphabet, prime[:0])
-        settings = until_end(replace(settings, count=_RECORDS))
+        settings = until_end(replace(settings, count=_PREVIEW_RECORDS))
     drawn: dict[int, str] = defaultdict(str)
     for piece in sample(backend, alphabet, settings, prime, seed=0):
         drawn[piece.sample] += piece.symbols

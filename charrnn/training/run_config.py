@@ -1,4 +1,4 @@
-"""What a training run is asked to do, and how its checkpoint tells of it."""
+"""The request of a training run, and reading it from the run's checkpoint."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from charrnn.training.progress import Progress
 
 @dataclass(frozen=True)
 class Request:
-    """Everything a run was asked to do; with the corpus it determines the result."""
+    """The configuration of a run; together with the corpus it determines the result."""
 
     source: SourceConfig
     model: ModelConfig
@@ -38,13 +38,13 @@ class Request:
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A run as it was put down.
+    """A run as its training checkpoint holds it.
 
     Attributes:
-        path: where it was read.
-        checkpoint: what its file holds.
-        request: what it was asked to do.
-        corpus: what it remembers of its text.
+        path: the checkpoint's file.
+        checkpoint: its contents.
+        request: the run's configuration.
+        corpus: facts of the run's text.
     """
 
     path: Path
@@ -57,31 +57,31 @@ def read_run(path: Path) -> SavedRun:
     """Read the run saved at ``path``, its tensors included.
 
     Raises:
-        CheckpointError: not a sound training checkpoint.
+        CheckpointError: not a valid training checkpoint.
     """
     checkpoint = read_checkpoint(path)
     return SavedRun(path, checkpoint, *parse_request(path, checkpoint.kind, checkpoint.header))
 
 
 def read_request(path: Path) -> tuple[Request, CorpusFacts]:
-    """What the run saved at ``path`` was asked to do, without reading its tensors.
+    """Read the request of the run saved at ``path`` without its tensors.
 
     Raises:
-        CheckpointError: not a sound training checkpoint.
+        CheckpointError: not a valid training checkpoint.
     """
     kind, header = read_header(path)
     return parse_request(path, kind, header)
 
 
 def parse_request(path: Path, kind: str, header: dict[str, Any]) -> tuple[Request, CorpusFacts]:
-    """What the run with that kind of checkpoint and that header was asked to do.
+    """Parse the request of a run from its checkpoint's kind and header.
 
     Raises:
-        CheckpointError: not a sound training checkpoint; names ``path``.
+        CheckpointError: not a valid training checkpoint; names ``path``.
     """
     if kind != TRAINING:
         raise CheckpointError(
-            f"{path}: holds a model to use, not a run to go on with; "
+            f"{path}: holds a trained model, not a run to resume; "
             "resume from the run directory's last.safetensors"
         )
     model, _, facts = parse_description(path, header)
@@ -92,24 +92,24 @@ def parse_request(path: Path, kind: str, header: dict[str, Any]) -> tuple[Reques
             train=TrainConfig.from_dict(header.get("train")),
             compute=ComputeConfig.from_dict(header.get("compute")),
         )
-        _refuse_wandering(request.source)
+        _check_source_paths(request.source)
     except UsageError as problem:
         raise CheckpointError(
-            f"{path}: its settings are not sound: {problem.headline}"
+            f"{path}: its settings are not valid: {problem.headline}"
         ) from problem
     except ValueError as problem:
-        raise CheckpointError(f"{path}: its settings are not sound: {problem}") from problem
+        raise CheckpointError(f"{path}: its settings are not valid: {problem}") from problem
     return request, facts
 
 
 def check_run(file: CheckpointFile) -> Progress:
-    """Hold what an open training checkpoint says of its run, and of its weights, against itself.
+    """Check that the header and the weights of an open training checkpoint agree.
 
     Returns:
-        Where the run stands.
+        The progress of the run.
 
     Raises:
-        CheckpointError: it is not sound.
+        CheckpointError: it is not valid.
     """
     request, _ = parse_request(file.path, file.kind, file.header)
     _, alphabet, _ = parse_description(file.path, file.header)
@@ -118,14 +118,14 @@ def check_run(file: CheckpointFile) -> Progress:
     try:
         return Progress.from_dict(file.header.get("progress"))
     except ValueError as problem:
-        raise CheckpointError(f"{file.path}: its progress is not sound: {problem}") from problem
+        raise CheckpointError(f"{file.path}: its progress is not valid: {problem}") from problem
 
 
-def _refuse_wandering(source: SourceConfig) -> None:
+def _check_source_paths(source: SourceConfig) -> None:
     """Raise ValueError for a path that is neither absolute nor a bare name.
 
-    A run remembers the user's files by the one and its own copies by the other; what else is read
-    when it goes on is not for its file to say.
+    A run stores the user's files by absolute path and its own copies by name. A relative path in a
+    checkpoint must not make a resumed run read other files.
     """
     for name in source.paths:
         if not Path(name).is_absolute() and (name in ("", "..") or Path(name).name != name):
@@ -133,12 +133,12 @@ def _refuse_wandering(source: SourceConfig) -> None:
 
 
 def check_unchanged(corpus: Corpus, facts: CorpusFacts) -> None:
-    """Raise CorpusError unless the corpus is, byte for byte, the one that the facts describe."""
+    """Raise CorpusError if the bytes of the corpus differ from those that the facts describe."""
     if corpus.digest != facts.digest:
         raise CorpusError(
             f"{facts.name}: the text has changed since the run began (then {facts.characters:,} "
             f"characters, SHA-256 {facts.digest[:12]}; now {len(corpus):,} and "
             f"{corpus.digest[:12]})",
-            Remedy("bring the old text back"),
+            Remedy("restore the old text"),
             Remedy("begin a new run in another directory", "run"),
         )

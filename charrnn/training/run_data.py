@@ -1,4 +1,4 @@
-"""The text behind a model: read again from where its run read it, checked, and split; once."""
+"""The training text of a model: reread it from its sources, verify and split it."""
 
 from __future__ import annotations
 
@@ -19,24 +19,22 @@ from charrnn.training.run_config import Request, check_unchanged, read_request
 
 
 class RunData:
-    """The text that a model was trained on, and what was asked of its run.
+    """The training text of a model and the request of its run.
 
-    The text is read, and the run's checkpoint verified, when they are first asked for, and then
-    kept.
+    The text is read and the run's checkpoint is verified on first use; both are cached.
 
     Args:
         path: the model's file.
         model: its contents.
-        elsewhere: where the text is now, see ``data/inputs.py``; if empty it is read from where
-            the run read it.
+        sources: present sources of the text, see ``data/inputs.py``; if empty, the run's own.
     """
 
-    def __init__(self, path: Path, model: ModelFile, elsewhere: Sequence[str] = ()) -> None:
-        self._path, self._model, self._elsewhere = path, model, elsewhere
+    def __init__(self, path: Path, model: ModelFile, sources: Sequence[str] = ()) -> None:
+        self._path, self._model, self._sources = path, model, sources
         self._saved: tuple[Request, CorpusFacts] | None = None
 
     def accept(self, request: Request, corpus: CorpusFacts) -> None:
-        """Take the settings and facts that were read from the run's checkpoint already.
+        """Set the request and facts that were read from the run's checkpoint already.
 
         The checkpoint is then not verified again.
         """
@@ -44,10 +42,10 @@ class RunData:
 
     @cached_property
     def request(self) -> Request | None:
-        """The settings of the run that made the model; None if the model is not beside its run.
+        """The request of the run that made the model; None if the run is not in its directory.
 
         Raises:
-            CheckpointError: the run's checkpoint is not sound.
+            CheckpointError: the run's checkpoint is not valid.
         """
         run = RunDirectory(self._path.parent)
         if self._saved is None and is_file(run.last):
@@ -57,29 +55,28 @@ class RunData:
 
     @cached_property
     def split(self) -> SplitCorpus:
-        """The text in the model's alphabet, and its two parts.
+        """The text in the model's alphabet, split into training and validation parts.
 
         Raises:
-            CorpusError: it is gone, has changed, or its place is not known.
-            CheckpointError: the run's checkpoint is not sound.
+            CorpusError: it is missing, has changed, or its source is unknown.
+            CheckpointError: the run's checkpoint is not valid.
         """
         return SplitCorpus.of(self._read(), self._model.corpus.valid)
 
     @property
     def records(self) -> frozenset[str]:
-        """The records of the text, held out or not; raises as :attr:`split`."""
+        """The records of the whole text, the validation split included; see :attr:`split`."""
         joined = self._model.alphabet.decode(self.split.corpus.ids)
         return frozenset(joined.split(RECORD_END)) - {""}
 
     def _read(self) -> Corpus:
-        if self._elsewhere:
-            return self._read_elsewhere()
+        if self._sources:
+            return self._read_given_sources()
         if self.request is None:
             raise CorpusError(
-                f"{self._path}: is not beside the run that made it, so where its training text is "
-                "is not known here"
+                f"{self._path}: is not in the directory of its run, so its training text is unknown"
             )
-        corpus = read_again(
+        corpus = reread_corpus(
             RunDirectory(self._path.parent), self.request.source, self._model.corpus.records
         )
         check_unchanged(corpus, self._model.corpus)
@@ -90,8 +87,8 @@ class RunData:
                 f"{self._path}: its alphabet is not that of the text it was trained on"
             ) from None
 
-    def _read_elsewhere(self) -> Corpus:
-        sources, model = self._elsewhere, self._model
+    def _read_given_sources(self) -> Corpus:
+        sources, model = self._sources, self._model
         encoding = self.request.source.encoding if self.request else "utf-8"
         with tempfile.TemporaryDirectory() as folder:
             paths, names = gather(sources, Path(folder))
@@ -105,26 +102,31 @@ class RunData:
             )
         if corpus.digest != model.corpus.digest:
             raise CorpusError(
-                f"{', '.join(sources)}: is not the text that {self._path} was trained on: SHA-256 "
-                f"{corpus.digest[:12]}, and not {model.corpus.digest[:12]}"
+                f"{', '.join(sources)}: is not the text that {self._path} was trained on: its "
+                f"SHA-256 is {corpus.digest[:12]}, not {model.corpus.digest[:12]}"
             )
         return corpus
 
 
-def read_again(run: RunDirectory, source: SourceConfig, records: str | None) -> Corpus:
-    """Read the corpus of an existing run, as records if it was, from where the run read it.
+def reread_corpus(run: RunDirectory, source: SourceConfig, records: str | None) -> Corpus:
+    """Read the corpus of an existing run again from its sources.
+
+    Args:
+        run: the run's directory.
+        source: the sources and their encoding.
+        records: the separator of the records; None for a continuous text.
 
     Raises:
-        CorpusError: it is gone or unreadable.
+        CorpusError: it is missing or unreadable.
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        paths = [_find_again(run, name, folder, number) for number, name in enumerate(source.paths)]
+        paths = [_find_source(run, name, folder, i) for i, name in enumerate(source.paths)]
         names = name_copies(source.paths, paths, folder)
         return fit_corpus(paths, source.encoding, records, names)
 
 
-def _find_again(run: RunDirectory, name: str, folder: Path, number: int) -> Path:
+def _find_source(run: RunDirectory, name: str, folder: Path, number: int) -> Path:
     own, path = run.path / name, Path(name)
     if is_file(own):
         return own
@@ -132,6 +134,6 @@ def _find_again(run: RunDirectory, name: str, folder: Path, number: int) -> Path
         raise CorpusError(
             f"{path}: the text that {run.path} was trained on is no longer there",
             Remedy("put it back"),
-            Remedy("say where it is now", "resume", str(run.path), "TEXT"),
+            Remedy("name its new place", "resume", str(run.path), "TEXT"),
         )
     return path if path.is_absolute() else find_source(name, folder, number)

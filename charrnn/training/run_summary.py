@@ -1,7 +1,4 @@
-"""A run that was trained, or still is, as its directory tells of it: settings, figures, cost.
-
-What sets runs apart: the settings in which they differ.
-"""
+"""The summary of a run from its directory: settings, evaluations and cost; comparison of runs."""
 
 from __future__ import annotations
 
@@ -26,11 +23,16 @@ _MAKERS = ("charrnn", "torch", "kernels")
 
 @dataclass(frozen=True)
 class Measurement:
-    """What the log says of one evaluation.
+    """One evaluation, as the run's log records it.
 
     Attributes:
-        valid_nats_per_char: None if nothing is held out.
-        sample: some text that was drawn then; None in logs of before that was kept.
+        step: steps taken before it.
+        epoch: epochs completed before it.
+        train_seconds: training time before it.
+        train_nats_per_char: training loss since the previous evaluation; None if it is unknown.
+        valid_nats_per_char: validation loss; None without a validation split.
+        chars_per_second: training speed.
+        sample: the text drawn after it; None in the log of an older version.
     """
 
     step: int
@@ -44,18 +46,18 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Summary:
-    """A run.
+    """The facts and figures of a run.
 
     Attributes:
-        path: its directory.
-        request: what it was asked to do.
-        corpus: what it remembers of its text.
-        origin: the model that it went on from; None if its weights were drawn.
-        progress: where it stands.
+        path: the run directory.
+        request: the run's configuration.
+        corpus: facts of its text.
+        origin: the base model of fine-tuning; None if it was trained from scratch.
+        progress: its progress.
         measurements: its evaluations, in order.
-        rollbacks: the steps from which it went on at half the learning rate.
-        parameters: numbers that training moves.
-        bytes: the size of the file of its best model.
+        rollbacks: the steps that it rolled back to, halving the learning rate.
+        parameters: number of trainable parameters.
+        bytes: size of the file of its best model.
         made_with: versions of charrnn and torch, and the build of the native library.
     """
 
@@ -72,21 +74,21 @@ class Summary:
 
     @property
     def characters(self) -> int:
-        """Characters trained on so far, each as often as it was read."""
+        """Characters trained on so far, repeated epochs included."""
         return self.characters_at(self.progress.step)
 
     @property
     def chars_per_second(self) -> float:
-        """The mean over the whole training; 0 before it began."""
+        """Mean training speed over the run; 0 before its first step."""
         return self.characters / self.progress.seconds if self.progress.seconds else 0.0
 
     @property
     def last(self) -> Measurement | None:
-        """The last evaluation, if there was one."""
+        """The last evaluation; None if there is none."""
         return self.measurements[-1] if self.measurements else None
 
     def characters_at(self, step: int) -> int:
-        """Characters trained on in so many steps; of records about, as their windows differ."""
+        """Count the characters trained on in that many steps; an estimate for records."""
         last = self.last
         if self.corpus.records is not None and last is not None and last.step:
             learnt = self.corpus.characters * (1 - self.corpus.valid)
@@ -95,23 +97,21 @@ class Summary:
 
 
 def read_summary(path: Path) -> Summary:
-    """Read what a run's directory tells of it, without its weights.
+    """Read the summary of a run from its directory, without its weights.
 
     Raises:
-        CheckpointError: there is no sound run.
+        CheckpointError: there is no valid run.
     """
     run = RunDirectory(path)
     if not is_file(run.last):
-        raise CheckpointError(
-            f"{path}: holds no run that was trained here: there is no {run.last.name}"
-        )
+        raise CheckpointError(f"{path}: is not the directory of a run: it has no {run.last.name}")
     kind, header = read_header(run.last)
     request, facts = parse_request(run.last, kind, header)
     model, alphabet, _ = parse_description(run.last, header)
     try:
-        progress, origin = Progress.from_dict(header.get("progress")), Origin.in_header(header)
+        progress, origin = Progress.from_dict(header.get("progress")), Origin.from_header(header)
     except ValueError as problem:
-        raise CheckpointError(f"{run.last}: its progress is not sound: {problem}") from problem
+        raise CheckpointError(f"{run.last}: its progress is not valid: {problem}") from problem
     records = [record for record in run.records() if record["step"] <= progress.step]
     return Summary(
         path=path,
@@ -135,7 +135,7 @@ def _size(path: Path) -> int:
 
 
 def _measurement(record: Mapping[str, Any]) -> Measurement | None:
-    """An object of the log as an evaluation; None if it is another, or is not sound."""
+    """Parse an entry of the log as an evaluation; None if it is another event or not valid."""
     numbers = ("epoch", "train_seconds", "chars_per_second")
     train = record.get("train_nats_per_char")
     valid, sample = record.get("valid_nats_per_char"), record.get("sample")
@@ -157,20 +157,20 @@ def _finite(value: Any) -> bool:
 _DIGITS_OF_DIGEST = 12
 
 
-def differing(runs: Sequence[Summary]) -> dict[str, list[Any]]:
-    """The settings in which the runs are not all alike: their names, and each run's value.
+def find_differences(runs: Sequence[Summary]) -> dict[str, list[Any]]:
+    """Find the settings in which runs differ, and return each run's value by the setting's name.
 
-    What their cells or lengths have no use for is None.
+    A setting that does not apply to a run's cell or length is None.
     """
     settings = [_settings(run) for run in runs]
     values = {name: [one[name] for one in settings] for name in settings[0]}
     return {name: each for name, each in values.items() if any(one != each[0] for one in each)}
 
 
-def hold_out_the_same(runs: Sequence[Summary]) -> bool:
-    """Whether the runs are scored on the same text, so that their losses compare.
+def share_validation_split(runs: Sequence[Summary]) -> bool:
+    """Return whether the runs have the same validation split, so that their losses are comparable.
 
-    The same bytes are not, if they were read as another number of characters or of records.
+    The same bytes read as other characters, or as other records, are another split.
     """
     return len({replace(run.corpus, name="-") for run in runs}) == 1
 

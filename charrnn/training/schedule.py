@@ -1,4 +1,4 @@
-"""How long a run is, and the learning rate at each of its steps."""
+"""The learning-rate schedule: linear warm-up, then linear decay."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _LARGEST_WARMUP_SHARE = 0.1
 class Schedule:
     """Linear warm-up to a peak, then linear decay to zero.
 
-    A short run has a shorter warm-up: at most a tenth of it. Where the length becomes known only
-    after some steps, the rate may step up to what it then ought to be.
+    The warm-up takes at most a tenth of the run. When the length of the run becomes known only
+    after some steps, the learning rate may jump to its scheduled value.
 
     Attributes:
         peak: the largest learning rate.
-        warmup: steps of rising rate, before a short run shortens them.
-        total: steps of the whole run; None while it is not known yet, when nothing decays.
+        warmup: steps of the warm-up; a short run has fewer.
+        total: steps of the whole run; None while it is not known, so that nothing decays.
     """
 
     peak: float
@@ -25,7 +25,7 @@ class Schedule:
     total: int | None
 
     def learning_rate(self, step: int) -> float:
-        """The rate of a step, counted from 0. The last step's rate is above zero by one part."""
+        """Return the learning rate of a step, counted from 0; that of the last is above zero."""
         warmup = self.warmup
         if self.total is not None:
             warmup = min(warmup, int(self.total * _LARGEST_WARMUP_SHARE))
@@ -35,6 +35,6 @@ class Schedule:
         fall = (self.total - step) / max(self.total - warmup, 1)
         return self.peak * max(min(rise, fall), 0.0)
 
-    def lasting(self, total: int) -> Schedule:
-        """The same schedule with its length known."""
+    def with_total(self, total: int) -> Schedule:
+        """Return the same schedule with its total number of steps known."""
         return replace(self, total=total)

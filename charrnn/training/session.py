@@ -1,6 +1,6 @@
-"""A training run in memory: settle what is left open, assemble what trains, save and resume.
+"""A training session: a run in memory, built from a request, saved to and resumed from checkpoints.
 
-This is the place where configurations are unpacked into plain arguments.
+Configurations are unpacked into plain arguments here.
 """
 
 from __future__ import annotations
@@ -34,14 +34,19 @@ from charrnn.errors import CheckpointError, Remedy, UnknownCharacterError, Usage
 from charrnn.inference.torch_backend import check_states
 from charrnn.kernels.library import NONE, load_kernels
 from charrnn.models.char_model import build_model
-from charrnn.models.device import Compute, choose_device, products_per_second, settle_compute
+from charrnn.models.device import (
+    Compute,
+    choose_device,
+    measure_products_per_second,
+    settle_compute,
+)
 from charrnn.training.auto_config import (
     SHARE_OF_PRODUCTS,
     SHARE_UNCOMPILED,
     Situation,
-    choose,
-    default_minutes,
-    with_layers,
+    choose_minutes,
+    choose_settings,
+    fill_layers,
 )
 from charrnn.training.fine_tuning import Origin, Transfer
 from charrnn.training.optimizers import build_optimizers
@@ -55,11 +60,15 @@ from charrnn.training.validation import MOST_SCORED, HeldOut
 
 @dataclass(frozen=True)
 class Session:
-    """A run that is ready to train or to go on.
+    """A run in memory that is ready to train.
 
     Attributes:
-        origin: the model that it went on from; None if its weights were drawn.
-        notes: what was changed from the request to fit the corpus, for the user.
+        request: the run's configuration, with every setting final.
+        alphabet: the alphabet of its model.
+        corpus: facts of its text.
+        trainer: trains the model.
+        origin: the base model of fine-tuning; None if it is trained from scratch.
+        notes: messages for the user, such as changes of the request to fit the corpus.
     """
 
     request: Request
@@ -70,10 +79,10 @@ class Session:
     notes: tuple[str, ...] = ()
 
     def checkpoint(self) -> Checkpoint:
-        """Everything needed to go on from here; its arrays share memory with the run.
+        """Return a checkpoint to resume from; its arrays share memory with the run.
 
         Raises:
-            DivergedError: a weight is not finite, so that this is no place to go on from.
+            DivergedError: a value of the state is not finite.
         """
         self.trainer.learner.check_finite()
         good = self.trainer.good
@@ -92,7 +101,7 @@ class Session:
         return Checkpoint(TRAINING, header, _arrays_of(self.trainer.tensors()))
 
     def model_file(self, evaluation: Evaluation) -> ModelFile:
-        """The averaged weights as they were evaluated."""
+        """Return a model file of the averaged weights with the scores of an evaluation."""
         scores = Scores(
             step=evaluation.step,
             epoch=evaluation.epoch,
@@ -104,63 +113,63 @@ class Session:
         return ModelFile(self.request.model, self.alphabet, self.corpus, scores, arrays)
 
 
-def begin(
+def begin_session(
     request: Request, split: SplitCorpus, name: str, start: Transfer | None = None
 ) -> Session:
-    """Make a fresh run. Batch, window and length are fitted to the corpus and written down.
+    """Begin a new run, with its batch size, window and length fitted to the corpus.
 
     Args:
-        request: what is asked for; its device and precision are settled, see :func:`settle`.
-        split: the text; that of ``start``, if there is one.
-        name: what the user calls the text.
-        start: the model to go on from; None draws the weights.
+        request: the configuration, with device and precision from :func:`build_request`.
+        split: the text; that of ``start``, if one is given.
+        name: the user's name for the text.
+        start: the model to fine-tune; None trains from scratch.
 
     Raises:
         CorpusError: the text is too short to train on.
         UsageError: no such device, or a model that would not learn from the text.
     """
     corpus = split.corpus
-    shape = fit_to(request, split)
+    shape = fit_request(request, split)
     notes = []
     if (shape.batch, shape.window) != (request.train.batch, request.train.window):
-        what = "streams of" if corpus.records is None else "records side by side in"
+        rows = "streams" if corpus.records is None else "records"
         notes.append(
-            f"{len(split.train):,} characters to train on fill {shape.batch} {what} windows of "
-            f"{shape.window}, not {request.train.batch} of {request.train.window}"
+            f"the {len(split.train):,} training characters fill a batch of {shape.batch} {rows} in "
+            f"windows of {shape.window}, not of {request.train.batch} in windows of "
+            f"{request.train.window}"
         )
     train = replace(request.train, batch=shape.batch, window=shape.window)
     if all(getattr(train, length) is None for length in LENGTHS):
-        train = replace(train, minutes=default_minutes(len(split.train)))
+        train = replace(train, minutes=choose_minutes(len(split.train)))
     request = replace(request, train=train)
     if len(split.held_out) > MOST_SCORED:
         notes.append(
             f"{len(split.held_out):,} characters are held out; evaluations during training score "
-            f"the first {MOST_SCORED:,} of them, and a later evaluation all"
+            f"the first {MOST_SCORED:,} of them; evaluate the model afterwards to score all"
         )
     facts = CorpusFacts(name, corpus.digest, len(corpus), request.train.valid, corpus.records)
     origin = start.origin if start else None
-    trainer = assemble(request, split, shape, begins_trained=origin is not None)
+    trainer = build_trainer(request, split, shape, begins_trained=origin is not None)
     if start:
-        trainer.learner.begin_with(start.weights)
+        trainer.learner.load_weights(start.weights)
         notes.append(start.describe())
     return Session(request, corpus.alphabet, facts, trainer, origin, tuple(notes))
 
 
-def resume(saved: SavedRun, corpus: Corpus, wished: Request | None = None) -> Session:
-    """Take up a run where its checkpoint left it.
+def resume_session(saved: SavedRun, corpus: Corpus, changed: Request | None = None) -> Session:
+    """Resume a run from its checkpoint.
 
     Args:
         saved: the run's last checkpoint.
-        corpus: the text it was trained on, read again.
-        wished: the saved request with another computing part, or with its texts elsewhere; None
-            leaves it as it was.
+        corpus: its training text, read again.
+        changed: the saved request with another ComputeConfig or SourceConfig; None keeps it.
 
     Raises:
-        CheckpointError: not a sound training checkpoint.
-        CorpusError: the corpus is not the one that was trained on.
+        CheckpointError: not a valid training checkpoint.
+        CorpusError: the corpus is not the training text.
     """
     path, checkpoint, facts = saved.path, saved.checkpoint, saved.corpus
-    request = wished or saved.request
+    request = changed or saved.request
     model, alphabet, _ = parse_description(path, checkpoint.header)
     for part in ("model.", "average."):
         check_weights(path, model, len(alphabet), select_arrays(part, checkpoint.arrays))
@@ -168,39 +177,39 @@ def resume(saved: SavedRun, corpus: Corpus, wished: Request | None = None) -> Se
     try:
         corpus = corpus.reencode(alphabet)
     except UnknownCharacterError:
-        raise CheckpointError(f"{path}: its alphabet is not that of the corpus it names") from None
+        raise CheckpointError(f"{path}: its alphabet is not that of its corpus") from None
     request = replace(request, compute=settle_compute(request.compute, model))
     notes = []
     kernels = _kernels_of(model)
     if (
         request.compute != saved.request.compute
         or checkpoint.header.get("torch") != torch.__version__
-        # Files of before there were any do not say.
+        # Older checkpoints lack this entry.
         or checkpoint.header.get("kernels", kernels) != kernels
     ):
         notes.append(
-            "device, precision, threads, torch or native library are not those of before: the run "
-            "goes on, but rounds differently from one that was never interrupted"
+            "the device, precision, threads, torch or native library have changed: the run "
+            "continues, but its rounding differs from that of an uninterrupted run"
         )
     try:
         progress = Progress.from_dict(checkpoint.header.get("progress"))
         good = checkpoint.header.get("good")
         good = Progress.from_dict(good) if good is not None else None
         split = SplitCorpus.of(corpus, request.train.valid)
-        shape = fit_to(request, split)
+        shape = fit_request(request, split)
         states = select_arrays("state.", checkpoint.arrays)
         check_states(model, len(alphabet), shape.batch, states)
-        origin = Origin.in_header(checkpoint.header)
-        trainer = assemble(request, split, shape, begins_trained=origin is not None)
+        origin = Origin.from_header(checkpoint.header)
+        trainer = build_trainer(request, split, shape, begins_trained=origin is not None)
         tensors = {name: torch.from_numpy(array) for name, array in checkpoint.arrays.items()}
         trainer.restore(tensors, progress, good)
     except ValueError as problem:
-        raise CheckpointError(f"{path}: does not hold a run to go on with: {problem}") from problem
+        raise CheckpointError(f"{path}: holds no run that can be resumed: {problem}") from problem
     return Session(request, alphabet, facts, trainer, origin, tuple(notes))
 
 
 def _kernels_of(model: ModelConfig) -> str:
-    """The build of the native library that runs a model's cells; NONE if torch does."""
+    """Return the build of the native library that runs a model's cells; NONE if torch does."""
     kernels = load_kernels() if CELLS[model.cell].native_training else None
     return kernels.build if kernels else NONE
 
@@ -209,19 +218,19 @@ def _arrays_of(tensors: Mapping[str, Tensor]) -> Arrays:
     return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
 
 
-def fit_to(request: Request, split: SplitCorpus) -> Shape:
-    """The shape, within what is asked for, in which a corpus is read.
+def fit_request(request: Request, split: SplitCorpus) -> Shape:
+    """Fit the batch size and the window of a request to a corpus.
 
     Raises:
-        CorpusError: it is too short to train on.
-        UsageError: a model that would not learn from it in that shape.
+        CorpusError: the corpus is too short to train on.
+        UsageError: the model would not learn from it in that shape.
     """
     model, train = request.model, request.train
     if split.corpus.records is not None and model.norm == "batch":
         raise UsageError(
-            "is batch, which takes the mean over what is read side by side, and records of "
-            "different lengths leave gaps in it",
-            Remedy("take the mean over a character's numbers", "norm", "layer"),
+            "is batch, which takes means over the batch, and records of different lengths leave "
+            "padding in it",
+            Remedy("use layer normalization", "norm", "layer"),
             settings=("norm",),
         )
     shape = fit_shape(split.train, train.batch, train.window)
@@ -232,33 +241,33 @@ def fit_to(request: Request, split: SplitCorpus) -> Shape:
 def _refuse_idle_layers(model: ModelConfig, shape: Shape) -> None:
     """Raise UsageError if a layer would not run often enough in a window to learn."""
     runs = shape.window // 2**model.pyramid
-    what = f"windows of {shape.window:,} characters in {shape.batch:,} streams"
+    shown = f"windows of {shape.window:,} characters in {shape.batch:,} streams"
     if not runs:
         raise UsageError(
             f"is {model.pyramid}, so that a layer runs once every {2**model.pyramid:,} "
-            f"characters, too seldom for {what}",
-            Remedy("read longer windows, of a text that fills them,", "window"),
+            f"characters, too rarely for {shown}",
+            Remedy("use longer windows, with a text that fills them,", "window"),
             settings=("pyramid",),
         )
     if model.norm == "batch" and runs * shape.batch < 2:
         raise UsageError(
-            f"is batch, which takes the mean of several characters, and {what} have one for a "
-            "layer",
-            Remedy("read longer windows, of a text that fills them,", "window"),
-            Remedy("read more streams", "batch"),
+            f"is batch, which takes means over several characters, and {shown} give a layer only "
+            "one",
+            Remedy("use longer windows, with a text that fills them,", "window"),
+            Remedy("use a larger batch", "batch"),
             settings=("norm",),
         )
 
 
-def assemble(
+def build_trainer(
     request: Request, split: SplitCorpus, shape: Shape, *, begins_trained: bool
 ) -> Trainer:
-    """The trainer of a model with weights as they are drawn.
+    """Build the trainer of a model with randomly initialized weights.
 
     Args:
-        request: settled: no length or device is left open.
+        request: the configuration, with every setting final.
         split: the text.
-        shape: from :func:`fit_to`.
+        shape: from :func:`fit_request`.
         begins_trained: see :class:`charrnn.training.trainer.Trainer`.
     """
     train = request.train
@@ -279,7 +288,7 @@ def assemble(
         clip_value=train.clip_value,
         dropout=request.model.dropout,
         weight_drop=request.model.weight_drop,
-        # Another stream than the one the weights are drawn from.
+        # A random stream other than that of the weights.
         seed=int(np.random.SeedSequence([train.seed, 1]).generate_state(1)[0]),
     )
     return Trainer(
@@ -294,7 +303,7 @@ def assemble(
     )
 
 
-def settle(
+def build_request(
     settings: Mapping[str, Any],
     source: SourceConfig,
     split: SplitCorpus,
@@ -302,21 +311,28 @@ def settle(
     generated: bool,
     begins_trained: bool = False,
 ) -> tuple[Request, SettingsChosen | None]:
-    """Choose the settings that are left open.
+    """Build a request from settings, and choose those that are None.
+
+    Args:
+        settings: every setting by name, see :func:`complete_settings`.
+        source: the sources of the text.
+        split: the text.
+        generated: True if the text is drawn from a formal language.
+        begins_trained: True if a trained model is fine-tuned.
 
     Returns:
-        The request, and what was chosen; None if nothing was left open.
+        The request, and the event that reports the chosen settings; None if all were given.
     """
-    wished = ModelConfig.pick(with_layers(settings))
-    compute = settle_compute(ComputeConfig.pick(settings), wished)
+    network = ModelConfig.pick(fill_layers(settings))
+    compute = settle_compute(ComputeConfig.pick(settings), network)
     native = (
-        CELLS[wished.cell].native_training
+        CELLS[network.cell].native_training
         and compute.device == "cpu"
         and load_kernels() is not None
     )
     share = SHARE_OF_PRODUCTS if native else SHARE_UNCOMPILED
     corpus = split.corpus
-    rate = share * products_per_second(compute)
+    rate = share * measure_products_per_second(compute)
     situation = Situation(
         max(len(split.train), 1),
         len(corpus.alphabet),
@@ -325,6 +341,6 @@ def settle(
         begins_trained,
         record=split.train.mean_record_length,
     )
-    choice = choose(settings, situation)
+    choice = choose_settings(settings, situation)
     model, train = ModelConfig.pick(choice.settings), TrainConfig.pick(choice.settings)
-    return Request(source, model, train, compute), choice.told
+    return Request(source, model, train, compute), choice.event

@@ -1,6 +1,6 @@
-"""Everything that changes while a model learns, and the one step that changes it.
+"""The training state and the training step: model, averaged weights, optimizers, hidden states.
 
-An exponential average of the weights: steadier than the weights themselves.
+The averaged weights are an exponential moving average, which is less noisy than the weights.
 """
 
 from __future__ import annotations
@@ -24,22 +24,23 @@ from charrnn.models.weight_dropout import drop_weights
 from charrnn.training.optimizers import Optimizers, load_optimizers, name_optimizer_tensors
 
 PARTS = ("model", "average", "optimizer", "state", "random")
-"""What the names of a learner's tensors begin with."""
+"""The prefixes of the names of a learner's tensors."""
 
 
 class Learner:
-    """A model, the average of its weights, its optimisers, its states and its random numbers.
+    """A model in training, with its averaged weights, optimizers, hidden states and random state.
 
     Args:
         model: trained in place, on ``compute``'s device.
-        average: the average of the model's weights: what is evaluated and kept.
+        average: the averaged weights, which are evaluated and saved as the model.
         optimizers: over the model's parameters.
-        batch: streams that are read side by side.
+        compute: device and precision of the training step.
+        batch: B, the batch size.
         clip: largest norm of the gradient; 0 is no limit.
-        clip_value: largest value of each part of the gradient; 0 is no limit.
-        dropout: share of units dropped.
-        weight_drop: share of recurrent weights dropped.
-        seed: of the dropout masks.
+        clip_value: largest absolute value of each gradient component; 0 is no limit.
+        dropout: dropout probability of units.
+        weight_drop: dropout probability of recurrent weights.
+        seed: seed of the dropout masks.
     """
 
     def __init__(
@@ -70,31 +71,31 @@ class Learner:
         self._parameters = list(model.parameters())
 
     def learn(self, window: Window, *, fresh: bool, step: int, rate: float) -> tuple[float, float]:
-        """Take a step on a window; the states are carried to the next.
+        """Take a training step on a window, and carry the hidden states to the next.
 
         Args:
-            window: input ids and the ids that follow them.
-            fresh: begin with fresh states, as an epoch does, since its streams begin elsewhere.
-            step: its number, from 0.
+            window: input ids and target ids, (T, B) each.
+            fresh: True to start from initial states, as at the beginning of an epoch.
+            step: the step's number, from 0.
             rate: the learning rate.
 
         Returns:
-            The loss in nats per character, and the norm of its gradient before it was bounded.
+            The loss in nats per character, and the norm of the gradient before clipping.
 
         Raises:
-            DivergedError: one of the two is not finite; the weights are those before.
+            DivergedError: the loss or the norm is not finite; the weights are unchanged.
         """
         before = self.model.initial_states(self.batch) if fresh else self.states
         statistics = [buffer.clone() for buffer in self.model.buffers()]
-        nats, states = self._descend(window, before)
+        nats, states = self._backpropagate(window, before)
         norm = self._clip()
         if not (math.isfinite(nats) and math.isfinite(norm)):
-            # Running statistics have followed the window by now.
+            # The forward pass has updated the running statistics already.
             for buffer, kept in zip(self.model.buffers(), statistics, strict=True):
                 buffer.copy_(kept)
             raise DivergedError(
-                f"at step {step + 1:,} the loss is {nats:.4g}, its gradient's norm {norm:.4g}: "
-                "training has diverged; the weights were not touched by it"
+                f"at step {step + 1:,} the loss is {nats:.4g} and its gradient norm {norm:.4g}: "
+                "training has diverged; the step was not applied to the weights"
             )
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -106,14 +107,14 @@ class Learner:
         )
         return nats, norm
 
-    def begin_with(self, weights: Arrays) -> None:
-        """Take the weights of a model, of the same names and shapes, in place of those drawn."""
+    def load_weights(self, weights: Arrays) -> None:
+        """Load a model's weights, of the same names and shapes, into the model and the average."""
         tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
         for model in (self.model, self.average.model):
             model.load_state_dict(tensors)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor that it takes to go on, by name. They share memory with the learner."""
+        """Return every tensor of the state by name; they share memory with the learner."""
         return {
             **{f"model.{name}": tensor for name, tensor in self.model.state_dict().items()},
             **{f"average.{name}": t for name, t in self.average.model.state_dict().items()},
@@ -126,16 +127,20 @@ class Learner:
         }
 
     def check_finite(self) -> None:
-        """Raise DivergedError if anything is not finite: then this is no place to go on from."""
+        """Raise DivergedError if a value of the state is not finite."""
         for name, tensor in self.tensors().items():
             if tensor.is_floating_point() and not tensor.isfinite().all():
                 raise DivergedError(f"{name} holds values that are not finite: it has diverged")
 
     def restore(self, tensors: dict[str, Tensor], *, begun: bool) -> None:
-        """Go back to where :meth:`tensors` were taken; ``begun``, if a step had been taken then.
+        """Restore the state that :meth:`tensors` returned.
+
+        Args:
+            tensors: the tensors, by name.
+            begun: True if at least one step had been taken.
 
         Raises:
-            ValueError: the tensors are not those of such a learner.
+            ValueError: the tensors do not belong to such a learner.
         """
         parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
         for full_name, tensor in tensors.items():
@@ -145,7 +150,7 @@ class Learner:
             parts[part][name] = tensor
         masks = parts["random"].pop("masks", None)
         if masks is None or parts["random"] or masks.dtype != torch.uint8:
-            raise ValueError("the random state is missing or not one")
+            raise ValueError("the random state is missing or not valid")
         try:
             self.model.load_state_dict(parts["model"])
             self.average.model.load_state_dict(parts["average"])
@@ -155,8 +160,8 @@ class Learner:
         load_optimizers(self.model, self.optimizers, parts["optimizer"], begun=begun)
         self.states = restore_states(self.states, parts["state"])
 
-    def _descend(self, window: Window, states: States) -> tuple[float, States]:
-        """Leave the gradient of a window's loss in the parameters; its nats, the states after."""
+    def _backpropagate(self, window: Window, states: States) -> tuple[float, States]:
+        """Compute the gradients of a window's loss; return the loss and the states after it."""
         masks = self.model.draw_masks(self.batch, self.dropout, self.generator)
         inputs, targets = (torch.from_numpy(ids).to(self.compute.device) for ids in window)
         self.model.train()
@@ -170,7 +175,7 @@ class Learner:
         return loss.item(), states
 
     def _clip(self) -> float:
-        """Bound the gradients by their norm or by value; returns their norm before."""
+        """Clip the gradients by norm and by value, and return their norm before."""
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         norm = nn.utils.get_total_norm(gradients)
         if self.clip:
@@ -181,14 +186,14 @@ class Learner:
 
 
 class WeightAverage:
-    """A second model whose weights follow those of the first; ready to predict, never trained.
+    """An exponential moving average of a model's weights, as a second model in evaluation mode.
 
-    After step t (from 0) the average moves towards the weights by 1 - decay of the way, or by
-    9 / (t + 10) while that is more, so that the random start is soon forgotten.
+    After step t (from 0) the average moves towards the weights by a share of 1 - decay, or of
+    9 / (t + 10) while that is larger, so that the initial weights soon lose their influence.
 
     Args:
-        model: followed; copied as the start of the average.
-        decay: share of the average that stays at each step.
+        model: the model in training; its weights are the start of the average.
+        decay: share of the average that is kept at each step.
     """
 
     def __init__(self, model: CharModel, decay: float) -> None:
@@ -198,16 +203,16 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Move towards the model's weights after the step of that number."""
+        """Move the average towards the model's weights after a step, counted from 0."""
         share = 1 - min(self.decay, (step + 1) / (step + 10))
         for average, current in self._pairs:
             average.lerp_(current, share)
 
 
 def _numbers(model: CharModel) -> Iterator[Tensor]:
-    """Weights, and the running statistics that go with them.
+    """Iterate over the weights and the running statistics.
 
-    The statistics of averaged weights are not quite the average of their statistics; once the
-    learning rate has come down the two agree.
+    The average of the statistics approximates the statistics of the averaged weights; the two
+    agree once the learning rate is small.
     """
     return chain(model.parameters(), model.buffers())

@@ -1,10 +1,8 @@
-"""Truncated backpropagation through time. Yields events; saves and prints nothing itself.
+"""The training loop: truncated backpropagation through time, evaluation, rollback on divergence.
 
-The state is carried from window to window within an epoch and cut from the graph between them;
-an epoch begins with fresh states, since its streams begin elsewhere in the text. So does every
-batch of records.
-
-What a run that diverges goes back to, and what its user is told.
+The hidden states are carried from window to window within an epoch and detached between windows.
+Each epoch, and each batch of records, starts from initial states, since its streams start elsewhere
+in the text. The trainer yields events; it saves and prints nothing.
 """
 
 from __future__ import annotations
@@ -38,18 +36,21 @@ class Trainer:
     """Trains a learner on a text to the end of a schedule.
 
     Args:
-        learner: what is trained.
-        streams: the text to train on.
-        held_out: the text to evaluate on; empty for none.
-        schedule: its total is None when ``seconds`` sets the length.
-        seconds: of training, turned into a number of steps once the speed is known.
-        evaluations: how many over the run.
-        goes_back: whether, if training diverges, it goes on from the last evaluation (before the
-            first, from the beginning) at half the learning rate. That moment, unlike that of a
-            save, does not hang on the clock: a run that diverges can be repeated, and resumed, bit
-            for bit.
-        begins_trained: whether it begins with weights that are worth keeping: then it evaluates
-            them before the first step.
+        learner: the model in training.
+        streams: the training text.
+        held_out: the validation split; empty if there is none.
+        schedule: the learning rates; its total is None if ``seconds`` sets the length.
+        seconds: training time, converted to a number of steps once the speed is known.
+        evaluations: number of evaluations over the run.
+        goes_back: True to roll back on divergence: to the last evaluation or, before the first, to
+            the beginning, at half the learning rate. Evaluations, unlike saves, do not depend on
+            the clock, so that a run that diverges is reproducible, and resumable, bit for bit.
+        begins_trained: True if the initial weights are those of a trained model; they are evaluated
+            before the first step.
+
+    Attributes:
+        progress: the run's progress.
+        good: the state to roll back to; None if ``goes_back`` is False.
     """
 
     def __init__(
@@ -76,19 +77,19 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether every step has been taken and the last evaluation made."""
+        """True if every step has been taken and the last evaluation made."""
         p = self.progress
         return p.total is not None and p.step >= p.total and p.evaluated_step == p.step
 
     def fit(self) -> Iterator[Event]:
-        """Train to the end of the schedule.
+        """Train to the end of the schedule, and yield events.
 
-        The iteration may be left at any event; the trainer is then in the state after the last
-        whole step, and a later call goes on as if it had not been left.
+        The iteration may be abandoned at any event: the trainer is then in the state after the last
+        complete step, and a later call continues from there.
 
         Raises:
-            DivergedError: a loss, a gradient or a weight is not finite, and there is no going back
-                or it has not helped. No weight was touched by a loss or gradient that is not.
+            DivergedError: a loss, a gradient or a weight is not finite, and rolling back is off or
+                has not helped. A loss or gradient that is not finite never changes the weights.
         """
         while not self.finished:
             try:
@@ -100,23 +101,26 @@ class Trainer:
                     if self._fix_length():
                         yield Checkpoint()
             except DivergedError as problem:
-                yield self.go_back(problem)
+                yield self.roll_back(problem)
                 yield Checkpoint()
 
-    def go_back(self, problem: DivergedError) -> RolledBack:
-        """Return to the last good state, to go on from there at half the learning rate.
+    def roll_back(self, problem: DivergedError) -> RolledBack:
+        """Return to the last good state, and halve the learning rate.
 
-        Called by whoever finds between two events that the run cannot be saved as it stands;
-        :meth:`fit` goes back by itself.
+        :meth:`fit` calls this on divergence. A caller that finds the state not finite when it saves
+        the run calls it as well.
+
+        Args:
+            problem: the divergence.
 
         Raises:
-            DivergedError: the problem, with what the user can do, if there is no going back.
+            DivergedError: the problem with its remedies, if rolling back is off or used up.
         """
         diverged = self.progress
         if self.good is None or diverged.halvings >= MOST_HALVINGS:
-            raise explain(problem, diverged) from problem
+            raise add_remedies(problem, diverged) from problem
         self.learner.restore(self.good.tensors, begun=self.good.progress.step > 0)
-        self.progress = diverged.gone_back_to(self.good.progress)
+        self.progress = diverged.rolled_back_to(self.good.progress)
         return RolledBack(
             step=self.progress.step,
             diverged_step=diverged.step,
@@ -125,46 +129,51 @@ class Trainer:
         )
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor that the run needs to go on, by name. They share memory with the run."""
+        """Return every tensor that resuming needs, by name; they share memory with the run."""
         good = self.good.named() if self.good else {}
         return {**self.learner.tensors(), **good}
 
     def restore(
         self, tensors: dict[str, Tensor], progress: Progress, good: Progress | None
     ) -> None:
-        """Go back to where :meth:`tensors`, ``progress`` and the good state's were taken.
+        """Restore a saved run.
+
+        Args:
+            tensors: the tensors that :meth:`tensors` returned.
+            progress: the run's progress at that time.
+            good: the progress of its good state; None if rolling back is off.
 
         Raises:
-            ValueError: the tensors or the progress are not those of such a run.
+            ValueError: the tensors or the progress do not belong to such a run.
         """
-        own, kept = split_off_good(tensors)
+        own, kept = split_good_tensors(tensors)
         if not (good is None) == (self.good is None) == (not kept):
-            raise ValueError("a state to go back to is missing, or there is one too many")
+            raise ValueError("a state to roll back to is missing, or there is one too many")
         if good is not None:
             if good.step != progress.evaluated_step:
-                raise ValueError(f"no run at {progress} would go back to {good}")
-            self._take_up(kept, good)
+                raise ValueError(f"no run at {progress} would roll back to {good}")
+            self._restore_learner(kept, good)
             self.good = GoodState.of(self.learner, good)
-        self._take_up(own, progress)
+        self._restore_learner(own, progress)
 
     @property
     def epochs_done(self) -> float:
-        """Passes over the text so far, the part of one included."""
+        """Epochs completed so far, a partial one included."""
         return self.progress.epoch + self.progress.window / self.streams.windows_per_epoch
 
     @property
     def chars_per_second(self) -> float:
-        """Training speed over the run, evaluations and saves not counted."""
+        """Training speed over the run, without evaluations and saves."""
         p = self.progress
         return p.step * self.streams.characters_per_window / max(p.seconds, 1e-9)
 
-    def _take_up(self, tensors: dict[str, Tensor], progress: Progress) -> None:
+    def _restore_learner(self, tensors: dict[str, Tensor], progress: Progress) -> None:
         if not progress.is_possible(self.streams.windows_per_epoch, self.schedule.total):
-            raise ValueError(f"no run can stand at {progress}")
+            raise ValueError(f"no run can reach {progress}")
         self.learner.restore(tensors, begun=progress.step > 0)
         self.progress = progress
         if progress.total is not None:
-            self.schedule = self.schedule.lasting(progress.total)
+            self.schedule = self.schedule.with_total(progress.total)
 
     def _evaluation_due(self) -> bool:
         p = self.progress
@@ -179,7 +188,7 @@ class Trainer:
         p = self.progress
         rate = self.schedule.learning_rate(p.step) / 2**p.halvings
         window = self.streams.read(p.position)
-        fresh = self.streams.begins(p.position)
+        fresh = self.streams.starts_fresh(p.position)
         nats, norm = self.learner.learn(window, fresh=fresh, step=p.step, rate=rate)
         following = self.streams.after(p.position)
         shape = self.streams.shape
@@ -201,15 +210,15 @@ class Trainer:
         )
 
     def _fix_length(self) -> bool:
-        """Turn the seconds into steps once enough were timed; whether that happened now."""
+        """Convert the seconds to steps once enough were timed, and return whether it did so."""
         p = self.progress
         if p.total is not None or self.seconds is None:
             return False
-        total = p.total_within(self.seconds)
+        total = p.estimate_total(self.seconds)
         if total is None:
             return False
         self.progress = replace(p, total=total)
-        self.schedule = self.schedule.lasting(total)
+        self.schedule = self.schedule.with_total(total)
         return True
 
     def _evaluate(self) -> Iterator[Event]:
@@ -248,24 +257,24 @@ _GOOD = "good."
 
 @dataclass(frozen=True)
 class GoodState:
-    """A finite state of a run: a copy that training does not touch."""
+    """A copy of a finite state of a run, to roll back to."""
 
     progress: Progress
     tensors: dict[str, Tensor]
 
     @classmethod
     def of(cls, learner: Learner, progress: Progress) -> GoodState:
-        """The state in which a run is now."""
+        """Copy the present state of a run."""
         tensors = learner.tensors()
         return cls(progress, {name: t.to("cpu", copy=True) for name, t in tensors.items()})
 
     def named(self) -> dict[str, Tensor]:
-        """The tensors under names that tell them from those of the run itself."""
+        """Return the tensors under names that differ from those of the run itself."""
         return {_GOOD + name: tensor for name, tensor in self.tensors.items()}
 
 
-def split_off_good(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Tell a run's own tensors from those that :meth:`GoodState.named` named."""
+def split_good_tensors(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Separate a run's own tensors from those that :meth:`GoodState.named` returned."""
     own, good = {}, {}
     for name, tensor in tensors.items():
         if name.startswith(_GOOD):
@@ -275,16 +284,16 @@ def split_off_good(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[
     return own, good
 
 
-def explain(problem: DivergedError, progress: Progress) -> DivergedError:
-    """The error that ends a run which stands at ``progress``: the problem, and what might help."""
+def add_remedies(problem: DivergedError, progress: Progress) -> DivergedError:
+    """Return the error that ends a run at ``progress``: the problem and its remedies."""
     if not progress.step:
         return DivergedError(
-            f"{problem}; nothing was learnt before, so it began too large",
-            Remedy("try a smaller start", "init_gain"),
+            f"{problem}; it is the first step, so the initial weights were too large",
+            Remedy("try a smaller initialization", "init_gain"),
         )
     tried = f"; halving the learning rate {progress.halvings} times did not help"
     return DivergedError(
         f"{problem}{tried if progress.halvings else ''}",
         Remedy("try a smaller learning rate", "learning_rate"),
-        Remedy("bound the gradient more tightly", "clip"),
+        Remedy("clip the gradient at a smaller norm", "clip"),
     )

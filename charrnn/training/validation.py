@@ -1,4 +1,4 @@
-"""Validation: the held-out text that a run scores from time to time."""
+"""Validation: score the held-out text during training."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import CharModel
 
 MOST_SCORED = 200_000
-"""Characters, from the beginning, that an evaluation during training scores: enough to tell one
-evaluation from the next, and seconds of work where a large text's tenth would be minutes."""
+"""The most characters that an evaluation during training scores, counted from the beginning: enough
+to compare evaluations, and seconds of work where a tenth of a large text would take minutes."""
 
 _CONTEXT = 512
-"""Characters that are read, at least, before any that is scored, but at the text's beginning. The
-score of a network that remembers more is not exact; an exact one would take longer."""
+"""The least number of characters read before a scored one, except at the text's beginning. The loss
+is approximate for a network that remembers more; the exact loss would take longer."""
 
 _LEAST_CHARACTERS = 4 * _CONTEXT
 
 
 class HeldOut:
-    """The held-out text as training scores it.
+    """The validation split as training scores it.
 
     Args:
-        text: empty for none. Of more than MOST_SCORED characters the first are scored; of records,
-            the first whole ones.
+        text: the held-out text; empty if there is none. The first MOST_SCORED characters of it are
+            scored, or as many whole records as they hold.
 
     Attributes:
         text: the part that is scored.
@@ -39,12 +39,12 @@ class HeldOut:
         return len(self.text)
 
     def open_tally(self, network: CharModel) -> Tally:
-        """Open a tally for the scores that the network gives the text."""
+        """Open a tally for the network's loss on the text."""
         text = self.text
         return Tally(text.scored, network.head.out_features, opened=text.unscored > 0)
 
     def score(self, network: CharModel) -> Iterator[Part]:
-        """Score the text part by part."""
+        """Score the text part by part, and yield each part's loss."""
         backend = TorchBackend(network)
         match self.text:
             case RecordText() as text:

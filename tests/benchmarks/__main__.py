@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from charrnn.data.batches import Shape
 from charrnn.data.inputs import gather
 from tests.benchmarks.measure import ROUNDS, Rate, describe_machine, say
-from tests.benchmarks.speed import PRODUCTS, operations_per_character, sampling, training
+from tests.benchmarks.speed import PRODUCTS, count_operations, sampling, training
 from tests.benchmarks.train_and_score import CONTEXT, train_and_score
 
 CELLS = ("lstm", "gru", "rnn")
@@ -32,7 +32,7 @@ def show_training(text: Path) -> None:
         products = rates.pop(PRODUCTS)
         say_rates(rates, "torch.nn.LSTM", "torch.nn.LSTM, bfloat16", "torch.nn.GRU")
         for cell, gates in GATES.items():
-            operations = operations_per_character(layers, hidden, gates)
+            operations = count_operations(layers, hidden, gates)
             share = rates[f"charrnn {cell}"].median * operations / products.median
             say(f"  charrnn {cell} makes {share:.2f} of the machine's bfloat16 products per second")
         say("")

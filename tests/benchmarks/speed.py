@@ -149,7 +149,7 @@ def training(layers: int, hidden: int, shape: Shape, steps: int) -> dict[str, Ra
     return interleave({**ours, **theirs, PRODUCTS: partial(products, torch.bfloat16)})
 
 
-def operations_per_character(layers: int, hidden: int, gates: int) -> int:
+def count_operations(layers: int, hidden: int, gates: int) -> int:
     """Floating-point operations of all products with a recurrent network's matrices, in training.
 
     The first layer's inputs are looked up; the way back costs twice the way forward.

@@ -30,7 +30,7 @@ from charrnn.evaluation.evaluate import evaluate
 from charrnn.inference.torch_backend import TorchBackend, restore
 from charrnn.training.progress import Progress
 from charrnn.training.run_config import read_request, read_run
-from charrnn.training.session import resume
+from charrnn.training.session import resume_session
 from tests.support import GOLDEN
 
 TEXT = GOLDEN / "format-1" / "reeds.txt"
@@ -153,7 +153,7 @@ def test_an_older_run_goes_on_without_what_it_did_not_know(run: Golden, tmp_path
         envelope["train"]["steps"] = envelope["progress"]["total"] = steps
 
     path = forge(run.path("last"), tmp_path / "last.safetensors", lengthen)
-    session = resume(read_run(path), fit_corpus([TEXT]))
+    session = resume_session(read_run(path), fit_corpus([TEXT]))
     assert session.request.train.on_divergence == "stop"
     trainer = session.trainer
     assert (trainer.good, trainer.progress.halvings) == (None, 0)
@@ -170,7 +170,7 @@ def test_an_older_run_goes_on_without_what_it_did_not_know(run: Golden, tmp_path
 
 @every_golden(range(4, FORMAT + 1))
 def test_a_run_knows_how_often_it_went_back_and_where_to(run: Golden) -> None:
-    trainer = resume(read_run(run.path("last")), fit_corpus([TEXT])).trainer
+    trainer = resume_session(read_run(run.path("last")), fit_corpus([TEXT])).trainer
     assert trainer.finished
     assert trainer.progress.halvings == (run.halvings or 0)
     assert (trainer.good is None) == (run.halvings is None)
@@ -210,7 +210,7 @@ def test_a_run_of_format_1_is_taken_up_and_saved_in_todays_format(
 ) -> None:
     before = read_checkpoint(golden(cell, "last"))
     request, facts = read_request(golden(cell, "last"))
-    session = resume(read_run(golden(cell, "last")), fit_corpus([TEXT]), request)
+    session = resume_session(read_run(golden(cell, "last")), fit_corpus([TEXT]), request)
     assert session.corpus == facts
     assert session.trainer.finished
     write_checkpoint(tmp_path / "last", session.checkpoint())
@@ -388,7 +388,7 @@ def test_a_run_of_format_3_with_a_field_of_format_4_is_refused(
         tmp_path / "last",
         lambda envelope: envelope[part].update({name: value}),
     )
-    assert_refused(path, lambda path: resume(read_run(path), fit_corpus([TEXT])))
+    assert_refused(path, lambda path: resume_session(read_run(path), fit_corpus([TEXT])))
 
 
 @pytest.mark.parametrize(("part", "name", "value"), NEW_IN_4)
@@ -399,4 +399,4 @@ def test_a_run_of_format_4_that_lacks_a_new_field_is_refused(
     saved = read_checkpoint(GRU_OF_3)
     assert saved.header[part].pop(name) == value
     write_checkpoint(path, saved)
-    assert_refused(path, lambda path: resume(read_run(path), fit_corpus([TEXT])))
+    assert_refused(path, lambda path: resume_session(read_run(path), fit_corpus([TEXT])))

@@ -200,7 +200,7 @@ def test_the_check_asks_for_the_space_that_the_saves_will_take(
     )
     run.check_disk_space(TRAINED)
     weights = TRAINED.arrays["model.w"].nbytes
-    # One more last checkpoint than stays; the optimiser's numbers are still to come.
+    # One more last checkpoint than stays; the optimizer's numbers are still to come.
     assert 4 * weights <= asked[0] < 5 * weights
     assert sum(asked) >= (4 + 4 + 1) * weights
     asked.clear()

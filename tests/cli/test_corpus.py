@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from charrnn.data.catalogue import Bundled, Download, entries
-from charrnn.training.auto_config import TOLD
+from charrnn.training.auto_config import REPORTED
 from tests.conftest import SENTENCES
 from tests.support import TEXTS
 from tests.support.forked import forked
@@ -84,7 +84,7 @@ def test_a_text_is_described(tmp_path: Path) -> None:
     assert held_out["scored_characters"] + held_out["learnt_characters"] == len(text)
     assert len(held_out["ngram_bits_per_char"]) == 6
     assert set(held_out["compressor_bits_per_char"]) == {"zlib", "bz2", "xz"}
-    assert set(found["chosen"]) == set(TOLD)
+    assert set(found["chosen"]) == set(REPORTED)
     shown = forked(*arguments, cwd=tmp_path)
     assert shown.stderr == b""
     named = facts(shown)

@@ -28,7 +28,7 @@ def test_another_text_is_gone_on_with(folder: Path) -> None:
     result = forked("train", "owls.txt", "--from", "herons", "--steps", "12", cwd=folder)
     assert result.returncode == 0, explain(result)
     said = result.stderr.decode()
-    assert "goes on from runs/herons/best.safetensors, trained on herons:" in said
+    assert "fine-tunes runs/herons/best.safetensors, trained on herons:" in said
     assert "characters kept" in said
     assert "added" in said
     first = records(folder / "runs/owls")[0]
@@ -52,8 +52,8 @@ def test_the_run_goes_on_when_the_model_is_gone(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("--from", "herons", "--hidden", "99"), 2, "has 16: its network stays as it is"),
-        (("--from", "herons", "--cell", "gru"), 2, "has lstm: its network stays as it is"),
+        (("--from", "herons", "--hidden", "99"), 2, "the model to fine-tune has 16"),
+        (("--from", "herons", "--cell", "gru"), 2, "the model to fine-tune has lstm"),
         (("--from", "herons", "--bytes"), 2, "Read the text as characters, not bytes"),
         (("--from", "heron"), 4, "did you mean herons?"),
     ],

@@ -132,7 +132,7 @@ def test_an_epoch_reads_every_record_once_and_nothing_else(
         while position.epoch == epoch:
             inputs, targets = streams.read(position)
             assert inputs.shape[0] <= streams.shape.window
-            if streams.begins(position):
+            if streams.starts_fresh(position):
                 seen += rows
                 rows = [[] for _ in range(streams.shape.batch)]
             for row, (known, wanted) in enumerate(zip(inputs.T, targets.T, strict=True)):

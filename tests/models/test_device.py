@@ -14,8 +14,8 @@ from charrnn.models.device import (
     Compute,
     choose_device,
     choose_precision,
+    measure_products_per_second,
     prepare_process,
-    products_per_second,
 )
 
 CPU = torch.device("cpu")
@@ -43,7 +43,7 @@ def test_a_missing_device_is_refused_with_those_that_are_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pretend(monkeypatch, cuda=False, mps=True)
-    with pytest.raises(UsageError, match="it has: mps, cpu"):
+    with pytest.raises(UsageError, match="available: mps, cpu"):
         choose_device("cuda")
     with pytest.raises(UsageError, match="must be one of"):
         choose_device("tpu")
@@ -112,5 +112,5 @@ def test_the_rate_of_products_is_measured_and_leaves_the_threads_as_they_were(
     # A processor without instructions for bfloat16 takes a minute for the products of a run.
     monkeypatch.setattr(device, "_MEASURED_SIZE", 128)
     threads = torch.get_num_threads()
-    assert products_per_second(ComputeConfig(device="cpu", precision=precision)) > 1e6
+    assert measure_products_per_second(ComputeConfig(device="cpu", precision=precision)) > 1e6
     assert torch.get_num_threads() == threads

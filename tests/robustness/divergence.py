@@ -18,11 +18,11 @@ from charrnn.data.corpus import Corpus, fit_corpus
 from charrnn.errors import CheckpointError, DivergedError
 from charrnn.training.progress import Evaluation, Event, RolledBack, Step
 from charrnn.training.run_config import read_run
-from charrnn.training.session import Session, resume
+from charrnn.training.session import Session, resume_session
 from tests.conftest import SENTENCES
 from tests.robustness.faults import STEPS, Plan, draw_plan, inject, injected
 from tests.robustness.promise import Promise
-from tests.robustness.state import State, differing, facts_of, state_of
+from tests.robustness.state import State, facts_of, find_differences, state_of
 from tests.support.forked import Forked, forked
 from tests.support.program import explain
 from tests.support.sessions import begin
@@ -44,7 +44,7 @@ def take_up(session: Session, corpus: Corpus, path: Path, halvings: int = 0) -> 
     saved = read_run(path)
     train = saved.request.train
     train = replace(train, learning_rate=train.learning_rate / 2**halvings)
-    return resume(saved, corpus, replace(saved.request, train=train))
+    return resume_session(saved, corpus, replace(saved.request, train=train))
 
 
 def train_until(session: Session, reached: Callable[[Event], bool]) -> None:
@@ -73,7 +73,7 @@ def without_going_back(plan: Plan, steps: int) -> State:
 
 def differing_from(expected: State, state: State) -> list[str]:
     """The names of what differs, apart from how the rate came to be what it is."""
-    return differing(_without_rates(state), _without_rates(expected))
+    return find_differences(_without_rates(state), _without_rates(expected))
 
 
 def _without_rates(state: State) -> State:
@@ -139,7 +139,7 @@ def _put_down(
     try:
         return take_up(session, corpus, folder / "last")
     except DivergedError as problem:
-        went_back.append(session.trainer.go_back(problem))
+        went_back.append(session.trainer.roll_back(problem))
         return take_up(session, corpus, folder / "last")
 
 

@@ -104,7 +104,7 @@ def _read_again(trainer: Trainer) -> list[Tensor]:
         for number, layer in enumerate(trainer.learner.model.layers())
         if "earlier" in layer.parts
     )
-    if trainer.streams.begins(trainer.progress.position):
+    if trainer.streams.starts_fresh(trainer.progress.position):
         unread = ("state.",)
     tensors = trainer.learner.tensors().items()
     return [t for name, t in tensors if t.is_floating_point() and not name.startswith(unread)]

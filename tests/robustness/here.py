@@ -83,7 +83,7 @@ def charrnn(*arguments: str, folder: Path, disk: Disk | None = None, stdin: byte
         contextlib.redirect_stdout(io.StringIO()),
         mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin))),
         # The machine's speed decides nothing here, and takes long to measure.
-        mock.patch.object(session, "products_per_second", return_value=1e9),
+        mock.patch.object(session, "measure_products_per_second", return_value=1e9),
         on(disk or HurriedDisk()),
     ):
         code = app(list(arguments), standalone_mode=False)

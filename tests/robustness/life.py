@@ -15,7 +15,7 @@ from typing import Any
 
 from charrnn.checkpoints.checkpoint import read_header
 from tests.conftest import SENTENCES
-from tests.robustness.state import State, differing, state_of
+from tests.robustness.state import State, find_differences, state_of
 from tests.support.forked import Forked, forked
 from tests.support.program import explain
 
@@ -148,7 +148,7 @@ class Life:
         result = self.start().result()
         if result.returncode:
             return explain(result)
-        different = differing(state_of(self.run), expected_of(self.variant))
+        different = find_differences(state_of(self.run), expected_of(self.variant))
         litter = [path.name for path in self.run.glob(".*.tmp")]
         return f"differs in {', '.join(different + litter)[:300]}" if different or litter else None
 

@@ -29,7 +29,7 @@ def state_of(run: Path) -> State:
     }
 
 
-def differing(state: State, expected: State) -> list[str]:
+def find_differences(state: State, expected: State) -> list[str]:
     """The names of what is in one and not, or not so, in the other."""
     names = sorted(state.keys() | expected.keys())
     return [name for name in names if state.get(name) != expected.get(name)]

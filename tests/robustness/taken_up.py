@@ -13,7 +13,7 @@ import torch
 from charrnn.data.corpus import Corpus, fit_corpus
 from charrnn.errors import CharrnnError
 from charrnn.training.run_config import read_run
-from charrnn.training.session import resume
+from charrnn.training.session import resume_session
 from tests.robustness.mutations import disturb_parts, put_together, take_apart
 from tests.support import GOLDEN
 
@@ -44,7 +44,7 @@ def take_up_forged_runs(count: int, seed: int) -> Iterator[str | None]:
 
 def _take_up(path: Path) -> str | None:
     try:
-        session = resume(read_run(path), _corpus())
+        session = resume_session(read_run(path), _corpus())
         next(session.trainer.fit(), None)
         session.checkpoint()
     except CharrnnError:

@@ -1,4 +1,4 @@
-"""The optimisers that this build of torch has."""
+"""The optimizers that this build of torch has."""
 
 import torch
 

@@ -15,4 +15,4 @@ def begin(
     """Settle how to compute, split the corpus and make a fresh session."""
     settled = replace(request, compute=settle_compute(request.compute, request.model))
     split = SplitCorpus.of(corpus, request.train.valid)
-    return session.begin(settled, split, name, start)
+    return session.begin_session(settled, split, name, start)

@@ -1,4 +1,4 @@
-"""What is chosen where nobody says: around what is given, within bounds, and more for more time."""
+"""Automatic settings: around the given ones, within bounds, larger for more time."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from charrnn.training.auto_config import (
     MOST_HIDDEN,
     MOST_MINUTES,
     Situation,
-    choose,
-    default_minutes,
-    dropout_for,
-    hidden_for,
-    learning_rate_for,
-    operations_per_character,
+    choose_dropout,
+    choose_hidden,
+    choose_learning_rate,
+    choose_minutes,
+    choose_settings,
+    count_operations,
 )
 
 MEGABYTE = Situation(characters=1_000_000, alphabet_size=65, operations_per_second=5e11)
@@ -30,7 +30,7 @@ GIVEN = {"cell": "lstm", "optimizer": "adamw"}
 
 
 def chosen(given: dict[str, Any], situation: Situation = MEGABYTE) -> dict[str, Any]:
-    return choose({**GIVEN, **given}, situation).settings
+    return choose_settings({**GIVEN, **given}, situation).settings
 
 
 @pytest.mark.parametrize(
@@ -60,42 +60,46 @@ def test_a_length_that_is_given_is_the_only_one(length: dict[str, Any]) -> None:
 
 
 def test_a_length_is_chosen_where_none_is_given() -> None:
-    assert chosen({})["minutes"] == default_minutes(MEGABYTE.characters)
+    assert chosen({})["minutes"] == choose_minutes(MEGABYTE.characters)
 
 
 @pytest.mark.parametrize("characters", [1, 1_000, 10**6, 10**9, 10**12])
 def test_minutes_stay_within_their_bounds(characters: int) -> None:
-    assert LEAST_MINUTES <= default_minutes(characters) <= MOST_MINUTES
-    assert default_minutes(characters) <= default_minutes(2 * characters)
+    assert LEAST_MINUTES <= choose_minutes(characters) <= MOST_MINUTES
+    assert choose_minutes(characters) <= choose_minutes(2 * characters)
 
 
 @pytest.mark.parametrize("operations", [0.0, 1e9, 1e12, 1e15, 1e30])
 def test_hidden_sizes_stay_within_their_bounds(operations: float) -> None:
-    hidden = hidden_for(operations, 1, 65, STEP)
+    hidden = choose_hidden(operations, 1, 65, STEP)
     assert LEAST_HIDDEN <= hidden <= MOST_HIDDEN
     assert hidden % HIDDEN_STEP == 0
-    assert hidden_for(operations, 3, 65, STEP) <= hidden <= hidden_for(2 * operations, 1, 65, STEP)
+    assert (
+        choose_hidden(operations, 3, 65, STEP)
+        <= hidden
+        <= choose_hidden(2 * operations, 1, 65, STEP)
+    )
 
 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_a_large_alphabet_makes_layers_narrower_and_weights_no_more(layers: int) -> None:
     def weights(alphabet_size: int) -> float:
-        hidden = hidden_for(1e15, layers, alphabet_size, STEP)
+        hidden = choose_hidden(1e15, layers, alphabet_size, STEP)
         return (4 * (2 * layers - 1) * hidden + alphabet_size) * hidden
 
-    assert hidden_for(1e15, layers, 7_000, STEP) < hidden_for(1e15, layers, 65, STEP)
+    assert choose_hidden(1e15, layers, 7_000, STEP) < choose_hidden(1e15, layers, 65, STEP)
     # Hidden sizes are rounded by up to 32 units.
     assert weights(7_000) == pytest.approx(weights(65), rel=0.3)
 
 
 def test_layers_are_narrow_where_there_is_time_for_few_steps() -> None:
     def steps(characters_of_a_step: float) -> float:
-        hidden = hidden_for(1e13, 1, 65, characters_of_a_step)
+        hidden = choose_hidden(1e13, 1, 65, characters_of_a_step)
         return 1e13 / (6 * (4 * hidden + 65) * hidden) / characters_of_a_step
 
-    roomy = hidden_for(1e13, 1, 65, STEP / 8)
-    assert hidden_for(1e13, 1, 65, STEP / 16) == roomy
-    assert hidden_for(1e13, 1, 65, 4 * STEP) < hidden_for(1e13, 1, 65, STEP) <= roomy
+    roomy = choose_hidden(1e13, 1, 65, STEP / 8)
+    assert choose_hidden(1e13, 1, 65, STEP / 16) == roomy
+    assert choose_hidden(1e13, 1, 65, 4 * STEP) < choose_hidden(1e13, 1, 65, STEP) <= roomy
     # Hidden sizes are rounded by up to 32 units.
     assert 400 < steps(STEP) < steps(STEP / 8)
     assert steps(4 * STEP) > 400
@@ -110,15 +114,15 @@ def test_more_time_makes_a_larger_network_that_learns_more_slowly() -> None:
 
 
 def test_a_text_that_is_read_often_is_learnt_with_more_dropout() -> None:
-    assert dropout_for(0.1, 2) == dropout_for(1, 2) == 0
-    assert 0 < dropout_for(5, 2) < dropout_for(20, 2) < dropout_for(10**9, 2) < 0.95
+    assert choose_dropout(0.1, 2) == choose_dropout(1, 2) == 0
+    assert 0 < choose_dropout(5, 2) < choose_dropout(20, 2) < choose_dropout(10**9, 2) < 0.95
     assert chosen({"epochs": 1})["dropout"] == 0
     settings = chosen({"epochs": 50})
     assert settings["dropout"] == settings["weight_drop"] > chosen({"epochs": 10})["dropout"]
 
 
 def test_many_weights_for_a_text_want_more_dropout() -> None:
-    assert dropout_for(10, 1) < dropout_for(10, 4) == dropout_for(20, 1)
+    assert choose_dropout(10, 1) < choose_dropout(10, 4) == choose_dropout(20, 1)
     narrow, wide = (chosen({"epochs": 20, "hidden": hidden}) for hidden in (128, 1024))
     assert narrow["dropout"] < wide["dropout"]
 
@@ -128,7 +132,7 @@ def test_a_text_that_a_wide_layer_would_read_often_gets_a_second_layer() -> None
     assert (seldom["layers"], often["layers"]) == (1, 2)
     assert 2 * often["hidden"] == pytest.approx(seldom["hidden"], abs=HIDDEN_STEP)
     assert chosen({"epochs": 20, "layers": 1})["layers"] == 1
-    generated = choose({**GIVEN, "epochs": 20}, replace(MEGABYTE, generated=True))
+    generated = choose_settings({**GIVEN, "epochs": 20}, replace(MEGABYTE, generated=True))
     assert generated.settings["layers"] == 1
 
 
@@ -138,12 +142,12 @@ def test_a_network_without_a_recurrent_matrix_drops_none_of_it() -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "muon"])
-def test_other_optimisers_keep_defaults_of_their_own(optimizer: str) -> None:
+def test_other_optimizers_keep_defaults_of_their_own(optimizer: str) -> None:
     assert not {"learning_rate", "weight_decay"} & set(chosen({"optimizer": optimizer}))
 
 
 def test_a_wide_layer_learns_more_slowly_and_a_narrow_one_no_faster() -> None:
-    assert learning_rate_for(16) == learning_rate_for(512) > learning_rate_for(1024)
+    assert choose_learning_rate(16) == choose_learning_rate(512) > choose_learning_rate(1024)
 
 
 @pytest.mark.parametrize(
@@ -177,26 +181,26 @@ def test_every_choice_is_one_that_a_user_could_have_given(
 
 
 def test_what_was_chosen_is_told_and_nothing_that_was_given() -> None:
-    told = choose({**GIVEN, "hidden": 320, "epochs": 2}, MEGABYTE).told
-    assert told is not None
-    assert told.settings["layers"] == 1
-    assert "hidden" not in told.settings
-    assert (told.characters, told.epochs) == (1_000_000, 2)
+    event = choose_settings({**GIVEN, "hidden": 320, "epochs": 2}, MEGABYTE).event
+    assert event is not None
+    assert event.settings["layers"] == 1
+    assert "hidden" not in event.settings
+    assert (event.characters, event.epochs) == (1_000_000, 2)
 
 
 def test_nothing_is_told_where_all_was_given() -> None:
     settings = chosen({})
-    assert choose(settings, MEGABYTE).told is None
+    assert choose_settings(settings, MEGABYTE).event is None
 
 
 def test_operations_are_counted_by_the_weights() -> None:
     shape = ModelConfig(cell="gru", layers=2, hidden=8, embedding=4)
     weights = 3 * 8 * (8 + 4) + 3 * 8 * (8 + 8) + 8 * 5
-    assert operations_per_character(shape, alphabet_size=5) == 6 * weights
+    assert count_operations(shape, alphabet_size=5) == 6 * weights
 
 
 def test_a_generated_text_is_learnt_without_dropout_however_often_it_is_read() -> None:
-    settings = choose({**GIVEN, "epochs": 50}, replace(MEGABYTE, generated=True)).settings
+    settings = choose_settings({**GIVEN, "epochs": 50}, replace(MEGABYTE, generated=True)).settings
     assert settings["dropout"] == settings["weight_drop"] == 0
 
 
@@ -227,9 +231,9 @@ def test_short_records_are_read_many_at_a_time() -> None:
     assert batch(300) == TrainConfig.batch
     assert batch(8) == 128
     assert batch(8, batch=7) == 7
-    told = choose(GIVEN, replace(MEGABYTE, record=8)).told
-    assert told is not None
-    assert told.settings["batch"] == 128
+    event = choose_settings(GIVEN, replace(MEGABYTE, record=8)).event
+    assert event is not None
+    assert event.settings["batch"] == 128
 
 
 def test_steps_through_short_records_read_no_more_than_is_in_them() -> None:

@@ -16,7 +16,7 @@ from charrnn.data.corpus import Corpus, fit_corpus
 from charrnn.errors import CheckpointError, DivergedError
 from charrnn.training.progress import Checkpoint, Evaluation, Event, RolledBack, Step
 from charrnn.training.run_config import Request, read_run
-from charrnn.training.session import Session, resume
+from charrnn.training.session import Session, resume_session
 from tests.robustness.faults import Fault, injected
 from tests.support.optimizers import OPTIMIZERS_HERE
 from tests.support.sessions import begin
@@ -130,7 +130,7 @@ def test_whoever_cannot_save_can_have_it_go_back(corpus: Corpus) -> None:
                 break
     with pytest.raises(DivergedError) as caught:
         session.checkpoint()
-    assert session.trainer.go_back(caught.value).step == STEPS_PER_EVALUATION
+    assert session.trainer.roll_back(caught.value).step == STEPS_PER_EVALUATION
     assert session.checkpoint().header["progress"]["halvings"] == 1
 
 
@@ -162,7 +162,7 @@ def last(corpus: Corpus, tmp_path: Path) -> Path:
 def test_a_run_that_was_put_down_knows_where_it_would_go_back_to(
     corpus: Corpus, last: Path
 ) -> None:
-    session = resume(read_run(last), corpus)
+    session = resume_session(read_run(last), corpus)
     good = session.trainer.good
     assert good is not None
     assert (good.progress.step, good.progress.halvings) == (4, 0)
@@ -206,7 +206,7 @@ def test_a_file_that_lies_about_where_to_go_back_to_is_refused(
     LIES[lie](checkpoint.header, checkpoint.arrays)
     write_checkpoint(last, checkpoint)
     with pytest.raises(CheckpointError):
-        resume(read_run(last), corpus)
+        resume_session(read_run(last), corpus)
 
 
 def test_a_run_that_stops_keeps_nothing_to_go_back_to(corpus: Corpus) -> None:
@@ -225,4 +225,4 @@ def test_the_deepest_run_that_goes_back_can_be_taken_up(corpus: Corpus, tmp_path
     session = begin(request, corpus, "herons")
     assert list(session.trainer.fit())
     write_checkpoint(tmp_path / "last", session.checkpoint())
-    assert resume(read_run(tmp_path / "last"), corpus, request).trainer.finished
+    assert resume_session(read_run(tmp_path / "last"), corpus, request).trainer.finished

@@ -15,10 +15,10 @@ from charrnn.data.encoded_text import ContinuousText
 from charrnn.errors import CheckpointError, UsageError
 from charrnn.evaluation.evaluate import evaluate
 from charrnn.inference.torch_backend import TorchBackend, restore
-from charrnn.training.fine_tuning import Transfer, transfer
+from charrnn.training.fine_tuning import Transfer, transfer_model
 from charrnn.training.progress import Evaluation, Step
 from charrnn.training.run_config import read_run
-from charrnn.training.session import Session, resume
+from charrnn.training.session import Session, resume_session
 from tests.support.sessions import begin
 from tests.training.test_session import STEPS, request
 
@@ -50,7 +50,7 @@ def rows_of(alphabet: Alphabet, characters: str) -> list[int]:
 
 
 def start(model: ModelFile, folder: Path, text: str = NEW) -> Transfer:
-    return transfer(HERE, model, read(folder, text))
+    return transfer_model(HERE, model, read(folder, text))
 
 
 def continued(model: ModelFile, folder: Path, text: str = NEW) -> Session:
@@ -150,7 +150,7 @@ def test_a_run_that_is_put_down_goes_on_without_the_model(
         for _ in zip(range(3 + stop_after), session.trainer.fit(), strict=False):
             pass
     write_checkpoint(last, session.checkpoint())
-    resumed = resume(read_run(last), corpus, session.request)
+    resumed = resume_session(read_run(last), corpus, session.request)
     assert resumed.origin == session.origin
     list(resumed.trainer.fit())
     assert resumed.trainer.progress.step == STEPS
@@ -167,13 +167,13 @@ def test_an_origin_that_is_none_is_refused(model: ModelFile, tmp_path: Path) -> 
     forged = {**checkpoint.header, "from": {"model": 3}}
     write_checkpoint(last, replace(checkpoint, header=forged))
     with pytest.raises(CheckpointError, match="Origin needs exactly"):
-        resume(read_run(last), read(tmp_path, NEW), session.request)
+        resume_session(read_run(last), read(tmp_path, NEW), session.request)
 
 
 def test_going_on_beats_starting_from_nothing(tmp_path: Path) -> None:
     long = request(steps=150, batch=4, window=16, learning_rate=1e-2)
     old = begin(long, read(tmp_path, OLD * 3), "old")
-    grown = transfer(HERE, model_files(old)[-1], read(tmp_path, NEW))
+    grown = transfer_model(HERE, model_files(old)[-1], read(tmp_path, NEW))
     brief = request(steps=20, batch=4, window=16, learning_rate=3e-3)
     best = []
     for given in (grown, None):
@@ -188,12 +188,12 @@ def test_going_on_beats_starting_from_nothing(tmp_path: Path) -> None:
 
 def test_bytes_and_characters_are_not_mixed(model: ModelFile, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="as characters"):
-        transfer(HERE, model, read(tmp_path, NEW, encoding=None))
+        transfer_model(HERE, model, read(tmp_path, NEW, encoding=None))
     weights: Arrays = {}
     facts = CorpusFacts("old", "0" * 64, 10, 0.1)
     of_bytes = ModelFile(model.model, Alphabet.bytes_alphabet(), facts, None, weights)
     with pytest.raises(UsageError, match="every byte"):
-        transfer(HERE, of_bytes, read(tmp_path, NEW))
+        transfer_model(HERE, of_bytes, read(tmp_path, NEW))
 
 
 def test_a_text_of_nothing_but_new_characters_is_refused(model: ModelFile, tmp_path: Path) -> None:

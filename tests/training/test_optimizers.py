@@ -1,4 +1,4 @@
-"""The optimisers: what they do to weights, and a state that comes back or is refused."""
+"""The optimizers: what they do to weights, and a state that comes back or is refused."""
 
 import copy
 from collections.abc import Callable
@@ -69,7 +69,7 @@ def assert_identical(got: dict[str, Tensor], expected: dict[str, Tensor]) -> Non
 
 
 @every_optimizer
-def test_the_loss_falls_at_the_optimisers_own_learning_rate(name: str) -> None:
+def test_the_loss_falls_at_the_optimizers_own_learning_rate(name: str) -> None:
     model = make()
     defaults = OPTIMIZERS[name]
     optimizers = build_optimizers(model, name, defaults.weight_decay)
@@ -171,7 +171,7 @@ def begun_state(name: str) -> tuple[CharModel, dict[str, Tensor]]:
 
 def refused(model: CharModel, name: str, named: dict[str, Tensor], *, begun: bool = True) -> str:
     fresh = build_optimizers(model, name, 0.01)
-    with pytest.raises(ValueError, match="the optimiser") as caught:
+    with pytest.raises(ValueError, match="the optimizer") as caught:
         load_optimizers(model, fresh, named, begun=begun)
     return str(caught.value)
 
@@ -204,7 +204,7 @@ FAULTS: dict[str, Callable[[dict[str, Tensor], str], object]] = {
 
 
 @every_optimizer
-def test_a_tensor_that_is_not_the_optimisers_is_refused(name: str) -> None:
+def test_a_tensor_that_is_not_the_optimizers_is_refused(name: str) -> None:
     model, state = begun_state(name)
     places = [place for place in state if place.endswith(f".{BIAS}")]
     assert places
@@ -216,7 +216,7 @@ def test_a_tensor_that_is_not_the_optimisers_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS_HERE)
-def test_the_state_of_another_optimiser_is_refused(name: str) -> None:
+def test_the_state_of_another_optimizer_is_refused(name: str) -> None:
     model, state = begun_state(name)
     # Adam and AdamW keep the same and cannot be told apart by it.
     others = [other for other in OPTIMIZERS_HERE if {name, other} != {"adam", "adamw"}]
@@ -226,7 +226,7 @@ def test_the_state_of_another_optimiser_is_refused(name: str) -> None:
 
 
 def kind_of(optimizers: Optimizers) -> dict[nn.Parameter, list[str]]:
-    """The optimisers that hold each parameter."""
+    """The optimizers that hold each parameter."""
     kinds: dict[nn.Parameter, list[str]] = {}
     for optimizer in optimizers:
         for group in optimizer.param_groups:
@@ -282,6 +282,6 @@ def test_a_torch_without_muon_is_told_what_to_do(
         build_optimizers(make(), "muon", 0.01)
 
 
-def test_a_name_of_no_optimiser_is_a_programmers_mistake() -> None:
+def test_a_name_of_no_optimizer_is_a_programmers_mistake() -> None:
     with pytest.raises(ValueError, match="'lion'"):
         build_optimizers(make(), "lion", 0.01)

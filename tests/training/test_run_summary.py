@@ -7,7 +7,12 @@ from pathlib import Path
 import pytest
 
 from charrnn.errors import CheckpointError
-from charrnn.training.run_summary import Summary, differing, hold_out_the_same, read_summary
+from charrnn.training.run_summary import (
+    Summary,
+    find_differences,
+    read_summary,
+    share_validation_split,
+)
 from tests.support.forked import forked
 from tests.support.program import SMALL, explain
 
@@ -72,12 +77,12 @@ def test_what_the_log_says_unsoundly_is_left_out(runs: Path, tmp_path: Path) -> 
 
 
 def test_a_folder_without_a_run_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="holds no run"):
+    with pytest.raises(CheckpointError, match="is not the directory of a run"):
         read_summary(tmp_path)
 
 
 def test_only_the_settings_that_differ_are_told(runs: Path) -> None:
-    found = differing([summary(runs, "lstm"), summary(runs, "gru")])
+    found = find_differences([summary(runs, "lstm"), summary(runs, "gru")])
     # Where nothing is said, the recipe chooses these for the length of the run.
     for name in ("dropout", "weight_drop"):
         found.pop(name, None)
@@ -90,14 +95,14 @@ def test_only_the_settings_that_differ_are_told(runs: Path) -> None:
         "epochs": [None, 1],
         "seed": [1, 2],
     }
-    assert differing([summary(runs, "lstm")] * 2) == {}
+    assert find_differences([summary(runs, "lstm")] * 2) == {}
 
 
 def test_runs_of_different_texts_do_not_compare(runs: Path) -> None:
     lstm, gru, other = (summary(runs, name) for name in ("lstm", "gru", "other"))
-    assert hold_out_the_same([lstm, gru])
-    assert not hold_out_the_same([lstm, gru, other])
-    assert differing([lstm, other]) == {
+    assert share_validation_split([lstm, gru])
+    assert not share_validation_split([lstm, gru, other])
+    assert find_differences([lstm, other]) == {
         "text": ["a", "b"],
         "SHA-256": [lstm.corpus.digest[:12], other.corpus.digest[:12]],
     }

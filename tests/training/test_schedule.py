@@ -68,5 +68,5 @@ def test_the_rate_rises_once_to_the_peak_and_falls_once(
 
 def test_a_length_learnt_later_gives_the_schedule_that_knew_it_from_the_start() -> None:
     open_ended = Schedule(peak=0.5, warmup=10, total=None)
-    assert open_ended.lasting(200) == Schedule(peak=0.5, warmup=10, total=200)
+    assert open_ended.with_total(200) == Schedule(peak=0.5, warmup=10, total=200)
     assert open_ended.total is None

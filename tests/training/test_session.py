@@ -19,10 +19,10 @@ from charrnn.errors import CharrnnError, CheckpointError, CorpusError, UsageErro
 from charrnn.inference.torch_backend import restore
 from charrnn.kernels import library, torch_calls
 from charrnn.training import session
-from charrnn.training.auto_config import default_minutes
+from charrnn.training.auto_config import choose_minutes
 from charrnn.training.progress import Checkpoint, Evaluating, Evaluation, Event, Progress, Step
 from charrnn.training.run_config import Request, read_request, read_run
-from charrnn.training.session import Session, resume
+from charrnn.training.session import Session, resume_session
 from charrnn.training.trainer import Trainer
 from tests.support.arrangements import ARRANGEMENTS, configure
 from tests.support.optimizers import OPTIMIZERS_HERE
@@ -108,7 +108,7 @@ def losses(events: list[Event]) -> list[tuple[object, ...]]:
 
 def put_down_and_take_up(session: Session, last: Path, corpus: Corpus) -> Session:
     write_checkpoint(last, session.checkpoint())
-    return resume(read_run(last), corpus)
+    return resume_session(read_run(last), corpus)
 
 
 MOMENTS: dict[str, Callable[[Trainer, Event], bool]] = {
@@ -244,22 +244,22 @@ def test_a_run_goes_on_with_other_kernels_and_says_so(
     compiled = arrangement != "rnn"
     header = read_checkpoint(last).header
     assert header["kernels"] == (begun_with.build if compiled else library.NONE)
-    assert resume(read_run(last), corpus, session.request).notes == ()
+    assert resume_session(read_run(last), corpus, session.request).notes == ()
 
     choose_kernels(choosing_kernels, other)
-    taken_up = resume(read_run(last), corpus, session.request)
+    taken_up = resume_session(read_run(last), corpus, session.request)
     assert ["native library" in note for note in taken_up.notes] == [True] * compiled
     assert list(taken_up.trainer.fit())
     # What it is taken up with is what it says from then on.
     write_checkpoint(last, taken_up.checkpoint())
-    assert resume(read_run(last), corpus, session.request).notes == ()
+    assert resume_session(read_run(last), corpus, session.request).notes == ()
 
 
 def test_a_run_of_before_there_were_kernels_goes_on_without_a_note(
     corpus: Corpus, saved: Path
 ) -> None:
     rewrite(saved, lambda header, _: header.pop("kernels"))
-    assert resume(read_run(saved), corpus).notes == ()
+    assert resume_session(read_run(saved), corpus).notes == ()
 
 
 def test_training_put_down_after_every_step_ends_with_identical_weights(
@@ -293,7 +293,7 @@ def test_a_run_comes_back_with_equal_tensors_progress_and_request(
     write_checkpoint(last, session.checkpoint())
     found, facts = read_request(last)
     assert (found, facts) == (session.request, session.corpus)
-    taken_up = resume(read_run(last), corpus, found)
+    taken_up = resume_session(read_run(last), corpus, found)
     assert_identical(tensors_of(taken_up), tensors_of(session))
     assert taken_up.trainer.progress == session.trainer.progress
     assert (taken_up.request, taken_up.corpus) == (session.request, session.corpus)
@@ -350,7 +350,7 @@ def test_what_the_request_leaves_open_is_written_down(corpus: Corpus, last: Path
     found, _ = read_request(last)
     assert found == session.request
     train_ids, _ = corpus.split(asked.train.valid)
-    assert found.train == replace(asked.train, minutes=default_minutes(len(train_ids)))
+    assert found.train == replace(asked.train, minutes=choose_minutes(len(train_ids)))
     assert found.compute.device in ("cpu", "cuda", "mps")
     assert found.compute.precision in ("fp32", "bf16")
     assert found.compute.threads == torch.get_num_threads()
@@ -371,10 +371,10 @@ def test_a_text_too_short_for_the_request_is_fitted_and_said_so(tmp_path: Path, 
     corpus = read_text(tmp_path, "the heron")
     session = begin(request(steps=2), corpus, "herons")
     assert (session.request.train.batch, session.request.train.window) == (1, 7)
-    assert "1 streams of windows of 7, not 4 of 8" in session.notes[0]
+    assert "a batch of 1 streams in windows of 7, not of 4 in windows of 8" in session.notes[0]
     write_checkpoint(last, session.checkpoint())
     assert read_request(last)[0] == session.request
-    assert resume(read_run(last), corpus, session.request).trainer.streams.shape.window == 7
+    assert resume_session(read_run(last), corpus, session.request).trainer.streams.shape.window == 7
 
 
 def test_the_seed_alone_makes_the_start(corpus: Corpus) -> None:
@@ -399,7 +399,7 @@ def saved(corpus: Corpus, last: Path) -> Path:
 def test_a_changed_corpus_is_refused(tmp_path: Path, saved: Path, text: str) -> None:
     asked, _ = read_request(saved)
     with pytest.raises(CorpusError, match="herons: the text has changed") as caught:
-        resume(read_run(saved), read_text(tmp_path, text), asked)
+        resume_session(read_run(saved), read_text(tmp_path, text), asked)
     assert caught.value.exit_code == 3
     assert [remedy.means for remedy in caught.value.remedies] == ["", "run"]
 
@@ -411,10 +411,10 @@ def test_a_model_file_is_refused_with_a_hint_at_the_run(corpus: Corpus, tmp_path
     write_checkpoint(best, session.model_file(evaluation).to_checkpoint())
     attempts: list[Callable[[], object]] = [
         lambda: read_request(best),
-        lambda: resume(read_run(best), corpus, session.request),
+        lambda: resume_session(read_run(best), corpus, session.request),
     ]
     for attempt in attempts:
-        with pytest.raises(CheckpointError, match=r"a model to use.*last\.safetensors"):
+        with pytest.raises(CheckpointError, match=r"a trained model.*last\.safetensors"):
             attempt()
 
 
@@ -436,11 +436,11 @@ def test_a_device_that_the_machine_lacks_is_refused_at_both_ends(
     corpus: Corpus, saved: Path, device: str
 ) -> None:
     asked = request(device=device)
-    with pytest.raises(UsageError, match=f"{device}.*it has: cpu") as caught:
+    with pytest.raises(UsageError, match=f"{device}.*available: cpu") as caught:
         begin(asked, corpus, "herons")
     assert caught.value.exit_code == 2
-    with pytest.raises(UsageError, match=f"{device}.*it has: cpu"):
-        resume(read_run(saved), corpus, asked)
+    with pytest.raises(UsageError, match=f"{device}.*available: cpu"):
+        resume_session(read_run(saved), corpus, asked)
 
 
 @pytest.mark.usefixtures("bare_machine")
@@ -448,9 +448,9 @@ def test_a_run_goes_on_on_another_device_than_it_was_begun_on(corpus: Corpus, sa
     rewrite(saved, lambda header, _: header["compute"].update(device="cuda"))
     asked, _ = read_request(saved)
     moved = replace(asked, compute=replace(asked.compute, device="cpu"))
-    assert resume(read_run(saved), corpus, moved).trainer.learner.compute.device == torch.device(
-        "cpu"
-    )
+    assert resume_session(
+        read_run(saved), corpus, moved
+    ).trainer.learner.compute.device == torch.device("cpu")
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any], Arrays], object]) -> None:
@@ -463,7 +463,7 @@ def rewrite(path: Path, change: Callable[[dict[str, Any], Arrays], object]) -> N
 def assert_refused(path: Path, corpus: Corpus) -> None:
     # What was asked is read apart, as the command line does; either may find the fault.
     with pytest.raises(CheckpointError) as caught:
-        resume(read_run(path), corpus)
+        resume_session(read_run(path), corpus)
     assert caught.value.exit_code == 4
     assert str(path) in str(caught.value)
 
@@ -494,7 +494,7 @@ FAULTS: dict[str, Callable[[Arrays], None]] = {
     "no tensors": dropping(""),
     "no weights": dropping("model."),
     "no average": dropping("average."),
-    "no optimiser": dropping("optimizer."),
+    "no optimizer": dropping("optimizer."),
     "no states": dropping("state."),
     "no random state": dropping("random."),
     "one weight missing": dropping(f"model.{BIAS}"),
@@ -591,9 +591,9 @@ def test_states_are_held_against_their_shapes_before_room_is_made_for_them(
     def refuse(*arguments: object, **named: object) -> Trainer:
         raise AssertionError("room was made")
 
-    monkeypatch.setattr(session, "assemble", refuse)
+    monkeypatch.setattr(session, "build_trainer", refuse)
     with pytest.raises(AssertionError, match="room was made"):
-        resume(read_run(saved), corpus)
+        resume_session(read_run(saved), corpus)
     rewrite(saved, lambda header, _: header["train"].update(batch=3))
     assert_refused(saved, corpus)
 
@@ -636,7 +636,7 @@ def test_a_phase_that_no_pyramid_can_be_in_does_no_harm(
     odd = np.full(shape, phase, dtype=np.float32)
     rewrite(last, lambda _, arrays: arrays.update({"state.1.2": odd}))
     try:
-        assert list(resume(read_run(last), corpus).trainer.fit())
+        assert list(resume_session(read_run(last), corpus).trainer.fit())
     except CheckpointError:
         return
 
@@ -697,5 +697,5 @@ def test_a_session_needs_two_characters_to_train_on(tmp_path: Path) -> None:
 
 def test_batch_normalisation_of_single_characters_is_refused(corpus: Corpus) -> None:
     asked = request(arrangement="batch norm", window=1, batch=1)
-    with pytest.raises(UsageError, match=r"^norm is batch, which takes the mean of several"):
+    with pytest.raises(UsageError, match=r"^norm is batch, which takes means over several"):
         begin(asked, corpus, "herons")

@@ -213,7 +213,7 @@ def test_a_bound_that_nothing_reaches_changes_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS_HERE)
-def test_the_schedules_rate_reaches_every_group_of_every_optimiser(text: str, name: str) -> None:
+def test_the_schedules_rate_reaches_every_group_of_every_optimizer(text: str, name: str) -> None:
     trainer = make(text, optimizer=name, total=20)
     seen = [step.learning_rate for step in steps_of(list(trainer.fit()))]
     rates = {
