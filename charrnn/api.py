@@ -26,7 +26,7 @@ from charrnn.data.alphabet import RECORD_END, Alphabet
 from charrnn.data.corpus import encode_corpus
 from charrnn.data.encoded_text import ContinuousText, EncodedText, cut_text
 from charrnn.data.formal_languages import find_language
-from charrnn.data.inputs import NamedText, gather
+from charrnn.data.inputs import NamedText, gather_sources
 from charrnn.data.records import divide_text
 from charrnn.errors import CharrnnError, CorpusError, Remedy, UsageError
 from charrnn.evaluation.baselines import Baselines, measure_baselines
@@ -493,7 +493,7 @@ class Model:
         self, sources: Sequence[str], encoding: str, unknown: str, on_note: Callable[[str], None]
     ) -> NamedText:
         with tempfile.TemporaryDirectory() as folder:
-            paths, names = gather(sources, Path(folder))
+            paths, names = gather_sources(sources, Path(folder))
             corpus = encode_corpus(
                 paths,
                 self.alphabet,

@@ -10,7 +10,7 @@ from charrnn.api import Model, load
 from charrnn.checkpoints.run_index import MODEL_SUFFIX, is_run
 from charrnn.cli import terminal
 from charrnn.data.inputs import STDIN, NamedText
-from charrnn.data.text_reader import exists
+from charrnn.data.text_reader import path_exists
 from charrnn.errors import CorpusError, Remedy
 
 
@@ -20,7 +20,7 @@ def split_arguments(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
         return None, []
     first, *rest = arguments
     is_model = first.endswith(MODEL_SUFFIX) or is_run(first)
-    is_text = not is_model and (first == STDIN or exists(Path(first)))
+    is_text = not is_model and (first == STDIN or path_exists(Path(first)))
     if is_model or (rest and not is_text):
         return first, rest
     return (None, list(arguments)) if is_text else (first, rest)

@@ -203,13 +203,13 @@ class _Description:
 def _describe(sources: Sequence[str], encoding: str | None) -> _Description:
     """Read texts as one and describe it."""
     from charrnn.data.corpus import SplitCorpus, fit_corpus
-    from charrnn.data.inputs import gather, is_generated
+    from charrnn.data.inputs import gather_sources, is_generated
     from charrnn.data.statistics import count_characters, measure_copied_share, measure_layout
     from charrnn.evaluation.baselines import COMPRESSORS, measure_baselines
     from charrnn.training.auto_config import complete_settings
 
     with tempfile.TemporaryDirectory() as folder:
-        paths, names = gather(sources, Path(folder))
+        paths, names = gather_sources(sources, Path(folder))
         corpus = fit_corpus(paths, encoding, names=names)
     for message in corpus.notes:
         terminal.note(message)

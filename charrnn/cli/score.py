@@ -145,12 +145,14 @@ def _check_records(by: str, afresh: bool | None, model: Model) -> None:
 
 def _read(texts: Sequence[str], model: Model, encoding: str) -> Iterator[str]:
     """Read the texts' symbols as they come; without texts, those of the held-out part."""
-    from charrnn.data.inputs import follow
+    from charrnn.data.inputs import stream_sources
     from charrnn.data.records import divide_text
 
     records = model.records
     if texts:
-        chunks = follow(texts, None if model.alphabet.kind == "bytes" else encoding, terminal.note)
+        chunks = stream_sources(
+            texts, None if model.alphabet.kind == "bytes" else encoding, terminal.note
+        )
         return chunks if records is None else divide_text(chunks, model.alphabet.symbols(records))
     return iter([model.alphabet.decode(model.read().text.scored)])
 

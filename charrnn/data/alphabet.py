@@ -1,8 +1,8 @@
-"""Characters <-> ids.
+"""Alphabets: map characters to ids and back.
 
-Two kinds of alphabet share one class. A *text* alphabet holds the Unicode code points of a corpus
-in ascending order. A *bytes* alphabet holds all 256 byte values; its symbols are written as the
-code points U+0000 to U+00FF, so everything between reading a file and writing one is the same.
+One class serves two kinds of alphabet. A *text* alphabet holds the Unicode code points of a corpus
+in ascending order. A *bytes* alphabet holds all 256 byte values, written as the code points U+0000
+to U+00FF, so that all code between reading a file and writing one handles both kinds alike.
 """
 
 from __future__ import annotations
@@ -17,22 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.config.inference import UNKNOWN_CHOICES
-from charrnn.data.disk_array import Growing, in_parts
+from charrnn.data.disk_array import GrowingArray, split_into_blocks
 from charrnn.errors import CorpusError, Remedy, UnknownCharacterError
 
-_OPENINGS = "\n "
+_DEFAULT_PRIMES = "\n "
 
 
-def opening(alphabet: Alphabet) -> Ids:
-    """What is read where nothing else is given, shape (1,): a newline if there is one."""
-    first = next((c for c in _OPENINGS if c in alphabet.characters), alphabet.characters[0])
+def encode_default_prime(alphabet: Alphabet) -> Ids:
+    """Encode the prime that is used if none is given, shape (1,).
+
+    It is a newline or, if the alphabet lacks it, a space, or else the first character.
+    """
+    first = next((c for c in _DEFAULT_PRIMES if c in alphabet.characters), alphabet.characters[0])
     return alphabet.encode(first)
 
 
 def count_ids(ids: Ids, alphabet_size: int) -> NDArray[np.int64]:
-    """How often each id occurs, shape (V,), counted part by part to save memory."""
+    """Count the occurrences of each id, shape (V,), block by block to save memory."""
     counts = np.zeros(alphabet_size, dtype=np.int64)
-    for part in in_parts(ids):
+    for part in split_into_blocks(ids):
         counts += np.bincount(part, minlength=alphabet_size)
     return counts
 
@@ -41,24 +44,24 @@ Ids = NDArray[Any]
 """Ids in the smallest unsigned integer type that fits the alphabet, shape (N,)."""
 
 RECORD_END = "\x1e"
-"""Ends a record where a text is made of such; see ``data/records.py``. U+001E, RECORD SEPARATOR."""
+"""The end of a record, U+001E RECORD SEPARATOR; see ``data/records.py``."""
 
 _ALL_BYTES = bytes(range(256)).decode("latin-1")
 _PREFERRED_REPLACEMENTS = "\ufffd?_ "
 
 
-def code_points(text: str) -> NDArray[np.uint32]:
-    """The code points of a text, shape (len(text),)."""
+def to_code_points(text: str) -> NDArray[np.uint32]:
+    """Convert a text to its code points, shape (len(text),)."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
-def name_of(character: str) -> str:
-    """A character as an error message shows it: quoted and escaped, with its code point."""
+def format_character(character: str) -> str:
+    """Format a character for an error message: quoted and escaped, with its code point."""
     return f"{character!r} (U+{ord(character):04X})"
 
 
-def smallest_type(count: int) -> np.dtype[Any]:
-    """The smallest unsigned integer type that can number ``count`` things from 0."""
+def find_smallest_dtype(count: int) -> np.dtype[Any]:
+    """Find the smallest unsigned integer type that can hold 0 to ``count`` - 1."""
     return np.min_scalar_type(max(count - 1, 0))
 
 
@@ -94,12 +97,12 @@ class Alphabet:
 
     @classmethod
     def of(cls, characters: Iterable[str]) -> Alphabet:
-        """The alphabet of the characters that occur, in the order of their code points."""
+        """Build an alphabet of the characters in a text, in the order of their code points."""
         return cls("".join(sorted(set(characters))))
 
     @classmethod
     def bytes_alphabet(cls) -> Alphabet:
-        """The alphabet of all byte values, so that every file can be scored."""
+        """Build the alphabet of all byte values."""
         return cls(_ALL_BYTES, "bytes")
 
     def __len__(self) -> int:
@@ -107,11 +110,11 @@ class Alphabet:
 
     @cached_property
     def _code_points(self) -> NDArray[np.uint32]:
-        return code_points(self.characters)
+        return to_code_points(self.characters)
 
     @cached_property
     def _ids_by_code_point(self) -> NDArray[np.int32]:
-        """Id of each code point; -1 where the alphabet lacks it, as in the last entry."""
+        """The id of each code point; -1 if the alphabet lacks it, as in the last entry."""
         codes = self._code_points
         table = np.full(int(codes.max()) + 2, -1, dtype=np.int32)
         table[codes] = np.arange(len(codes), dtype=np.int32)
@@ -119,9 +122,9 @@ class Alphabet:
 
     @cached_property
     def replacement(self) -> str:
-        """What ``unknown="replace"`` puts in: U+FFFD, ?, _ or a blank, whichever it has first.
+        """The character that ``unknown="replace"`` inserts: the first of U+FFFD, ?, _ and space.
 
-        If it has none, its first character, but not one that would end a record.
+        An alphabet without these uses its first character, but not the end of a record.
         """
         for character in _PREFERRED_REPLACEMENTS + self.characters:
             if character in self.characters and character != RECORD_END:
@@ -130,22 +133,26 @@ class Alphabet:
 
     @cached_property
     def byte_lengths(self) -> NDArray[np.int64]:
-        """Bytes that each character takes in a file (UTF-8 for text), shape (V,)."""
+        """The number of bytes of each character in a file (UTF-8 for text), shape (V,)."""
         if self.kind == "bytes":
             return np.ones(len(self), dtype=np.int64)
         return np.array([len(c.encode()) for c in self.characters], dtype=np.int64)
 
     def symbols(self, text: str) -> str:
-        """A text as this alphabet spells it: itself, or one symbol for each byte of its UTF-8."""
+        """Convert a text to symbols: unchanged, or one symbol for each byte of its UTF-8."""
         if self.kind == "text":
             return text
         return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
     def symbols_in(self, data: bytes, name: str) -> str:
-        """The symbols that bytes hold, UTF-8 for a text alphabet: :meth:`to_bytes` undone.
+        """Convert bytes, UTF-8 for a text alphabet, to symbols: the inverse of :meth:`to_bytes`.
+
+        Args:
+            data: the bytes.
+            name: their name in an error message.
 
         Raises:
-            CorpusError: not UTF-8; ``name`` says what.
+            CorpusError: the bytes are not UTF-8.
         """
         if self.kind == "bytes":
             return data.decode("latin-1")
@@ -155,66 +162,67 @@ class Alphabet:
             raise CorpusError(f"{name}: byte {problem.start:,} is not UTF-8") from None
 
     def encode(self, symbols: str, unknown: str = "error", *, start: int = 0) -> Ids:
-        """Ids of the symbols, shape (N,); N is smaller if ``unknown="skip"`` left some out.
+        """Encode symbols as ids, shape (N,); ``unknown="skip"`` makes N smaller.
 
         Args:
-            symbols: text spelt by :meth:`symbols`.
-            unknown: what to do with a character the alphabet lacks: error, skip or replace.
-            start: characters that came before, for the position in an error message.
+            symbols: text as :meth:`symbols` returns it.
+            unknown: treatment of characters that the alphabet lacks: error, skip or replace.
+            start: number of characters before these, for the position in an error message.
 
         Raises:
-            UnknownCharacterError: a character it lacks, with its position (counted from 1).
+            UnknownCharacterError: the alphabet lacks a character; names its position, from 1.
         """
         if unknown not in UNKNOWN_CHOICES:
             raise ValueError(f"unknown must be one of {UNKNOWN_CHOICES}")
         table = self._ids_by_code_point
-        ids = table[np.minimum(code_points(symbols), len(table) - 1)]
+        ids = table[np.minimum(to_code_points(symbols), len(table) - 1)]
         lacking = ids < 0
         if lacking.any():
             if unknown == "error":
                 position = int(lacking.argmax())
                 raise UnknownCharacterError(
-                    f"{name_of(symbols[position])} at character {start + position + 1:,} is not "
-                    f"among the {len(self)} characters the model knows",
-                    Remedy("leave such characters out", "unknown", "skip"),
-                    Remedy("put another in their place", "unknown", "replace"),
+                    f"{format_character(symbols[position])} at character "
+                    f"{start + position + 1:,} is not among the {len(self)} characters the model "
+                    "knows",
+                    Remedy("skip such characters", "unknown", "skip"),
+                    Remedy("replace them", "unknown", "replace"),
                 )
             if unknown == "skip":
                 ids = ids[~lacking]
             else:
                 ids[lacking] = self.characters.index(self.replacement)
-        return ids.astype(smallest_type(len(self)))
+        return ids.astype(find_smallest_dtype(len(self)))
 
     def knows(self, symbols: str) -> NDArray[np.bool_]:
-        """Of each symbol whether the alphabet has it, shape (N,)."""
+        """Return for each symbol whether the alphabet contains it, shape (N,)."""
         table = self._ids_by_code_point
-        known: NDArray[np.bool_] = table[np.minimum(code_points(symbols), len(table) - 1)] >= 0
+        known: NDArray[np.bool_] = table[np.minimum(to_code_points(symbols), len(table) - 1)] >= 0
         return known
 
     def count_unknown(self, symbols: str) -> int:
-        """How many of the symbols the alphabet lacks."""
+        """Count the symbols that the alphabet lacks."""
         return int((~self.knows(symbols)).sum())
 
     def decode(self, ids: Iterable[int] | Ids) -> str:
-        """The symbols of ids; :meth:`to_bytes` turns them into what a file would hold."""
+        """Decode ids to symbols; :meth:`to_bytes` converts these to the bytes of a file."""
         wanted = ids if isinstance(ids, np.ndarray) else np.fromiter(ids, np.int64)
         codes = self._code_points[wanted]
         return codes.tobytes().decode("utf-32-le")
 
     def to_bytes(self, symbols: str) -> bytes:
-        """What symbols stand for: UTF-8 for a text alphabet, else the bytes themselves."""
+        """Convert symbols to bytes: UTF-8 for a text alphabet, else the byte values themselves."""
         return symbols.encode("utf-8" if self.kind == "text" else "latin-1")
 
     def to_dict(self) -> dict[str, str]:
-        """Plain data, fit for JSON; a bytes alphabet needs no listing."""
+        """Convert to plain data for JSON; a bytes alphabet lists no characters."""
         return {"kind": self.kind, "characters": self.characters if self.kind == "text" else ""}
 
     @classmethod
     def from_dict(cls, data: object) -> Alphabet:
-        """Rebuild from :meth:`to_dict`'s output.
+        """Rebuild an alphabet from the output of :meth:`to_dict`.
 
         Raises:
-            ValueError: not what :meth:`to_dict` writes, or not a sound alphabet.
+            ValueError: the data is no such output, or not a valid alphabet.
         """
         if not isinstance(data, dict) or set(data) != {"kind", "characters"}:
             raise ValueError("an alphabet is a table of kind and characters")
@@ -226,38 +234,39 @@ class Alphabet:
 
 
 class AlphabetBuilder:
-    """Numbers characters as they come, then sorts: one pass over a text of any size.
+    """Builds an alphabet and the ids of a text of any size in one pass.
 
-    Ids are kept as small integers: N bytes for a text of N characters, 2N where more than 256 of
-    them differ; see ``disk_array.py`` for where.
+    Characters get provisional ids in the order of their first occurrence; the ids are sorted at the
+    end. They are small integers, one byte each for up to 256 different characters, and are kept in
+    memory or in a temporary file, see ``disk_array.py``.
     """
 
     def __init__(self) -> None:
         self._provisional = np.full(sys.maxunicode + 1, -1, dtype=np.int32)
         self._codes: list[int] = []
-        self._ids = Growing(smallest_type(0))
+        self._ids = GrowingArray(find_smallest_dtype(0))
 
     def __len__(self) -> int:
-        """Characters taken in so far."""
+        """The number of characters added so far."""
         return len(self._ids)
 
     def add(self, symbols: str) -> None:
-        """Take in the next part of the text."""
-        codes = code_points(symbols)
+        """Add the next part of the text."""
+        codes = to_code_points(symbols)
         ids = self._provisional[codes]
         new = np.unique(codes[ids < 0])
         if new.size:
             self._provisional[new] = len(self._codes) + np.arange(new.size, dtype=np.int32)
             self._codes.extend(int(code) for code in new)
             ids = self._provisional[codes]
-        self._ids.add(ids.astype(smallest_type(len(self._codes))))
+        self._ids.add(ids.astype(find_smallest_dtype(len(self._codes))))
 
     def finish(self) -> tuple[Alphabet, Ids]:
-        """The alphabet in ascending order and the whole text's ids, shape (N,).
+        """Return the alphabet in ascending order and the ids of the whole text, shape (N,).
 
         Raises:
             ValueError: nothing was added.
-            CorpusError: the text holds surrogates, which no encoding of text should yield.
+            CorpusError: the text contains surrogates, which a text encoding should not yield.
         """
         codes = np.array(self._codes, dtype=np.int64)
         if ((codes >= 0xD800) & (codes <= 0xDFFF)).any():
@@ -266,7 +275,7 @@ class AlphabetBuilder:
                 Remedy("take every byte as a symbol", "bytes"),
             )
         alphabet = Alphabet("".join(map(chr, sorted(self._codes))))
-        final = np.empty(len(codes), dtype=smallest_type(len(codes)))
+        final = np.empty(len(codes), dtype=find_smallest_dtype(len(codes)))
         final[np.argsort(codes)] = np.arange(len(codes))
         self._ids.translate(final)
         return alphabet, self._ids.array()

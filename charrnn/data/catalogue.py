@@ -20,7 +20,7 @@ from platformdirs import user_cache_path
 
 from charrnn.config.settings import Plain
 from charrnn.data.formal_languages import find_language, generate
-from charrnn.data.text_reader import exists
+from charrnn.data.text_reader import path_exists
 from charrnn.display import did_you_mean
 from charrnn.errors import CorpusError, Remedy
 from charrnn.files import is_file
@@ -226,7 +226,7 @@ def locate(source: str) -> Path | Generated | Built:
     if not source:
         raise CorpusError("the name of a text is empty; name a file, a folder or a corpus")
     path = Path(source)
-    if exists(path):
+    if path_exists(path):
         return path
     known = entries()
     if source in known:

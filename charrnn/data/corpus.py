@@ -6,8 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from charrnn.data.alphabet import Alphabet, AlphabetBuilder, Ids, name_of, smallest_type
-from charrnn.data.disk_array import Growing, in_parts
+from charrnn.data.alphabet import (
+    Alphabet,
+    AlphabetBuilder,
+    Ids,
+    find_smallest_dtype,
+    format_character,
+)
+from charrnn.data.disk_array import GrowingArray, split_into_blocks
 from charrnn.data.encoded_text import EncodedText, cut_text
 from charrnn.data.records import RecordReader
 from charrnn.data.text_reader import TextReader
@@ -61,8 +67,8 @@ class Corpus:
         if alphabet == self.alphabet:
             return self
         table = alphabet.encode(self.alphabet.characters)
-        ids = Growing(table.dtype)
-        for part in in_parts(self.ids):
+        ids = GrowingArray(table.dtype)
+        for part in split_into_blocks(self.ids):
             ids.add(table[part])
         text = cut_text(ids.array(), alphabet, self.records)
         return replace(self, text=text, alphabet=alphabet)
@@ -128,7 +134,7 @@ def fit_corpus(
             Remedy("give more text"),
         )
     if _is_all_the_same(corpus.ids):
-        only = name_of(corpus.alphabet.characters[int(corpus.ids[0])])
+        only = format_character(corpus.alphabet.characters[int(corpus.ids[0])])
         raise CorpusError(
             f"{shown}: {len(corpus):,} characters, all of them {only}: there is nothing to learn",
             Remedy("give a text with at least two different characters"),
@@ -138,7 +144,7 @@ def fit_corpus(
 
 def _is_all_the_same(ids: Ids) -> bool:
     """Tell if no id differs from the first; reading stops at one that does."""
-    return all((part == ids[0]).all() for part in in_parts(ids))
+    return all((part == ids[0]).all() for part in split_into_blocks(ids))
 
 
 def encode_corpus(
@@ -193,7 +199,7 @@ def _make_reader(
 def _encode(
     reader: TextReader | RecordReader, alphabet: Alphabet, unknown: str, records: str | None
 ) -> Corpus:
-    ids = Growing(smallest_type(len(alphabet)))
+    ids = GrowingArray(find_smallest_dtype(len(alphabet)))
     lacking = 0
     for chunk in reader:
         try:

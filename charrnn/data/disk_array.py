@@ -1,4 +1,4 @@
-"""Ids gathered as they come: in memory while they are few, beyond that in a file without a name."""
+"""An array that grows in memory and, beyond a limit, in a temporary file without a name."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from numpy.typing import NDArray
 from charrnn.errors import StorageError
 
 MOST_IN_MEMORY = 64 << 20
-"""Bytes; what is longer is read from a file, page by page as it is needed."""
+"""The most bytes kept in memory; a larger array is mapped from its file on demand."""
 
 _AT_ONCE = 1 << 20
 
 
-class Growing:
-    """An array of unsigned integers, shape (N,), that is added to at its end.
+class GrowingArray:
+    """An array of unsigned integers, shape (N,), that grows at its end.
 
-    The file is gone with the array, or with the process.
+    The temporary file disappears with the array, or with the process. Every method raises
+    StorageError if the file cannot be written.
 
     Args:
-        kind: what an element is at first; it widens as wider ones are added.
-
-    Every method raises StorageError where the system refuses room for the file.
+        kind: the initial type of the elements; it widens as wider elements are added.
     """
 
     def __init__(self, kind: np.dtype[Any]) -> None:
@@ -38,7 +37,7 @@ class Growing:
 
     def __del__(self) -> None:
         if not isinstance(self._file, BytesIO):
-            # What could not be written is tried once more.
+            # Closing flushes again what could not be written before.
             with suppress(OSError):
                 self._file.close()
 
@@ -46,20 +45,20 @@ class Growing:
         return self._bytes // self._kind.itemsize
 
     def add(self, part: NDArray[Any]) -> None:
-        """Add some more elements, as wide as those before or wider."""
+        """Append elements whose type is as wide as the present one, or wider."""
         if part.dtype.itemsize > self._kind.itemsize:
             self._widen(part.dtype)
         self._append(part)
 
     def translate(self, table: NDArray[Any]) -> None:
-        """Put the table's value at each element in the element's place; it must fit there."""
+        """Replace each element by the table's value at it, which must fit the elements' type."""
         for begin, part in self._parts():
             with _in_temporary_file():
                 self._file.seek(begin)
                 self._file.write(table[part].astype(self._kind, copy=False).data)
 
     def array(self) -> NDArray[Any]:
-        """All elements, to be read; nothing can be added any more."""
+        """Return all elements, read-only; nothing can be added afterwards."""
         if isinstance(self._file, BytesIO):
             return np.frombuffer(self._file.getbuffer().toreadonly(), self._kind)
         with _in_temporary_file():
@@ -84,17 +83,17 @@ class Growing:
                 self._file.write(held)
 
     def _widen(self, kind: np.dtype[Any]) -> None:
-        # Both are there for a moment.
+        # The old and the new array exist at once for a moment.
         if self._bytes > MOST_IN_MEMORY // 4:
             self._leave_memory()
-        wider = Growing(kind)
+        wider = GrowingArray(kind)
         for _, part in self._parts():
             wider._append(part)
         self._kind, self._bytes = kind, wider._bytes
         self._file, wider._file = wider._file, self._file
 
     def _parts(self) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Where each part begins, in bytes, and its elements; the file stands at its end after."""
+        """Yield the offset in bytes and the elements of each block; leaves the file at its end."""
         for begin in range(0, self._bytes, _AT_ONCE):
             with _in_temporary_file():
                 self._file.seek(begin)
@@ -102,8 +101,8 @@ class Growing:
             yield begin, np.frombuffer(data, self._kind)
 
 
-def in_parts(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """An array (N,) part by part, so that what is made of it takes little memory."""
+def split_into_blocks(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Iterate over an array (N,) block by block, so that derived arrays take little memory."""
     return (array[begin : begin + _AT_ONCE] for begin in range(0, len(array), _AT_ONCE))
 
 

@@ -1,4 +1,4 @@
-"""What the user named -> files that can be read, and read again when the run goes on."""
+"""Sources: resolve the files, folders, corpora and standard input that a user names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import cast
 
 from charrnn.data.catalogue import Built, Generated, locate
 from charrnn.data.encoded_text import EncodedText
-from charrnn.data.text_reader import TextReader, exists, read_text
+from charrnn.data.text_reader import TextReader, path_exists, read_text
 from charrnn.errors import CorpusError, StorageError, UsageError
 from charrnn.files import is_file, is_folder
 
@@ -23,10 +23,10 @@ _STANDARD_INPUT = Path("standard input")
 
 @dataclass(frozen=True)
 class NamedText:
-    """A text in the alphabet of a model.
+    """A text in the alphabet of a model, with a name to show.
 
     Attributes:
-        name: a name for people.
+        name: its name in messages.
         text: its ids.
     """
 
@@ -34,27 +34,27 @@ class NamedText:
     text: EncodedText
 
 
-def corpus_name(source: str) -> str:
-    """What a corpus, and its run, are called: the first source's name without its extension."""
+def derive_corpus_name(source: str) -> str:
+    """Derive the name of a corpus and its run: the first source's name without its extension."""
     if source == STDIN:
         return "stdin"
-    path = Path(source).resolve() if exists(Path(source)) else Path(source)
+    path = Path(source).resolve() if path_exists(Path(source)) else Path(source)
     name = path.stem if is_file(path) else path.name
     # A run that begins with a dot would be hidden, hide runs/.latest or lie outside of runs.
     return "".join(c if c.isprintable() else "_" for c in name).lstrip(".") or "corpus"
 
 
-def gather(sources: Sequence[str], folder: Path) -> tuple[list[Path], dict[Path, str]]:
-    """Find the files and folders that sources stand for; copy what no file holds into ``folder``.
+def gather_sources(sources: Sequence[str], folder: Path) -> tuple[list[Path], dict[Path, str]]:
+    """Find the files and folders that sources stand for.
 
-    That is text from a pipe, which cannot be read twice, and text that is made when it is wanted.
+    Text from a pipe, which cannot be read twice, and generated text are copied into ``folder``.
 
     Returns:
         The path of each source, and the names of the copies among them, for errors and notes.
 
     Raises:
-        CorpusError: a source that is not there, or a pipe that cannot be read.
-        UsageError: standard input named twice.
+        CorpusError: a source does not exist, or a pipe cannot be read.
+        UsageError: standard input is named twice.
     """
     _check_standard_input(sources)
     paths = [_take(source, folder, number) for number, source in enumerate(sources)]
@@ -62,7 +62,7 @@ def gather(sources: Sequence[str], folder: Path) -> tuple[list[Path], dict[Path,
 
 
 def name_copies(sources: Sequence[str], paths: Sequence[Path], folder: Path) -> dict[Path, str]:
-    """Return what errors and notes call each path that is a copy in ``folder``."""
+    """Return the names, in errors and notes, of the paths that are copies in ``folder``."""
     return {
         path: "standard input" if source == STDIN else source
         for source, path in zip(sources, paths, strict=True)
@@ -72,7 +72,7 @@ def name_copies(sources: Sequence[str], paths: Sequence[Path], folder: Path) -> 
 
 def _check_standard_input(sources: Sequence[str]) -> None:
     if list(sources).count(STDIN) > 1:
-        raise UsageError("- (standard input) can be given once only")
+        raise UsageError("- (standard input) can be given only once")
 
 
 def _take(source: str, folder: Path, number: int) -> Path:
@@ -84,12 +84,12 @@ def _take(source: str, folder: Path, number: int) -> Path:
 
 
 def is_generated(source: str) -> bool:
-    """Whether a source is one of the catalogue's generated languages."""
+    """Return whether a source is a generated corpus of the catalogue."""
     return source != STDIN and isinstance(locate(source), Generated)
 
 
 def find_source(source: str, folder: Path, number: int) -> Path:
-    """Where a source can be read: as it is, or in a copy whose name begins with its number."""
+    """Find the path of a source, or of a copy in ``folder`` whose name starts with ``number``."""
     found = locate(source)
     if isinstance(found, Generated | Built):
         copy = folder / f"{number}-{found.name}"
@@ -104,7 +104,7 @@ def find_source(source: str, folder: Path, number: int) -> Path:
 
 
 def _open(place: Path | None) -> BufferedReader:
-    """A file to be read, or standard input, which stays open afterwards."""
+    """Open a file or, for None, standard input, which stays open afterwards."""
     if place is None:
         return os.fdopen(sys.stdin.fileno(), "rb", closefd=False)
     try:
@@ -122,22 +122,22 @@ def _write(chunks: Iterable[bytes], copy: Path) -> None:
         raise StorageError(f"{copy}: could not be written: {problem.strerror}") from problem
 
 
-def follow(
+def stream_sources(
     sources: Sequence[str], encoding: str | None, on_note: Callable[[str], None]
 ) -> Iterator[str]:
-    """Read the sources one after another, each as it comes: nothing waits for its end.
+    """Stream the text of the sources one after another, without waiting for their ends.
 
     Args:
         sources: files, folders, ``-`` or names of corpora.
-        encoding: how bytes spell characters; None takes every byte as a symbol.
-        on_note: is called with what reading left out or changed.
+        encoding: encoding of the text; None makes every byte a symbol.
+        on_note: called with a message about skipped or changed input.
 
     Yields:
         The text, in chunks.
 
     Raises:
-        CorpusError: a source that is not there, or cannot be read.
-        UsageError: standard input named twice, or an encoding that Python does not know.
+        CorpusError: a source does not exist, or cannot be read.
+        UsageError: standard input is named twice, or Python does not know the encoding.
     """
     _check_standard_input(sources)
     found = [None if source == STDIN else locate(source) for source in sources]
@@ -151,16 +151,16 @@ def follow(
         else:
             reader = TextReader([], encoding)
             with _open(place) as stream:
-                yield from reader.follow(place or _STANDARD_INPUT, stream)
+                yield from reader.read_stream(place or _STANDARD_INPUT, stream)
         for message in reader.notes:
             on_note(message)
 
 
-def remember(source: str) -> str:
-    """How a run remembers a source: the user's own file by its absolute path, others by name.
+def resolve_source(source: str) -> str:
+    """Convert a source to the form that a run stores: an absolute path, or a corpus's name.
 
     Raises:
-        CorpusError: a source that is not there.
+        CorpusError: the source does not exist.
     """
     locate(source)
-    return str(Path(source).resolve()) if exists(Path(source)) else source
+    return str(Path(source).resolve()) if path_exists(Path(source)) else source

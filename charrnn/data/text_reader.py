@@ -1,6 +1,6 @@
-"""Files, folders and bytes -> decoded text, chunk by chunk, with what a run must remember of it.
+"""Read files and folders as decoded text, chunk by chunk, and compute the digest of their bytes.
 
-Bytes -> text, chunk by chunk, or an error that says where the encoding does not allow them.
+An encoding error names the byte offset and the line.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ from charrnn.files import is_file, is_folder
 CHUNK_BYTES = 1 << 20
 
 MOST_BYTES = 4 << 30
-"""Bytes that a text may have: an endless one, or a hole that claims to be a file, has more."""
+"""The most bytes of a text; an endless device, or a huge sparse file, is refused by it."""
 
 _SNIFF_BYTES = 1 << 16
 _NAMED = 3
 _RUN_FILE = "last.safetensors"
 
 
-def exists(path: Path) -> bool:
-    """Whether there is something at a path.
+def path_exists(path: Path) -> bool:
+    """Return whether a file or folder exists at a path.
 
     Raises:
-        CorpusError: that cannot be found out: a folder on the way is closed, a name too long.
+        CorpusError: the path cannot be examined: a folder in it is not accessible, or a name in it
+            is too long.
     """
     try:
         path.stat()
     except (FileNotFoundError, ValueError):
-        # ValueError: no file has a name with a NUL in it.
+        # ValueError: the name contains a NUL, so no such file can exist.
         return False
     except OSError as problem:
         raise _unreadable(path, problem) from problem
@@ -43,68 +44,69 @@ def exists(path: Path) -> bool:
 
 
 def read_text(name: object, stream: BufferedReader) -> Iterator[bytes]:
-    """The bytes of a text that has an end, chunk by chunk as they come.
+    """Read the bytes of a finite text, chunk by chunk as they arrive.
 
     Args:
-        name: what to call it in errors.
+        name: its name in errors.
         stream: read to its end.
 
     Raises:
-        CorpusError: it cannot be read, or goes beyond MOST_BYTES.
+        CorpusError: it cannot be read, or has more than MOST_BYTES.
     """
     yield from read_chunks(name, stream, MOST_BYTES)
 
 
 def read_chunks(name: object, stream: BufferedReader, most: int | None) -> Iterator[bytes]:
-    """What a stream holds, chunk by chunk as it comes.
+    """Read the bytes of a stream, chunk by chunk as they arrive.
 
     Args:
-        name: what to call it in errors.
+        name: its name in errors.
         stream: read to its end.
-        most: bytes that it may hold; None is any number.
+        most: the most bytes allowed; None is no limit.
 
     Raises:
-        CorpusError: it cannot be read, or holds more.
+        CorpusError: it cannot be read, or has more bytes.
     """
     size = 0
     try:
         while data := stream.read1(CHUNK_BYTES):
             size += len(data)
             if most is not None and size > most:
-                raise too_long(name)
+                raise _build_size_error(name)
             yield data
     except OSError as problem:
         raise _unreadable(name, problem) from problem
 
 
-def too_long(name: object) -> CorpusError:
-    """The error of a text that goes beyond MOST_BYTES."""
+def _build_size_error(name: object) -> CorpusError:
     return CorpusError(
-        f"{name}: goes beyond {MOST_BYTES:,} bytes, the most that a text may have; does it end?",
+        f"{name}: has more than {MOST_BYTES:,} bytes, the most that a text may have, or is endless",
         Remedy("give a part of it"),
     )
 
 
 class TextReader:
-    """The text of some files and folders, in order, decoded chunk by chunk and otherwise untouched.
+    """An iterator over the text of files and folders, in order, decoded chunk by chunk.
 
-    Iterate over it once. With each chunk, ``file`` is the file it is from, ``name`` what to call
-    that file, and ``start`` how many of its characters came before. When the iteration has ended,
-    ``digest`` is the SHA-256 of all the bytes that were read, in order, and ``notes`` says what was
-    left out and why.
+    It can be iterated once. Except for the decoding the text is unchanged.
 
     Args:
         paths: files and folders. A folder stands for its text files, found at any depth and sorted
-            by path; files that are not text are left out with a note, hidden ones and what
-            training runs have written without.
-        encoding: how the bytes spell characters; None reads every byte as a symbol.
-        names: what errors and notes call a path that is none of the user's own.
+            by path. Other files are skipped with a note, hidden files and the files of training
+            runs without one.
+        encoding: encoding of the files; None makes every byte a symbol.
+        names: names in errors and notes for paths that are not the user's own.
+
+    Attributes:
+        file: the file of the present chunk.
+        start: number of characters of that file before the present chunk.
+        notes: messages about skipped files, complete when the iteration has ended.
 
     Raises:
-        UsageError: an encoding that Python does not know.
-        CorpusError: a path that is missing or unreadable, a folder without text, bytes that the
-            encoding does not allow (with their offset and line), more than MOST_BYTES, or a file
-            that changes while it is read, so that nobody could read the same text again.
+        UsageError: Python does not know the encoding.
+        CorpusError: a path is missing or unreadable, a folder has no text, bytes are not valid in
+            the encoding (with their offset and line), there are more than MOST_BYTES, or a file
+            changes while it is read, so that the same text could not be read again.
     """
 
     def __init__(
@@ -126,7 +128,7 @@ class TextReader:
 
     @property
     def name(self) -> str:
-        """The name of the file that the chunk that came last is from."""
+        """The name of the present chunk's file."""
         return self._name(self.file) if self.file else ""
 
     @property
@@ -136,44 +138,44 @@ class TextReader:
 
     def __iter__(self) -> Iterator[str]:
         for file in self._files:
-            yield from self._follow(file, self._read_bytes(file))
+            yield from self._read(file, self._read_bytes(file))
 
-    def follow(self, name: Path, stream: BufferedReader) -> Iterator[str]:
-        """The text of a stream that is open already, as it comes, however long it is.
+    def read_stream(self, name: Path, stream: BufferedReader) -> Iterator[str]:
+        """Decode the text of an open stream of any length, as it arrives.
 
         Args:
-            name: what to call it in errors.
+            name: its name in errors.
             stream: read to its end, if it has one.
         """
-        yield from self._follow(name, read_chunks(name, stream, most=None))
+        yield from self._read(name, read_chunks(name, stream, most=None))
 
     def _name(self, file: Path) -> str:
         return self._names.get(file, str(file))
 
     def _expand(self, path: Path) -> list[Path]:
-        if not exists(path):
+        if not path_exists(path):
             raise CorpusError(f"{path}: there is no such file or folder")
         if not path.is_dir():
             return [path]
         found = list(self._walk(path))
         texts = [file for file in sorted(found) if is_file(file) and self._is_text(file)]
         if not texts:
-            seen = "; ".join([f"{len(found)} files seen", *self.notes])
+            seen = "; ".join([f"{len(found)} files found", *self.notes])
             raise CorpusError(f"{path}: the folder holds no text files ({seen})")
         if others := sorted(set(found) - set(texts)):
             named = ", ".join(str(file.relative_to(path)) for file in others[:_NAMED])
             more = ", ..." if len(others) > _NAMED else ""
             self.notes.append(
-                f"{path}: left out {len(others)} of {len(found)} files as not text, or closed: "
-                f"{named}{more}"
+                f"{path}: skipped {len(others)} of {len(found)} files that are not text or not "
+                f"readable: {named}{more}"
             )
         return texts
 
     def _walk(self, folder: Path) -> Iterator[Path]:
-        """What is in a folder at any depth, but folders, hidden ones and training runs.
+        """Yield the files in a folder at any depth, except hidden ones and those of training runs.
 
-        Folders wait in a list: any depth of them is no depth of calls. Links to them are not
-        followed, which may lead in circles.
+        The walk is iterative, since deep folders would exceed the recursion limit. It follows no
+        links to folders, which may form cycles.
         """
         waiting = [folder]
         while waiting:
@@ -182,7 +184,7 @@ class TextReader:
                 with os.scandir(here) as entries:
                     shown = [entry for entry in entries if not entry.name.startswith(".")]
             except OSError as problem:
-                self.notes.append(f"{here}: left out: {problem.strerror}")
+                self.notes.append(f"{here}: skipped: {problem.strerror}")
                 continue
             if any(entry.name == _RUN_FILE for entry in shown):
                 continue
@@ -194,19 +196,19 @@ class TextReader:
                     yield path
 
     def _is_text(self, file: Path) -> bool:
-        """Whether a file found in a folder opens like text: no NUL, and it decodes."""
+        """Return whether the beginning of a file is text: it decodes and contains no NUL."""
         if self._encoding is None:
             return True
         try:
             with file.open("rb") as stream:
                 head = stream.read(_SNIFF_BYTES)
             decoder = Decoder(file, self._encoding)
-            # Without a byte there is nothing to decode, and nothing would mean the end.
+            # Empty bytes would tell the decoder that the file has ended.
             return not head or "\0" not in decoder.decode(head)
         except (OSError, CorpusError):
             return False
 
-    def _follow(self, file: Path, chunks: Iterator[bytes]) -> Iterator[str]:
+    def _read(self, file: Path, chunks: Iterator[bytes]) -> Iterator[str]:
         self.file, self.start = file, 0
         for text in self._decode(file, chunks):
             if text:
@@ -230,7 +232,7 @@ class TextReader:
             with file.open("rb") as stream:
                 before = os.fstat(stream.fileno())
                 if self._size + before.st_size > MOST_BYTES:
-                    raise too_long(name)
+                    raise _build_size_error(name)
                 for data in read_chunks(name, stream, MOST_BYTES - self._size):
                     self._size += len(data)
                     self._hash.update(data)
@@ -242,7 +244,7 @@ class TextReader:
             raise CorpusError(
                 f"{name}: changed while it was read (then {before.st_size:,} bytes, now "
                 f"{after.st_size:,})",
-                Remedy("wait until nobody writes to it"),
+                Remedy("wait until no program writes to it"),
                 Remedy("give a copy of it"),
             )
 
@@ -252,10 +254,10 @@ def _unreadable(name: object, problem: OSError) -> CorpusError:
 
 
 MOST_PENDING = 1 << 20
-"""Bytes that may wait for the end of a character; UTF-7 alone can make more than a few wait."""
+"""The most undecoded bytes that a decoder may hold; only UTF-7 can hold more than a few."""
 
 _BYTE_ORDER_MARK = "\ufeff"
-# They spell names and source code; what they make of a text depends on where its chunks end.
+# These encode names and source code; their result depends on the division into chunks.
 _NOT_FOR_FILES = frozenset({"idna", "punycode", "unicode-escape"})
 _REMEDIES = (
     Remedy("name the right encoding", "encoding"),
@@ -266,7 +268,7 @@ _REMEDIES = (
 def check_encoding(encoding: str) -> None:
     """Raise UsageError unless ``encoding`` names a text encoding that Python knows."""
     try:
-        # The first refuses codecs that do not yield text, the second names that mean a place.
+        # The first refuses codecs that yield no text, the second the special name "locale".
         io.TextIOWrapper(io.BytesIO(), encoding=encoding).close()
         codecs.getincrementaldecoder(encoding)
         known = codecs.lookup(encoding).name.replace("_", "-") not in _NOT_FOR_FILES
@@ -274,21 +276,21 @@ def check_encoding(encoding: str) -> None:
         known = False
     if not known:
         raise UsageError(
-            f"is {encoding!r:.60}, which is not a text encoding known here",
+            f"is {encoding!r:.60}, which is not a known text encoding",
             Remedy("try utf-8, latin-1, cp1252, utf-16 or shift_jis"),
             settings=("encoding",),
         )
 
 
 class Decoder:
-    """Decodes the bytes of one file as they come, and drops a byte-order mark that opens them.
-
-    Attributes:
-        dropped_mark: whether there was one that the encoding itself takes for text.
+    """Decodes the bytes of one file as they arrive, and drops a byte-order mark at their beginning.
 
     Args:
-        name: what errors call it.
-        encoding: one that :func:`check_encoding` accepts.
+        name: the file's name in errors.
+        encoding: an encoding that :func:`check_encoding` accepts.
+
+    Attributes:
+        dropped_mark: True if a byte-order mark was dropped that the encoding itself keeps.
     """
 
     def __init__(self, name: object, encoding: str) -> None:
@@ -299,10 +301,10 @@ class Decoder:
         self._offset, self._lines, self._at_start = 0, 1, True
 
     def decode(self, data: bytes) -> str:
-        """The text of some more bytes; none at all mean that the file has ended.
+        """Decode some more bytes; empty bytes mark the end of the file.
 
         Raises:
-            CorpusError: the encoding does not allow them; names the first bad byte and its line.
+            CorpusError: the bytes are not valid; names the first invalid byte and its line.
         """
         state = self._decoder.getstate()
         try:
@@ -313,8 +315,8 @@ class Decoder:
             ) from None
         if len(self._decoder.getstate()[0]) > MOST_PENDING:
             raise CorpusError(
-                f"{self._name}: is not {self._encoding}: more than {MOST_PENDING:,} bytes without "
-                "an end",
+                f"{self._name}: is not {self._encoding}: an unfinished sequence of more than "
+                f"{MOST_PENDING:,} bytes",
                 *_REMEDIES,
             )
         if self._at_start and text:
@@ -327,16 +329,16 @@ class Decoder:
         return text
 
     def _explain(self, problem: UnicodeError, data: bytes, state: tuple[bytes, int]) -> str:
-        """What is wrong with some bytes, before which the decoder was in a state."""
+        """Describe the error in some bytes, given the decoder's state before them."""
         if not isinstance(problem, UnicodeDecodeError):
             return f"is not {self._encoding}: {problem}"
-        # Counted from the chunk's end, since a codec may cut a byte-order mark off.
+        # Counted from the chunk's end, since a codec may remove a byte-order mark.
         sound = len(data) - len(problem.object) + problem.start
         self._decoder.setstate(state)
         try:
             before = self._decoder.decode(data[: max(sound, 0)])
         except UnicodeError as earlier:
-            # As of UTF-16 that lacks its byte-order mark, which is looked for last.
+            # UTF-16 reports a missing byte-order mark only after it has decoded the rest.
             return self._explain(earlier, data, state)
         return (
             f"byte {self._offset + sound:,} (0x{problem.object[problem.start]:02X}, "

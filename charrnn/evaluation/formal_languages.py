@@ -16,7 +16,7 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.data.alphabet import Alphabet, Ids, name_of
+from charrnn.data.alphabet import Alphabet, Ids, format_character
 from charrnn.data.formal_languages import Language, generate
 from charrnn.errors import PredictionError, Remedy, UnknownCharacterError
 from charrnn.inference.backend import Backend
@@ -141,7 +141,7 @@ def _check_known(alphabet: Alphabet, language: Language) -> None:
     unknown = [c for c in language.characters if c not in alphabet.characters]
     if unknown:
         raise UnknownCharacterError(
-            f"{name_of(unknown[0])} belongs to {language.name} and is not among the "
+            f"{format_character(unknown[0])} belongs to {language.name} and is not among the "
             f"{len(alphabet)} characters the model knows",
             Remedy(
                 "name a model that has learnt the language, or train one", "train", language.name

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.data.alphabet import RECORD_END, Alphabet, Ids, code_points
+from charrnn.data.alphabet import RECORD_END, Alphabet, Ids, to_code_points
 from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
 from charrnn.evaluation.scorer import Reading, cost_afresh
 from charrnn.inference.backend import Backend
@@ -133,7 +133,7 @@ class Meter:
     def _measure_side_by_side(self, symbols: str) -> Measured:
         """Measure whole lines."""
         ids, scored = self._encode(symbols, separators=True)
-        ends = np.flatnonzero(code_points(symbols) == ord(self._ending)) + 1
+        ends = np.flatnonzero(to_code_points(symbols) == ord(self._ending)) + 1
         bounds = np.concatenate(([0], scored.cumsum()[ends - 1]))
         nats = cost_afresh(self._backend, ids[scored], bounds, self._start)
         return _spread(symbols, scored, nats)
@@ -157,7 +157,7 @@ class Meter:
         unknown = ~self._alphabet.knows(readable)
         scored = ~unknown if self._choice == "skip" else np.ones(len(symbols), np.bool_)
         if separating:
-            scored &= code_points(symbols) != ord(self._ending)
+            scored &= to_code_points(symbols) != ord(self._ending)
         self._read += len(symbols)
         self.unknown += int(unknown.sum())
         return ids, scored

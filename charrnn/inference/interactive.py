@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.config.inference import SampleConfig
-from charrnn.data.alphabet import RECORD_END, Alphabet, Ids, opening
+from charrnn.data.alphabet import RECORD_END, Alphabet, Ids, encode_default_prime
 from charrnn.data.records import find_separator
 from charrnn.inference.backend import Backend, State
 from charrnn.inference.sampling import Pace, filters_of
@@ -97,7 +97,7 @@ class Play:
         self._backend = backend
         self._alphabet = alphabet
         self._separator = None if records is None else alphabet.symbols(find_separator(records))
-        self._beginning = Place(backend.initial_state(1), opening(alphabet)[:0])
+        self._beginning = Place(backend.initial_state(1), encode_default_prime(alphabet)[:0])
         self._end = -1
         if records is not None:
             end = alphabet.encode(RECORD_END)
@@ -164,7 +164,7 @@ class Play:
         generator = np.random.default_rng([self._seed, self._draws])
         self._draws += 1
         now = self._moments[-1]
-        start = opening(self._alphabet)
+        start = encode_default_prime(self._alphabet)
         pieces = write(self._backend, now.place, start, config, generator)
         for number, (drawn, after) in enumerate(pieces):
             ends = np.flatnonzero(drawn == self._end)

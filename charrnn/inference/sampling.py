@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.config.inference import SampleConfig
-from charrnn.data.alphabet import Alphabet, Ids, opening
+from charrnn.data.alphabet import Alphabet, Ids, encode_default_prime
 from charrnn.errors import Remedy, UsageError
 from charrnn.inference.backend import Backend, State
 from charrnn.kernels.network import Filters
@@ -180,14 +180,14 @@ def sample(
         backend: of a model with this alphabet.
         alphabet: the model's.
         config: the distribution, the length and the number of samples.
-        prime: ids the model reads first, shape (N,); if empty see :func:`opening`.
+        prime: ids the model reads first, shape (N,); if empty see :func:`encode_default_prime`.
         seed: at least 0.
 
     Raises:
         PredictionError: the model's predictions are not finite.
     """
     if not len(prime):
-        prime = opening(alphabet)
+        prime = encode_default_prime(alphabet)
     beginning = backend.read(prime[:-1, None], backend.initial_state(1))
     stops = [alphabet.symbols(stop) for stop in config.stop]
     for first in range(0, config.count, backend.rows_to_draw):

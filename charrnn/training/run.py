@@ -20,9 +20,9 @@ from charrnn.checkpoints.run_index import RUNS, find_run, mark_latest
 from charrnn.config.inference import SampleConfig
 from charrnn.config.model import ModelConfig
 from charrnn.config.training import SourceConfig
-from charrnn.data.alphabet import opening
+from charrnn.data.alphabet import encode_default_prime
 from charrnn.data.corpus import SplitCorpus, fit_corpus
-from charrnn.data.inputs import corpus_name, gather, is_generated, remember
+from charrnn.data.inputs import derive_corpus_name, gather_sources, is_generated, resolve_source
 from charrnn.data.records import find_separator
 from charrnn.errors import CheckpointError, DivergedError, PredictionError, Remedy, UsageError
 from charrnn.files import is_file, is_folder
@@ -114,7 +114,7 @@ def train_run(
         StorageError: a file cannot be written.
         DivergedError: the loss or the gradient is not finite.
     """
-    name = corpus_name(sources[0])
+    name = derive_corpus_name(sources[0])
     generated = all(map(is_generated, sources))
     if generated and records is not None:
         raise UsageError(
@@ -126,7 +126,7 @@ def train_run(
     if not overwrite:
         run.refuse_if_begun()
     with tempfile.TemporaryDirectory() as folder:
-        paths, names = gather(sources, Path(folder))
+        paths, names = gather_sources(sources, Path(folder))
         corpus = fit_corpus(paths, encoding, records, names)
         for message in corpus.notes:
             observer.note(message)
@@ -134,7 +134,7 @@ def train_run(
         corpus = start.corpus if start else corpus
         copies = {path: run.copy_of(path, corpus.digest) for path in names}
         remembered = tuple(
-            copies[path].name if path in copies else remember(source)
+            copies[path].name if path in copies else resolve_source(source)
             for source, path in zip(sources, paths, strict=True)
         )
         split = SplitCorpus.of(corpus, settings["valid"])
@@ -198,7 +198,7 @@ def resume_run(
         if threads is not None:
             compute = replace(compute, threads=threads)
         if sources:
-            source = replace(source, paths=tuple(map(remember, sources)))
+            source = replace(source, paths=tuple(map(resolve_source, sources)))
         corpus = reread_corpus(run, source, saved.corpus.records)
         session = resume_session(
             saved, corpus, replace(saved.request, source=source, compute=compute)
@@ -225,7 +225,7 @@ def find_run_to_resume(named: str | None) -> Path:
     """
     if named is None:
         return find_run(None)
-    by_corpus = RUNS / corpus_name(named)
+    by_corpus = RUNS / derive_corpus_name(named)
     if is_folder(by_corpus) and not is_folder(Path(named)):
         return by_corpus
     return find_run(named)
@@ -352,7 +352,7 @@ def draw_preview(session: Session, evaluation: Evaluation) -> str | None:
 
 
 def _draw(session: Session, evaluation: Evaluation) -> str:
-    alphabet, prime = session.alphabet, opening(session.alphabet)
+    alphabet, prime = session.alphabet, encode_default_prime(session.alphabet)
     native = load_native(session.model_file(evaluation), threads=1)
     backend = native or TorchBackend(session.trainer.learner.average.model)
     settings = _NATIVE_PREVIEW if native is not None else _TORCH_PREVIEW

@@ -12,7 +12,7 @@ from charrnn.checkpoints.run_directory import RunDirectory
 from charrnn.config.training import SourceConfig
 from charrnn.data.alphabet import RECORD_END
 from charrnn.data.corpus import Corpus, SplitCorpus, encode_corpus, fit_corpus
-from charrnn.data.inputs import find_source, gather, name_copies
+from charrnn.data.inputs import find_source, gather_sources, name_copies
 from charrnn.errors import CheckpointError, CorpusError, Remedy, UnknownCharacterError
 from charrnn.files import is_file, is_folder
 from charrnn.training.run_config import Request, check_unchanged, read_request
@@ -91,7 +91,7 @@ class RunData:
         sources, model = self._sources, self._model
         encoding = self.request.source.encoding if self.request else "utf-8"
         with tempfile.TemporaryDirectory() as folder:
-            paths, names = gather(sources, Path(folder))
+            paths, names = gather_sources(sources, Path(folder))
             corpus = encode_corpus(
                 paths,
                 model.alphabet,

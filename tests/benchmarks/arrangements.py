@@ -23,7 +23,7 @@ from charrnn.config.model import ModelConfig
 from charrnn.config.training import TrainConfig
 from charrnn.data.batches import Shape
 from charrnn.data.corpus import fit_corpus
-from charrnn.data.inputs import gather
+from charrnn.data.inputs import gather_sources
 from charrnn.models.char_model import build_model, count_parameters
 from tests.benchmarks.measure import describe_machine, interleave, say
 from tests.benchmarks.speed import training_steps
@@ -122,5 +122,5 @@ def main(text: Path, chosen: list[str]) -> None:
 
 if __name__ == "__main__":
     with TemporaryDirectory() as folder:
-        (learnt,), _ = gather(sys.argv[1:2] or ["tales"], Path(folder))
+        (learnt,), _ = gather_sources(sys.argv[1:2] or ["tales"], Path(folder))
         main(learnt, chosen=sys.argv[2:])

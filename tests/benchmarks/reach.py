@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from charrnn.data.inputs import gather
+from charrnn.data.inputs import gather_sources
 from tests.benchmarks.measure import say
 from tests.benchmarks.train_and_score import charrnn
 
@@ -54,5 +54,5 @@ def main(text: Path) -> None:
 
 if __name__ == "__main__":
     with TemporaryDirectory() as folder:
-        (text,), _ = gather(sys.argv[1:2] or ["tales"], Path(folder))
+        (text,), _ = gather_sources(sys.argv[1:2] or ["tales"], Path(folder))
         main(text)

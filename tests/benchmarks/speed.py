@@ -13,7 +13,7 @@ from torch import nn
 from charrnn.config.inference import SampleConfig
 from charrnn.config.model import ModelConfig
 from charrnn.config.training import TrainConfig
-from charrnn.data.alphabet import Alphabet, opening
+from charrnn.data.alphabet import Alphabet, encode_default_prime
 from charrnn.data.batches import ContinuousStreams, Shape
 from charrnn.data.encoded_text import ContinuousText
 from charrnn.inference.native_backend import NativeBackend, build_network
@@ -174,7 +174,7 @@ def sample_steps(
     settings = SampleConfig(length=_DRAWN * 20 * 128 // hidden * at_once // count, count=count)
 
     def run() -> int:
-        pieces = sample(backend, alphabet, settings, opening(alphabet), seed=0)
+        pieces = sample(backend, alphabet, settings, encode_default_prime(alphabet), seed=0)
         return sum(len(piece.symbols) for piece in pieces)
 
     return run

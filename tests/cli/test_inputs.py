@@ -11,7 +11,7 @@ from charrnn.checkpoints.model_file import read_model
 from charrnn.data.alphabet import Alphabet
 from charrnn.data.catalogue import Generated, entries
 from charrnn.data.corpus import encode_corpus
-from charrnn.data.inputs import gather, name_copies
+from charrnn.data.inputs import gather_sources, name_copies
 from charrnn.errors import CorpusError, UnknownCharacterError
 from tests.support.forked import forked
 from tests.support.program import SMALL, explain
@@ -95,7 +95,7 @@ def test_a_generated_text_is_named_as_the_user_did(begun: Path) -> None:
 def test_copies_are_named_by_what_they_are_copies_of(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("a")
     (tmp_path / "copies").mkdir()
-    paths, names = gather([str(tmp_path / "one.txt"), "anbn"], tmp_path / "copies")
+    paths, names = gather_sources([str(tmp_path / "one.txt"), "anbn"], tmp_path / "copies")
     assert paths == [tmp_path / "one.txt", tmp_path / "copies" / "1-anbn"]
     assert names == {paths[1]: "anbn"}
     assert name_copies(["-"], [tmp_path / "0"], tmp_path) == {tmp_path / "0": "standard input"}

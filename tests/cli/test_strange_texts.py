@@ -148,7 +148,7 @@ def test_a_text_without_an_end_is_refused_at_the_bound(
             check=False,
         )
     assert result.returncode == 3, explain(result)
-    assert result.stderr.startswith(f"charrnn: {named}: goes beyond 1,048,576 bytes".encode())
+    assert result.stderr.startswith(f"charrnn: {named}: has more than 1,048,576 bytes".encode())
 
 
 def test_a_prime_without_an_end_is_refused(trained: Path) -> None:

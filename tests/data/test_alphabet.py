@@ -15,9 +15,9 @@ from charrnn.data.alphabet import (
     Alphabet,
     AlphabetBuilder,
     Ids,
-    code_points,
-    name_of,
-    smallest_type,
+    find_smallest_dtype,
+    format_character,
+    to_code_points,
 )
 from charrnn.errors import CorpusError, UnknownCharacterError
 
@@ -144,7 +144,9 @@ def test_a_builder_holds_about_two_bytes_for_each_character_at_its_peak() -> Non
 def test_ids_take_the_smallest_integer_type_that_fits(count: int, expected: str) -> None:
     text = distinct(count)
     alphabet, ids = build([text])
-    assert smallest_type(count) == ids.dtype == alphabet.encode(text).dtype == np.dtype(expected)
+    assert (
+        find_smallest_dtype(count) == ids.dtype == alphabet.encode(text).dtype == np.dtype(expected)
+    )
     assert ids.tolist() == alphabet.encode(text).tolist() == list(range(count))
     assert ids.nbytes == count * np.dtype(expected).itemsize
 
@@ -210,7 +212,7 @@ def test_the_replacement_is_the_best_that_the_alphabet_has(known: str, replaceme
     ],
 )
 def test_an_unknown_character_is_named_with_its_position(character: str, shown: str) -> None:
-    assert name_of(character) == shown
+    assert format_character(character) == shown
     with pytest.raises(UnknownCharacterError) as raised:
         Alphabet("ab").encode("abab" + character + "\u4e0a")
     assert str(raised.value).startswith(f"{shown} at character 5 is not")
@@ -280,4 +282,4 @@ def test_every_byte_is_one_byte_long() -> None:
 @settings(deadline=None)
 @given(st.text(st.characters()))
 def test_code_points_are_those_of_the_characters_surrogates_included(text: str) -> None:
-    assert code_points(text).tolist() == [ord(character) for character in text]
+    assert to_code_points(text).tolist() == [ord(character) for character in text]

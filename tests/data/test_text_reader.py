@@ -275,7 +275,7 @@ def test_a_binary_file_in_a_folder_is_left_out_with_a_note(tmp_path: Path, data:
     reader = TextReader([tmp_path])
     assert "".join(reader) == "text"
     (note,) = reader.notes
-    assert note.startswith(f"{tmp_path}: left out 1 of ")
+    assert note.startswith(f"{tmp_path}: skipped 1 of ")
 
 
 @pytest.fixture(params=[".hidden.txt", ".git/config"])
@@ -330,7 +330,7 @@ def test_a_pipe_in_a_folder_is_left_out_unopened(
     monkeypatch.setattr(TextReader, "_is_text", note_name)
     (note,) = TextReader([tmp_path]).notes
     assert opened == ["a.txt"]
-    assert note.startswith(f"{tmp_path}: left out 1 of ")
+    assert note.startswith(f"{tmp_path}: skipped 1 of ")
 
 
 def test_links_that_lead_in_circles_do_not(tmp_path: Path) -> None:
@@ -402,7 +402,7 @@ def test_a_text_may_be_as_long_as_the_bound_and_no_longer(
     second.write_bytes(b"y")
     assert len(read(first, second, encoding=encoding)) == bounded
     message = error_of([first, second, second], encoding)
-    assert message.startswith(f"{second}: goes beyond 1,000 bytes")
+    assert message.startswith(f"{second}: has more than 1,000 bytes")
     assert "Give a part of it" in message
 
 
@@ -412,7 +412,7 @@ def test_a_hole_that_claims_to_be_a_file_is_refused_unread(
     with file.open("wb") as stream:
         stream.truncate(1 << 40)
     monkeypatch.setattr(text_reader, "read_chunks", lambda *_: pytest.fail("it was read"))
-    assert "goes beyond 4,294,967,296 bytes" in error_of([file])
+    assert "has more than 4,294,967,296 bytes" in error_of([file])
 
 
 def test_a_file_that_grows_faster_than_it_is_read_ends_at_the_bound(
@@ -431,7 +431,7 @@ def test_a_file_that_grows_faster_than_it_is_read_ends_at_the_bound(
                 with file.open("ab") as stream:
                     stream.write(b"x" * 100)
 
-    with pytest.raises(CorpusError, match=f"^{file}: goes beyond"):
+    with pytest.raises(CorpusError, match=f"^{file}: has more than"):
         read_as_it_grows()
     assert set("".join(read)) == set("xy")
 
@@ -499,7 +499,7 @@ def test_what_cannot_be_looked_into_is_left_out_with_a_note(
     monkeypatch.setattr(os, "scandir", refuse)
     reader = TextReader([tmp_path])
     assert "".join(reader) == "text"
-    assert reader.notes == [f"{tmp_path / 'closed'}: left out: Permission denied"]
+    assert reader.notes == [f"{tmp_path / 'closed'}: skipped: Permission denied"]
     message = error_of([tmp_path / "closed"])
     assert "Permission denied" in message
 
@@ -520,4 +520,4 @@ def test_a_link_into_a_closed_folder_is_left_out(
     reader = TextReader([tmp_path])
     assert "".join(reader) == "text"
     (note,) = reader.notes
-    assert note.startswith(f"{tmp_path}: left out 1 of 2 files")
+    assert note.startswith(f"{tmp_path}: skipped 1 of 2 files")

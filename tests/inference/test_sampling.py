@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charrnn.config.inference import SampleConfig
-from charrnn.data.alphabet import Alphabet, opening
+from charrnn.data.alphabet import Alphabet, encode_default_prime
 from charrnn.inference.backend import Backend
 from charrnn.inference.sampling import (
     StopScanner,
@@ -216,9 +216,9 @@ def test_the_prime_matters_and_is_not_repeated(kind: str) -> None:
 @both_kinds
 def test_without_a_prime_a_text_begins_like_a_line(kind: str) -> None:
     backend = backend_of(kind, "lstm")
-    assert ALPHABET.decode(opening(ALPHABET)) == "\n"
-    assert Alphabet.of("ab ").decode(opening(Alphabet.of("ab "))) == " "
-    assert Alphabet.of("xy").decode(opening(Alphabet.of("xy"))) == "x"
+    assert ALPHABET.decode(encode_default_prime(ALPHABET)) == "\n"
+    assert Alphabet.of("ab ").decode(encode_default_prime(Alphabet.of("ab "))) == " "
+    assert Alphabet.of("xy").decode(encode_default_prime(Alphabet.of("xy"))) == "x"
     config = SampleConfig(length=20)
     assert drawn(backend, config) == drawn(backend, config, prime="\n")
 
