@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import metadata
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import charrnn as package
 from charrnn.cli.help_pages import Description
 from charrnn.cli.main import app
 from charrnn.cli.version import describe
+from tests.support.forked import forked
 from tests.support.program import COMMAND, ENVIRONMENT, charrnn, explain
 from tests.support.terminals import Terminal
 
@@ -48,7 +50,7 @@ everything = pytest.mark.parametrize(
 
 @pytest.mark.parametrize("words", [(), ("corpus",)])
 def test_a_group_by_itself_shows_its_help_as_it_is(tmp_path: Path, words: tuple[str, ...]) -> None:
-    alone, asked = (charrnn(*words, *more, cwd=tmp_path) for more in ((), ("--help",)))
+    alone, asked = (forked(*words, *more, cwd=tmp_path) for more in ((), ("--help",)))
     assert (alone.returncode, alone.stdout) == (2, b""), explain(alone)
     assert alone.stderr == asked.stdout
 
@@ -57,7 +59,7 @@ def test_a_group_by_itself_shows_its_help_as_it_is(tmp_path: Path, words: tuple[
 def test_help_opens_with_examples_and_fits_80_columns(
     tmp_path: Path, words: tuple[str, ...]
 ) -> None:
-    result = charrnn(*words, "--help", cwd=tmp_path, environment={"COLUMNS": "80"})
+    result = forked(*words, "--help", cwd=tmp_path, environment={"COLUMNS": "80"})
     assert (result.returncode, result.stderr) == (0, b""), explain(result)
     first, *lines = result.stdout.decode().splitlines()
     assert first == "Examples:"
@@ -69,17 +71,18 @@ def test_help_opens_with_examples_and_fits_80_columns(
     assert "\x1b" not in result.stdout.decode()
 
 
-@everything
-def test_help_costs_no_more_than_parsing_does(tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_help_costs_no_more_than_parsing_does() -> None:
     code = (
         "import sys\n"
         "from charrnn.cli.entry import main\n"
-        f"sys.argv = ['charrnn', *{words!r}, '--help']\n"
-        "try:\n    main()\n"
-        f"except SystemExit:\n    print(*(m for m in {_HEAVY} if m in sys.modules))\n"
+        f"for words in {[*EVERYTHING]!r}:\n"
+        "    sys.argv = ['charrnn', *words, '--help']\n"
+        "    try:\n        main()\n"
+        f"    except SystemExit:\n        print('>', *(m for m in {_HEAVY} if m in sys.modules))\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
-    assert result.stdout.splitlines()[-1] == b""
+    told = [line for line in result.stdout.decode().splitlines() if line.startswith(">")]
+    assert dict(zip(EVERYTHING, told, strict=True)) == dict.fromkeys(EVERYTHING, ">")
 
 
 def test_the_readme_has_a_row_for_every_command_and_for_nothing_else() -> None:
@@ -109,58 +112,54 @@ def test_the_readme_has_a_row_for_every_command_and_for_nothing_else() -> None:
 def test_what_nobody_knows_is_answered_with_the_nearest(
     trained: Path, arguments: tuple[str, ...], said: str
 ) -> None:
-    result = charrnn(*arguments, cwd=trained)
+    result = forked(*arguments, cwd=trained)
     assert result.returncode in (2, 3, 4), explain(result)
     assert said in result.stderr.decode()
     assert result.stdout == b""
 
 
-def complete(folder: Path, *words: str) -> list[str]:
-    """What bash would be offered for the last of the words."""
+OFFERED: tuple[tuple[tuple[str, ...], list[str]], ...] = (
+    (("tr",), ["train"]),
+    (("inspect", "gra"), ["gradients"]),
+    (("sample", "h"), ["herons"]),
+    (("eval", "h"), ["herons"]),
+    (("train", "tale"), ["tales"]),
+    (("corpus", "show", "tale"), ["tales"]),
+    (("corpus", "get", "tale"), ["tales"]),
+    (("compare", "h"), ["herons"]),
+    (("verify", "h"), ["herons"]),
+    (("train", "--resume", "h"), ["herons"]),
+    (("train", "--cell", "l"), ["lstm", "list"]),
+    (("eval", "--formal", "me"), ["memory"]),
+    (("sample", "--unknown", ""), ["error", "skip", "replace"]),
+    (("sample", "--temp"), ["--temp", "--temperature"]),
+    (("sample", "no-such-run"), []),
+    (("guide", "re"), ["records"]),
+)
+
+
+def test_the_shell_completes_and_waits_for_no_torch(trained: Path) -> None:
     code = (
-        "import sys\nfrom charrnn.cli.entry import main\n"
-        "try:\n    main()\nfinally:\n    assert 'torch' not in sys.modules\n"
+        "import os, sys\nfrom charrnn.cli.entry import main\n"
+        f"for words in {[words for words, _ in OFFERED]!r}:\n"
+        "    os.environ['COMP_WORDS'] = ' '.join(('charrnn', *words))\n"
+        "    os.environ['COMP_CWORD'] = str(len(words))\n"
+        "    try:\n        main()\n"
+        "    except SystemExit:\n        print('\\0', end='')\n"
+        "assert 'torch' not in sys.modules\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=folder,
-        env={
-            **os.environ,
-            "_CHARRNN_COMPLETE": "complete_bash",
-            "COMP_WORDS": " ".join(("charrnn", *words)),
-            "COMP_CWORD": str(len(words)),
-        },
+        cwd=trained,
+        env={**os.environ, "_CHARRNN_COMPLETE": "complete_bash"},
         capture_output=True,
         check=False,
     )
-    assert result.stderr == b""
-    return result.stdout.decode().split()
-
-
-@pytest.mark.parametrize(
-    ("words", "offered"),
-    [
-        (("tr",), ["train"]),
-        (("inspect", "gra"), ["gradients"]),
-        (("sample", "h"), ["herons"]),
-        (("eval", "h"), ["herons"]),
-        (("train", "tale"), ["tales"]),
-        (("corpus", "show", "tale"), ["tales"]),
-        (("corpus", "get", "tale"), ["tales"]),
-        (("compare", "h"), ["herons"]),
-        (("verify", "h"), ["herons"]),
-        (("train", "--resume", "h"), ["herons"]),
-        (("train", "--cell", "l"), ["lstm", "list"]),
-        (("eval", "--formal", "me"), ["memory"]),
-        (("sample", "--unknown", ""), ["error", "skip", "replace"]),
-        (("sample", "--temp"), ["--temp", "--temperature"]),
-        (("sample", "no-such-run"), []),
-        (("guide", "re"), ["records"]),
-    ],
-    ids=" ".join,
-)
-def test_the_shell_completes(trained: Path, words: tuple[str, ...], offered: list[str]) -> None:
-    assert complete(trained, *words) == offered
+    assert (result.returncode, result.stderr) == (0, b"")
+    *found, rest = result.stdout.decode().split("\0")
+    assert rest == ""
+    for (words, offered), said in zip(OFFERED, found, strict=True):
+        assert said.split() == offered, words
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash to complete in")
@@ -197,30 +196,33 @@ def test_the_version_promises_no_device_that_it_has_not_looked_for(
     assert f"torch {build}, {told}" in describe()
 
 
-@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
+PLAIN = ({"NO_COLOR": "1"}, {"TERM": "dumb"})
+SPEAKING = (
+    ("--help",),
+    ("train", "--help"),
+    ("trian",),
+    ("train", "missing.txt"),
+    ("train", "herons.txt", "--steps", "3", "--hidden", "8", "--run", "other", "--overwrite"),
+    ("sample", "herons", "--prime", "The heron", "--length", "20"),
+    ("eval", "herons"),
+    ("score", "herons", "herons.txt"),
+    ("inspect", "herons"),
+    ("inspect", "surprisal", "herons"),
+    ("inspect", "gates", "herons"),
+    ("corpus", "show", "herons.txt"),
+    ("compare", "herons", "herons"),
+    ("verify", "herons"),
+    ("doctor",),
+    ("guide",),
+    ("guide", "records"),
+    ("--install-completion", "bash"),
+)
+
+
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        ("--help",),
-        ("train", "--help"),
-        ("trian",),
-        ("train", "missing.txt"),
-        ("train", "herons.txt", "--steps", "3", "--hidden", "8", "--run", "other", "--overwrite"),
-        ("sample", "herons", "--prime", "The heron", "--length", "20"),
-        ("eval", "herons"),
-        ("score", "herons", "herons.txt"),
-        ("inspect", "herons"),
-        ("inspect", "surprisal", "herons"),
-        ("inspect", "gates", "herons"),
-        ("corpus", "show", "herons.txt"),
-        ("compare", "herons", "herons"),
-        ("verify", "herons"),
-        ("doctor",),
-        ("guide",),
-        ("guide", "records"),
-        ("--install-completion", "bash"),
-    ],
-    ids=" ".join,
+    ("arguments", "environment"),
+    list(zip(SPEAKING, cycle(PLAIN), strict=False)),
+    ids=map(" ".join, SPEAKING),
 )
 def test_no_escape_sequence_goes_where_none_is_wanted(
     trained: Path, tmp_path: Path, arguments: tuple[str, ...], environment: dict[str, str]

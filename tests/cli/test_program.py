@@ -1,31 +1,11 @@
-"""What holds for every command: exit codes, messages, streams, speed of the help."""
+"""What holds for every command: exit codes, messages, streams."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.forked import forked
 from tests.support.program import charrnn, explain
-
-
-def test_help_does_not_import_torch(tmp_path: Path) -> None:
-    code = (
-        "import sys\n"
-        "from charrnn.cli.entry import main\n"
-        "sys.argv = ['charrnn', *sys.argv[1:]]\n"
-        "try:\n    main()\n"
-        "except SystemExit:\n    print(*(m for m in ('torch', 'numpy') if m in sys.modules))\n"
-    )
-    commands = ("train", "sample", "eval", "score", "inspect", "compare", "report", "doctor")
-    for command in ([], *([name] for name in commands)):
-        result = subprocess.run(
-            [sys.executable, "-c", code, *command, "--help"],
-            capture_output=True,
-            check=True,
-            cwd=tmp_path,
-        )
-        assert result.stdout.splitlines()[-1] == b"", command
 
 
 def test_version_is_printed(tmp_path: Path) -> None:
@@ -57,7 +37,7 @@ def test_version_is_printed(tmp_path: Path) -> None:
 def test_mistakes_get_a_short_message_and_their_exit_code(
     tmp_path: Path, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
-    result = charrnn(*arguments, cwd=tmp_path)
+    result = forked(*arguments, cwd=tmp_path)
     assert result.returncode == code, explain(result)
     message = result.stderr.decode()
     assert said in message
@@ -77,7 +57,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     bad = tmp_path / "bad.safetensors"
     for content in (b"", b"hello", b"\xff" * 100):
         bad.write_bytes(content)
-        result = charrnn("sample", bad, cwd=tmp_path)
+        result = forked("sample", bad, cwd=tmp_path)
         assert result.returncode == 4, explain(result)
         assert b"bad.safetensors" in result.stderr
 
@@ -85,13 +65,13 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_a_storage_error(text_file: Path) -> None:
     blocked = text_file.parent / "blocked"
     blocked.write_text("a file where a folder should go")
-    result = charrnn(
+    result = forked(
         "train", text_file, "--steps", "3", "--run", "blocked/run", cwd=text_file.parent
     )
     assert result.returncode == 7, explain(result)
 
 
 def test_messages_show_control_characters_in_names(tmp_path: Path) -> None:
-    result = charrnn("train", "\x1b[31m[bold]x", cwd=tmp_path)
+    result = forked("train", "\x1b[31m[bold]x", cwd=tmp_path)
     assert b"\x1b" not in result.stderr
     assert b"[bold]x" in result.stderr
