@@ -1,4 +1,4 @@
-"""charrnn eval: what a text costs under a model."""
+"""charrnn eval: measure the loss of a model on a text."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def evaluate(
         typer.Option(
             metavar="LANGUAGE",
             autocompletion=among(LANGUAGES),
-            help="Score no text but count the sizes of a formal language that are solved: "
+            help="Instead of a text, count the solved sizes of a formal language: "
             f"{', '.join(LANGUAGES)}.",
         ),
     ] = None,
@@ -39,8 +39,8 @@ def evaluate(
         int | None,
         typer.Option(
             metavar="N",
-            help="Say besides what it costs if everything is forgotten after every N characters, "
-            "as a model of that context does.",
+            help="Print also the loss with the state reset after every N characters, "
+            "as for a model with a context of N.",
             min=1,
         ),
     ] = None,
@@ -48,14 +48,14 @@ def evaluate(
         bool,
         typer.Option(
             "--dynamic",
-            help="Say besides what it costs if the weights follow the text as it is scored.",
+            help="Print also the loss of dynamic evaluation: weights adapt to the scored text.",
         ),
     ] = False,
     baselines: Annotated[
         bool,
         typer.Option(
             "--baselines/--no-baselines",
-            help="Say besides what it costs n-grams and xz that have read what the model has.",
+            help="Print also the losses of n-grams and xz fitted to the training text.",
         ),
     ] = True,
     device: Annotated[str, option(ComputeConfig, "device")] = "cpu",
@@ -117,7 +117,7 @@ def evaluate(
 def _refuse_text_options(
     texts: list[str], encoding: str, unknown: str, *, scores_text: bool
 ) -> None:
-    """Raise UsageError for options that are of no use with a formal language."""
+    """Raise UsageError for options that have no effect on a formal language."""
     if texts:
         raise UsageError(
             f"--formal makes up the sequences it tries, so {', '.join(texts)} cannot be scored "
@@ -132,7 +132,7 @@ def _refuse_text_options(
 
 
 def _refuse_records(path: Path, asked: str) -> None:
-    """Raise UsageError for what only a model of one text can be asked."""
+    """Raise UsageError: the option needs a model of one text."""
     raise UsageError(
         f"{path}: is a model of records, each read by itself; {asked} can be asked of a model "
         "of one text only.\nTrain one without --records, or leave the option out."
@@ -161,7 +161,7 @@ def _print_evaluation(path: Path, found: Evaluation, reset_every: int | None) ->
 
 
 def _list_baselines(baselines: Baselines | None) -> dict[str, Any] | None:
-    """The figures of n-grams and a compressor for JSON."""
+    """List the losses of n-grams and compressors for JSON."""
     if baselines is None:
         return None
     best = baselines.best_order
@@ -175,7 +175,7 @@ def _list_baselines(baselines: Baselines | None) -> dict[str, Any] | None:
 
 
 def _describe_baselines(found: Evaluation) -> dict[str, str]:
-    """The figures of n-grams and a compressor for people."""
+    """Describe the losses of n-grams and compressors for people."""
     baselines = found.baselines
     if baselines is None:
         return {"baselines": "none: the text that the model was trained on is not at hand"}
@@ -188,12 +188,12 @@ def _describe_baselines(found: Evaluation) -> dict[str, str]:
 
 
 def _both_units(nats: float) -> str:
-    """A cross entropy in nats and in bits."""
+    """Format a cross entropy in nats and in bits."""
     return f"{nats:.4f} nats, {nats / math.log(2):.4f} bits per character"
 
 
 def _print_formal(path: Path, language: Language, score: FormalScore, *, as_json: bool) -> None:
-    """Print the sizes of a language that the model at a path has found."""
+    """Print the solved sizes of a formal language."""
     sizes = sorted(score.solved + score.unsolved)
     if as_json:
         terminal.print_json(

@@ -1,4 +1,4 @@
-"""charrnn report: everything about a run, on one page."""
+"""charrnn report: write a report on a run as one HTML page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def report(
             "--output",
             "-o",
             metavar="FILE",
-            help="Where the report goes. Left out: report.html in the run's directory.",
+            help="File to write. Left out: report.html in the run's directory.",
             show_default=False,
         ),
     ] = None,

@@ -41,13 +41,11 @@ def sample(
     count: Annotated[int, option(SampleConfig, "count")] = SampleConfig.count,
     stop: Annotated[list[str] | None, option(SampleConfig, "stop")] = None,
     unique: Annotated[
-        bool, typer.Option("--unique", help="Of a model of records: no record twice.")
+        bool, typer.Option("--unique", help="Draw no record twice (models of records).")
     ] = False,
     novel: Annotated[
         bool,
-        typer.Option(
-            "--novel", help="Of a model of records: none that stands in what it was trained on."
-        ),
+        typer.Option("--novel", help="Draw no record of the training text (models of records)."),
     ] = False,
     seed: Annotated[
         int | None,
@@ -67,8 +65,8 @@ def sample(
         bool,
         typer.Option(
             "--novelty",
-            help="Say on stderr how much of what is drawn stands in the training text, word for "
-            "word, and how much of the held-out text does.",
+            help="Print on stderr the share of n-grams that occur in the training text, for drawn "
+            "and for held-out text.",
         ),
     ] = False,
     corpus: TrainingText = None,
@@ -142,7 +140,7 @@ def _compare(alphabet: Alphabet, split: SplitCorpus) -> Comparison:
 
 
 def _read_prime(alphabet: Alphabet) -> str:
-    """Standard input as symbols."""
+    """Read standard input as symbols."""
     data = sys.stdin.buffer.read(_MOST_PRIME_BYTES + 1)
     if len(data) > _MOST_PRIME_BYTES:
         raise CorpusError(
@@ -160,7 +158,7 @@ def _print_text(
     between: bytes,
     after: bytes,
 ) -> None:
-    """Stream one sample after another; on a terminal each after its prime, which goes to stderr."""
+    """Write one sample after another; a terminal shows the prime before each, on stderr."""
     output = terminal.TextOutput(raw)
     on_terminal = sys.stdout.isatty() and sys.stderr.isatty()
     begun = -1
@@ -176,12 +174,12 @@ def _print_text(
         output.write(after)
         output.end()
     except CharrnnError:
-        # What was drawn before there was no more of it is as whole as if there had been.
+        # The samples drawn before the error are complete, and so is their ending.
         if begun >= 0:
             output.write(after)
         raise
     finally:
-        # However it ended, what is said next begins a line.
+        # Further output begins on a line of its own, also after an error.
         if on_terminal:
             sys.stderr.write("\n")
 
@@ -189,7 +187,7 @@ def _print_text(
 def _describe(
     pieces: Iterable[Piece], alphabet: Alphabet, prime: str, seed: int
 ) -> Iterator[dict[str, Any]]:
-    """One object for each sample, as it ends."""
+    """Yield a JSON object for each sample as it ends."""
     symbols = ""
     for piece in pieces:
         symbols += piece.symbols
@@ -212,7 +210,7 @@ def _describe(
 
 
 def _legible(alphabet: Alphabet, symbols: str) -> str:
-    """What symbols spell; U+FFFD for bytes, of a model or of the command line, that spell nothing.
+    """Decode symbols for display; bytes that are not UTF-8 become U+FFFD.
 
     A prime may hold what the alphabet lacks and ``--unknown`` leaves out.
     """

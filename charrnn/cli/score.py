@@ -1,4 +1,4 @@
-"""charrnn score: what each line of a text costs, as the lines come."""
+"""charrnn score: print the surprisal of each line of a text as it arrives."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _check_unit(unit: str | None) -> str | None:
 
 
 UNITS = ("line", "record", "character", "window")
-"""What a text can be scored by."""
+"""Units of a text that can be scored."""
 
 
 def score(
@@ -37,7 +37,7 @@ def score(
         str | None,
         typer.Option(
             metavar="|".join(UNITS),
-            help="What gets a line of output. Left out: a line; a record for a model of records.",
+            help="Unit of each line of output. Left out: line, or record for a model of records.",
             callback=_check_unit,
             show_default=False,
         ),
@@ -55,7 +55,7 @@ def score(
         bool | None,
         typer.Option(
             "--afresh/--carried",
-            help="Read each line afresh, as if it stood alone, or the whole as one text. Left out: "
+            help="Read each line by itself, or all lines as one text. Left out: "
             "afresh by line, else carried; each record afresh in any case.",
             show_default=False,
         ),
@@ -64,7 +64,7 @@ def score(
         int | None,
         typer.Option(
             metavar="N",
-            help="Only the N that cost most bits per character, the worst first.",
+            help="Print only the N of the most bits per character, in descending order.",
             min=1,
             show_default=False,
         ),
@@ -76,7 +76,7 @@ def score(
     threads: Annotated[int | None, option(UseConfig, "threads")] = UseConfig.threads,
     weights: Annotated[str, option(UseConfig, "weights")] = UseConfig.weights,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON object for each, not tabs between columns.")
+        bool, typer.Option("--json", help="Print a JSON object for each, instead of columns.")
     ] = False,
     debug: Debug = False,
 ) -> None:
@@ -88,7 +88,7 @@ def score(
     charrnn score letter.txt --by character
     """
     if window is not None and by != "window":
-        raise UsageError("--window is for --by window: give both, or leave it out")
+        raise UsageError("--window needs --by window; give both, or leave it out")
     from charrnn import api
     from charrnn.cli.arguments import split_arguments
     from charrnn.cli.rows import Rows

@@ -277,7 +277,7 @@ def test_bytes_of_every_kind_keep_to_their_line(tmp_path: Path) -> None:
     ("options", "said"),
     [
         (("--by", "paragraph"), "line, record, character, window"),
-        (("--window", "9"), "--window is for --by window: give both, or leave it out"),
+        (("--window", "9"), "--window needs --by window; give both, or leave it out"),
         (("--by", "window", "--window", "0"), "--window"),
         (("--worst", "0"), "--worst"),
     ],

@@ -1,4 +1,4 @@
-"""charrnn inspect surprisal: a text coloured by the bits that each character cost."""
+"""charrnn inspect surprisal: color a text by the bits of each character."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def surprisal(
     ] = 3000,
     worst: Annotated[
         int,
-        typer.Option(metavar="N", help="Characters to say of what was expected instead.", min=0),
+        typer.Option(metavar="N", help="Characters whose likelier alternatives are listed.", min=0),
     ] = 10,
     unknown: Unknown = "error",
     encoding: Encoding = "utf-8",

@@ -1,4 +1,4 @@
-"""charrnn play: write with a model, turn by turn."""
+"""charrnn play: write with a model in turns."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def play(
     model: Model = None,
     temp: Annotated[float, option(SampleConfig, "temp", "--temperature")] = SampleConfig.temp,
     length: Annotated[
-        int, typer.Option(help="Characters to go on for, each time.", min=0, max=10**12)
+        int, typer.Option(help="Characters of each continuation.", min=0, max=10**12)
     ] = 200,
     top_k: Annotated[int, option(SampleConfig, "top_k")] = SampleConfig.top_k,
     top_p: Annotated[float, option(SampleConfig, "top_p")] = SampleConfig.top_p,
