@@ -21,8 +21,7 @@ from charrnn.checkpoints.model_file import (
 )
 from charrnn.config.model import ModelConfig
 from charrnn.config.training import ComputeConfig, SourceConfig, TrainConfig
-from charrnn.data.corpus import Corpus
-from charrnn.errors import CheckpointError, CorpusError, Remedy, UsageError
+from charrnn.errors import CheckpointError, UsageError
 from charrnn.training.progress import Progress
 
 
@@ -130,15 +129,3 @@ def _check_source_paths(source: SourceConfig) -> None:
     for name in source.paths:
         if not Path(name).is_absolute() and (name in ("", "..") or Path(name).name != name):
             raise ValueError(f"{name!r:.80} is neither an absolute path nor a name")
-
-
-def check_unchanged(corpus: Corpus, facts: CorpusFacts) -> None:
-    """Raise CorpusError if the bytes of the corpus differ from those that the facts describe."""
-    if corpus.digest != facts.digest:
-        raise CorpusError(
-            f"{facts.name}: the text has changed since the run began (then {facts.characters:,} "
-            f"characters, SHA-256 {facts.digest[:12]}; now {len(corpus):,} and "
-            f"{corpus.digest[:12]})",
-            Remedy("restore the old text"),
-            Remedy("begin a new run in another directory", "run"),
-        )

@@ -15,7 +15,7 @@ from charrnn.data.corpus import Corpus, SplitCorpus, encode_corpus, fit_corpus
 from charrnn.data.inputs import find_source, gather_sources, name_copies
 from charrnn.errors import CheckpointError, CorpusError, Remedy, UnknownCharacterError
 from charrnn.files import is_file, is_folder
-from charrnn.training.run_config import Request, check_unchanged, read_request
+from charrnn.training.run_config import Request, read_request
 
 
 class RunData:
@@ -137,3 +137,15 @@ def _find_source(run: RunDirectory, name: str, folder: Path, number: int) -> Pat
             Remedy("name its new place", "resume", str(run.path), "TEXT"),
         )
     return path if path.is_absolute() else find_source(name, folder, number)
+
+
+def check_unchanged(corpus: Corpus, facts: CorpusFacts) -> None:
+    """Raise CorpusError if the bytes of the corpus differ from those that the facts describe."""
+    if corpus.digest != facts.digest:
+        raise CorpusError(
+            f"{facts.name}: the text has changed since the run began (then {facts.characters:,} "
+            f"characters, SHA-256 {facts.digest[:12]}; now {len(corpus):,} and "
+            f"{corpus.digest[:12]})",
+            Remedy("restore the old text"),
+            Remedy("begin a new run in another directory", "run"),
+        )

@@ -51,7 +51,8 @@ from charrnn.training.auto_config import (
 from charrnn.training.fine_tuning import Origin, Transfer
 from charrnn.training.optimizers import build_optimizers
 from charrnn.training.progress import Evaluation, Progress, SettingsChosen
-from charrnn.training.run_config import Request, SavedRun, check_unchanged
+from charrnn.training.run_config import Request, SavedRun
+from charrnn.training.run_data import check_unchanged
 from charrnn.training.schedule import Schedule
 from charrnn.training.train_state import Learner, WeightAverage
 from charrnn.training.trainer import Trainer
