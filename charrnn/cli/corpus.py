@@ -45,9 +45,9 @@ def list_corpora(as_json: Json = False, debug: Debug = False) -> None:
     charrnn corpus list
     charrnn corpus list --json
     """
-    from charrnn.data.catalogue import Download, Entry, entries
+    from charrnn.data.catalogue import Download, Entry, read_catalogue
 
-    known = entries().values()
+    known = read_catalogue().values()
 
     def is_here(entry: Entry) -> bool:
         return entry.is_here if isinstance(entry, Download) else True
@@ -110,7 +110,7 @@ def get(name: Name, as_json: Json = False, debug: Debug = False) -> None:
     """
     from charrnn.cli.progress import open_bar
     from charrnn.data.catalogue import Download, find_entry
-    from charrnn.data.download import fetch
+    from charrnn.data.download import fetch_text
 
     entry = find_entry(name)
     if not isinstance(entry, Download):
@@ -118,7 +118,7 @@ def get(name: Name, as_json: Json = False, debug: Debug = False) -> None:
             f"{name} is {entry.kind}, not a download; use it as it is: charrnn train {name}"
         )
     with open_bar("downloading", entry.bytes, "B") as progress:
-        for size in fetch(entry):
+        for size in fetch_text(entry):
             progress.update(size - progress.n)
     facts: dict[str, Any] = {
         "name": name,
@@ -149,12 +149,12 @@ def export(
     charrnn corpus export python -o python.txt
     charrnn corpus export anbn | head -c 100
     """
-    from charrnn.data.catalogue import find_entry, place
+    from charrnn.data.catalogue import find_entry, locate_entry
     from charrnn.files import write_chunks_atomically
 
     if output is not None and output.exists() and not overwrite:
         raise UsageError(f"{output} exists already; name another file, or give --overwrite")
-    found = place(find_entry(name))
+    found = locate_entry(find_entry(name))
     chunks = _read_chunks(found) if isinstance(found, Path) else found.chunks()
     if output is None:
         for chunk in chunks:

@@ -40,9 +40,9 @@ def complete_run(incomplete: str) -> list[str]:
 
 def complete_corpus(incomplete: str) -> list[str]:
     """Complete the name of a corpus."""
-    from charrnn.data.catalogue import entries
+    from charrnn.data.catalogue import read_catalogue
 
-    return among(entries())(incomplete)
+    return among(read_catalogue())(incomplete)
 
 
 def complete_source(ctx: typer.Context, incomplete: str) -> list[str]:

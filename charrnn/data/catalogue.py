@@ -1,8 +1,7 @@
-"""Named corpora: what ``charrnn train NAME`` finds where no file of that name exists.
+"""The catalogue of named corpora, which a user can train on by name.
 
-The kinds of texts that have a name, and where the text of each is.
-
-Python's standard library as a text: some twelve megabytes of source code on every machine.
+A corpus is bundled with the package, generated from a formal language, built from files on the
+machine (the source code of Python's standard library, about twelve megabytes) or downloaded.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Any, ClassVar
 from platformdirs import user_cache_path
 
 from charrnn.config.settings import Plain
-from charrnn.data.formal_languages import find_language, generate
+from charrnn.data.formal_languages import find_language, generate_text
 from charrnn.data.text_reader import path_exists
 from charrnn.display import did_you_mean
 from charrnn.errors import CorpusError, Remedy
@@ -27,7 +26,7 @@ from charrnn.files import is_file
 
 
 def bundled_folder() -> Path:
-    """Return the folder of the bundled texts: beside the package in an editable install."""
+    """Return the folder of the bundled texts; in an editable install it is beside the package."""
     package = Path(__file__).parents[1]
     installed = package / "corpora"
     return installed if installed.is_dir() else package.with_name("corpora")
@@ -35,11 +34,11 @@ def bundled_folder() -> Path:
 
 @dataclass(frozen=True)
 class Named(Plain):
-    """What every corpus of the catalogue has.
+    """The common attributes of all corpora of the catalogue.
 
     Attributes:
-        name: what the user calls it.
-        licence: under which it may be used.
+        name: its name.
+        licence: the licence of the text.
         description: one sentence.
     """
 
@@ -50,10 +49,10 @@ class Named(Plain):
 
 @dataclass(frozen=True)
 class Bundled(Named):
-    """A text that comes with charrnn.
+    """A text that is distributed with the package.
 
     Attributes:
-        file: its file, beside the catalogue.
+        file: the name of its file, in the catalogue's folder.
     """
 
     kind: ClassVar[str] = "bundled"
@@ -61,22 +60,22 @@ class Bundled(Named):
 
     @property
     def path(self) -> Path:
-        """Where it can be read."""
+        """The path of its file."""
         return bundled_folder() / self.file
 
     @property
     def size(self) -> int:
-        """Its length in bytes."""
+        """Its size in bytes."""
         return self.path.stat().st_size
 
 
 @dataclass(frozen=True)
 class Generated(Named):
-    """A text that is made when it is wanted, the same every time.
+    """A text that is generated on demand, the same every time.
 
     Attributes:
-        language: the formal language it is written in.
-        characters: its least length; the last sequence is whole.
+        language: the name of its formal language.
+        characters: its least length; the last sequence is complete.
     """
 
     kind: ClassVar[str] = "generated"
@@ -85,24 +84,24 @@ class Generated(Named):
 
     @property
     def size(self) -> int:
-        """Its least length in bytes."""
+        """Its least size in bytes."""
         return self.characters
 
     def text(self) -> str:
-        """The whole text, in ASCII."""
-        return generate(find_language(self.language), self.characters)
+        """Generate the whole text, in ASCII."""
+        return generate_text(find_language(self.language), self.characters)
 
     def chunks(self) -> Iterator[bytes]:
-        """What its file would hold."""
+        """Generate the bytes of the text."""
         yield self.text().encode("ascii")
 
 
 @dataclass(frozen=True)
 class Built(Named):
-    """A text that is put together from what is on the machine.
+    """A text that is built from files on the machine.
 
     Attributes:
-        origin: from what; ``stdlib`` is all there is.
+        origin: the files it is built from; only ``stdlib`` is supported.
     """
 
     kind: ClassVar[str] = "built here"
@@ -110,23 +109,23 @@ class Built(Named):
 
     @property
     def size(self) -> int:
-        """Its length in bytes, up to what decoding changes."""
-        return sum(path.stat().st_size for path in source_files())
+        """Its size in bytes, apart from changes by decoding."""
+        return sum(path.stat().st_size for path in find_library_files())
 
     def chunks(self) -> Iterator[bytes]:
-        """What its file would hold, in UTF-8."""
-        for text in read_source():
+        """Read the text and yield it in UTF-8."""
+        for text in read_library():
             yield text.encode()
 
 
 @dataclass(frozen=True)
 class Download(Named):
-    """A text that is fetched once and kept.
+    """A text that is downloaded once and cached.
 
     Attributes:
-        url: where it comes from.
-        bytes: how many come.
-        sha256: their digest, in hexadecimal.
+        url: its address.
+        bytes: size of the download.
+        sha256: SHA-256 of the download, in hexadecimal.
     """
 
     kind: ClassVar[str] = "download"
@@ -136,27 +135,27 @@ class Download(Named):
 
     @property
     def path(self) -> Path:
-        """Where it is kept once it has been fetched."""
-        return download_folder() / f"{self.name}.txt"
+        """The path of the cached text."""
+        return find_download_folder() / f"{self.name}.txt"
 
     @property
     def size(self) -> int:
-        """The length of the text in bytes."""
+        """The size of the text in bytes."""
         return self.bytes
 
     @property
     def is_here(self) -> bool:
-        """Whether it has been fetched: it was verified then, so its length is enough now."""
+        """True if it has been fetched; its digest was verified then, so its size suffices now."""
         return is_file(self.path) and self.path.stat().st_size == self.size
 
 
 @dataclass(frozen=True)
 class Zipped(Download):
-    """A download whose text is one member of a zip archive.
+    """A download whose text is a member of a zip archive.
 
     Attributes:
-        member: its name there.
-        text_bytes: its length, unpacked.
+        member: the member's name in the archive.
+        text_bytes: the member's size when unpacked.
     """
 
     member: str
@@ -164,7 +163,7 @@ class Zipped(Download):
 
     @property
     def size(self) -> int:
-        """The length of the text in bytes."""
+        """The size of the text in bytes."""
         return self.text_bytes
 
 
@@ -172,8 +171,8 @@ Entry = Bundled | Generated | Built | Download
 """A corpus of the catalogue."""
 
 
-def download_folder() -> Path:
-    """Where downloads are kept: in the user's own cache, as the platform would have it."""
+def find_download_folder() -> Path:
+    """Return the folder of downloads, in the platform's cache folder of the user."""
     return user_cache_path("charrnn", appauthor=False) / "corpora"
 
 
@@ -187,8 +186,8 @@ _KIND_OF_FIELD: dict[str, Any] = {
 }
 
 
-def entries() -> dict[str, Entry]:
-    """All named corpora, by name."""
+def read_catalogue() -> dict[str, Entry]:
+    """Read all named corpora, by name."""
     text = (bundled_folder() / _LISTING).read_text(encoding="utf-8")
     return {name: _entry({"name": name, **table}) for name, table in tomllib.loads(text).items()}
 
@@ -200,37 +199,36 @@ def _entry(table: dict[str, Any]) -> Entry:
 
 
 def find_entry(name: str) -> Entry:
-    """The corpus of a name.
+    """Find a corpus by name.
 
     Raises:
-        CorpusError: there is none; names the nearest.
+        CorpusError: there is none; suggests the nearest name.
     """
-    known = entries()
+    known = read_catalogue()
     if name not in known:
         hint = did_you_mean(name, known) or "."
         raise CorpusError(f"{name}: is not a corpus{hint}\n{_list(known)}")
     return known[name]
 
 
-def locate(source: str) -> Path | Generated | Built:
-    """What a user's word for a corpus stands for.
+def locate_source(source: str) -> Path | Generated | Built:
+    """Locate the text that a path or the name of a corpus stands for.
 
     Returns:
-        Where the text is: a path as it is, or that of a bundled or fetched text by its name. A text
-        that is nowhere until it is made is returned as its entry.
+        The path of the text; for a corpus that is generated or built on demand, its entry.
 
     Raises:
-        CorpusError: there is no such path or name, with the nearest of either kind; or the text has
-            to be fetched first.
+        CorpusError: there is no such path or name (suggests the nearest), or the text has not been
+            fetched.
     """
     if not source:
         raise CorpusError("the name of a text is empty; name a file, a folder or a corpus")
     path = Path(source)
     if path_exists(path):
         return path
-    known = entries()
+    known = read_catalogue()
     if source in known:
-        return place(known[source])
+        return locate_entry(known[source])
     names = {*known, *(str(path.parent / name) for name in _names_in(path.parent))} - {source}
     raise CorpusError(
         f"{source}: there is no such file or folder, nor a corpus of that name"
@@ -239,18 +237,18 @@ def locate(source: str) -> Path | Generated | Built:
 
 
 def _names_in(folder: Path) -> list[str]:
-    """What is in a folder; nothing where that is not to be known."""
+    """Return the names in a folder; none if it cannot be read."""
     try:
         return [file.name for file in folder.iterdir()]
     except (OSError, ValueError):
         return []
 
 
-def place(entry: Entry) -> Path | Generated | Built:
-    """Where the text of a named corpus is, or the entry itself if it is nowhere until it is made.
+def locate_entry(entry: Entry) -> Path | Generated | Built:
+    """Return the path of a named corpus, or the entry itself if it is made on demand.
 
     Raises:
-        CorpusError: the text has to be fetched first.
+        CorpusError: the text has not been fetched.
     """
     if isinstance(entry, Generated | Built):
         return entry
@@ -266,16 +264,16 @@ def _list(known: Iterable[str]) -> str:
     return f"Corpora by name: {', '.join(known)}."
 
 
-# Tests are most of the library and repeat it; packages are whatever somebody has installed.
+# Tests make up most of the library and repeat it; installed packages differ between machines.
 _LEFT_OUT = frozenset({"test", "tests", "idle_test", "site-packages", "dist-packages"})
 _WRITTEN_BY_A_BUILD = "_sysconfigdata"
 
 
-def source_files() -> list[Path]:
-    """The library's own files, tests left out, in the order of their paths.
+def find_library_files() -> list[Path]:
+    """Find the source files of Python's standard library without tests, sorted by path.
 
     Raises:
-        CorpusError: this Python has no library in files, as when it comes in an archive.
+        CorpusError: this Python has no such files, for example because they are in an archive.
     """
     library = Path(sysconfig.get_path("stdlib"))
     files: list[Path] = []
@@ -291,13 +289,13 @@ def source_files() -> list[Path]:
     return sorted(files)
 
 
-def read_source() -> Iterator[str]:
-    """The text of each file, in the encoding that it declares, its line ends as newlines.
+def read_library() -> Iterator[str]:
+    """Read the text of each library file in its declared encoding, with newlines as line ends.
 
     Raises:
-        CorpusError: a file that cannot be read.
+        CorpusError: a file cannot be read.
     """
-    for path in source_files():
+    for path in find_library_files():
         try:
             with tokenize.open(path) as stream:
                 yield stream.read()

@@ -1,8 +1,8 @@
-"""Fetching the catalogue's downloads: gone on with where they broke off, verified, then in place.
+"""Fetch the catalogue's downloads: resume partial ones, verify the digest, move them into place.
 
-What comes is gathered in a file beside the text's place. It stays there when the connection breaks,
-so the next try goes on from its end, and whoever has no network can put it there by other means. It
-becomes the text only once its digest is right.
+The received bytes are collected in a partial file beside the final path. The file stays there if
+the connection breaks, so that the next attempt resumes at its end; a user without network access
+can put a file there from elsewhere. It becomes the text once its digest has been verified.
 """
 
 from __future__ import annotations
@@ -24,142 +24,142 @@ from charrnn.files import copy_atomically, is_file, make_folder, remove, write_c
 from charrnn.locking import Lock
 
 TRIES = 5
-"""Times that a broken connection is taken up again, as long as each brings something."""
+"""The most attempts to resume a broken connection; each must receive some bytes."""
 
-_SECONDS_OF_SILENCE = 30.0
+_TIMEOUT_SECONDS = 30.0
 _CHUNK_BYTES = 1 << 16
 _PARTIAL_CONTENT = 206
 
 
-def gathering_place(download: Download) -> Path:
-    """Where the bytes of a download are gathered until they are whole and verified."""
+def find_partial_path(download: Download) -> Path:
+    """Return the path that collects the bytes of a download until they are verified."""
     return download.path.with_name(f"{download.name}.download")
 
 
-def fetch(download: Download) -> Iterator[int]:
-    """Fetch a text into the user's cache, from the network or from :func:`gathering_place`.
+def fetch_text(download: Download) -> Iterator[int]:
+    """Fetch a text into the user's cache, from the network or from :func:`find_partial_path`.
 
     Yields:
-        How many bytes have come, now and then.
+        The number of bytes received so far.
 
     Raises:
-        CorpusError: there is no way to the server, it answers with something else, or another
-            process is fetching the same; says how to go on.
-        StorageError: the disk refused.
+        CorpusError: the server cannot be reached or answers with something else, or another
+            process is fetching the same text; names the remedies.
+        StorageError: a file cannot be written.
     """
-    gathered = gathering_place(download)
-    make_folder(gathered.parent)
-    lock = Lock(gathered.with_suffix(".lock"))
+    partial = find_partial_path(download)
+    make_folder(partial.parent)
+    lock = Lock(partial.with_suffix(".lock"))
     if not lock.acquire():
-        raise CorpusError(f"{download.name}: is being fetched by another charrnn")
+        raise CorpusError(f"{download.name}: is being fetched by another charrnn process")
     try:
         if not download.is_here:
-            yield from _complete(download, gathered)
-            _verify(download, gathered)
-            _put_in_place(download, gathered)
-            remove(gathered)
+            yield from _complete(download, partial)
+            _verify(download, partial)
+            _put_in_place(download, partial)
+            remove(partial)
     finally:
         lock.release()
 
 
-def _complete(download: Download, gathered: Path) -> Iterator[int]:
-    """Fetch what is missing."""
-    reason = "nothing came"
+def _complete(download: Download, partial: Path) -> Iterator[int]:
+    """Fetch the missing bytes, and yield the number received so far."""
+    reason = "nothing was received"
     for _ in range(TRIES):
-        begin = _size(gathered)
+        begin = _size(partial)
         if begin >= download.bytes:
             return
         try:
-            yield from _go_on(download, gathered, begin)
+            yield from _request_rest(download, partial, begin)
         except (OSError, http.client.HTTPException) as problem:
             reason = _reason(problem)
-        if _size(gathered) <= begin:
+        if _size(partial) <= begin:
             break
-    if _size(gathered) < download.bytes:
+    if _size(partial) < download.bytes:
         raise CorpusError(
-            f"{download.name}: {_size(gathered):,} of {download.bytes:,} bytes are here; the rest "
-            f"did not come: {reason}",
-            Remedy("try again to go on from there", "fetch", download.name),
-            Remedy(f"fetch {download.url} by other means, put it at {gathered}, and try again"),
+            f"{download.name}: only {_size(partial):,} of {download.bytes:,} bytes were received: "
+            f"{reason}",
+            Remedy("try again to fetch the rest", "fetch", download.name),
+            Remedy(f"fetch {download.url} by other means, put it at {partial}, and try again"),
         )
 
 
-def _go_on(download: Download, gathered: Path, begin: int) -> Iterator[int]:
-    """One request for all from a byte on, appended as it comes."""
+def _request_rest(download: Download, partial: Path, begin: int) -> Iterator[int]:
+    """Request all bytes from ``begin``, and append them as they arrive."""
     headers = {"Range": f"bytes={begin}-", "User-Agent": f"charrnn/{__version__}"}
-    # The address is the catalogue's own, not a user's.
+    # The address is from the catalogue, not from a user.
     request = urllib.request.Request(download.url, headers=headers)  # noqa: S310
-    with urllib.request.urlopen(request, timeout=_SECONDS_OF_SILENCE) as response:  # noqa: S310
-        # A server may ignore the range and send everything; what is here already is passed over.
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
+        # A server may ignore the range and send everything; bytes received before are skipped.
         here = begin if response.status == _PARTIAL_CONTENT else 0
         _check_answer(download, response, here)
         while data := response.read1(min(_CHUNK_BYTES, download.bytes - here)):
-            _append(gathered, data[max(begin - here, 0) :])
+            _append(partial, data[max(begin - here, 0) :])
             here += len(data)
             yield here
 
 
 def _reason(problem: Exception) -> str:
-    """Why a request failed, without what urllib wraps around it."""
+    """Return the reason of a failed request, without urllib's wrapping."""
     cause = problem.reason if type(problem) is urllib.error.URLError else problem
     return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
 
 
 def _check_answer(download: Download, response: http.client.HTTPResponse, here: int) -> None:
-    """Raise CorpusError if what the server announces is not what is to come."""
+    """Raise CorpusError if the server announces another range or size than requested."""
     announced = response.headers.get("Content-Range", "")
     if here and not re.match(rf"bytes {here}-", announced):
         raise CorpusError(
-            f"{download.name}: {download.url} answers with another part than was asked for "
+            f"{download.name}: {download.url} answers with another part than requested "
             f"({announced:.60})"
         )
     if response.length is not None and here + response.length != download.bytes:
         raise CorpusError(
             f"{download.name}: {download.url} has {here + response.length:,} bytes, not "
-            f"{download.bytes:,}: it is not the text that charrnn knows"
+            f"{download.bytes:,}: it is not the text of the catalogue"
         )
 
 
-def _append(gathered: Path, data: bytes) -> None:
+def _append(partial: Path, data: bytes) -> None:
     try:
-        with gathered.open("ab") as stream:
+        with partial.open("ab") as stream:
             stream.write(data)
     except OSError as problem:
-        raise StorageError(f"{gathered}: could not be written: {problem.strerror}") from problem
+        raise StorageError(f"{partial}: could not be written: {problem.strerror}") from problem
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size if is_file(path) else 0
 
 
-def _verify(download: Download, gathered: Path) -> None:
-    """Raise CorpusError, and throw away what has come, unless it has the digest it must have."""
-    with gathered.open("rb") as stream:
+def _verify(download: Download, partial: Path) -> None:
+    """Raise CorpusError, and delete the partial file, unless it has the catalogue's digest."""
+    with partial.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     if digest != download.sha256:
-        size = _size(gathered)
-        remove(gathered)
+        size = _size(partial)
+        remove(partial)
         raise CorpusError(
-            f"{download.name}: what came from {download.url} is not the text that charrnn knows: "
+            f"{download.name}: the file from {download.url} is not the text of the catalogue: "
             f"{size:,} bytes with SHA-256 {digest}, not {download.bytes:,} with "
-            f"{download.sha256}. It was thrown away",
+            f"{download.sha256}. It was deleted",
             Remedy("try again, perhaps over another network"),
         )
 
 
-def _put_in_place(download: Download, gathered: Path) -> None:
+def _put_in_place(download: Download, partial: Path) -> None:
     if not isinstance(download, Zipped):
-        copy_atomically(gathered, download.path)
+        copy_atomically(partial, download.path)
         return
     try:
-        with zipfile.ZipFile(gathered) as archive, archive.open(download.member) as member:
+        with zipfile.ZipFile(partial) as archive, archive.open(download.member) as member:
             write_chunks_atomically(download.path, _unpack(download, member))
     except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, EOFError) as problem:
-        raise CorpusError(f"{gathered}: cannot be unpacked: {problem}") from problem
+        raise CorpusError(f"{partial}: cannot be unpacked: {problem}") from problem
 
 
 def _unpack(download: Zipped, member: IO[bytes]) -> Iterator[bytes]:
-    """Read a member of exactly the size it must have; what is larger is not read to its end."""
+    """Unpack a member, and raise CorpusError unless it has exactly the catalogue's size."""
     size = 0
     while size <= download.size and (data := member.read(_CHUNK_BYTES)):
         yield data
@@ -167,5 +167,5 @@ def _unpack(download: Zipped, member: IO[bytes]) -> Iterator[bytes]:
     if size != download.size:
         raise CorpusError(
             f"{download.name}: unpacks to {'more' if size > download.size else 'fewer'} than "
-            f"{download.size:,} bytes: it is not the text that charrnn knows"
+            f"{download.size:,} bytes: it is not the text of the catalogue"
         )

@@ -1,14 +1,14 @@
-"""Formal languages: texts whose rule is known, so that what a model learnt of it can be counted.
+"""Formal languages: generated texts with a known rule, which show whether a model has learned it.
 
-A text is a plain stream of sequences, each of some size n. Part of a sequence is free: how often a
-comes, which digits are added. What follows from the free part is *predictable*: a model that has
-found the rule is certain of it. Where no character ends a sequence, the next one's first is
-predictable too, since its coming says that the count has run out:
+A text is a stream of sequences, each of some size n. Part of a sequence is free, such as the number
+of a's or the digits to add. The rest is *predictable* from it: a model that has learned the rule
+assigns it a probability near 1. In a language without an end character the first character of the
+next sequence is predictable too, since it shows that the counted letters are complete:
 
     aaabbb|a      the b's after the first, and the next a
 
 Source: Joulin & Mikolov 2015, "Inferring Algorithmic Patterns with Stack-Augmented Recurrent Nets"
-(arXiv 1503.01007). As there, models learn sizes below 20 and are tried on larger ones.
+(arXiv 1503.01007). As there, models are trained on sizes below 20 and tested on larger ones.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from random import Random
 from charrnn.display import did_you_mean
 from charrnn.errors import UsageError
 
-LEARNT_SIZE = 19
-"""The largest size in a text to learn from: n < 20, as in the paper."""
+LARGEST_TRAINING_SIZE = 19
+"""The largest size in a training text: n < 20, as in the paper."""
 
 _LETTERS = "abc"
 
 
 @dataclass(frozen=True)
 class Language:
-    """A rule that sequences of every size keep.
+    """A formal language, with a sequence of every size n.
 
     Attributes:
-        name: what the user calls it.
-        description: its sequences, and what n counts if the formula does not show it.
-        characters: all that it is written with.
+        name: its name.
+        description: the formula of its sequences, and the meaning of n if that is not obvious.
+        characters: its alphabet.
         least_size: the smallest n.
-        draw: makes a sequence of a size.
-        marker: what follows its first occurrence in a sequence is predictable.
-        ends_itself: whether a sequence's last character shows that it is over. If not, the next
-            sequence's first does, which is the same for all of them.
+        draw: draws a random sequence of a size.
+        marker: all characters after its first occurrence in a sequence are predictable.
+        ends_itself: True if a sequence's last character shows its end. Otherwise the first
+            character of the next sequence does, which is the same in all sequences.
     """
 
     name: str
@@ -49,69 +49,70 @@ class Language:
     marker: str
     ends_itself: bool
 
-    def sequence(self, size: int, rng: Random) -> str:
-        """A sequence of a size, drawn from those there are.
+    def draw_sequence(self, size: int, rng: Random) -> str:
+        """Draw a random sequence of a size.
 
         Raises:
-            ValueError: a size that is too small for the language.
+            ValueError: the size is too small for the language.
         """
         if size < self.least_size:
             raise ValueError(f"{self.name} begins with size {self.least_size}, not {size}")
         return self.draw(size, rng)
 
-    def predictable(self, sequence: str) -> range:
-        """Where a sequence's predictable characters stand, counted from 0.
+    def find_predictable(self, sequence: str) -> range:
+        """Find the positions of the predictable characters in a sequence, counted from 0.
 
         Position ``len(sequence)`` is that of the next sequence's first character.
 
-        >>> list(LANGUAGES["anbn"].predictable("aaabbb"))
+        >>> list(LANGUAGES["anbn"].find_predictable("aaabbb"))
         [4, 5, 6]
         """
         first = sequence.index(self.marker) + 1
         return range(first, len(sequence) + (0 if self.ends_itself else 1))
 
 
-def generate(
-    language: Language, characters: int, *, most_size: int = LEARNT_SIZE, seed: int = 0
+def generate_text(
+    language: Language, characters: int, *, most_size: int = LARGEST_TRAINING_SIZE, seed: int = 0
 ) -> str:
-    """A text of whole sequences, as many as reach ``characters``.
+    """Generate complete sequences until the text has at least ``characters``.
 
     Sizes are drawn uniformly, from the language's least to ``most_size``. A seed gives the same
-    text everywhere: all draws come from Random.random(), the one method that Python promises to
-    keep.
+    text on every machine: all draws come from Random.random(), the only method whose sequence
+    Python guarantees.
 
     Raises:
         ValueError: the language has no sequence as small as ``most_size``.
     """
     if most_size < language.least_size:
         raise ValueError(f"{language.name} begins with size {language.least_size}")
-    rng = Random(seed)  # noqa: S311 - nothing here is a secret
+    rng = Random(seed)  # noqa: S311 - not used for security
     sizes = most_size - language.least_size + 1
     sequences: list[str] = []
     length = 0
     while length < characters:
         size = language.least_size + _below(sizes, rng)
-        sequences.append(language.sequence(size, rng))
+        sequences.append(language.draw_sequence(size, rng))
         length += len(sequences[-1])
     return "".join(sequences)
 
 
 def find_language(name: str) -> Language:
-    """The language of a name.
+    """Find a language by name.
 
     Raises:
-        UsageError: there is none; names the nearest.
+        UsageError: there is none; suggests the nearest name.
     """
     if name in LANGUAGES:
         return LANGUAGES[name]
     raise UsageError(
-        f"{name!r:.60} is no formal language known here{did_you_mean(name, LANGUAGES) or '.'}\n"
+        f"{name!r:.60} is not the name of a formal language"
+        f"{did_you_mean(name, LANGUAGES) or '.'}\n"
         f"Formal languages: {', '.join(LANGUAGES)}."
     )
 
 
 def _below(count: int, rng: Random) -> int:
-    """One of 0 to count - 1."""
+    """Draw one of 0 to count - 1."""
     return int(rng.random() * count)
 
 
@@ -133,7 +134,7 @@ def _draw_addition(size: int, rng: Random) -> str:
 
 
 def _draw_number(digits: int, rng: Random) -> str:
-    """A binary number, its highest digit first and 1, unless it is the only one."""
+    """Draw a binary number, highest digit first, without leading zeros."""
     drawn = [_below(2, rng) for _ in range(digits)]
     if digits > 1:
         drawn[0] = 1
@@ -141,7 +142,7 @@ def _draw_number(digits: int, rng: Random) -> str:
 
 
 def _counting(name: str, description: str, block: str) -> Language:
-    """A language whose sequence of size n has n of each letter of a block, in order."""
+    """Build a language whose sequences repeat each letter of a block n times, in order."""
     return Language(
         name,
         description,

@@ -10,7 +10,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import cast
 
-from charrnn.data.catalogue import Built, Generated, locate
+from charrnn.data.catalogue import Built, Generated, locate_source
 from charrnn.data.encoded_text import EncodedText
 from charrnn.data.text_reader import TextReader, path_exists, read_text
 from charrnn.errors import CorpusError, StorageError, UsageError
@@ -85,12 +85,12 @@ def _take(source: str, folder: Path, number: int) -> Path:
 
 def is_generated(source: str) -> bool:
     """Return whether a source is a generated corpus of the catalogue."""
-    return source != STDIN and isinstance(locate(source), Generated)
+    return source != STDIN and isinstance(locate_source(source), Generated)
 
 
 def find_source(source: str, folder: Path, number: int) -> Path:
     """Find the path of a source, or of a copy in ``folder`` whose name starts with ``number``."""
-    found = locate(source)
+    found = locate_source(source)
     if isinstance(found, Generated | Built):
         copy = folder / f"{number}-{found.name}"
         _write(found.chunks(), copy)
@@ -140,7 +140,7 @@ def stream_sources(
         UsageError: standard input is named twice, or Python does not know the encoding.
     """
     _check_standard_input(sources)
-    found = [None if source == STDIN else locate(source) for source in sources]
+    found = [None if source == STDIN else locate_source(source) for source in sources]
     for place in found:
         if isinstance(place, Generated | Built):
             yield from (data.decode() for data in place.chunks())
@@ -162,5 +162,5 @@ def resolve_source(source: str) -> str:
     Raises:
         CorpusError: the source does not exist.
     """
-    locate(source)
+    locate_source(source)
     return str(Path(source).resolve()) if path_exists(Path(source)) else source

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.data.alphabet import Alphabet, Ids, format_character
-from charrnn.data.formal_languages import Language, generate
+from charrnn.data.formal_languages import Language, generate_text
 from charrnn.errors import PredictionError, Remedy, UnknownCharacterError
 from charrnn.inference.backend import Backend
 from charrnn.kernels.network import Doubles
@@ -98,7 +98,7 @@ class _Trials:
 def cases(language: Language, size: int) -> list[str]:
     """Draw DRAWS sequences of a size, the same every time, and return each once."""
     rng = Random(size)  # noqa: S311 - nothing here is a secret
-    return list(dict.fromkeys(language.sequence(size, rng) for _ in range(DRAWS)))
+    return list(dict.fromkeys(language.draw_sequence(size, rng) for _ in range(DRAWS)))
 
 
 def solve(
@@ -118,7 +118,7 @@ def solve(
     """
     _check_known(alphabet, language)
     trials = _prepare(alphabet, language, most_size)
-    lead_in = generate(language, _LEAD_IN_CHARACTERS, most_size=_LEAD_IN_SIZE)
+    lead_in = generate_text(language, _LEAD_IN_CHARACTERS, most_size=_LEAD_IN_SIZE)
     likeliest, nats = _predict(backend, trials.ids, alphabet.encode(lead_in))
     total = float(nats[trials.inside].sum())
     predictable_total = float(nats[trials.predictable].sum())
@@ -163,7 +163,7 @@ def _prepare(alphabet: Alphabet, language: Language, most_size: int) -> _Trials:
         # Where the next sequence's first character is predictable, all begin alike.
         ids[: len(sequence) + 1, row] = alphabet.encode(sequence + sequence[0])
         inside[: len(sequence), row] = True
-        span = language.predictable(sequence)
+        span = language.find_predictable(sequence)
         predictable[span.start : span.stop, row] = True
     return _Trials(np.array([size for size, _ in sized]), ids, inside, predictable)
 

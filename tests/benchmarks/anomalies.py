@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from charrnn.data.catalogue import Bundled, entries
+from charrnn.data.catalogue import Bundled, read_catalogue
 from tests.benchmarks.measure import say
 from tests.support.anomalies import (
     area_under_curve,
@@ -53,7 +53,7 @@ def find(folder: str, ordinary: Sequence[str], planted: Sequence[str]) -> float:
 
 def main() -> None:
     """Print the figures."""
-    tales = entries()["tales"]
+    tales = read_catalogue()["tales"]
     assert isinstance(tales, Bundled)
     text = tales.path.read_text(encoding="utf-8")
     with TemporaryDirectory() as folder:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from charrnn.data.catalogue import Bundled, Download, entries
+from charrnn.data.catalogue import Bundled, Download, read_catalogue
 from charrnn.training.auto_config import REPORTED
 from tests.conftest import SENTENCES
 from tests.support import TEXTS
@@ -30,7 +30,7 @@ from charrnn.cli.entry import main
 from charrnn.data.catalogue import Download
 
 entry = Download(**json.loads(sys.argv.pop(1)))
-catalogue.entries = lambda: {entry.name: entry}
+catalogue.read_catalogue = lambda: {entry.name: entry}
 sys.argv[0] = "charrnn"
 main()
 """
@@ -53,13 +53,13 @@ def facts(result: subprocess.CompletedProcess[bytes]) -> dict[str, str]:
 def test_every_corpus_is_listed_with_its_kind_size_and_licence(tmp_path: Path) -> None:
     environment = {"XDG_CACHE_HOME": str(tmp_path)}
     listed = said(forked("corpus", "list", "--json", cwd=tmp_path, environment=environment))
-    assert [entry["name"] for entry in listed["corpora"]] == list(entries())
+    assert [entry["name"] for entry in listed["corpora"]] == list(read_catalogue())
     for entry in listed["corpora"]:
-        known = entries()[entry["name"]]
+        known = read_catalogue()[entry["name"]]
         assert (entry["kind"], entry["size"]) == (known.kind, known.size)
         assert entry["here"] is not isinstance(known, Download)
     shown = facts(forked("corpus", "list", cwd=tmp_path, environment=environment))
-    for name, known in entries().items():
+    for name, known in read_catalogue().items():
         assert shown[name].startswith(known.kind)
         assert f"{known.size:,}" in shown[name]
         assert known.licence in shown[name]
@@ -96,7 +96,7 @@ def test_a_text_is_described(tmp_path: Path) -> None:
 
 
 def test_a_text_comes_by_name_through_a_pipe_and_as_bytes(tmp_path: Path) -> None:
-    tales = entries()["tales"]
+    tales = read_catalogue()["tales"]
     assert isinstance(tales, Bundled)
     data = tales.path.read_bytes()
     by_name = said(forked("corpus", "show", "tales", "--json", cwd=tmp_path))
@@ -134,7 +134,7 @@ def test_a_text_of_two_characters_is_described(tmp_path: Path) -> None:
 
 
 def test_a_corpus_is_written_out(tmp_path: Path) -> None:
-    tales = entries()["tales"]
+    tales = read_catalogue()["tales"]
     assert isinstance(tales, Bundled)
     out = forked("corpus", "export", "tales", cwd=tmp_path)
     assert (out.returncode, out.stderr) == (0, b"")
@@ -171,7 +171,7 @@ def test_without_a_network_training_and_fetching_say_what_to_do(tmp_path: Path) 
     assert b"charrnn corpus get tinyshakespeare" in train.stderr
     get = forked("corpus", "get", "tinyshakespeare", cwd=tmp_path, environment=environment)
     assert (get.returncode, get.stdout) == (3, b"")
-    assert b"0 of 1,115,394 bytes are here" in get.stderr
+    assert b"0 of 1,115,394 bytes were received" in get.stderr
     assert str(tmp_path / "charrnn/corpora/tinyshakespeare.download").encode() in get.stderr
     assert not (tmp_path / "runs").exists()
 

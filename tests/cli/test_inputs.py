@@ -9,7 +9,7 @@ import pytest
 
 from charrnn.checkpoints.model_file import read_model
 from charrnn.data.alphabet import Alphabet
-from charrnn.data.catalogue import Generated, entries
+from charrnn.data.catalogue import Generated, read_catalogue
 from charrnn.data.corpus import encode_corpus
 from charrnn.data.inputs import gather_sources, name_copies
 from charrnn.errors import CorpusError, UnknownCharacterError
@@ -20,7 +20,7 @@ SHORT = ("--steps", "5", "--evaluations", "1", *SMALL)
 
 
 def text_of(name: str) -> str:
-    entry = entries()[name]
+    entry = read_catalogue()[name]
     assert isinstance(entry, Generated)
     return entry.text()
 

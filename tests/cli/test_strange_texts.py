@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.data.catalogue import locate
+from charrnn.data.catalogue import locate_source
 from charrnn.errors import CorpusError
 from tests.robustness.strange import obeyed
 from tests.support.forked import forked
@@ -113,7 +113,7 @@ def test_a_missing_text_beside_files_that_may_not_be_listed_is_told(
     # The tests may run as root, who may list everything.
     monkeypatch.setattr(Path, "iterdir", refuse)
     with pytest.raises(CorpusError, match="there is no such file or folder"):
-        locate(str(tmp_path / "gone.txt"))
+        locate_source(str(tmp_path / "gone.txt"))
 
 
 _BOUNDED = """

@@ -4,7 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from charrnn.data.catalogue import Bundled, entries
+from charrnn.data.catalogue import Bundled, read_catalogue
 from tests.support.anomalies import given_names
 from tests.support.forked import forked
 from tests.support.program import SMALL, explain
@@ -25,7 +25,7 @@ def ask(folder: Path, *arguments: str, stdin: str = "") -> str:
 
 def poems() -> list[str]:
     """The bundled quatrains."""
-    entry = entries()["quatrains"]
+    entry = read_catalogue()["quatrains"]
     assert isinstance(entry, Bundled)
     return entry.path.read_text(encoding="utf-8").splitlines()
 

@@ -13,9 +13,9 @@ from charrnn.data.catalogue import (
     Download,
     Entry,
     Generated,
-    entries,
     find_entry,
-    locate,
+    locate_source,
+    read_catalogue,
 )
 from charrnn.data.formal_languages import LANGUAGES
 from charrnn.errors import CorpusError
@@ -29,7 +29,7 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def path_of(source: str) -> Path:
-    found = locate(source)
+    found = locate_source(source)
     assert isinstance(found, Path)
     return found
 
@@ -48,7 +48,7 @@ def test_every_quatrain_has_four_lines_of_five_or_seven_characters() -> None:
         assert marks == "\uff0c\u3002" * 2
 
 
-@pytest.mark.parametrize(("name", "entry"), entries().items(), ids=entries())
+@pytest.mark.parametrize(("name", "entry"), read_catalogue().items(), ids=read_catalogue())
 def test_every_named_corpus_is_described_with_its_licence(name: str, entry: Entry) -> None:
     assert entry.name == name
     assert entry.licence
@@ -59,18 +59,18 @@ def test_every_named_corpus_is_described_with_its_licence(name: str, entry: Entr
 
 
 def test_bundled_texts_are_there_and_others_can_be_made() -> None:
-    for name, entry in entries().items():
+    for name, entry in read_catalogue().items():
         if isinstance(entry, Bundled):
             assert path_of(name) == entry.path
             assert entry.path.stat().st_size == entry.size
         if isinstance(entry, Generated):
-            assert locate(name) == entry
+            assert locate_source(name) == entry
             assert entry.characters <= len(entry.text()) < entry.characters + 200
             assert b"".join(entry.chunks()) == entry.text().encode("ascii")
 
 
 def test_python_is_built_from_the_machine_in_utf_8() -> None:
-    entry = locate("python")
+    entry = locate_source("python")
     assert isinstance(entry, Built)
     data = b"".join(entry.chunks())
     assert "class OrderedDict(dict):" in data.decode("utf-8")
@@ -78,7 +78,7 @@ def test_python_is_built_from_the_machine_in_utf_8() -> None:
 
 
 def test_downloads_are_pinned_to_a_size_a_digest_and_a_safe_way() -> None:
-    downloads = [entry for entry in entries().values() if isinstance(entry, Download)]
+    downloads = [entry for entry in read_catalogue().values() if isinstance(entry, Download)]
     assert {"tinyshakespeare", "text8", "enwik8"} <= {entry.name for entry in downloads}
     for entry in downloads:
         assert re.fullmatch("[0-9a-f]{64}", entry.sha256)
@@ -92,10 +92,10 @@ def test_a_download_must_be_fetched_before_it_can_be_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("charrnn.data.catalogue.user_cache_path", lambda *_, **__: tmp_path)
-    entry = entries()["names"]
+    entry = read_catalogue()["names"]
     assert isinstance(entry, Download)
     with pytest.raises(CorpusError, match=r"\(fetch names\)"):
-        locate("names")
+        locate_source("names")
     entry.path.parent.mkdir(parents=True)
     entry.path.write_bytes(bytes(entry.size))
     assert path_of("names") == entry.path
@@ -103,27 +103,29 @@ def test_a_download_must_be_fetched_before_it_can_be_used(
 
 def test_an_entry_is_found_by_its_name_alone(empty_folder: Path) -> None:
     (empty_folder / "tales").write_text("mine")
-    assert find_entry("tales") == entries()["tales"]
+    assert find_entry("tales") == read_catalogue()["tales"]
     with pytest.raises(CorpusError, match=r"talse: is not a corpus; did you mean tales\?"):
         find_entry("talse")
 
 
 def test_every_formal_language_is_a_corpus_of_its_own_name() -> None:
-    generated = {name: e.language for name, e in entries().items() if isinstance(e, Generated)}
+    generated = {
+        name: e.language for name, e in read_catalogue().items() if isinstance(e, Generated)
+    }
     assert generated == {name: name for name in LANGUAGES}
 
 
 @pytest.mark.parametrize("name", ["tale", "tails", "talse", "tales.txt"])
 def test_a_misspelt_name_suggests_the_nearest(name: str) -> None:
     with pytest.raises(CorpusError, match=r"did you mean tales\?"):
-        locate(name)
+        locate_source(name)
 
 
 def test_a_misspelt_file_suggests_the_nearest(empty_folder: Path) -> None:
     (empty_folder / "herons.txt").write_text("heron")
     (empty_folder / "mice.txt").write_text("mouse")
     with pytest.raises(CorpusError, match=r"did you mean herons\.txt\?"):
-        locate("heron.txt")
+        locate_source("heron.txt")
 
 
 def test_a_misspelt_file_in_another_folder_is_suggested_with_the_folder(tmp_path: Path) -> None:
@@ -131,22 +133,22 @@ def test_a_misspelt_file_in_another_folder_is_suggested_with_the_folder(tmp_path
     folder.mkdir()
     (folder / "herons.txt").write_text("heron")
     with pytest.raises(CorpusError) as raised:
-        locate(str(folder / "heron.txt"))
+        locate_source(str(folder / "heron.txt"))
     assert f"did you mean {folder / 'herons.txt'}?" in str(raised.value)
 
 
 @pytest.mark.parametrize("source", ["quagmire", "nowhere/quagmire", "nul\0nul"])
 def test_a_word_like_no_other_lists_the_names(source: str) -> None:
     with pytest.raises(CorpusError) as raised:
-        locate(source)
+        locate_source(source)
     assert "did you mean" not in str(raised.value)
-    assert str(raised.value).endswith(f"Corpora by name: {', '.join(entries())}.")
+    assert str(raised.value).endswith(f"Corpora by name: {', '.join(read_catalogue())}.")
 
 
 def test_a_link_to_nowhere_does_not_suggest_itself(empty_folder: Path) -> None:
     (empty_folder / "herons.txt").symlink_to("gone.txt")
     with pytest.raises(CorpusError) as raised:
-        locate("herons.txt")
+        locate_source("herons.txt")
     assert "did you mean herons.txt" not in str(raised.value)
 
 
@@ -168,10 +170,10 @@ def test_a_file_wins_over_a_generated_corpus_of_its_name(empty_folder: Path) -> 
 def test_the_empty_word_is_not_the_current_folder() -> None:
     # What an unset shell variable in quotes gives; it must not train on whatever lies around.
     with pytest.raises(CorpusError):
-        locate("")
+        locate_source("")
 
 
 def test_a_word_too_long_for_a_file_name_is_not_found() -> None:
     # What pasting the text itself in place of its file's name gives.
     with pytest.raises(CorpusError):
-        locate("Once upon a time " * 30)
+        locate_source("Once upon a time " * 30)

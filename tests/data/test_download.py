@@ -16,7 +16,7 @@ import pytest
 
 from charrnn.data import download
 from charrnn.data.catalogue import Download, Zipped
-from charrnn.data.download import TRIES, fetch, gathering_place
+from charrnn.data.download import TRIES, fetch_text, find_partial_path
 from charrnn.errors import CorpusError, StorageError
 from charrnn.locking import Lock
 from tests.support.web import Site, serve
@@ -58,12 +58,12 @@ def zipped(site: Site, text: bytes, *, member: str = "reeds", size: int | None =
 def assert_in_place(download: Download, text: bytes = BODY) -> None:
     assert download.is_here
     assert download.path.read_bytes() == text
-    assert not gathering_place(download).exists()
+    assert not find_partial_path(download).exists()
 
 
 def failure(download: Download) -> str:
     with pytest.raises(CorpusError) as raised:
-        list(fetch(download))
+        list(fetch_text(download))
     assert not download.path.exists()
     return str(raised.value)
 
@@ -71,11 +71,11 @@ def failure(download: Download) -> str:
 def test_a_text_is_fetched_once_and_how_far_it_is_is_told(site: Site) -> None:
     download = described(site)
     assert not download.is_here
-    told = list(fetch(download))
+    told = list(fetch_text(download))
     assert told == sorted(told)
     assert told[-1] == len(BODY)
     assert_in_place(download)
-    assert list(fetch(download)) == []
+    assert list(fetch_text(download)) == []
     assert site.asked == ["bytes=0-"]
 
 
@@ -84,7 +84,7 @@ def test_a_broken_transfer_goes_on_where_it_broke_off(site: Site, announces_leng
     site.announces_length = announces_length
     site.breaks_after = 100_000
     download = described(site)
-    list(fetch(download))
+    list(fetch_text(download))
     assert site.asked == ["bytes=0-", "bytes=100000-", "bytes=200000-"]
     assert_in_place(download)
 
@@ -97,10 +97,10 @@ def test_a_server_that_ignores_the_range_is_read_again_from_the_beginning(
     site.honours_range = False
     site.breaks_after = 100_000
     download = described(site)
-    assert "100,000 of 300,000 bytes are here" in failure(download)
-    assert gathering_place(download).read_bytes() == BODY[:100_000]
+    assert "100,000 of 300,000 bytes were received" in failure(download)
+    assert find_partial_path(download).read_bytes() == BODY[:100_000]
     site.breaks_after = None
-    list(fetch(download))
+    list(fetch_text(download))
     assert site.asked == ["bytes=0-", "bytes=100000-", "bytes=100000-"]
     assert_in_place(download)
 
@@ -109,17 +109,17 @@ def test_a_connection_is_not_taken_up_again_for_ever(site: Site) -> None:
     site.breaks_after = 10
     message = failure(described(site))
     assert len(site.asked) == TRIES
-    assert f"{10 * TRIES} of 300,000 bytes are here" in message
+    assert f"{10 * TRIES} of 300,000 bytes were received" in message
 
 
 def test_an_interrupted_fetch_keeps_what_came(site: Site) -> None:
     download = described(site)
-    fetching = fetch(download)
+    fetching = fetch_text(download)
     assert isinstance(fetching, Generator)
     come = next(fetching)
     fetching.close()
-    assert gathering_place(download).read_bytes() == BODY[:come]
-    list(fetch(download))
+    assert find_partial_path(download).read_bytes() == BODY[:come]
+    list(fetch_text(download))
     assert site.asked == ["bytes=0-", f"bytes={come}-"]
     assert_in_place(download)
 
@@ -128,20 +128,20 @@ def test_the_wrong_text_is_thrown_away_and_nothing_is_put_in_place(site: Site) -
     download = described(site)
     site.body = BODY[:-1] + bytes([BODY[-1] ^ 1])
     message = failure(download)
-    assert "is not the text that charrnn knows" in message
+    assert "is not the text of the catalogue" in message
     assert download.sha256 in message
-    assert not gathering_place(download).exists()
+    assert not find_partial_path(download).exists()
     site.body = BODY
-    list(fetch(download))
+    list(fetch_text(download))
     assert_in_place(download)
 
 
 def test_what_broke_off_and_goes_on_as_another_text_is_noticed(site: Site) -> None:
     download = described(site)
-    gathering_place(download).parent.mkdir(parents=True)
-    gathering_place(download).write_bytes(b"something else" * 10)
+    find_partial_path(download).parent.mkdir(parents=True)
+    find_partial_path(download).write_bytes(b"something else" * 10)
     assert "is not the text" in failure(download)
-    list(fetch(download))
+    list(fetch_text(download))
     assert_in_place(download)
 
 
@@ -150,14 +150,14 @@ def test_a_text_of_another_size_is_refused_before_it_comes(site: Site, change: i
     download = described(site)
     site.body = BODY[:-1] if change < 0 else BODY + b"!"
     assert f"has {len(BODY) + change:,} bytes, not 300,000" in failure(download)
-    assert not gathering_place(download).exists()
+    assert not find_partial_path(download).exists()
 
 
 def test_an_endless_body_is_cut_off_at_the_size_it_must_have(site: Site) -> None:
     site.announces_length = False
     site.endless = True
     download = described(site)
-    list(fetch(download))
+    list(fetch_text(download))
     assert_in_place(download)
     wrong = replace(download, name="wrong", sha256="0" * 64)
     assert "300,000 bytes with SHA-256" in failure(wrong)
@@ -165,11 +165,11 @@ def test_an_endless_body_is_cut_off_at_the_size_it_must_have(site: Site) -> None
 
 def test_another_part_than_was_asked_for_is_refused(site: Site) -> None:
     download = described(site)
-    gathering_place(download).parent.mkdir(parents=True)
-    gathering_place(download).write_bytes(BODY[:1000])
+    find_partial_path(download).parent.mkdir(parents=True)
+    find_partial_path(download).write_bytes(BODY[:1000])
     site.moved_by = 5
     assert "another part" in failure(download)
-    assert gathering_place(download).read_bytes() == BODY[:1000]
+    assert find_partial_path(download).read_bytes() == BODY[:1000]
 
 
 def test_an_error_of_the_server_is_told_with_a_way_out(site: Site) -> None:
@@ -178,7 +178,7 @@ def test_an_error_of_the_server_is_told_with_a_way_out(site: Site) -> None:
     message = failure(download)
     assert "404" in message
     assert site.url in message
-    assert str(gathering_place(download)) in message
+    assert str(find_partial_path(download)) in message
     assert "(fetch reeds)" in message
 
 
@@ -188,10 +188,10 @@ def test_without_a_network_there_is_a_way_out_that_works(site: Site) -> None:
         port = unused.getsockname()[1]
         download = replace(described(site), url=f"http://127.0.0.1:{port}/reeds")
         message = failure(download)
-    assert "0 of 300,000 bytes are here" in message
+    assert "0 of 300,000 bytes were received" in message
     assert "refused" in message
-    gathering_place(download).write_bytes(BODY)
-    assert list(fetch(download)) == []
+    find_partial_path(download).write_bytes(BODY)
+    assert list(fetch_text(download)) == []
     assert_in_place(download)
 
 
@@ -207,21 +207,21 @@ def test_a_server_that_falls_silent_is_not_waited_for(
 
 def test_a_text_that_was_cut_short_in_the_cache_is_fetched_again(site: Site) -> None:
     download = described(site)
-    list(fetch(download))
+    list(fetch_text(download))
     download.path.write_bytes(BODY[:-1])
     assert not download.is_here
-    list(fetch(download))
+    list(fetch_text(download))
     assert_in_place(download)
 
 
 def test_two_at_once_do_not_write_into_one_another(site: Site) -> None:
     download = described(site)
-    gathering_place(download).parent.mkdir(parents=True)
-    lock = Lock(gathering_place(download).with_suffix(".lock"))
+    find_partial_path(download).parent.mkdir(parents=True)
+    lock = Lock(find_partial_path(download).with_suffix(".lock"))
     assert lock.acquire()
     assert "being fetched by another" in failure(download)
     lock.release()
-    list(fetch(download))
+    list(fetch_text(download))
     assert_in_place(download)
 
 
@@ -236,16 +236,16 @@ def test_a_full_disk_is_told_and_what_is_there_is_kept(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", refuse)
         with pytest.raises(StorageError, match="No space left"):
-            list(fetch(download))
+            list(fetch_text(download))
     assert site.asked == ["bytes=0-"]
-    list(fetch(download))
+    list(fetch_text(download))
     assert_in_place(download)
 
 
 def test_a_text_in_an_archive_is_unpacked(site: Site) -> None:
     text = b"The heron stood in the ford. " * 10_000
     download = zipped(site, text)
-    list(fetch(download))
+    list(fetch_text(download))
     assert download.size == len(text)
     assert_in_place(download, text)
 

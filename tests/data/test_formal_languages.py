@@ -9,7 +9,13 @@ from random import Random
 
 import pytest
 
-from charrnn.data.formal_languages import LANGUAGES, LEARNT_SIZE, Language, find_language, generate
+from charrnn.data.formal_languages import (
+    LANGUAGES,
+    LARGEST_TRAINING_SIZE,
+    Language,
+    find_language,
+    generate_text,
+)
 from charrnn.errors import UsageError
 
 every_language = pytest.mark.parametrize("language", LANGUAGES.values(), ids=LANGUAGES)
@@ -94,7 +100,7 @@ def test_every_sequence_keeps_the_rule_and_has_the_size_it_was_asked_for(
     rng = Random(1)
     for size in range(language.least_size, 61):
         for _ in range(10):
-            sequence = language.sequence(size, rng)
+            sequence = language.draw_sequence(size, rng)
             assert RULES[language.name](sequence) == size, sequence
             assert set(sequence) <= set(language.characters)
 
@@ -104,7 +110,9 @@ def test_every_sequence_of_small_sizes_is_drawn(language: Language) -> None:
     rng, size = Random(2), language.least_size + 2
     expected = set(all_sequences(language.name, size))
     drawn = {
-        language.sequence(n, rng) for n in range(language.least_size, size + 1) for _ in range(400)
+        language.draw_sequence(n, rng)
+        for n in range(language.least_size, size + 1)
+        for _ in range(400)
     }
     assert drawn == expected
 
@@ -112,9 +120,9 @@ def test_every_sequence_of_small_sizes_is_drawn(language: Language) -> None:
 @every_language
 def test_a_size_below_the_least_is_a_mistake(language: Language) -> None:
     with pytest.raises(ValueError, match=f"begins with size {language.least_size}"):
-        language.sequence(language.least_size - 1, Random(0))
+        language.draw_sequence(language.least_size - 1, Random(0))
     with pytest.raises(ValueError, match=f"begins with size {language.least_size}"):
-        generate(language, 10, most_size=language.least_size - 1)
+        generate_text(language, 10, most_size=language.least_size - 1)
 
 
 @every_language
@@ -138,7 +146,7 @@ def test_predictable_is_what_can_be_followed_by_one_character_only(language: Lan
             # Nothing but + and = can follow a 0 that begins a number; that is spelling, not adding.
             and not re.fullmatch(r"(.*\+)?0", sequence[:place])
         }
-        assert set(language.predictable(sequence)) == certain, sequence
+        assert set(language.find_predictable(sequence)) == certain, sequence
 
 
 @pytest.mark.parametrize(
@@ -156,28 +164,28 @@ def test_predictable_is_what_can_be_followed_by_one_character_only(language: Lan
 )
 def test_predictable_characters_by_example(name: str, sequence: str, predicted: str) -> None:
     text = sequence + sequence[0]
-    assert "".join(text[place] for place in LANGUAGES[name].predictable(sequence)) == predicted
+    assert "".join(text[place] for place in LANGUAGES[name].find_predictable(sequence)) == predicted
 
 
 @every_language
 def test_a_text_is_whole_sequences_of_all_sizes_that_are_learnt(language: Language) -> None:
-    text = generate(language, 50_000)
+    text = generate_text(language, 50_000)
     sequences = re.findall(SEQUENCE[language.name], text)
     assert "".join(sequences) == text
     assert 50_000 <= len(text) < 50_000 + max(map(len, sequences))
     assert set(text) == set(language.characters)
     sizes = Counter(RULES[language.name](sequence) for sequence in sequences)
-    assert set(sizes) == set(range(language.least_size, LEARNT_SIZE + 1))
+    assert set(sizes) == set(range(language.least_size, LARGEST_TRAINING_SIZE + 1))
     mean = len(sequences) / len(sizes)
     assert all(0.5 * mean < count < 1.5 * mean for count in sizes.values())
 
 
 @every_language
 def test_a_text_stays_below_a_size_and_changes_with_the_seed(language: Language) -> None:
-    sequences = re.findall(SEQUENCE[language.name], generate(language, 2000, most_size=4))
+    sequences = re.findall(SEQUENCE[language.name], generate_text(language, 2000, most_size=4))
     assert max(RULES[language.name](sequence) or 0 for sequence in sequences) == 4
-    assert generate(language, 200, seed=5) == generate(language, 200, seed=5)
-    assert generate(language, 200, seed=5) != generate(language, 200, seed=6)
+    assert generate_text(language, 200, seed=5) == generate_text(language, 200, seed=5)
+    assert generate_text(language, 200, seed=5) != generate_text(language, 200, seed=6)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +202,7 @@ def test_a_text_stays_below_a_size_and_changes_with_the_seed(language: Language)
 )
 def test_a_text_is_the_same_everywhere_and_for_ever(name: str, digest: str) -> None:
     # Runs that were begun with it are resumed and evaluated with it.
-    text = generate(LANGUAGES[name], 300_000)
+    text = generate_text(LANGUAGES[name], 300_000)
     assert hashlib.sha256(text.encode()).hexdigest()[:16] == digest
 
 

@@ -246,7 +246,7 @@ def test_side_by_side_in_pieces_equals_one_by_one(
         costs = torch.nn.functional.cross_entropy(logits[:, 0], ids[1:, 0], reduction="none")
         costs = costs[len(lead_in) - 1 :]
         nats += float(costs[: len(sequence)].sum())
-        predictable_nats += float(costs[list(language.predictable(sequence))].sum())
+        predictable_nats += float(costs[list(language.find_predictable(sequence))].sum())
     for logits_at_once in (10**9, 1):
         monkeypatch.setattr("charrnn.evaluation.formal_languages._LOGITS_AT_ONCE", logits_at_once)
         score = solve(TorchBackend(model), alphabet, language, 9)
