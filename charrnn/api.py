@@ -38,8 +38,8 @@ from charrnn.evaluation.surprisal import measure_surprisal
 from charrnn.inference.backend import Backend
 from charrnn.inference.interactive import Play
 from charrnn.inference.record_sampling import RecordChoice, open_record
-from charrnn.inference.sampling import Piece, check_stops, in_order, sample
-from charrnn.inference.select_backend import Purpose, load_backend, torch_network
+from charrnn.inference.sampling import Piece, check_stops, order_pieces, sample
+from charrnn.inference.select_backend import Purpose, load_backend, load_torch_network
 from charrnn.kernels.network import Floats
 from charrnn.training.auto_config import complete_settings
 from charrnn.training.progress import SAVE_EVERY, Observer, RunEvent, Started, Step
@@ -248,11 +248,11 @@ class Model:
                     f"{self.path}: is no model of records, among which to choose",
                     Remedy("train one", "records", "line"),
                 )
-            return in_order(sample(backend, self.alphabet, config, ids, seed))
+            return order_pieces(sample(backend, self.alphabet, config, ids, seed))
         known = self.data.records if novel else frozenset()
         chosen = RecordChoice(config, prime, known, unique=unique, novel=novel)
         opened = open_record(self.alphabet, ids)
-        pieces = in_order(sample(backend, self.alphabet, chosen.config, opened, seed))
+        pieces = order_pieces(sample(backend, self.alphabet, chosen.config, opened, seed))
         return chosen.choose(pieces, on_note)
 
     def read(
@@ -452,7 +452,7 @@ class Model:
         >>> len(load(GOLDEN_MODEL).torch_model().layers())
         2
         """
-        return torch_network(self.file, device=self.device, threads=self.use.threads)
+        return load_torch_network(self.file, device=self.device, threads=self.use.threads)
 
     def backend(self, purpose: Purpose) -> Backend:
         """Load the network, once for each purpose.
@@ -527,7 +527,7 @@ class Model:
     ) -> Score:
         from charrnn.evaluation.dynamic import evaluate_dynamically
 
-        network = torch_network(
+        network = load_torch_network(
             self.file, device=self.device, threads=self.use.threads, weights=self.use.weights
         )
         return evaluate_dynamically(network, text, self.alphabet, on_progress)

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from charrnn.data.alphabet import Ids
 from charrnn.errors import CorpusError, PredictionError, Remedy
-from charrnn.inference.torch_backend import take
+from charrnn.inference.torch_backend import take_ids
 from charrnn.models.cells.base import State, count_numbers, detach_states
 from charrnn.models.char_model import CharModel
 
@@ -110,7 +110,7 @@ def _count_characters(steps: int) -> int:
 
 def _take_windows(ids: Ids, starts: NDArray[np.int64], span: int) -> Tensor:
     """Take the text from each start on, int64, shape (span, B)."""
-    return take(ids, np.arange(span)[:, None] + starts)
+    return take_ids(ids, np.arange(span)[:, None] + starts)
 
 
 def _sum_norms(model: CharModel, windows: Tensor, phase: int) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ from charrnn.data.encoded_text import ContinuousText
 from charrnn.evaluation.evaluate import Progress, add_up
 from charrnn.evaluation.metrics import Score
 from charrnn.evaluation.scorer import Part
-from charrnn.inference.torch_backend import take
+from charrnn.inference.torch_backend import take_ids
 from charrnn.models.cells.base import detach_states
 from charrnn.models.char_model import CharModel
 
@@ -47,11 +47,11 @@ def score_dynamically(model: CharModel, ids: Ids) -> Iterator[Part]:
     states = model.initial_states(1)
     for begin in range(0, len(ids) - 1, SEGMENT):
         positions = np.arange(begin, min(begin + SEGMENT, len(ids) - 1))[:, None]
-        logits, states = model(take(ids, positions).to(device), states)
+        logits, states = model(take_ids(ids, positions).to(device), states)
         nats = (
             -logits.double()
             .log_softmax(-1)
-            .gather(-1, take(ids, positions + 1).to(device)[..., None])
+            .gather(-1, take_ids(ids, positions + 1).to(device)[..., None])
         )
         torch.autograd.backward(nats.mean())
         states = detach_states(states)

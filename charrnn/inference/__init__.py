@@ -1,1 +1,1 @@
-"""Run a trained model: backends, sampling, interactive writing."""
+"""Inference: run a trained model through a backend, sample from it, write interactively."""

@@ -1,9 +1,9 @@
-"""The protocol of a trained model that reads, scores and draws: native or through torch.
+"""The protocol of a backend: a trained model, native or in torch, that reads, scores and draws.
 
-Letters as everywhere: T time steps, R rows side by side, V characters. Time comes first. The caller
-owns the state: a call is given one, leaves it as it is and returns the one after, so that every
-state can be gone back to. One long pass equals the same text in parts with the state carried, and
-what becomes of a row depends on no other row, up to rounding.
+Letters: T time steps, R rows in parallel, V characters; time is the first dimension. The caller
+owns the state: a call does not change the state that it receives, and returns the state after it.
+Up to rounding, one long pass equals the same text in parts with the state carried, and the result
+of a row does not depend on the other rows.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from charrnn.data.alphabet import Ids
 from charrnn.kernels.network import Doubles, Filters, Floats
 
 State = Any
-"""The state of R rows: opaque, a backend's own. Only the backend that returned it can use it."""
+"""The state of R rows. It is opaque: only the backend that returned it can use it."""
 
 
 class Backend(Protocol):
@@ -25,63 +25,64 @@ class Backend(Protocol):
 
     @property
     def characters(self) -> int:
-        """V, the number of characters it knows."""
+        """V, the alphabet size."""
 
     @property
     def alignment(self) -> int:
-        """Parts of a text that begin at multiples of it are read in step with the whole text.
+        """Period of the slowest layer in characters; 1 unless the model is a pyramid.
 
-        It is 1, unless layers run at slower paces: then the slowest one's characters for a step.
+        A part of a text can be read by itself if it begins at a multiple of this number.
         """
 
     @property
     def state_size(self) -> int:
-        """Numbers in the state of one row."""
+        """Number of values in the state of one row."""
 
     @property
     def rows_to_draw(self) -> int:
-        """Rows that :meth:`draw` takes at most."""
+        """The largest number of rows that :meth:`draw` accepts."""
 
     def initial_state(self, rows: int) -> State:
-        """The state of some rows before any text."""
+        """Return the initial state of some rows, before any text."""
 
     def select(self, state: State, rows: NDArray[np.int64]) -> State:
-        """The state of some of the rows, given by their indices (R,); repeats are allowed."""
+        """Return the state of the rows with these indices (R,), which may repeat."""
 
     def joined(self, state: State, other: State) -> NDArray[np.bool_]:
-        """Whether each row's two states agree up to rounding, (R,)."""
+        """Return for each row whether its two states agree up to rounding, (R,)."""
 
     def hidden(self, state: State) -> dict[str, Floats]:
-        """The hidden state of every layer by name, ``h`` and of an LSTM ``c``: (L, R, H) each."""
+        """Return every layer's state by name, ``h`` and of an LSTM ``c``: (L, R, H) each."""
 
     def read(self, ids: NDArray[Any], state: State) -> State:
-        """The state after ids (T, R)."""
+        """Read ids (T, R), and return the state after them."""
 
     def predict(self, ids: NDArray[Any], state: State) -> tuple[Floats, State]:
-        """Logits (T, R, V) of the character after each of ids (T, R); the state after them all."""
+        """Return the logits (T, R, V) after each of ids (T, R), and the state after the last."""
 
     def score(
         self, ids: NDArray[Any], targets: NDArray[Any], state: State
     ) -> tuple[Doubles, State]:
-        """Nats (T, R) of targets (T, R), each the character after that of ids (T, R); the state.
+        """Return the losses (T, R) in nats of targets (T, R), the next ids after ids (T, R).
 
-        They are not finite where the predictions are not.
+        Returns:
+            The losses, not finite if the predictions are not, and the state after the last of ids.
         """
 
     def draw(
         self, last: NDArray[Any], uniforms: Doubles, state: State, filters: Filters
     ) -> tuple[Ids, State]:
-        """Draw text: take in the last character, draw the next, take it in, and so on.
+        """Draw text: read the last character, draw the next, read it, and so on.
 
         Args:
-            last: ids (R,) that the state has not seen yet.
-            uniforms: (R, n), from [0, 1).
-            state: the one before ``last``.
-            filters: the distribution that is drawn from; see
+            last: ids (R,) that have not been read yet.
+            uniforms: uniform numbers (R, n) from [0, 1).
+            state: the state before ``last``.
+            filters: temperature, top-k, top-p and min-p; see
                 :func:`charrnn.inference.sampling.filter_distribution`.
 
         Returns:
-            Ids (R, n), and the state before the last of them.
+            The ids (R, n) drawn, and the state before the last of them.
 
         Raises:
             PredictionError: the model's predictions are not finite.

@@ -1,4 +1,4 @@
-"""Write a text by turns: a person adds symbols, a model continues, and every turn can be undone."""
+"""Interactive writing: the user adds text, the model continues it, and turns can be undone."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from charrnn.config.inference import SampleConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet, Ids, encode_default_prime
 from charrnn.data.records import find_separator
 from charrnn.inference.backend import Backend, State
-from charrnn.inference.sampling import Pace, filters_of
+from charrnn.inference.sampling import Pace, build_filters
 
 MOST_STEPS_BACK = 1000
-"""Additions that can be undone. Each holds a state of the model, and a pipe may bring millions."""
+"""The most turns that can be undone. Each stores a state, and a pipe may send millions of turns."""
 
 
 class Place(NamedTuple):
-    """A model's place in a text: the state before the last id, and that id.
+    """A model's position in a text.
 
     Attributes:
-        state: of one row.
+        state: the state of one row, before the last id.
         unread: the last id, shape (1,), or (0,) before any text.
     """
 
@@ -31,13 +31,13 @@ class Place(NamedTuple):
     unread: Ids
 
 
-def read(backend: Backend, place: Place, ids: Ids) -> Place:
-    """Read some more ids, shape (N,), and return the place after them."""
+def read_ids(backend: Backend, place: Place, ids: Ids) -> Place:
+    """Read ids, shape (N,), and return the place after them."""
     ids = np.concatenate([place.unread, ids])
     return Place(backend.read(ids[:-1, None], place.state), ids[-1:])
 
 
-def write(
+def draw_ids(
     backend: Backend,
     place: Place,
     start: Ids,
@@ -47,16 +47,16 @@ def write(
     """Draw ``config.length`` ids in pieces (N,), and yield each with the place after it.
 
     Args:
-        backend: the model.
-        place: the start, which stays as it is.
-        start: the id, shape (1,), that is read first where there is no text yet.
-        config: the number of characters and the distribution that they are drawn from.
-        generator: of the uniform numbers.
+        backend: runs the model.
+        place: the place to start from; it is not changed.
+        start: the id, shape (1,), that is read first if there is no text yet.
+        config: the number of characters and the filters.
+        generator: draws the uniform numbers.
 
     Raises:
         PredictionError: the model's predictions are not finite.
     """
-    filters = filters_of(config)
+    filters = build_filters(config)
     state, last = place.state, place.unread if len(place.unread) else start
     left, pace = config.length, Pace()
     while left:
@@ -68,7 +68,14 @@ def write(
 
 @dataclass(frozen=True)
 class _Moment:
-    """The text after a turn: the first ``count`` of its parts, and whether the turn was drawn."""
+    """The text after a turn.
+
+    Attributes:
+        parts: parts of the text, shared with other moments.
+        count: number of parts that belong to this text.
+        place: the model's place at the end of the text.
+        drawn: True if the model wrote the turn.
+    """
 
     parts: list[str]
     count: int
@@ -77,18 +84,18 @@ class _Moment:
 
 
 class Play:
-    """A text with the model's place at its end, and with the turns that led there.
+    """A text that the user and the model write in turns.
 
-    The text and the place belong together even if a call is interrupted. A model of records ends a
-    continuation with its record; the next symbols begin another one, from a fresh state. The text
-    shows the separator of the records in place of each end.
+    The text and the model's place stay consistent if a call is interrupted. A continuation by a
+    model of records ends with the record, and the next symbols begin a new record from an initial
+    state. The text shows the separator of the records in place of each end.
 
     Args:
-        backend: of a model with this alphabet.
-        alphabet: the model's.
+        backend: runs the model.
+        alphabet: the model's alphabet.
         seed: at least 0; see :meth:`reseed`.
-        records: the kind of records that the model was trained on, see ``data/records.py``; None
-            for a continuous text.
+        records: the separator of the model's records, see ``data/records.py``; None for a
+            continuous text.
     """
 
     def __init__(
@@ -101,45 +108,45 @@ class Play:
         self._end = -1
         if records is not None:
             end = alphabet.encode(RECORD_END)
-            self._beginning, self._end = read(backend, self._beginning, end), int(end[0])
+            self._beginning, self._end = read_ids(backend, self._beginning, end), int(end[0])
         self._moments: deque[_Moment] = deque(maxlen=MOST_STEPS_BACK + 1)
         self.reseed(seed)
         self.begin_anew()
 
     @property
     def text(self) -> str:
-        """The symbols so far."""
+        """The symbols of the whole text."""
         now = self._moments[-1]
         return "".join(now.parts[: now.count])
 
     @property
     def ends_drawn(self) -> bool:
-        """True if the last turn was a continuation."""
+        """True if the model wrote the last turn."""
         return self._moments[-1].drawn
 
     def reseed(self, seed: int) -> None:
-        """Set the seed, and number the continuations that follow from 0.
+        """Set the seed, and number the following continuations from 0.
 
-        Continuation i depends on the text, the settings, the seed and i alone: it is sample i of
-        the seed after the same text. A text that began with a continuation is read as if it stood
-        at the beginning of a line.
+        Continuation i depends on the text, the settings, the seed and i alone, and equals sample i
+        of that seed with the text as prime. A continuation of an empty text is primed with
+        :func:`encode_default_prime`.
         """
         self._seed = seed
         self._draws = 0
 
     def begin_anew(self) -> None:
-        """Begin an empty text; the turn can be undone."""
+        """Begin an empty text; this turn can be undone as well."""
         self._moments.append(_Moment([], 0, self._beginning, drawn=False))
 
     def add(self, symbols: str, unknown: str = "error") -> str:
-        """Let the model read some symbols, and return those that became part of the text.
+        """Let the model read some symbols, and return those that were added to the text.
 
         Args:
-            symbols: text as :meth:`Alphabet.symbols` spells it, with separators between records.
-            unknown: the treatment of a character that the alphabet lacks: error, skip or replace.
+            symbols: text as :meth:`Alphabet.symbols` returns it, with separators between records.
+            unknown: treatment of characters that the alphabet lacks: error, skip or replace.
 
         Raises:
-            UnknownCharacterError: the alphabet lacks a character. The text is as it was.
+            UnknownCharacterError: the alphabet lacks a character; the text is unchanged.
         """
         ids = self._alphabet.encode(self._with_ends(symbols), unknown)
         if not len(ids):
@@ -148,7 +155,8 @@ class Play:
         now = self._moments[-1]
         ends = np.flatnonzero(ids == self._end)
         place, unread = (self._beginning, ids[ends[-1] + 1 :]) if len(ends) else (now.place, ids)
-        self._moments.append(_grown(now, added, read(self._backend, place, unread), drawn=False))
+        after = read_ids(self._backend, place, unread)
+        self._moments.append(_append(now, added, after, drawn=False))
         return added
 
     def count_unknown(self, symbols: str) -> int:
@@ -156,7 +164,7 @@ class Play:
         return self._alphabet.count_unknown(self._with_ends(symbols))
 
     def go_on(self, config: SampleConfig) -> Iterator[str]:
-        """Let the model continue, and yield symbols that have become part of the text.
+        """Let the model continue the text, and yield the symbols that it adds.
 
         Raises:
             PredictionError: the model's predictions are not finite.
@@ -165,12 +173,12 @@ class Play:
         self._draws += 1
         now = self._moments[-1]
         start = encode_default_prime(self._alphabet)
-        pieces = write(self._backend, now.place, start, config, generator)
+        pieces = draw_ids(self._backend, now.place, start, config, generator)
         for number, (drawn, after) in enumerate(pieces):
             ends = np.flatnonzero(drawn == self._end)
             ids, place = (drawn[: ends[0] + 1], self._beginning) if len(ends) else (drawn, after)
             symbols = self._shown(ids)
-            now = _grown(now, symbols, place, drawn=True)
+            now = _append(now, symbols, place, drawn=True)
             if number:
                 self._moments[-1] = now
             else:
@@ -180,24 +188,24 @@ class Play:
                 return
 
     def take_back(self) -> bool:
-        """Undo the last turn, and return whether there was one."""
+        """Undo the last turn, and return whether there was one to undo."""
         if len(self._moments) == 1:
             return False
         self._moments.pop()
         return True
 
     def _with_ends(self, symbols: str) -> str:
-        """Replace each separator by an end, which the model knows."""
+        """Replace each separator by the end of a record."""
         return symbols.replace(self._separator, RECORD_END) if self._separator else symbols
 
     def _shown(self, ids: Ids) -> str:
-        """Decode ids, with a separator in place of each end."""
+        """Decode ids, with a separator in place of each end of a record."""
         symbols = self._alphabet.decode(ids)
         return symbols.replace(RECORD_END, self._separator) if self._separator else symbols
 
 
-def _grown(moment: _Moment, symbols: str, place: Place, *, drawn: bool) -> _Moment:
-    """Append symbols to a moment; parts that followed it and were undone are forgotten."""
+def _append(moment: _Moment, symbols: str, place: Place, *, drawn: bool) -> _Moment:
+    """Append symbols to the text of a moment, and delete the parts that were undone after it."""
     parts = moment.parts
     del parts[moment.count :]
     parts.append(symbols)

@@ -1,4 +1,4 @@
-"""The native network as a backend, for the models that it serves: no torch is imported."""
+"""The native backend, which runs the models that the native library supports, without torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NORM_EPSILON = 1e-5
 
 
 def can_serve(config: ModelConfig) -> bool:
-    """Return whether the native library is there and runs such a model: its cell, no pyramid."""
+    """Return whether the native library is available and supports the model."""
     return (
         bool(CELLS[config.cell].native_form) and not config.pyramid and load_kernels() is not None
     )
@@ -29,19 +29,22 @@ def can_serve(config: ModelConfig) -> bool:
 def build_network(
     config: ModelConfig, weights: Mapping[str, NDArray[Any]], *, bfloat16: bool = False
 ) -> Network:
-    """The native network of a model that :func:`can_serve` is true of.
+    """Build the native network of a model that :func:`can_serve` accepts.
 
     Args:
-        config: the model's shape.
-        weights: by name as in a model file, of the shapes that the configuration calls for.
-        bfloat16: whether products are made in bfloat16; else in float32.
+        config: the model's settings.
+        weights: the weights by name as in a model file, of the configuration's shapes.
+        bfloat16: True computes products in bfloat16, else in float32.
+
+    Raises:
+        ValueError: the native library is not available.
     """
     kernels = load_kernels()
     if kernels is None:
-        raise ValueError("there is no native library here")
+        raise ValueError("the native library is not available")
     maps = [_input_map(weights, layer) for layer in range(config.layers)]
     first, bias = maps[0]
-    # Weights too large for their products, which no training makes, saturate the gates.
+    # Products of extremely large weights, which training does not produce, saturate the gates.
     with np.errstate(invalid="ignore", over="ignore"):
         table = weights["embedding.weight"] @ first.T + bias
     rows, hidden = len(first), config.hidden
@@ -74,7 +77,7 @@ def build_network(
 
 
 def _input_map(weights: Mapping[str, NDArray[Any]], layer: int) -> tuple[Floats, Floats]:
-    """Weight (G * H, D) and bias (G * H) from the inputs into the gates; batch norm is folded in.
+    """Return weight (G * H, D) and bias (G * H) of the gates' inputs, with batch norm folded in.
 
     See :meth:`charrnn.models.cells.base.GatedCell.input_map`.
     """
@@ -85,14 +88,14 @@ def _input_map(weights: Mapping[str, NDArray[Any]], layer: int) -> tuple[Floats,
     gain, mean, var = (
         weights[f"{cell}input_norm.{name}"] for name in ("gain", "running_mean", "running_var")
     )
-    # A variance below 0, which no training makes, comes out when predictions are not finite.
+    # A variance below 0, which training does not produce, makes the predictions not finite.
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         scale = gain / np.sqrt(var + np.float32(NORM_EPSILON))
         return scale[:, None] * weight, bias - scale * mean
 
 
 JOINED = 1e-6
-"""Difference of two states that have joined, in parts of the largest value of a layer's state:
+"""The largest difference of two states that agree, relative to the largest value in a layer:
 about the last digit of float32."""
 
 _STEPS_AT_ONCE = 4096
@@ -101,11 +104,12 @@ _STEPS_AT_ONCE = 4096
 class NativeBackend:
     """The native network as a :class:`charrnn.inference.backend.Backend`.
 
-    A state is (L, parts, R, H), float32. Rows are independent of one another to the last bit.
+    A state is an array (L, parts, R, H), float32. A row's results do not depend on the other rows,
+    to the last bit.
 
     Args:
-        network: of any model that :func:`can_serve` is true of.
-        threads: among which rows are shared out.
+        network: the native network of a model.
+        threads: number of threads, which divide the rows among them.
     """
 
     alignment = 1
@@ -117,46 +121,46 @@ class NativeBackend:
         self.state_size = network.layers * network.parts * network.hidden
 
     def initial_state(self, rows: int) -> Floats:
-        """The state (L, parts, R, H) before any text: zeros."""
+        """Return the initial state (L, parts, R, H), before any text: zeros."""
         return self._network.fresh_states(rows)
 
     def select(self, state: Floats, rows: NDArray[np.int64]) -> Floats:
-        """The state of some of the rows, given by their indices (R,)."""
+        """Return the state of the rows with these indices (R,)."""
         return np.ascontiguousarray(state[:, :, rows])
 
     def joined(self, state: Floats, other: Floats) -> NDArray[np.bool_]:
-        """Whether each row's two states agree up to rounding, (R,)."""
+        """Return for each row whether its two states agree up to rounding, (R,)."""
         apart = np.abs(state - other).max(-1)
         joined: NDArray[np.bool_] = (apart <= JOINED * np.abs(other).max(-1)).all((0, 1))
         return joined
 
     def hidden(self, state: Floats) -> dict[str, Floats]:
-        """The hidden state of every layer by name: (L, R, H) each."""
+        """Return the parts of every layer's state by name: (L, R, H) each."""
         return {name: state[:, part].copy() for part, name in enumerate("hc"[: state.shape[1]])}
 
     def read(self, ids: NDArray[Any], state: Floats) -> Floats:
-        """The state after ids (T, R)."""
+        """Read ids (T, R), and return the state after them."""
         after = state.copy()
         for begin in range(0, len(ids), _STEPS_AT_ONCE):
             self._network.read(ids[begin : begin + _STEPS_AT_ONCE], after, self._threads)
         return after
 
     def predict(self, ids: NDArray[Any], state: Floats) -> tuple[Floats, Floats]:
-        """Logits (T, R, V) of the character after each of ids (T, R); the state after them all."""
+        """Return the logits (T, R, V) after each of ids (T, R), and the state after the last."""
         after = state.copy()
         return self._network.predict(ids, after, self._threads), after
 
     def score(
         self, ids: NDArray[Any], targets: NDArray[Any], state: Floats
     ) -> tuple[Doubles, Floats]:
-        """Nats (T, R) of targets (T, R), each the character after that of ids (T, R); the state."""
+        """Return the losses (T, R) in nats of targets (T, R), and the state after ids (T, R)."""
         after = state.copy()
         return self._network.score(ids, targets, after, self._threads), after
 
     def draw(
         self, last: NDArray[Any], uniforms: Doubles, state: Floats, filters: Filters
     ) -> tuple[Ids, Floats]:
-        """Ids (R, n) drawn after ``last`` (R,), and the state before the last of them.
+        """Draw ids (R, n) after ``last`` (R,); return them and the state before the last one.
 
         Raises:
             PredictionError: the model's predictions are not finite.

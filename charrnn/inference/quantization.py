@@ -1,8 +1,8 @@
-"""Round weights to fewer bits, and return them as float32.
+"""Quantization: round weights to fewer bits, and return them as float32.
 
-The first layer looks up the gates' inputs of a character and multiplies nothing, so the embedding
-and that layer's input weight stay as they are, and so do vectors. int8 shows the loss of such
-weights; they are multiplied in float32, and no faster.
+The first layer looks up the gates' inputs of a character instead of multiplying, so the embedding
+and that layer's input weight are kept, and so are vectors. int8 measures the loss with quantized
+weights; products are computed in float32 and are not faster.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LOOKED_UP = re.compile(r"embedding\.weight|cells\.0\..*input_weight")
 
 
 def round_weights(weights: Arrays, kind: str) -> Arrays:
-    """Round the matrices of a model's weights, given by name, to "fp32", "bf16" or "int8"."""
+    """Round the matrices among a model's weights, given by name, to "fp32", "bf16" or "int8"."""
     round_matrix = {"fp32": _keep, "bf16": to_bfloat16, "int8": to_int8}[kind]
     return {
         name: weight if weight.ndim != 2 or _LOOKED_UP.fullmatch(name) else round_matrix(weight)
@@ -33,7 +33,7 @@ def _keep(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def to_bfloat16(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Round finite values to 8 significant bits, halves to even."""
+    """Round finite values to 8 significant bits, ties to even."""
     bits = np.ascontiguousarray(matrix).view(np.uint32)
     rounded = (bits + (0x7FFF + (bits >> 16 & 1))) & np.uint32(0xFFFF0000)
     result: NDArray[np.float32] = rounded.astype(np.uint32).view(np.float32)
@@ -41,10 +41,10 @@ def to_bfloat16(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def to_int8(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Round each row of (N, K) to 127 steps on either side of 0, up to its largest magnitude."""
+    """Round each row of (N, K) to 127 levels on either side of 0, up to its largest magnitude."""
     scale = np.abs(matrix).max(1, keepdims=True) / np.float32(MOST_INT8)
     steps = np.rint(np.divide(matrix, scale, out=np.zeros_like(matrix), where=scale > 0))
-    # The largest float32 may overflow; the predictions show it.
+    # The largest float32 may overflow, which makes the predictions not finite.
     with np.errstate(over="ignore"):
         result: NDArray[np.float32] = (steps * scale).astype(np.float32)
     return result

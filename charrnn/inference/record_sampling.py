@@ -1,4 +1,4 @@
-"""Drawn pieces -> whole records; different ones, or ones that a corpus does not hold, if wanted."""
+"""Sample from a model of records: assemble whole records, and select unique or novel ones."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from charrnn.config.inference import SampleConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet, Ids
 from charrnn.errors import CharrnnError, UsageError
 from charrnn.inference.backend import Backend
-from charrnn.inference.sampling import Piece, in_order, sample
+from charrnn.inference.sampling import Piece, order_pieces, sample
 
 LEAST_TRIES = 1000
-"""Records that are drawn, if need be, to find some that will do."""
+"""The least limit of records drawn in a search for acceptable ones."""
 
-TRIES_OF_ONE = 100
-"""The same for each that is wanted, where that is more."""
+TRIES_PER_RECORD = 100
+"""The limit for each requested record, if that is more in all."""
 
 
-def most_tries(count: int) -> int:
-    """Records that are drawn at most to find so many that will do."""
-    return max(LEAST_TRIES, TRIES_OF_ONE * count)
+def limit_tries(count: int) -> int:
+    """Return the largest number of records to draw for ``count`` acceptable ones."""
+    return max(LEAST_TRIES, TRIES_PER_RECORD * count)
 
 
 @dataclass
 class Selection:
-    """Takes records as they are drawn and lets through those that will do.
+    """Assembles records from drawn pieces, and selects the acceptable ones.
 
-    A record that was cut at the greatest length is no whole one.
+    A record that reaches the length limit is cut.
 
     Attributes:
-        count: how many are wanted.
-        length: characters that are drawn for one at most, its end included.
-        prime: what each begins with, which is not drawn.
-        known: records that will not do.
-        unique: whether one that came before will not do, nor one that was cut.
+        count: number of requested records.
+        length: the length limit: the most characters drawn for a record, its end included.
+        prime: the symbols that each record begins with, which are not drawn.
+        known: records to reject; if there are any, cut records are rejected as well.
+        unique: True rejects repeated and cut records.
         tries: records drawn so far.
-        cut: records let through that were cut.
-        found: records let through.
+        cut: accepted records that were cut.
+        found: accepted records.
     """
 
     count: int
@@ -54,14 +54,14 @@ class Selection:
 
     @property
     def selects(self) -> bool:
-        """Whether there are records that will not do."""
+        """True if some records are rejected."""
         return self.unique or bool(self.known)
 
     def choose(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
-        """Every record that will do as a single piece, numbered from 0, until there are enough.
+        """Yield each acceptable record as one piece, numbered from 0, until there are enough.
 
         Args:
-            pieces: of one record after another, their ends left out.
+            pieces: pieces of one record after another, without their ends.
         """
         drawn = ""
         for piece in pieces:
@@ -71,14 +71,14 @@ class Selection:
             self.tries += 1
             record, is_cut = self.prime + drawn, len(drawn) >= self.length
             drawn = ""
-            if self._will_do(record, is_cut):
+            if self._accepts(record, is_cut):
                 self.cut += is_cut
                 yield replace(piece, sample=self.found, symbols=record)
                 self.found += 1
                 if self.found == self.count:
                     return
 
-    def _will_do(self, record: str, is_cut: bool) -> bool:
+    def _accepts(self, record: str, is_cut: bool) -> bool:
         if self.selects and (is_cut or record in self.known):
             return False
         if self.unique:
@@ -89,30 +89,30 @@ class Selection:
 
 
 def open_record(alphabet: Alphabet, prime: Ids) -> Ids:
-    """What a model of records reads to begin, or go on with, one: the end of the one before."""
+    """Return the ids that open a record: the end of the record before, and the prime."""
     return np.concatenate((alphabet.encode(RECORD_END), prime))
 
 
-def until_end(config: SampleConfig) -> SampleConfig:
-    """The same way of drawing, up to the end of a record."""
+def stop_at_record_end(config: SampleConfig) -> SampleConfig:
+    """Add the end of a record to the stop strings of a configuration."""
     return replace(config, stop=(*config.stop, RECORD_END))
 
 
 class RecordChoice:
-    """Samples of a model of records, of which each is one record.
+    """Chooses among the samples of a model of records; each sample is one record.
 
     Args:
-        config: the way of drawing, as it was asked for.
+        config: the requested sampling configuration.
         prime: the symbols that each record begins with.
-        known: records that are not to be drawn.
-        unique: whether all are to be different.
-        novel: whether none is to be a known one.
+        known: records to reject.
+        unique: True to choose different records.
+        novel: True if ``known`` holds the records of the training text.
 
     Attributes:
-        config: the way of drawing that makes enough records.
+        config: the configuration that draws enough records to choose from.
 
     Raises:
-        UsageError: a prime that goes beyond a record.
+        UsageError: the prime contains the end of a record.
     """
 
     def __init__(
@@ -126,22 +126,23 @@ class RecordChoice:
     ) -> None:
         if RECORD_END in prime:
             raise UsageError(
-                "ends a record (U+001E); give the beginning of one", settings=("prime",)
+                "contains the end of a record (U+001E); give the beginning of a record",
+                settings=("prime",),
             )
         self._unique, self._novel = unique, novel
         self._selection = Selection(config.count, config.length, prime, known, unique)
-        tries = most_tries(config.count) if self._selection.selects else config.count
-        self.config = until_end(replace(config, count=tries))
+        tries = limit_tries(config.count) if self._selection.selects else config.count
+        self.config = stop_at_record_end(replace(config, count=tries))
 
     def choose(self, pieces: Iterable[Piece], on_note: Callable[[str], None]) -> Iterator[Piece]:
-        """Yield each record in one piece.
+        """Yield each chosen record as one piece.
 
         Args:
-            pieces: of one record after another, their ends left out.
-            on_note: is told how many records were cut.
+            pieces: pieces of one record after another, without their ends.
+            on_note: called with the number of cut records.
 
         Raises:
-            CharrnnError: there are not enough that will do, after the last that will.
+            CharrnnError: after the last record, if fewer than requested are acceptable.
         """
         selection = self._selection
         yield from selection.choose(pieces)
@@ -155,18 +156,18 @@ class RecordChoice:
                 word for word, asked in (("different", self._unique), ("new", self._novel)) if asked
             )
             raise CharrnnError(
-                f"only {selection.found:,} of {selection.tries:,} records drawn were whole and "
-                f"{wanted}, and {selection.count:,} are wanted.\n"
-                "Ask for fewer, or for a higher temperature or a greater length."
+                f"only {selection.found:,} of {selection.tries:,} drawn records are complete and "
+                f"{wanted}; {selection.count:,} were requested.\n"
+                "Request fewer records, a higher temperature or a greater length."
             )
 
 
 def draw_records(backend: Backend, alphabet: Alphabet, config: SampleConfig, seed: int) -> str:
-    """Draw records until they hold ``config.length`` characters, joined as a text of records is."""
+    """Draw records with ``config.length`` characters or more in all, joined as in a corpus."""
     opened = open_record(alphabet, alphabet.encode(""))
-    wanted = until_end(replace(config, count=config.length))
+    wanted = stop_at_record_end(replace(config, count=config.length))
     text = RECORD_END
-    for piece in in_order(sample(backend, alphabet, wanted, opened, seed)):
+    for piece in order_pieces(sample(backend, alphabet, wanted, opened, seed)):
         text += piece.symbols + (RECORD_END if piece.last else "")
         if len(text) > config.length and piece.last:
             break

@@ -1,7 +1,6 @@
-"""Draw text from a model: filters, many samples at once, stop strings, pieces in their order.
+"""Sample text from a backend: filters, samples in parallel, stop strings, streaming in pieces.
 
-A text streams: the first piece of a sample is one character, later ones grow to what takes about
-10 ms to draw.
+The first piece of a sample is one character; later pieces grow to about 10 ms of work.
 """
 
 from __future__ import annotations
@@ -26,12 +25,13 @@ Probabilities = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Piece:
-    """Some more symbols of one sample.
+    """The next symbols of a sample.
 
     Attributes:
-        sample: its number, from 0.
-        last: whether the sample ends with this piece.
-        seconds: since the drawing of this sample and those beside it began.
+        sample: the sample's number, from 0.
+        symbols: the symbols.
+        last: True if the sample ends with this piece.
+        seconds: time since the drawing of this sample's batch began.
     """
 
     sample: int
@@ -40,8 +40,8 @@ class Piece:
     seconds: float
 
 
-def in_order(pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """Sort pieces by sample, and yield each as soon as its turn has come."""
+def order_pieces(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Sort pieces by sample, and yield each as soon as all samples before it are complete."""
     current = 0
     waiting: dict[int, deque[Piece]] = defaultdict(deque)
     for piece in pieces:
@@ -54,23 +54,23 @@ def in_order(pieces: Iterable[Piece]) -> Iterator[Piece]:
                 current += 1
 
 
-def filters_of(config: SampleConfig) -> Filters:
-    """Pick the settings that shape the distribution that is drawn from."""
+def build_filters(config: SampleConfig) -> Filters:
+    """Build the filters of a configuration: temperature, top-k, top-p and min-p."""
     return Filters(config.temp, config.top_k, config.top_p, config.min_p)
 
 
 def filter_distribution(logits: Probabilities, filters: Filters) -> Probabilities:
-    """Turn logits into the distribution that is drawn from.
+    """Convert logits to the sampling distribution.
 
-    Temperature comes first, then top-k, then top-p, then min-p, each on what the one before left;
-    temperature 0 leaves only the likeliest character (the first of several).
+    Temperature is applied first, then top-k, top-p and min-p, each to the result of the one before.
+    Temperature 0 leaves only the most likely character (the first of equal ones).
 
     Args:
         logits: (V,), float64.
         filters: temperature, top-k, top-p and min-p.
 
     Returns:
-        Probabilities, (V,), summing to 1.
+        Probabilities (V,), which sum to 1.
     """
     if filters.temperature == 0:
         certain = np.zeros_like(logits)
@@ -90,23 +90,28 @@ def filter_distribution(logits: Probabilities, filters: Filters) -> Probabilitie
     return probabilities
 
 
-def draw(probabilities: Probabilities, uniform: float) -> int:
-    """Draw an index by a uniform number from [0, 1); never one of probability 0."""
+def draw_index(probabilities: Probabilities, uniform: float) -> int:
+    """Draw an index with a uniform number from [0, 1), by inverse transform sampling.
+
+    An index of probability 0 is never drawn.
+    """
     cumulative = probabilities.cumsum()
     return int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right"))
 
 
 def check_stops(alphabet: Alphabet, stops: Iterable[str]) -> None:
-    """Raise UsageError for a stop string that is empty, or that the model never writes."""
+    """Raise UsageError for a stop string that is empty or has characters the model lacks."""
     for stop in stops:
         if not stop:
             raise UsageError("is empty", Remedy("name the text to stop before"), settings=("stop",))
         if alphabet.count_unknown(alphabet.symbols(stop)):
-            raise UsageError(f"{stop!r} has characters the model never writes", settings=("stop",))
+            raise UsageError(
+                f"{stop!r} has characters that the model does not know", settings=("stop",)
+            )
 
 
 class StopScanner:
-    """Holds symbols back while they may still become a stop string.
+    """Holds back symbols that may be the beginning of a stop string.
 
     >>> scanner = StopScanner(["END"])
     >>> [scanner.feed(c) for c in "xENEND"]
@@ -123,10 +128,10 @@ class StopScanner:
         self.stopped = False
 
     def feed(self, symbols: str) -> str:
-        """Take in some symbols, and return those that now certainly belong to the sample.
+        """Add symbols, and return those that certainly belong to the sample.
 
-        The stop string that is complete first ends the sample; of several at once, the first in
-        the list. Symbols after it are dropped.
+        The stop string that is complete first ends the sample; of several at once, the first in the
+        list. Symbols from there on are dropped.
         """
         self._held += symbols
         found = [(self._held.find(stop), len(stop)) for stop in self._stops]
@@ -140,11 +145,11 @@ class StopScanner:
         return self._release(len(self._held) - longest)
 
     def flush(self) -> str:
-        """Return the symbols still held when a sample ends without a stop."""
+        """Return the symbols held back when a sample ends without a stop string."""
         return "" if self.stopped else self._release(len(self._held))
 
     def _overlap(self, stop: str) -> int:
-        """Length of the longest end of the held symbols that begins the stop string."""
+        """Return the length of the longest suffix held back that is a prefix of the stop string."""
         lengths = range(min(len(stop) - 1, len(self._held)), 0, -1)
         return next((n for n in lengths if self._held.endswith(stop[:n])), 0)
 
@@ -162,7 +167,7 @@ class _Stream:
         self.scanner = StopScanner(stops)
 
     def take(self, symbols: str, at_end: bool) -> tuple[str, bool]:
-        """Take in symbols; return those to show, and whether they are the last."""
+        """Add symbols; return those to yield, and whether they are the last."""
         text = self.scanner.feed(symbols)
         last = self.scanner.stopped or at_end
         return text + (self.scanner.flush() if last else ""), last
@@ -171,16 +176,16 @@ class _Stream:
 def sample(
     backend: Backend, alphabet: Alphabet, config: SampleConfig, prime: Ids, seed: int
 ) -> Iterator[Piece]:
-    """Draw ``config.count`` samples, and yield the symbols of each as they come.
+    """Draw ``config.count`` samples, and yield their symbols piece by piece.
 
-    Sample i depends on the model, the prime, the settings, the seed and i alone. Samples that are
-    drawn side by side come interleaved; see :func:`in_order`.
+    Sample i depends on the model, the prime, the settings, the seed and i alone. Pieces of samples
+    that are drawn in parallel are interleaved; see :func:`order_pieces`.
 
     Args:
-        backend: of a model with this alphabet.
-        alphabet: the model's.
-        config: the distribution, the length and the number of samples.
-        prime: ids the model reads first, shape (N,); if empty see :func:`encode_default_prime`.
+        backend: runs the model.
+        alphabet: the model's alphabet.
+        config: the filters, the stop strings, the length and the number of samples.
+        prime: ids that the model reads first, (N,); if empty, :func:`encode_default_prime`'s.
         seed: at least 0.
 
     Raises:
@@ -208,11 +213,11 @@ def _draw(
     state: State,
     last: Ids,
 ) -> Iterator[tuple[_Stream, str, bool]]:
-    """Yield each stream's next symbols, and whether it ends with them and leaves the batch.
+    """Yield each stream's next symbols, and whether it ends with them.
 
-    Symbols drawn beyond a stop string are dropped.
+    A stream that ends leaves the batch. Symbols drawn after a stop string are dropped.
     """
-    filters = filters_of(config)
+    filters = build_filters(config)
     position, pace = 0, Pace()
     while streams:
         with pace.next(config.length - position) as count:
@@ -243,14 +248,14 @@ _MOST_AT_ONCE = 4096
 
 
 class Pace:
-    """Sizes pieces: one character at first, then doubled up to about 10 ms of work."""
+    """Chooses the size of pieces: one character at first, then doubled up to 10 ms of work."""
 
     def __init__(self) -> None:
         self._at_once = 1
 
     @contextmanager
     def next(self, left: int) -> Iterator[int]:
-        """Yield the number of characters to draw in the block, of those that are left."""
+        """Yield the number of characters to draw in the block, at most ``left``."""
         began = time.perf_counter()
         yield min(self._at_once, left)
         if time.perf_counter() - began < _SECONDS_AT_ONCE / 2:

@@ -1,4 +1,4 @@
-"""Choose the backend that runs a model, and the precision of its weights."""
+"""Load a model into the native backend if it supports the model, else into the torch backend."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def load_backend(
     threads: int | None = None,
     weights: str = "auto",
 ) -> Backend:
-    """Load a model into the native network, without torch, or where that does not serve into torch.
+    """Load a model into the native backend, without torch, if possible; else into torch.
 
     Args:
         model: the model.
-        purpose: the use that the defaults depend on. Torch draws samples with one thread by
-            default, so that they depend on nothing but the seed.
+        purpose: the use of the backend, which the defaults depend on. Torch draws samples with one
+            thread by default, so that they depend on the seed alone.
         device: "cpu", "cuda", "mps" or "auto".
-        threads: at most one for each row is used; None allows all.
+        threads: number of threads, of which at most one per row is used; None is all.
         weights: "fp32", "bf16", "int8", or "auto": bf16 to sample natively, else fp32.
 
     Raises:
-        UsageError: the device, the threads or the weights do not exist, or not on this machine.
+        UsageError: the device, the threads or the weights are not valid, or not available.
     """
     use = UseConfig(weights=weights, threads=threads)
     native = load_native(
@@ -49,9 +49,9 @@ def load_backend(
         return native
     from charrnn.inference.torch_backend import TorchBackend
 
-    # A product's sums may be made in another order on more threads.
+    # On more threads a matrix product may sum in another order.
     fewest = 1 if purpose == "sampling" else None
-    network = torch_network(
+    network = load_torch_network(
         model, device=device, threads=use.threads or fewest, weights=use.weights
     )
     return TorchBackend(network)
@@ -60,7 +60,7 @@ def load_backend(
 def load_native(
     model: ModelFile, *, device: str = "cpu", threads: int | None = None, weights: str = "auto"
 ) -> NativeBackend | None:
-    """Load a model into the native network; None where that does not serve.
+    """Load a model into the native backend; None if that does not support it.
 
     The arguments are those of :func:`load_backend`, with "auto" weights meaning fp32.
     """
@@ -72,20 +72,20 @@ def load_native(
     return NativeBackend(network, threads or all_threads())
 
 
-def torch_network(
+def load_torch_network(
     model: ModelFile, *, device: str, threads: int | None, weights: str = "auto"
 ) -> CharModel:
     """Load a model into torch, on a device, with its weights rounded; "auto" is fp32.
 
     Raises:
-        UsageError: the device does not exist, or not on this machine.
+        UsageError: the device is not valid, or not available.
     """
-    from charrnn.inference.torch_backend import restore
+    from charrnn.inference.torch_backend import restore_network
     from charrnn.models.device import choose_device, prepare_process
 
     prepare_process(threads)
     rounded = model.with_weights(round_weights(model.weights, _named(weights)))
-    return restore(rounded, choose_device(device))
+    return restore_network(rounded, choose_device(device))
 
 
 def _named(weights: str) -> str:

@@ -1,4 +1,4 @@
-"""The network in torch as a backend, for every model, on any device."""
+"""The torch backend, which runs every model on any device."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from charrnn.checkpoints.model_file import ModelFile
 from charrnn.config.model import ModelConfig
 from charrnn.data.alphabet import Ids
 from charrnn.errors import PredictionError
-from charrnn.inference.sampling import draw, filter_distribution
+from charrnn.inference.sampling import draw_index, filter_distribution
 from charrnn.kernels.network import Doubles, Filters, Floats
 from charrnn.models.cells.base import State, count_numbers, restore_states, select_states
 from charrnn.models.char_model import CharModel, build_model
 
 TILE = 4
-"""Rows that are always drawn side by side. A matrix product rounds differently for another number
-of rows, so fewer fill a whole tile too: what is drawn for a row is the same in any company."""
+"""The number of rows that are always drawn in parallel. The rounding of a matrix product depends on
+the number of rows, so fewer rows are padded to a tile: a row's sample does not depend on others."""
 
 JOINED = 1e-5
-"""Difference of two states that have joined, in parts of the largest value of a layer's state:
-somewhat more than products of different numbers of rows make them differ."""
+"""The largest difference of two states that agree, relative to the largest value in a layer.
+It is somewhat more than the rounding difference of products of different numbers of rows."""
 
 _LOGITS_AT_ONCE = 1 << 22
 _MOST_CHARACTERS_AT_ONCE = 4096
 
 
-def restore(model: ModelFile, device: torch.device | str = "cpu") -> CharModel:
+def restore_network(model: ModelFile, device: torch.device | str = "cpu") -> CharModel:
     """Build the network of a model with its weights, on a device, in evaluation mode."""
     with torch.device("meta"):
         network = build_model(model.model, len(model.alphabet))
@@ -53,7 +53,7 @@ def check_states(
     restore_states(states, {name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
-def take(ids: Ids, positions: NDArray[np.int64]) -> Tensor:
+def take_ids(ids: Ids, positions: NDArray[np.int64]) -> Tensor:
     """Take the ids (N,) at some positions, as an int64 tensor of the positions' shape."""
     return _tensor(ids[positions])
 
@@ -63,13 +63,13 @@ def _tensor(ids: NDArray[Any]) -> Tensor:
 
 
 class TorchBackend:
-    """The network in torch as a :class:`charrnn.inference.backend.Backend`.
+    """The torch network as a :class:`charrnn.inference.backend.Backend`.
 
-    A state is a tuple of every layer's own, on the model's device. Matrix products of another
-    number of rows may round differently.
+    A state is a tuple of the layers' states, on the model's device. Rounding may depend on the
+    number of rows.
 
     Args:
-        model: on any device, in any floating type, in evaluation mode.
+        model: the network in evaluation mode, on any device, of any floating-point type.
     """
 
     rows_to_draw = TILE
@@ -82,15 +82,15 @@ class TorchBackend:
         self.state_size = count_numbers(self.initial_state(1))
 
     def initial_state(self, rows: int) -> tuple[State, ...]:
-        """The state of every layer before any text."""
+        """Return the initial state of every layer, before any text."""
         return self._model.initial_states(rows)
 
     def select(self, state: tuple[State, ...], rows: NDArray[np.int64]) -> tuple[State, ...]:
-        """The state of some of the rows, given by their indices (R,)."""
+        """Return the state of the rows with these indices (R,)."""
         return select_states(state, torch.from_numpy(rows).to(self._device))
 
     def joined(self, state: tuple[State, ...], other: tuple[State, ...]) -> NDArray[np.bool_]:
-        """Whether each row's two states agree up to rounding, (R,)."""
+        """Return for each row whether its two states agree up to rounding, (R,)."""
         parts = [
             _largest(one - another) <= JOINED * _largest(another)
             for layer, other_layer in zip(state, other, strict=True)
@@ -100,7 +100,7 @@ class TorchBackend:
         return joined
 
     def hidden(self, state: tuple[State, ...]) -> dict[str, NDArray[np.float32]]:
-        """The hidden state of every layer by name: (L, R, H) each."""
+        """Return the parts of every layer's state by name: (L, R, H) each."""
         parts = [cell.parts for cell in self._model.layers()]
         return {
             name: np.stack(
@@ -115,7 +115,7 @@ class TorchBackend:
 
     @torch.inference_mode()
     def read(self, ids: NDArray[Any], state: tuple[State, ...]) -> tuple[State, ...]:
-        """The state after ids (T, R)."""
+        """Read ids (T, R), and return the state after them."""
         for block in self._blocks(ids):
             _, state = self._model(_tensor(ids[block]).to(self._device), state)
         return state
@@ -124,7 +124,7 @@ class TorchBackend:
     def predict(
         self, ids: NDArray[Any], state: tuple[State, ...]
     ) -> tuple[Floats, tuple[State, ...]]:
-        """Logits (T, R, V) of the character after each of ids (T, R); the state after them all."""
+        """Return the logits (T, R, V) after each of ids (T, R), and the state after the last."""
         logits, after = self._model(_tensor(ids).to(self._device), state)
         return logits.float().cpu().numpy(), after
 
@@ -132,7 +132,7 @@ class TorchBackend:
     def score(
         self, ids: NDArray[Any], targets: NDArray[Any], state: tuple[State, ...]
     ) -> tuple[Doubles, tuple[State, ...]]:
-        """Nats (T, R) of targets (T, R), each the character after that of ids (T, R); the state."""
+        """Return the losses (T, R) in nats of targets (T, R), and the state after ids (T, R)."""
         nats = np.empty(ids.shape)
         for block in self._blocks(ids):
             logits, state = self._model(_tensor(ids[block]).to(self._device), state)
@@ -145,7 +145,9 @@ class TorchBackend:
     def draw(
         self, last: NDArray[Any], uniforms: Doubles, state: tuple[State, ...], filters: Filters
     ) -> tuple[Ids, tuple[State, ...]]:
-        """Ids (R, n) drawn after ``last`` (R,), R up to TILE; the state before the last of them.
+        """Draw ids (R, n) after ``last`` (R,), R at most TILE; return them and the state.
+
+        The state is the one before the last id drawn.
 
         Raises:
             PredictionError: the model's predictions are not finite.
@@ -161,16 +163,16 @@ class TorchBackend:
                 raise PredictionError
             last = drawn[:, n]
             for row in range(rows):
-                last[row] = draw(filter_distribution(found[row], filters), uniforms[row, n])
+                last[row] = draw_index(filter_distribution(found[row], filters), uniforms[row, n])
         return drawn, self.select(state, np.arange(rows))
 
     def _blocks(self, ids: NDArray[Any]) -> list[slice]:
-        """Parts of ids (T, R) whose logits are held together."""
+        """Divide ids (T, R) into blocks whose logits fit in memory together."""
         most = min(_MOST_CHARACTERS_AT_ONCE, max(_LOGITS_AT_ONCE // self.characters, 64))
         steps = max(most // ids.shape[1], 1)
         return [slice(begin, begin + steps) for begin in range(0, len(ids), steps)]
 
 
 def _largest(part: Tensor) -> Tensor:
-    """The largest absolute value in each row of (R, ...)."""
+    """Return the largest absolute value in each row of (R, ...)."""
     return part.reshape(len(part), -1).abs().amax(1)

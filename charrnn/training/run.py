@@ -26,7 +26,7 @@ from charrnn.data.inputs import derive_corpus_name, gather_sources, is_generated
 from charrnn.data.records import find_separator
 from charrnn.errors import CheckpointError, DivergedError, PredictionError, Remedy, UsageError
 from charrnn.files import is_file, is_folder
-from charrnn.inference.record_sampling import open_record, until_end
+from charrnn.inference.record_sampling import open_record, stop_at_record_end
 from charrnn.inference.sampling import sample
 from charrnn.inference.select_backend import load_native
 from charrnn.inference.torch_backend import TorchBackend
@@ -359,7 +359,7 @@ def _draw(session: Session, evaluation: Evaluation) -> str:
     records = session.corpus.records
     if records is not None:
         prime = open_record(alphabet, prime[:0])
-        settings = until_end(replace(settings, count=_PREVIEW_RECORDS))
+        settings = stop_at_record_end(replace(settings, count=_PREVIEW_RECORDS))
     drawn: dict[int, str] = defaultdict(str)
     for piece in sample(backend, alphabet, settings, prime, seed=0):
         drawn[piece.sample] += piece.symbols

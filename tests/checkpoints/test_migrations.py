@@ -27,7 +27,7 @@ from charrnn.data.corpus import fit_corpus
 from charrnn.data.encoded_text import ContinuousText
 from charrnn.errors import CheckpointError
 from charrnn.evaluation.evaluate import evaluate
-from charrnn.inference.torch_backend import TorchBackend, restore
+from charrnn.inference.torch_backend import TorchBackend, restore_network
 from charrnn.training.progress import Progress
 from charrnn.training.run_config import read_request, read_run
 from charrnn.training.session import resume_session
@@ -140,7 +140,7 @@ def test_a_model_scores_a_text_as_it_always_did(run: Golden, which: str) -> None
     model = read_model(path)
     assert model.model == run.model
     ids = model.alphabet.encode(TEXT.read_text(encoding="utf-8"))
-    score = evaluate(TorchBackend(restore(model)), ContinuousText(ids), model.alphabet)
+    score = evaluate(TorchBackend(restore_network(model)), ContinuousText(ids), model.alphabet)
     # Every run was best at its end, so that its average is what was kept.
     assert score.nats_per_char == pytest.approx(run.nats_per_char, abs=1e-6)
 

@@ -32,7 +32,7 @@ from charrnn.data.encoded_text import ContinuousText
 from charrnn.errors import CheckpointError, PredictionError, UsageError
 from charrnn.evaluation.evaluate import evaluate
 from charrnn.inference.sampling import sample
-from charrnn.inference.torch_backend import TorchBackend, restore
+from charrnn.inference.torch_backend import TorchBackend, restore_network
 from charrnn.models.cells.base import State
 from charrnn.models.cells.stack_rnn import StackRNN
 from charrnn.models.char_model import build_model
@@ -119,7 +119,7 @@ def test_the_network_read_back_predicts_what_the_saved_one_did(path: Path) -> No
         result: Tensor = network(ids, build_model(CONFIG, 2).initial_states(2))[0]
         return result
 
-    network = restore(read_model(path))
+    network = restore_network(read_model(path))
     expected = logits(build_model(CONFIG, len(ALPHABET), seed=3))
     torch.testing.assert_close(logits(network), expected, rtol=0, atol=0)
     assert not network.training
@@ -292,7 +292,7 @@ def test_stacks_take_no_room_until_the_model_is_used(
         raise AssertionError("the stacks were made")
 
     monkeypatch.setattr(StackRNN, "initial_state", refuse)
-    network = restore(read_model(tmp_path / "m"))
+    network = restore_network(read_model(tmp_path / "m"))
     with pytest.raises(AssertionError, match="the stacks were made"):
         network.initial_states(1)
 
@@ -302,7 +302,7 @@ def test_a_variance_below_zero_is_found_out_when_the_model_is_used(tmp_path: Pat
     write_checkpoint(tmp_path / "m", saved.to_checkpoint())
     name = "cells.0.input_norm.running_var"
     rewrite(tmp_path / "m", lambda _, arrays: arrays.update({name: -arrays[name]}))
-    backend = TorchBackend(restore(read_model(tmp_path / "m")))
+    backend = TorchBackend(restore_network(read_model(tmp_path / "m")))
     ids = np.zeros(20, dtype=np.uint8)
     with pytest.raises(PredictionError, match="not finite"):
         evaluate(backend, ContinuousText(ids), ALPHABET)

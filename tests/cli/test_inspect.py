@@ -17,7 +17,7 @@ from charrnn.checkpoints.model_file import CorpusFacts, ModelFile, read_model
 from charrnn.config.model import ModelConfig
 from charrnn.data.alphabet import Alphabet
 from charrnn.data.encoded_text import ContinuousText
-from charrnn.inference.torch_backend import restore
+from charrnn.inference.torch_backend import restore_network
 from charrnn.models.char_model import build_model
 from tests.support.forked import forked
 from tests.support.program import explain
@@ -40,13 +40,15 @@ def reaches(trained: Path, *, held_out: bool) -> list[Reach]:
     """What the program should find in herons.txt, or in the part of it that was held out."""
     model = read_model(trained / BEST)
     ids = model.alphabet.encode((trained / "herons.txt").read_text())
-    return measure_reach(restore(model), ids[int(len(ids) * 0.9) :] if held_out else ids, STEPS)
+    return measure_reach(
+        restore_network(model), ids[int(len(ids) * 0.9) :] if held_out else ids, STEPS
+    )
 
 
 def saturations(trained: Path) -> list[Saturation]:
     model = read_model(trained / BEST)
     ids = model.alphabet.encode((trained / "herons.txt").read_text())
-    return measure_saturation(restore(model), ContinuousText(ids))
+    return measure_saturation(restore_network(model), ContinuousText(ids))
 
 
 def about(norms: Sequence[float]) -> object:

@@ -18,7 +18,7 @@ from charrnn.analysis.features import compute_features, find_followers
 from charrnn.checkpoints.migrations import FORMAT
 from charrnn.checkpoints.model_file import read_model
 from charrnn.data.encoded_text import ContinuousText
-from charrnn.inference.torch_backend import TorchBackend, restore
+from charrnn.inference.torch_backend import TorchBackend, restore_network
 from charrnn.models.char_model import build_model, count_parameters
 from tests.conftest import SENTENCES
 from tests.support.forked import forked
@@ -214,7 +214,7 @@ def test_neurons_are_those_found_in_the_text(trained: Path, shuffled: Path) -> N
     found = json.loads(result.stdout)
     text = shuffled.read_text()
     model = read_model(trained / BEST)
-    network = restore(model)
+    network = restore_network(model)
     active, names = (
         compute_activations(TorchBackend(network), ContinuousText(model.alphabet.encode(text)), 1),
         name_units(TorchBackend(network)),

@@ -198,7 +198,7 @@ def test_without_a_network_there_is_a_way_out_that_works(site: Site) -> None:
 def test_a_server_that_falls_silent_is_not_waited_for(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "_SECONDS_OF_SILENCE", 0.05)
+    monkeypatch.setattr(download, "_TIMEOUT_SECONDS", 0.05)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         message = failure(replace(described(site), url=f"http://127.0.0.1:{port}/reeds"))

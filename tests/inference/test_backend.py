@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from charrnn.config.inference import SampleConfig
 from charrnn.errors import PredictionError
 from charrnn.inference.backend import Backend, State
-from charrnn.inference.sampling import draw, filter_distribution, filters_of
+from charrnn.inference.sampling import build_filters, draw_index, filter_distribution
 from charrnn.kernels.network import Doubles, Filters, Floats
 from tests.support.networks import (
     backend_of,
@@ -120,13 +120,13 @@ def test_drawing_is_reading_each_character_and_choosing_the_next(
     backend = backend_of(kind, arrangement)
     uniforms = np.random.default_rng(1).random((ROWS, 20))
     start = backend.read(IDS, backend.initial_state(ROWS))
-    drawn, end = backend.draw(IDS[0], uniforms, start, filters_of(CONFIG))
+    drawn, end = backend.draw(IDS[0], uniforms, start, build_filters(CONFIG))
     assert drawn.shape == (ROWS, 20)
     state, last = start, IDS[0]
     for n in range(20):
         logits, state = backend.predict(last[None], state)
         chosen = [
-            draw(filter_distribution(one.astype(np.float64), filters_of(CONFIG)), uniform)
+            draw_index(filter_distribution(one.astype(np.float64), build_filters(CONFIG)), uniform)
             for one, uniform in zip(logits[0], uniforms[:, n], strict=True)
         ]
         assert list(drawn[:, n]) == chosen

@@ -10,10 +10,10 @@ from charrnn.data.alphabet import Alphabet, encode_default_prime
 from charrnn.inference.backend import Backend
 from charrnn.inference.sampling import (
     StopScanner,
-    draw,
+    build_filters,
+    draw_index,
     filter_distribution,
-    filters_of,
-    in_order,
+    order_pieces,
     sample,
 )
 from charrnn.kernels.network import Filters
@@ -82,13 +82,13 @@ def test_extreme_logits_stay_finite() -> None:
 )
 def test_a_draw_never_falls_on_probability_zero(weights: list[float], uniform: float) -> None:
     probabilities = np.array(weights) / sum(weights)
-    assert probabilities[draw(probabilities, uniform)] > 0
+    assert probabilities[draw_index(probabilities, uniform)] > 0
 
 
 def test_draws_follow_the_distribution() -> None:
     probabilities = np.array([0.2, 0.0, 0.5, 0.3])
     uniforms = np.random.default_rng(0).random(20_000)
-    counts = np.bincount([draw(probabilities, u) for u in uniforms], minlength=4)
+    counts = np.bincount([draw_index(probabilities, u) for u in uniforms], minlength=4)
     np.testing.assert_allclose(counts / 20_000, probabilities, atol=0.015)
 
 
@@ -257,13 +257,13 @@ def test_samples_come_in_order_and_as_soon_as_their_turn_has_come(kind: str) -> 
     config = SampleConfig(length=5, count=3)
     pieces = list(sample(backend_of(kind, "lstm"), ALPHABET, config, ALPHABET.encode(""), 0))
     assert [piece.sample for piece in pieces[:3]] == [0, 1, 2]
-    turns = list(in_order(pieces))
+    turns = list(order_pieces(pieces))
     each = len(turns) // 3
     assert [piece.sample for piece in turns] == [0] * each + [1] * each + [2] * each
-    first = in_order(iter(pieces))
+    first = order_pieces(iter(pieces))
     assert next(first) is pieces[0]
 
 
 def test_the_settings_that_shape_the_distribution_become_filters() -> None:
     config = SampleConfig(temp=0.5, top_k=3, top_p=0.9, min_p=0.1)
-    assert filters_of(config) == Filters(temperature=0.5, top_k=3, top_p=0.9, min_p=0.1)
+    assert build_filters(config) == Filters(temperature=0.5, top_k=3, top_p=0.9, min_p=0.1)

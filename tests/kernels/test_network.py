@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from charrnn.config.model import ModelConfig
 from charrnn.inference import native_backend
-from charrnn.inference.sampling import draw, filter_distribution
+from charrnn.inference.sampling import draw_index, filter_distribution
 from charrnn.kernels.library import BASELINE, load_build
 from charrnn.kernels.network import Filters, Floats, all_threads
 from charrnn.models.parameter_shapes import list_parameter_shapes
@@ -128,7 +128,10 @@ def test_draws_are_those_of_the_filtered_distribution(filters: Filters) -> None:
     read = np.concatenate((last[:, None], drawn[:, :-1]), axis=1).T
     logits = network.predict(read, network.fresh_states(5)).astype(np.float64)
     expected = [
-        [draw(filter_distribution(logits[n, row], filters), uniforms[row, n]) for n in range(200)]
+        [
+            draw_index(filter_distribution(logits[n, row], filters), uniforms[row, n])
+            for n in range(200)
+        ]
         for row in range(5)
     ]
     np.testing.assert_array_equal(drawn, expected)
@@ -143,7 +146,7 @@ def test_equals_are_filtered_in_the_order_of_the_alphabet(filters: Filters) -> N
     uniforms = (np.arange(500) + 0.37) / 500  # Clear of where one character meets the next.
     drawn = network.draw(np.zeros(1, int), uniforms[None], network.fresh_states(1), filters)
     left = filter_distribution(model.head.bias.double().numpy(), filters)
-    np.testing.assert_array_equal(drawn[0], [draw(left, uniform) for uniform in uniforms])
+    np.testing.assert_array_equal(drawn[0], [draw_index(left, uniform) for uniform in uniforms])
 
 
 def test_drawing_in_blocks_equals_drawing_at_once() -> None:

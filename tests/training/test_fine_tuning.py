@@ -14,7 +14,7 @@ from charrnn.data.corpus import Corpus, fit_corpus
 from charrnn.data.encoded_text import ContinuousText
 from charrnn.errors import CheckpointError, UsageError
 from charrnn.evaluation.evaluate import evaluate
-from charrnn.inference.torch_backend import TorchBackend, restore
+from charrnn.inference.torch_backend import TorchBackend, restore_network
 from charrnn.training.fine_tuning import Transfer, transfer_model
 from charrnn.training.progress import Evaluation, Step
 from charrnn.training.run_config import read_run
@@ -88,8 +88,8 @@ def test_known_characters_cost_no_more_than_the_new_ones_share(
     grown = start(model, tmp_path, NEW + "ß" * frequent + "ж" * frequent)
     both = grown.corpus.alphabet
     shared = "the ford counted the heron and stood in it"
-    before = TorchBackend(restore(model))
-    after = TorchBackend(restore(replace(model, alphabet=both, weights=grown.weights)))
+    before = TorchBackend(restore_network(model))
+    after = TorchBackend(restore_network(replace(model, alphabet=both, weights=grown.weights)))
     counts = np.bincount(grown.corpus.ids, minlength=len(both))
     share = counts[rows_of(both, grown.added)].sum() / len(grown.corpus)
     for text in (shared, shared[::-1]):
@@ -117,7 +117,7 @@ def test_the_model_is_evaluated_before_the_first_step_and_kept_if_nothing_is_bet
     events = list(session.trainer.fit())
     first = next(event for event in events if isinstance(event, Evaluation))
     _, held_out = grown.corpus.split(0.1)
-    network = restore(replace(model, alphabet=grown.corpus.alphabet, weights=grown.weights))
+    network = restore_network(replace(model, alphabet=grown.corpus.alphabet, weights=grown.weights))
     expected = evaluate(TorchBackend(network), held_out, grown.corpus.alphabet).nats_per_char
     assert (first.step, first.improved, first.train_nats_per_char) == (0, True, None)
     assert first.valid_nats_per_char == pytest.approx(expected, abs=1e-6)

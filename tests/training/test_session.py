@@ -16,7 +16,7 @@ from charrnn.config.training import ComputeConfig, SourceConfig, TrainConfig
 from charrnn.data.batches import Shape, open_streams
 from charrnn.data.corpus import Corpus, fit_corpus
 from charrnn.errors import CharrnnError, CheckpointError, CorpusError, UsageError
-from charrnn.inference.torch_backend import restore
+from charrnn.inference.torch_backend import restore_network
 from charrnn.kernels import library, torch_calls
 from charrnn.training import session
 from charrnn.training.auto_config import choose_minutes
@@ -336,7 +336,7 @@ def test_a_model_file_holds_the_averaged_weights_and_what_they_scored(corpus: Co
     assert isinstance(evaluation, Evaluation)
     kept = session.model_file(evaluation)
     expected = session.trainer.learner.average.model.state_dict()
-    assert_identical(dict(restore(kept).state_dict()), expected)
+    assert_identical(dict(restore_network(kept).state_dict()), expected)
     assert kept.corpus == session.corpus
     assert kept.scores is not None
     assert kept.scores.step == evaluation.step == STEPS // EVALUATIONS
