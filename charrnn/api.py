@@ -1,7 +1,7 @@
-"""The calls of a program: load a model and use it, train a run and resume it.
+"""The public API: load a model and use it, train a run, resume a run.
 
-The command line, the report and the server are clients of this file. Whatever needs torch imports
-it when it is called.
+The command line and the report are clients of this module. Functions that need torch import it when
+they are called.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ Source = str | os.PathLike[str]
 """A file, a folder, the name of a corpus, or ``-`` for standard input."""
 
 COMPRESSOR = "xz"
-"""The compressor that stands beside a model's score."""
+"""The compressor that a model's score is compared with."""
 
 _MOST_BASELINE_CHARACTERS = 1 << 22
 
@@ -77,14 +77,15 @@ def load(
     Args:
         model: a run's name, its directory, or a model file; None is the run that was trained last.
         device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
-        threads: of the processor; None is all of them, and one for a single sample.
+        threads: number of threads; None is all processors, and one for a single sample.
         weights: ``fp32``, ``bf16``, ``int8``, or ``auto``: bf16 to sample natively, else fp32.
-        stack_round: of a network with stacks, whether its actions are rounded; None leaves them.
-        corpus: where the text that it was trained on is now; if empty, where its run read it.
+        stack_round: for a network with stacks, True rounds its actions and False does not; None
+            does as in training.
+        corpus: the present sources of its training text; if empty, the sources of its run.
 
     Raises:
-        CheckpointError: there is no such model, or its file is not sound.
-        UsageError: a value out of its bounds.
+        CheckpointError: there is no such model, or its file is not valid.
+        UsageError: a value is out of bounds.
 
     >>> load(GOLDEN_MODEL)
     Model('lstm-best.safetensors': lstm 2 x 6, 18 characters)
@@ -98,19 +99,19 @@ def load(
 class Model:
     """A trained model, loaded by :func:`load`.
 
-    It runs in the native library where that serves, else in torch.
+    It runs in the native library if that supports it, else in torch.
 
     Args:
         path: the model's file.
         file: its contents.
         device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
-        use: threads, and the form of the weights.
-        corpus: where the text that it was trained on is now; if empty, where its run read it.
+        use: number of threads and precision of the weights.
+        corpus: the present sources of its training text; if empty, the sources of its run.
 
     Attributes:
         path: the model's file.
         file: its contents: configuration, alphabet, facts of its corpus, weights.
-        data: the text that it was trained on, read when it is first asked for.
+        data: its training text, read on first use.
 
     >>> model = load(GOLDEN_MODEL)
     >>> model.records is None, len(model.alphabet)
@@ -133,20 +134,23 @@ class Model:
 
     @property
     def alphabet(self) -> Alphabet:
-        """The characters that it knows."""
+        """The alphabet of the model."""
         return self.file.alphabet
 
     @property
     def records(self) -> str | None:
-        """The string that parts its text into records, or line or paragraph; None if it is one."""
+        """The separator of its records: ``line``, ``paragraph`` or a string.
+
+        None for a model of continuous text.
+        """
         return self.file.corpus.records
 
     def generate(self, prime: str = "", **options: Any) -> str:
-        """Draw a sample, the prime left out; of a model of records it is a whole record.
+        """Draw a sample, without the prime; a model of records draws a whole record.
 
         Args:
             prime: text that the model reads first.
-            options: see :meth:`stream`.
+            options: the other arguments of :meth:`stream`.
 
         >>> model = load(GOLDEN_MODEL)
         >>> model.generate("the ", length=12, seed=1) == model.generate("the ", length=12, seed=1)
@@ -167,23 +171,23 @@ class Model:
         seed: int | None = None,
         unknown: str = "error",
     ) -> Iterator[str]:
-        """Draw a sample, yielding its text as it is drawn.
+        """Draw a sample, and yield its text while it is drawn.
 
         Args:
             prime: text that the model reads first.
-            length: characters to draw.
-            temperature: 0 always takes the likeliest character.
-            top_k: draw among so many likeliest characters; 0 is all.
-            top_p: draw among the likeliest that together reach this probability.
-            min_p: drop characters below this share of the likeliest one's probability.
-            stop: texts before which the sample ends.
-            seed: the same gives the same text; None another each time.
+            length: number of characters to draw.
+            temperature: the sampling temperature; 0 always takes the most likely character.
+            top_k: draw among this number of most likely characters; 0 is all.
+            top_p: draw among the most likely characters that together reach this probability.
+            min_p: drop characters below this share of the highest probability.
+            stop: stop strings; the sample ends before the first.
+            seed: fixes the sample; None draws another one each time.
             unknown: ``error``, ``skip`` or ``replace`` characters of the prime that the model does
                 not know.
 
         Raises:
             UnknownCharacterError: the prime has a character that the model does not know.
-            UsageError: a value out of its bounds.
+            UsageError: a value is out of bounds.
 
         >>> pieces = load(GOLDEN_MODEL).stream("the ", length=12, seed=1)
         >>> len("".join(pieces))
@@ -218,21 +222,21 @@ class Model:
         novel: bool = False,
         on_note: Callable[[str], None] = _ignore,
     ) -> Iterator[Piece]:
-        """Draw ``config.count`` samples, one after another, piece by piece as they are drawn.
+        """Draw ``config.count`` samples, and yield their pieces in the order of the samples.
 
         Args:
             prime: the symbols that the model reads first, see :meth:`Alphabet.symbols`.
-            config: the way of drawing.
+            config: the sampling configuration.
             seed: sample i depends on the model, the prime, the configuration, the seed and i alone.
             unknown: see :meth:`stream`.
-            unique: of a model of records, no record twice.
-            novel: of a model of records, none that stands in its training text.
-            on_note: is called with what the user should know at the end.
+            unique: True draws no record twice; for a model of records.
+            novel: True draws no record of the training text; for a model of records.
+            on_note: called with messages for the user at the end.
 
         Raises:
-            CorpusError: the training text is wanted, and is not at hand.
+            CorpusError: ``novel`` needs the training text, which is not available.
             UnknownCharacterError: the prime has a character that the model does not know.
-            UsageError: a choice among records that the model does not make.
+            UsageError: ``unique`` or ``novel`` for a model of continuous text.
 
         >>> config = SampleConfig(length=5, count=3)
         >>> pieces = load(GOLDEN_MODEL).draw("the ", config, seed=1)
@@ -245,7 +249,8 @@ class Model:
         if self.records is None:
             if unique or novel:
                 raise UsageError(
-                    f"{self.path}: is no model of records, among which to choose",
+                    f"{self.path}: is not a model of records, so it cannot draw unique or novel "
+                    "ones",
                     Remedy("train one", "records", "line"),
                 )
             return order_pieces(sample(backend, self.alphabet, config, ids, seed))
@@ -266,14 +271,14 @@ class Model:
         """Read a text in the model's alphabet.
 
         Args:
-            text: a string is the text itself, a path a file or folder, a sequence several sources
-                as ``charrnn eval`` takes them; None is what the model's run held out.
-            encoding: how the bytes of files spell characters.
+            text: a string is the text itself, a path is a file or folder, a sequence holds several
+                sources as ``charrnn eval`` takes them; None is the validation split of the run.
+            encoding: encoding of the files.
             unknown: ``error``, ``skip`` or ``replace`` characters that the model does not know.
-            on_note: is called with what reading left out or changed.
+            on_note: called with messages about skipped or changed input.
 
         Raises:
-            CorpusError: it cannot be read, or is not known.
+            CorpusError: the text cannot be read, or the validation split is unknown.
 
         >>> len(load(GOLDEN_MODEL).read("the heron").text)
         9
@@ -297,21 +302,22 @@ class Model:
         on_note: Callable[[str], None] = _ignore,
         on_progress: Callable[[str, int, int], None] | None = None,
     ) -> Evaluation:
-        """Score a text: every character once, the state carried from the first to the last.
+        """Evaluate the model on a text: score every character once, with the state carried through.
 
         Args:
             text: see :meth:`read`.
             encoding: see :meth:`read`.
             unknown: see :meth:`read`.
-            reset_every: score it besides with the state forgotten after so many characters.
-            dynamic: score it besides with the weights following the text; takes torch.
-            baselines: score it besides with n-grams and xz that have read the training text.
+            reset_every: also score with the state reset after each of this number of characters.
+            dynamic: also score by dynamic evaluation, with weights updated along the text; imports
+                torch.
+            baselines: also score with n-grams and xz, which read the training text first.
             on_note: see :meth:`read`.
-            on_progress: is called with the pass, the characters scored so far, and all of them.
+            on_progress: called with the name of the pass, the characters scored and their total.
 
         Raises:
-            CorpusError: it cannot be read, or is not known.
-            UsageError: what cannot be asked of a model of records.
+            CorpusError: see :meth:`read`.
+            UsageError: ``reset_every`` or ``dynamic`` for a model of records.
 
         >>> model = load(GOLDEN_MODEL)
         >>> round(model.evaluate("the heron stood").bits_per_char, 1) > 0
@@ -320,8 +326,8 @@ class Model:
         read = self.read(text, encoding=encoding, unknown=unknown, on_note=on_note)
         if self.records is not None and (reset_every or dynamic):
             raise UsageError(
-                f"{self.path}: is a model of records, each read by itself; this can be asked of a "
-                "model of one text only"
+                f"{self.path}: is a model of records, each read by itself; resets and dynamic "
+                "evaluation need a model of continuous text"
             )
         backend = self.backend("scoring")
 
@@ -331,10 +337,10 @@ class Model:
                 read.text,
                 self.alphabet,
                 reset_every=window,
-                on_progress=telling(title),
+                on_progress=report_progress(title),
             )
 
-        def telling(title: str) -> Callable[[int], None] | None:
+        def report_progress(title: str) -> Callable[[int], None] | None:
             if on_progress is None:
                 return None
             return lambda done: on_progress(title, done, len(read.text))
@@ -343,7 +349,7 @@ class Model:
         reset = score(reset_every, "forgetting") if reset_every else None
         followed = None
         if dynamic and isinstance(read.text, ContinuousText):
-            followed = self._score_dynamically(read.text, telling("following"))
+            followed = self._score_dynamically(read.text, report_progress("following"))
         return Evaluation(
             text=read.name,
             score=carried,
@@ -354,14 +360,14 @@ class Model:
         )
 
     def solve(self, language: str) -> FormalScore:
-        """Count the sizes of a formal language that the model has found.
+        """Test which sizes of a formal language the model predicts without an error.
 
         Args:
             language: a name such as ``anbn``.
 
         Raises:
             UsageError: there is no such language, or this is a model of records.
-            UnknownCharacterError: the model lacks a character of it.
+            UnknownCharacterError: the model lacks a character of the language.
 
         >>> load(GOLDEN_MODEL).solve("no such language")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
@@ -370,8 +376,8 @@ class Model:
         """
         if self.records is not None:
             raise UsageError(
-                f"{self.path}: is a model of records, each read by itself; a formal language is "
-                "one text"
+                f"{self.path}: is a model of records, each read by itself; a formal language is a "
+                "continuous text"
             )
         return solve(self.backend("scoring"), self.alphabet, find_language(language))
 
@@ -382,7 +388,7 @@ class Model:
         encoding: str = "utf-8",
         unknown: str = "error",
     ) -> Surprisal:
-        """Measure the bits of each character of a text; in a notebook the result is a picture.
+        """Measure the surprisal of each character of a text in bits; a notebook shows a picture.
 
         Args:
             text: see :meth:`read`.
@@ -390,7 +396,7 @@ class Model:
             unknown: see :meth:`read`.
 
         Raises:
-            CorpusError: it cannot be read, or is not known.
+            CorpusError: see :meth:`read`.
 
         >>> model = load(GOLDEN_MODEL)
         >>> len(model.surprisal("the heron").bits)
@@ -402,16 +408,16 @@ class Model:
         return Surprisal(self.alphabet.decode(encoded.scored), bits[unscored:])
 
     def states(self, text: str) -> dict[str, Floats]:
-        """Read a text and keep the state of every layer after each character.
+        """Read a text, and return the state of every layer after each character.
 
         Args:
             text: T characters.
 
         Returns:
-            By name of a part of the state, ``h`` and, of an LSTM, ``c``: shape (T, L, H), float32.
+            By name of a part of the state, ``h`` and, for an LSTM, ``c``: (T, L, H), float32.
 
         Raises:
-            UnknownCharacterError: it has a character that the model does not know.
+            UnknownCharacterError: the text has a character that the model does not know.
 
         >>> states = load(GOLDEN_MODEL).states("the heron")
         >>> sorted(states), states["h"].shape
@@ -433,10 +439,10 @@ class Model:
         }
 
     def play(self, seed: int) -> Play:
-        """Open a text that is written in turns.
+        """Begin a text that the user and the model write in turns.
 
         Args:
-            seed: of the continuations.
+            seed: fixes the continuations.
 
         >>> play = load(GOLDEN_MODEL).play(seed=1)
         >>> play.add("the heron")
@@ -447,7 +453,7 @@ class Model:
         return Play(self.backend("sampling"), self.alphabet, seed, self.records)
 
     def torch_model(self) -> CharModel:
-        """Load the network into torch, for whoever looks inside it.
+        """Load the network into torch, for analysis.
 
         >>> len(load(GOLDEN_MODEL).torch_model().layers())
         2
@@ -455,10 +461,10 @@ class Model:
         return load_torch_network(self.file, device=self.device, threads=self.use.threads)
 
     def backend(self, purpose: Purpose) -> Backend:
-        """Load the network, once for each purpose.
+        """Load the backend for a purpose, or return it if it is loaded.
 
         Args:
-            purpose: ``sampling`` or ``scoring``, which multiply weights in different forms.
+            purpose: ``sampling`` or ``scoring``, which may use different precisions of the weights.
 
         >>> load(GOLDEN_MODEL).backend("scoring").characters
         18
@@ -477,14 +483,15 @@ class Model:
         request = self.data.request
         if request is None:
             raise CorpusError(
-                f"{self.path}: is not beside the run that made it, so what was held out is not "
-                "known here",
+                f"{self.path}: is not in the directory of its run, so its validation split is "
+                "unknown",
                 Remedy("name the text after the model"),
             )
         valid = request.train.valid
         if not valid:
             raise CorpusError(
-                f"{self.path.parent}: held nothing out", Remedy("name the text after the run")
+                f"{self.path.parent}: has no validation split, since nothing was held out",
+                Remedy("name the text after the run"),
             )
         name = f"{self.file.corpus.name}, the last {valid:.0%}, held out"
         return NamedText(name, self.data.split.held_out)
@@ -534,20 +541,20 @@ class Model:
 
     def _measure_baselines(self, text: EncodedText) -> Baselines | None:
         try:
-            learnt = self.data.split.train
+            training = self.data.split.train
         except CharrnnError:
-            return None  # The model's own score stands all the same.
+            return None  # The evaluation is complete without baselines.
         return measure_baselines(
-            learnt.ids, text.scored, self.alphabet, [COMPRESSOR], most=_MOST_BASELINE_CHARACTERS
+            training.ids, text.scored, self.alphabet, [COMPRESSOR], most=_MOST_BASELINE_CHARACTERS
         )
 
 
 class Run:
-    """A training run: a directory that holds a model and everything needed to go on.
+    """A training run: a directory that holds the model and everything needed to resume.
 
     Attributes:
-        path: the directory.
-        result: the figures of the run when training in it ended, see ``training/run.py``.
+        path: the run directory.
+        result: steps, loss and other results, see :class:`charrnn.training.run.RunResult`.
 
     >>> run = train(NAMES, run="runs/first", layers=1, hidden=8, steps=2)
     >>> run
@@ -579,21 +586,21 @@ def train(
 ) -> Run:
     """Train a model on text; imports torch.
 
-    Settings that are not named are chosen from the size of the text, the time and the speed of the
-    machine, as ``charrnn train`` does.
+    Settings that are not given are chosen from the size of the text, the training time and the
+    speed of the machine, as ``charrnn train`` does.
 
     Args:
-        sources: one text or several, read one after another.
-        run: the run's directory; None is ``runs/NAME`` in the current folder.
-        encoding: how bytes spell characters; None takes every byte as a symbol.
-        records: ``line``, ``paragraph`` or the string that parts the text into independent
-            records; None if it is one text.
-        base: a run, its name, or a model file to fine-tune; None draws the weights.
-        overwrite: whether a run that is there is replaced.
-        save_every: seconds between saves, evaluations apart.
-        on_event: is called with every event of the run, see ``charrnn.training.progress``; None
-            shows a progress bar in a notebook, and nothing elsewhere.
-        should_stop: is asked after every step; once true, the run is saved and ends.
+        sources: one text or several, which are concatenated.
+        run: the run directory; None is ``runs/NAME`` in the current folder.
+        encoding: encoding of the text files; None makes every byte a symbol.
+        records: separator of independent records: ``line``, ``paragraph`` or a string; None for a
+            continuous text.
+        base: a run, its name, or a model file to fine-tune; None trains from scratch.
+        overwrite: True replaces an existing run.
+        save_every: seconds between saves; an evaluation saves in addition.
+        on_event: called with every event of the run, see ``charrnn.training.progress``; None shows
+            a progress bar in a notebook and nothing elsewhere.
+        should_stop: called after every step; once it returns True, the run is saved and ends.
         settings: fields of ModelConfig, TrainConfig and ComputeConfig, such as ``minutes=3``,
             ``hidden=256``, ``cell="gru"``.
 
@@ -601,12 +608,12 @@ def train(
         The run, with its :attr:`Run.result`.
 
     Raises:
-        CorpusError: the text cannot be read, or not be trained on.
-        UsageError: a setting outside its bounds, or settings that contradict each other.
-        RunDirectoryError: a run is there already, or another process trains there.
-        StorageError: the disk refused.
+        CorpusError: the text cannot be read, or is too short to train on.
+        UsageError: a setting is out of bounds, or settings contradict each other.
+        RunDirectoryError: the directory holds a run already, or another process trains there.
+        StorageError: a file cannot be written.
         DivergedError: the loss or the gradient is not finite.
-        ValueError: a name that is no setting's.
+        ValueError: there is no setting of a name.
 
     >>> run = train(NAMES, run="runs/names", records="line", layers=1, hidden=8, steps=2)
     >>> len(load(run.path).generate(seed=1)) > 0
@@ -642,22 +649,22 @@ def resume(
     on_event: Callable[[RunEvent], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Run:
-    """Go on with a run; it ends as it would have without the interruption. Imports torch.
+    """Resume a run, with the result of an uninterrupted one; imports torch.
 
     Args:
         run: its directory, its name, or the corpus that it was trained on; None is the latest.
-        texts: where its texts are now, if they were moved.
-        device: another device than before; None is the same.
-        threads: another number than before; None is the same.
-        save_every: seconds between saves, evaluations apart.
+        texts: the new places of its texts; empty if they have not moved.
+        device: a new device; None keeps the previous one.
+        threads: a new number of threads; None keeps the previous one.
+        save_every: seconds between saves; an evaluation saves in addition.
         on_event: see :func:`train`.
         should_stop: see :func:`train`.
 
     Raises:
-        CheckpointError: there is no run to go on with, or it is not sound.
-        CorpusError: its text is gone or has changed.
+        CheckpointError: there is no run to resume, or its checkpoint is not valid.
+        CorpusError: its text is missing or has changed.
         RunDirectoryError: another process trains there.
-        StorageError: the disk refused.
+        StorageError: a file cannot be written.
         DivergedError: the loss or the gradient is not finite.
 
     >>> run = train(NAMES, run="runs/cut", layers=1, hidden=8, steps=4, should_stop=lambda: True)
@@ -692,7 +699,7 @@ def _read(model: Source | None) -> tuple[Path, ModelFile]:
 def _observing(
     on_event: Callable[[RunEvent], None] | None, should_stop: Callable[[], bool] | None
 ) -> Iterator[Observer]:
-    """Make the observer of a run; in a notebook one that shows a bar, if none is given."""
+    """Build the observer of a run; without ``on_event``, show a progress bar in a notebook."""
     if on_event is None and "ipykernel" in sys.modules:
         with closing(_NotebookBar()) as bar:
             yield Observer(bar.show, should_stop)
@@ -701,7 +708,7 @@ def _observing(
 
 
 class _NotebookBar:
-    """Shows a run in a notebook: a bar with the losses."""
+    """Shows the progress of a run in a notebook: a bar with the losses."""
 
     def __init__(self) -> None:
         from tqdm.auto import tqdm

@@ -91,7 +91,7 @@ class TextReader:
     It can be iterated once. Except for the decoding the text is unchanged.
 
     Args:
-        paths: files and folders. A folder stands for its text files, found at any depth and sorted
+        paths: files and folders. A folder means its text files, found at any depth and sorted
             by path. Other files are skipped with a note, hidden files and the files of training
             runs without one.
         encoding: encoding of the files; None makes every byte a symbol.
@@ -333,14 +333,14 @@ class Decoder:
         if not isinstance(problem, UnicodeDecodeError):
             return f"is not {self._encoding}: {problem}"
         # Counted from the chunk's end, since a codec may remove a byte-order mark.
-        sound = len(data) - len(problem.object) + problem.start
+        valid = len(data) - len(problem.object) + problem.start
         self._decoder.setstate(state)
         try:
-            before = self._decoder.decode(data[: max(sound, 0)])
+            before = self._decoder.decode(data[: max(valid, 0)])
         except UnicodeError as earlier:
             # UTF-16 reports a missing byte-order mark only after it has decoded the rest.
             return self._explain(earlier, data, state)
         return (
-            f"byte {self._offset + sound:,} (0x{problem.object[problem.start]:02X}, "
+            f"byte {self._offset + valid:,} (0x{problem.object[problem.start]:02X}, "
             f"line {self._lines + before.count(chr(10)):,}) is not {self._encoding}"
         )

@@ -133,14 +133,14 @@ def train_run(
         start = transfer_model(*origin, corpus) if origin else None
         corpus = start.corpus if start else corpus
         copies = {path: run.copy_of(path, corpus.digest) for path in names}
-        remembered = tuple(
+        stored = tuple(
             copies[path].name if path in copies else resolve_source(source)
             for source, path in zip(sources, paths, strict=True)
         )
         split = SplitCorpus.of(corpus, settings["valid"])
         request, chosen = build_request(
             settings,
-            SourceConfig(paths=remembered, encoding=encoding),
+            SourceConfig(paths=stored, encoding=encoding),
             split,
             generated=generated,
             begins_trained=start is not None,

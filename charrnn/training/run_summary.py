@@ -91,8 +91,8 @@ class Summary:
         """Count the characters trained on in that many steps; an estimate for records."""
         last = self.last
         if self.corpus.records is not None and last is not None and last.step:
-            learnt = self.corpus.characters * (1 - self.corpus.valid)
-            return round(step / last.step * last.epoch * learnt)
+            trained_on = self.corpus.characters * (1 - self.corpus.valid)
+            return round(step / last.step * last.epoch * trained_on)
         return step * self.request.train.batch * self.request.train.window
 
 

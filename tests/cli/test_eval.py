@@ -87,7 +87,7 @@ def test_a_run_that_held_nothing_out_asks_for_a_text(text_file: Path) -> None:
     assert trained.returncode == 0, explain(trained)
     assert b"nothing was held out" in trained.stdout
     result = forked("eval", cwd=folder)
-    assert (result.returncode, b"held nothing out" in result.stderr) == (3, True)
+    assert (result.returncode, b"has no validation split" in result.stderr) == (3, True)
 
 
 def test_a_text_that_changed_is_not_scored_as_held_out(text_file: Path) -> None:

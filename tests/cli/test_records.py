@@ -241,4 +241,4 @@ def test_contradictions_are_refused(named: Path, arguments: tuple[str, ...], sai
     "arguments", [("sample", "--unique"), ("sample", "--novel"), ("score", "--by", "record")]
 )
 def test_a_model_of_one_text_has_no_records(trained: Path, arguments: tuple[str, ...]) -> None:
-    assert "is no model of records" in refusal(trained, *arguments)
+    assert "is not a model of records" in refusal(trained, *arguments)
