@@ -71,7 +71,7 @@ def test_where_there_are_not_enough_it_ends_and_says_so(named: Path) -> None:
     result = forked("sample", "--temp", "0", "--count", "3", "--unique", cwd=named)
     assert result.returncode == 1
     assert result.stdout.count(b"\n") == len(result.stdout.splitlines()) == 1
-    assert b"only 1 of 1,000 records" in result.stderr
+    assert b"only 1 of 1,000 drawn records" in result.stderr
 
 
 def test_records_that_are_cut_are_said_to_be(named: Path) -> None:
