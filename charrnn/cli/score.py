@@ -135,7 +135,7 @@ def _check_records(by: str, afresh: bool | None, model: Model) -> None:
     """Raise UsageError for units that do not go with the model's kind of text."""
     if model.records is None:
         if by == "record":
-            raise UsageError(f"{model.path} is no model of records; give --by line")
+            raise UsageError(f"{model.path} is not a model of records; give --by line")
     elif by == "line" or afresh is False:
         given = "--by line" if by == "line" else "--carried"
         raise UsageError(

@@ -124,7 +124,7 @@ CONTRADICTIONS = [
     ("--cell stack --stack-only --init orthogonal", "--init and --stack-only do not go together"),
     (
         "--norm batch --window 1 --batch 1",
-        "--norm is batch, which takes the mean of several characters",
+        "--norm is batch, which takes means over several characters",
     ),
     ("--bytes --encoding latin-1", "--bytes reads bytes"),
     ("--run=", "--run is empty"),
