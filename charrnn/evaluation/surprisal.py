@@ -51,6 +51,16 @@ class UnitPart(NamedTuple):
     nats: Doubles
     last: bool
 
+    @property
+    def scored(self) -> int:
+        """Number of the symbols that were scored; an unknown one that is skipped has no nats."""
+        return len(self.nats) - int(np.isnan(self.nats).sum())
+
+    @property
+    def total(self) -> float:
+        """Nats of all scored symbols."""
+        return float(np.nansum(self.nats))
+
 
 class Expectation(NamedTuple):
     """The characters that were expected at a position of a text.

@@ -133,9 +133,10 @@ def begin_session(
     shape = fit_request(request, split)
     notes = []
     if (shape.batch, shape.window) != (request.train.batch, request.train.window):
-        rows = "streams" if corpus.records is None else "records"
+        kind = "stream" if corpus.records is None else "record"
+        rows = f"{shape.batch} {kind}" + ("" if shape.batch == 1 else "s")
         notes.append(
-            f"the {len(split.train):,} training characters fill a batch of {shape.batch} {rows} in "
+            f"the {len(split.train):,} training characters fill a batch of {rows} in "
             f"windows of {shape.window}, not of {request.train.batch} in windows of "
             f"{request.train.window}"
         )

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from charrnn.cli.rows import escape
+from charrnn.cli.score import escape
 from charrnn.kernels.library import CHOICE, NONE
 from tests.support.anomalies import (
     area_under_curve,

@@ -308,7 +308,7 @@ def test_a_run_that_goes_back_says_so_logs_it_and_gives_up_after_three(text_file
         (b"x", 3, b"1 characters, all of them 'x'"),
         (b"a" * 5000, 3, b"5,000 characters, all of them 'a'"),
         (b"ab", 3, b"at least 2 are needed"),
-        (b"a short text", 0, b"not 4 of 16"),
+        (b"a short text", 0, b"not of 4 in windows of 16"),
     ],
 )
 def test_small_texts_are_trained_on_sensibly_or_refused_with_the_numbers(
