@@ -371,7 +371,7 @@ def test_a_text_too_short_for_the_request_is_fitted_and_said_so(tmp_path: Path, 
     corpus = read_text(tmp_path, "the heron")
     session = begin(request(steps=2), corpus, "herons")
     assert (session.request.train.batch, session.request.train.window) == (1, 7)
-    assert "a batch of 1 streams in windows of 7, not of 4 in windows of 8" in session.notes[0]
+    assert "a batch of 1 stream in windows of 7, not of 4 in windows of 8" in session.notes[0]
     write_checkpoint(last, session.checkpoint())
     assert read_request(last)[0] == session.request
     assert resume_session(read_run(last), corpus, session.request).trainer.streams.shape.window == 7
