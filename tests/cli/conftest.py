@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import SENTENCES
-from tests.support.program import SMALL, charrnn, explain
+from tests.support.forked import forked
+from tests.support.program import SMALL, explain
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +15,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
     text = "\n".join(SENTENCES * 30)
     (folder / "herons.txt").write_text(text, encoding="utf-8")
-    result = charrnn("train", "herons.txt", "--steps", "120", *SMALL, cwd=folder)
+    result = forked("train", "herons.txt", "--steps", "120", *SMALL, cwd=folder)
     assert result.returncode == 0, explain(result)
     return folder

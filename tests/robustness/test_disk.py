@@ -25,11 +25,11 @@ unmountable = pytest.mark.skipif(
 @pytest.mark.parametrize(
     ("trials", "count"),
     [
-        (after_power_cuts, 60),
-        (when_a_disk_refuses, 40),
-        (whatever_the_clock_says, 10),
+        (after_power_cuts, 30),
+        (when_a_disk_refuses, 20),
+        (whatever_the_clock_says, 5),
         (many_at_once, 1),
-        pytest.param(on_real_disks, 24, marks=unmountable),
+        pytest.param(on_real_disks, 12, marks=unmountable),
     ],
 )
 def test_what_is_kept_on_a_disk_is_safe(trials: Trials, count: int) -> None:

@@ -8,7 +8,7 @@ from tests.robustness.promise import Promise, assert_kept
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("promise", "trials"), [(PROMISES[0], 60), (PROMISES[1], 12)], ids=["library", "program"]
+    ("promise", "trials"), [(PROMISES[0], 30), (PROMISES[1], 6)], ids=["library", "program"]
 )
 def test_a_run_that_diverges_goes_back_or_stops(promise: Promise, trials: int) -> None:
     assert_kept(promise, trials)

@@ -5,7 +5,7 @@ import pytest
 from tests.robustness.killed import PROMISES
 from tests.robustness.promise import Promise, assert_kept
 
-KILLS = 25
+KILLS = 12
 
 
 @pytest.mark.slow

@@ -23,8 +23,8 @@ from tests.support.program import ENVIRONMENT
 _STREAMS = ("stdin", "stdout", "stderr")
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["charrnn.training.run", "torch._dynamo"])
-"""Makes processes that have torch from the beginning."""
+FORKS.set_forkserver_preload(["tests.support.preloaded"])
+"""Makes processes that have torch and all of charrnn from the beginning."""
 
 _SECONDS_TO_TELL = 2
 """What a stuck process is given to say where, on its standard error."""
