@@ -224,6 +224,7 @@ def test_a_notebook_shows_a_bar(
     assert "held-out loss" in "".join(capsys.readouterr())
 
 
+@pytest.mark.slow
 def test_the_command_line_draws_and_scores_the_same() -> None:
     model = charrnn.load(LSTM)
     command = [sys.executable, "-m", "charrnn"]

@@ -29,6 +29,7 @@ def modules_with_examples() -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", modules_with_examples())
 def test_examples_do_what_they_say(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

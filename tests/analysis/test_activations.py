@@ -46,6 +46,7 @@ def test_units_are_named_by_their_part_and_number() -> None:
     assert name_units(TorchBackend(make_model("stack", hidden=2))) == ["h1", "h2"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arrangement", ["lstm", "pyramid of lstm"])
 def test_streams_side_by_side_come_to_the_same_states(
     arrangement: str, monkeypatch: pytest.MonkeyPatch

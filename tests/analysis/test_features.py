@@ -68,6 +68,7 @@ def test_the_units_that_follow_are_found_among_hundreds() -> None:
     assert found[1].correlation < -LEAST
 
 
+@pytest.mark.slow
 def test_chance_is_not_reported() -> None:
     """Of 300 units that follow nothing some agree with a feature well enough to be chosen."""
     chosen, reported = [], 0
@@ -96,6 +97,7 @@ def test_a_unit_that_follows_in_the_first_half_only_is_not_reported() -> None:
     assert find_followers(activations, {"clause": feature}, 1) == []
 
 
+@pytest.mark.slow
 def test_slow_curves_that_happen_to_agree_do_not_pass() -> None:
     """In short texts slow curves often agree in both halves; moved round, most agree as well."""
     agreed = reported = 0

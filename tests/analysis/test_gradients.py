@@ -95,6 +95,7 @@ def norm_by_differences(model: CharModel, ids: Ids, layer: int, part: int, back:
     return float(np.linalg.norm(slopes)) / (2 * MOVE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arrangement",
     [
@@ -254,6 +255,7 @@ def test_float32_weights_give_the_curve_of_float64_however_small_it_gets() -> No
         assert 0 < one.norms[-1] < 1e-10
 
 
+@pytest.mark.slow
 def test_a_pyramid_is_met_at_every_point_of_its_steps() -> None:
     model, ids = arrange("pyramid of lstm"), random_ids(CONTEXT + 300)
     first = [reach.norms[0] for reach in measure_reach(model, ids, 20, places=64)]

@@ -17,6 +17,7 @@ TEXT = np.array([END, *(one for record in RECORDS for one in (*record, END)), 1,
 """The last record is cut."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arrangement", KINDS)
 def test_each_record_is_read_from_a_fresh_state_and_each_character_once(
     arrangement: str, monkeypatch: pytest.MonkeyPatch

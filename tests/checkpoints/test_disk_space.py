@@ -19,6 +19,7 @@ CHOICES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choices", CHOICES, ids=" ".join)
 def test_what_is_foreseen_at_the_first_step_and_at_the_last_suffices(
     tmp_path: Path, choices: tuple[str, ...]

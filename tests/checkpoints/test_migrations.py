@@ -132,6 +132,7 @@ def test_every_golden_file_is_tried() -> None:
     assert {run.format for run in RUNS} == set(range(1, FORMAT + 1))
 
 
+@pytest.mark.slow
 @every_golden(range(1, FORMAT + 1))
 @pytest.mark.parametrize("which", ["best", "last"])
 def test_a_model_scores_a_text_as_it_always_did(run: Golden, which: str) -> None:

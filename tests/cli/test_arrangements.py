@@ -88,6 +88,7 @@ def test_every_setting_of_a_model_is_among_those_tried() -> None:
     assert {settings.get("cell", ModelConfig.cell) for settings in CASES.values()} == set(CELLS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_a_network_is_trained_read_back_sampled_and_evaluated(here: Path, case: str) -> None:
     settings = {"hidden": 8, **CASES[case]}
@@ -106,6 +107,7 @@ def test_a_network_is_trained_read_back_sampled_and_evaluated(here: Path, case: 
     assert named["characters"] == len(TEXT.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_rounding_is_as_trained_unless_chosen_anew(here: Path) -> None:
     settings = {"hidden": 8, "cell": "stack", "stacks": 3, "stack_depth": 8, "stack_round": True}
     run("train", str(TEXT), *SMALL, *as_options(settings))

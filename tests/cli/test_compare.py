@@ -22,6 +22,7 @@ def runs(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_model_file_is_no_run_to_compare(runs: Path) -> None:
     result = forked("compare", "herons", "runs/plain/best.safetensors", cwd=runs)
     assert result.returncode == 4, explain(result)
@@ -75,6 +76,7 @@ def test_a_run_does_not_differ_from_itself(runs: Path) -> None:
     assert b"--" not in result.stdout
 
 
+@pytest.mark.slow
 def test_runs_of_different_texts_are_told_apart(runs: Path, tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text("another text altogether\n" * 50)
     result = forked("train", "b.txt", "--steps", "2", *SMALL, cwd=tmp_path)
@@ -85,6 +87,7 @@ def test_runs_of_different_texts_are_told_apart(runs: Path, tmp_path: Path) -> N
     assert b"SHA-256" in told.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "shown"),
     [(("--records", "line"), ["-", "line"]), (("--bytes",), ["utf-8", "bytes"])],

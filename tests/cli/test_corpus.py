@@ -65,6 +65,7 @@ def test_every_corpus_is_listed_with_its_kind_size_and_licence(tmp_path: Path) -
         assert known.licence in shown[name]
 
 
+@pytest.mark.slow
 def test_a_text_is_described(tmp_path: Path) -> None:
     (tmp_path / "herons.txt").write_text(TEXT + "\u201cQuite\u201d,\u00a0said the mouse.\n\n")
     arguments = ("corpus", "show", "herons.txt")
@@ -95,6 +96,7 @@ def test_a_text_is_described(tmp_path: Path) -> None:
     assert "--minutes" in named["would choose"]
 
 
+@pytest.mark.slow
 def test_a_text_comes_by_name_through_a_pipe_and_as_bytes(tmp_path: Path) -> None:
     tales = read_catalogue()["tales"]
     assert isinstance(tales, Bundled)
@@ -111,6 +113,7 @@ def test_a_text_comes_by_name_through_a_pipe_and_as_bytes(tmp_path: Path) -> Non
     assert as_bytes["scripts"] == {}
 
 
+@pytest.mark.slow
 def test_a_text_of_many_characters_is_described(tmp_path: Path) -> None:
     found = said(forked("corpus", "show", CHINESE, "--json", cwd=tmp_path))
     assert found["scripts"]["Han"] > 1000
@@ -133,6 +136,7 @@ def test_a_text_of_two_characters_is_described(tmp_path: Path) -> None:
     assert found["held_out"]["ngram_bits_per_char"] == [2.0] * 6
 
 
+@pytest.mark.slow
 def test_a_corpus_is_written_out(tmp_path: Path) -> None:
     tales = read_catalogue()["tales"]
     assert isinstance(tales, Bundled)
@@ -176,6 +180,7 @@ def test_without_a_network_training_and_fetching_say_what_to_do(tmp_path: Path) 
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_text_is_fetched_and_then_used_like_any_other(tmp_path: Path) -> None:
     data = TEXT.encode()
     digest = hashlib.sha256(data).hexdigest()

@@ -30,6 +30,7 @@ def findings(folder: Path, environment: dict[str, str]) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 @needs_library
 def test_the_fastest_build_is_in_use_and_agrees_with_torch(tmp_path: Path) -> None:
     found = findings(tmp_path, {"CHARRNN_KERNELS": ""})
@@ -50,6 +51,7 @@ def test_the_fastest_build_is_in_use_and_agrees_with_torch(tmp_path: Path) -> No
         assert all(0 <= off <= most for off in found["differences"][precision].values())
 
 
+@pytest.mark.slow
 @needs_library
 def test_the_lines_for_people_say_what_is_in_use_and_why(tmp_path: Path) -> None:
     result = charrnn("doctor", cwd=tmp_path, environment={"CHARRNN_KERNELS": "baseline"})
@@ -63,6 +65,7 @@ def test_the_lines_for_people_say_what_is_in_use_and_why(tmp_path: Path) -> None
     assert b"\n  baseline" in result.stdout
 
 
+@pytest.mark.slow
 def test_without_the_library_torch_is_in_use_and_nothing_is_compared(tmp_path: Path) -> None:
     found = findings(tmp_path, {"CHARRNN_KERNELS": "none"})
     assert (found["build"], found["chosen"]) == (None, "none")
@@ -73,6 +76,7 @@ def test_without_the_library_torch_is_in_use_and_nothing_is_compared(tmp_path: P
     assert b"self-test" not in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["doctor"], ["doctor", "--json"]])
 def test_a_build_that_does_not_exist_is_refused(tmp_path: Path, arguments: list[str]) -> None:
     result = charrnn(*arguments, cwd=tmp_path, environment={"CHARRNN_KERNELS": "nonsense"})
@@ -81,6 +85,7 @@ def test_a_build_that_does_not_exist_is_refused(tmp_path: Path, arguments: list[
     assert b"avx512bf16, avx512, avx2, baseline, none" in result.stderr
 
 
+@pytest.mark.slow
 def test_an_installation_without_any_build_says_so(tmp_path: Path) -> None:
     shutil.copytree(
         Path(package.__file__).parent,

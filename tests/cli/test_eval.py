@@ -64,6 +64,7 @@ def test_unknown_characters_are_refused_skipped_or_replaced(trained: Path, tmp_p
         assert b"1 character" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_model_far_from_its_run_asks_for_a_text(trained: Path, tmp_path: Path) -> None:
     model = tmp_path / "model.safetensors"
     shutil.copy(trained / "runs/herons/best.safetensors", model)
@@ -81,6 +82,7 @@ def test_a_model_far_from_its_run_asks_for_a_text(trained: Path, tmp_path: Path)
     assert forked("sample", model, "--length", "5", cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_held_nothing_out_asks_for_a_text(text_file: Path) -> None:
     folder = text_file.parent
     trained = forked("train", text_file, "--valid", "0", "--steps", "5", *SMALL, cwd=folder)
@@ -90,6 +92,7 @@ def test_a_run_that_held_nothing_out_asks_for_a_text(text_file: Path) -> None:
     assert (result.returncode, b"has no validation split" in result.stderr) == (3, True)
 
 
+@pytest.mark.slow
 def test_a_text_that_changed_is_not_scored_as_held_out(text_file: Path) -> None:
     folder = text_file.parent
     assert forked("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
@@ -109,6 +112,7 @@ def test_figures_are_the_same_without_the_native_library(trained: Path) -> None:
     assert native["characters"] == expected["characters"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernels", ["", NONE])
 def test_rounded_weights_state_what_they_lose(trained: Path, kernels: str) -> None:
     def scored(weights: str) -> float:
@@ -124,6 +128,7 @@ def test_rounded_weights_state_what_they_lose(trained: Path, kernels: str) -> No
         assert scored(weights) == pytest.approx(exact, abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernels", ["", NONE])
 def test_a_forgetful_reader_and_a_following_one_are_told_besides(
     trained: Path, kernels: str

@@ -68,6 +68,7 @@ def test_all_figures_are_in_the_json(folder: Path, expected: FormalScore) -> Non
     }
 
 
+@pytest.mark.slow
 @needs_library
 def test_an_ordinary_model_needs_no_torch(folder: Path) -> None:
     code = (

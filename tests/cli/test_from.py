@@ -24,6 +24,7 @@ def records(run: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_another_text_is_gone_on_with(folder: Path) -> None:
     result = forked("train", "owls.txt", "--from", "herons", "--steps", "12", cwd=folder)
     assert result.returncode == 0, explain(result)
@@ -41,6 +42,7 @@ def test_another_text_is_gone_on_with(folder: Path) -> None:
     assert scored["nats_per_char"] > 0
 
 
+@pytest.mark.slow
 def test_the_run_goes_on_when_the_model_is_gone(folder: Path) -> None:
     forked("train", "owls.txt", "--from", "herons", "--steps", "12", cwd=folder)
     shutil.rmtree(folder / "runs/herons")

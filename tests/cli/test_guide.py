@@ -28,6 +28,7 @@ def test_the_list_has_a_line_for_each_guide_in_the_order_of_the_topics() -> None
     assert all(line.endswith(".") and len(line) <= 120 for line in lines)
 
 
+@pytest.mark.slow
 def test_a_pipe_gets_a_guide_as_it_is() -> None:
     for path in GUIDES:
         result = guide(path.stem)

@@ -67,6 +67,7 @@ def test_a_lost_copy_is_made_again_where_the_text_is_named(folder: Path) -> None
     assert again.returncode == 0, explain(again)
 
 
+@pytest.mark.slow
 def test_the_held_out_end_and_the_whole_of_a_generated_text_are_scored(begun: Path) -> None:
     length = len(text_of("anbn"))
     held_out = json.loads(forked("eval", "--json", cwd=begun).stdout)
@@ -75,6 +76,7 @@ def test_the_held_out_end_and_the_whole_of_a_generated_text_are_scored(begun: Pa
     assert (whole["characters"], whole["text"]) == (length, "anbn")
 
 
+@pytest.mark.slow
 def test_generated_texts_go_together_with_files(tmp_path: Path) -> None:
     (tmp_path / "more.txt").write_text("abba" * 100)
     result = forked("train", "anb2n", "more.txt", "anb2n", "--run", "r", *SHORT, cwd=tmp_path)

@@ -117,6 +117,7 @@ def test_the_worst_characters_come_with_what_was_expected(trained: Path) -> None
         assert came in ([], [pytest.approx(2 ** -one["bits"], rel=1e-4)])
 
 
+@pytest.mark.slow
 def test_a_part_of_a_text_is_its_beginning(trained: Path) -> None:
     whole, part = surprisal(trained), surprisal(trained, "--length", "20")
     assert (part["content"], part["bits"]) == (LINE[:20], list(whole["bits"])[:20])  # type: ignore[call-overload]
@@ -168,6 +169,7 @@ def on_a_terminal(folder: Path, *arguments: str, **environment: str) -> str:
     return written.decode()
 
 
+@pytest.mark.slow
 def test_on_a_terminal_surprisal_is_coloured_unless_that_is_not_wanted(
     trained: Path, tmp_path: Path
 ) -> None:
@@ -186,6 +188,7 @@ def test_on_a_terminal_surprisal_is_coloured_unless_that_is_not_wanted(
         assert "beneath each line" in without
 
 
+@pytest.mark.slow
 def test_what_a_text_would_have_a_terminal_do_is_shown(tmp_path: Path, trained: Path) -> None:
     (tmp_path / "t.txt").write_bytes(b"ab\x1b[31m\r\ncd" * 40)
     options = ("--steps", "2", "--hidden", "4", "--embedding", "4", "--layers", "1")
@@ -207,6 +210,7 @@ def shuffled(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_neurons_are_those_found_in_the_text(trained: Path, shuffled: Path) -> None:
     arguments = ("inspect", "neurons", "herons", str(shuffled), "--json", "--top", "2")
     result = forked(*arguments, cwd=trained)

@@ -67,6 +67,7 @@ def printed(folder: Path, *arguments: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
 def test_the_guide_names_every_key(trained: Path, arguments: tuple[str, ...]) -> None:
     assert printed(trained, *arguments) <= told(arguments)
@@ -77,6 +78,7 @@ def test_the_guide_names_every_key_of_training_and_of_formal_languages(tmp_path:
     assert printed(tmp_path, "eval", "--formal", "anbn") <= told(("eval",))
 
 
+@pytest.mark.slow
 def test_the_guide_names_every_key_of_records_and_bytes(tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("Ada\nGrace\nMary\nJoan\n" * 20)
     training = ("train", "names.txt", "--records", "line", "--bytes", "--steps", "2")

@@ -55,6 +55,7 @@ def test_a_group_by_itself_shows_its_help_as_it_is(tmp_path: Path, words: tuple[
     assert alone.stderr == asked.stdout
 
 
+@pytest.mark.slow
 @everything
 def test_help_opens_with_examples_and_fits_80_columns(
     tmp_path: Path, words: tuple[str, ...]
@@ -71,6 +72,7 @@ def test_help_opens_with_examples_and_fits_80_columns(
     assert "\x1b" not in result.stdout.decode()
 
 
+@pytest.mark.slow
 def test_help_costs_no_more_than_parsing_does() -> None:
     code = (
         "import sys\n"
@@ -138,6 +140,7 @@ OFFERED: tuple[tuple[tuple[str, ...], list[str]], ...] = (
 )
 
 
+@pytest.mark.slow
 def test_the_shell_completes_and_waits_for_no_torch(trained: Path) -> None:
     code = (
         "import os, sys\nfrom charrnn.cli.entry import main\n"
@@ -172,6 +175,7 @@ def test_a_completion_script_is_shown(tmp_path: Path) -> None:
     assert "_CHARRNN_COMPLETE=complete_bash" in result.stdout.decode(), explain(result)
 
 
+@pytest.mark.slow
 def test_the_version_tells_what_computes_and_does_not_import_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,6 +223,7 @@ SPEAKING = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "environment"),
     list(zip(SPEAKING, cycle(PLAIN), strict=False)),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.forked import Forked
 from tests.support.program import explain
 
 # What a module's own import runs is the program. Beside it, the standard library evaluates the
@@ -41,15 +42,13 @@ def is_import(frame):
 sys.addaudithook(watch)
 """
 
-PROGRAM = WATCHED + "from charrnn.cli.entry import main\nmain()\n"
+
+def watch() -> None:
+    """Have the process end at the first event that is never to come."""
+    exec(WATCHED, {})
 
 
-def run(program: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-c", program, *arguments], cwd=cwd, capture_output=True, check=False
-    )
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -68,7 +67,7 @@ def test_no_command_unpickles_or_executes_anything(
     trained: Path, tmp_path: Path, arguments: tuple[str, ...]
 ) -> None:
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    result = run(PROGRAM, *arguments, cwd=tmp_path)
+    result = Forked(*arguments, cwd=tmp_path, first=watch).result()
     assert result.returncode == 0, explain(result)
 
 
@@ -86,6 +85,7 @@ def test_no_command_unpickles_or_executes_anything(
     ],
 )
 def test_the_watch_would_see_it(tmp_path: Path, code: str, event: str) -> None:
-    result = run(WATCHED + code, cwd=tmp_path)
+    program = [sys.executable, "-c", WATCHED + code]
+    result = subprocess.run(program, cwd=tmp_path, capture_output=True, check=False)
     assert result.returncode == 1, explain(result)
     assert result.stderr.decode().startswith(event)

@@ -65,6 +65,7 @@ def test_json_carries_the_figures_of_each_sample(trained: Path) -> None:
         assert held_out["shares"] == [1.0] * 32
 
 
+@pytest.mark.slow
 def test_a_text_that_is_gone_is_an_error_before_anything_is_drawn(tmp_path: Path) -> None:
     text = tmp_path / "gone.txt"
     text.write_text("the quick brown fox\n" * 40)

@@ -79,6 +79,7 @@ def value_of(field: Field[Any]) -> Iterator[str]:
         yield str(field.metadata["least"] or 1)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for field in SETTINGS:
         monkeypatch.chdir(tmp_path)
@@ -131,6 +132,7 @@ CONTRADICTIONS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("given", "said"), CONTRADICTIONS)
 def test_settings_that_contradict_each_other_are_refused_with_the_reason(
     text_file: Path, monkeypatch: pytest.MonkeyPatch, given: str, said: str
@@ -164,6 +166,7 @@ def test_a_model_without_stacks_has_nothing_to_round(command: str, option: str) 
     assert "--stack-round belongs to the cell stack or list; gru has no such thing" in said
 
 
+@pytest.mark.slow
 def test_a_pyramid_is_given_the_layers_that_it_needs(
     text_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

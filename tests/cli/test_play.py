@@ -41,6 +41,7 @@ def test_a_last_line_needs_no_newline_and_no_line_draws_nothing(trained: Path) -
     assert play(trained, "").stdout == b""
 
 
+@pytest.mark.slow
 def test_another_continuation_stands_in_the_text_from_its_beginning(trained: Path) -> None:
     result = play(trained, "The heron\n/retry\n/retry\n")
     texts = ["The heron" + drawn(trained, "The heron", number) for number in range(3)]
@@ -159,6 +160,7 @@ def test_nothing_after_quit_is_read(trained: Path) -> None:
     assert play(trained, "/length 0\nThe heron\n/quit\n stood\n").stdout == b"The heron"
 
 
+@pytest.mark.slow
 def test_a_model_of_bytes_takes_and_gives_bytes(tmp_path: Path) -> None:
     (tmp_path / "data").write_bytes(bytes(range(256)) * 20)
     result = forked("train", "data", "--bytes", "--steps", "3", *SMALL, cwd=tmp_path)
@@ -175,6 +177,7 @@ def test_float32_plays_the_same_without_the_native_library(trained: Path) -> Non
     assert native.stdout == through_torch.stdout != b""
 
 
+@pytest.mark.slow
 @needs_library
 def test_an_ordinary_model_needs_no_torch(trained: Path) -> None:
     code = (
@@ -188,6 +191,7 @@ def test_an_ordinary_model_needs_no_torch(trained: Path) -> None:
     assert (result.returncode, len(result.stdout), result.stderr) == (0, 12, b"")
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_ends_the_program_silently(trained: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "charrnn", "play", "--length", "100000000"],

@@ -39,6 +39,7 @@ def as_shown(text: str) -> str:
     return text.replace("\n", "\r\n")
 
 
+@pytest.mark.slow
 def test_a_beginning_goes_on_after_itself(playing: Terminal, trained: Path) -> None:
     playing.type("The heron\r")
     expected = as_shown(drawn_after(trained, "The heron"))
@@ -48,6 +49,7 @@ def test_a_beginning_goes_on_after_itself(playing: Terminal, trained: Path) -> N
     assert playing.leave() == 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_text_and_not_the_program_and_the_text_goes_on(
     playing: Terminal, home: Path
 ) -> None:
@@ -89,6 +91,7 @@ def test_what_a_stopped_text_holds_is_what_was_shown(playing: Terminal, home: Pa
     assert as_shown(text).removesuffix("\r\n") == shown.removesuffix("\r\n")
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_the_prompt_drops_the_line_alone(playing: Terminal, trained: Path) -> None:
     playing.type("nonsense")
     playing.wait_for("nonsense")
@@ -97,11 +100,13 @@ def test_ctrl_c_at_the_prompt_drops_the_line_alone(playing: Terminal, trained: P
     playing.wait_for(as_shown(drawn_after(trained, "The heron")))
 
 
+@pytest.mark.slow
 def test_sigterm_ends_the_program_at_the_prompt(playing: Terminal) -> None:
     # One that comes just before readline waits for keys is heeded with the next.
     assert playing.terminate(times=3) == 143
 
 
+@pytest.mark.slow
 def test_sigterm_ends_the_program_in_the_text(playing: Terminal) -> None:
     playing.type(ENDLESS)
     playing.wait_for("> ")
@@ -110,6 +115,7 @@ def test_sigterm_ends_the_program_in_the_text(playing: Terminal) -> None:
     assert playing.terminate() == 143
 
 
+@pytest.mark.slow
 def test_a_line_with_unknown_characters_can_be_mended(playing: Terminal, trained: Path) -> None:
     playing.type("The \N{SNOWMAN}heron\r")
     said = playing.wait_for("> The \N{SNOWMAN}heron")
@@ -119,6 +125,7 @@ def test_a_line_with_unknown_characters_can_be_mended(playing: Terminal, trained
     playing.wait_for(as_shown(drawn_after(trained, "The heron")))
 
 
+@pytest.mark.slow
 def test_lines_of_this_session_and_earlier_ones_can_be_called_back(
     playing: Terminal, trained: Path, home: Path
 ) -> None:
@@ -161,6 +168,7 @@ def test_a_history_goes_on_where_it_is_and_begins_where_the_system_has_states(
     assert play_input.find_history_file() == states / "history"
 
 
+@pytest.mark.slow
 def test_a_history_that_cannot_be_kept_is_done_without(trained: Path, home: Path) -> None:
     (home / "state").write_text("a file where a folder should go")
     environment = {"XDG_STATE_HOME": str(home / "state")}
@@ -173,6 +181,7 @@ def test_a_history_that_cannot_be_kept_is_done_without(trained: Path, home: Path
         assert playing.leave() == 0
 
 
+@pytest.mark.slow
 def test_output_in_a_file_is_the_text_alone(trained: Path, home: Path) -> None:
     model = str(trained / "runs" / "herons")
     with (home / "tale.txt").open("wb") as tale:
@@ -187,6 +196,7 @@ def test_output_in_a_file_is_the_text_alone(trained: Path, home: Path) -> None:
     assert text == "The heron" + drawn_after(trained, "The heron")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_no_escape_sequence_goes_where_none_is_wanted(
     trained: Path, home: Path, environment: dict[str, str]

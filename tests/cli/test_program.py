@@ -46,6 +46,7 @@ def test_mistakes_get_a_short_message_and_their_exit_code(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_debug_shows_the_traceback_too(tmp_path: Path) -> None:
     result = charrnn("train", "missing.txt", "--debug", cwd=tmp_path)
     assert result.returncode == 3

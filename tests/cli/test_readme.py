@@ -8,6 +8,8 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.cli.test_manners import EVERYTHING, README
 from tests.support.program import ENVIRONMENT, explain
 
@@ -118,6 +120,7 @@ def test_the_readmes_tree_has_every_folder_and_module_at_the_top_of_the_package(
     assert sorted(named) == sorted((folders | modules) - {"corpora/"})
 
 
+@pytest.mark.slow
 def test_the_code_of_the_guide_to_python_runs(tmp_path: Path) -> None:
     (page,) = (page for page in GUIDES if page.stem == "python")
     blocks = _CODE.findall(page.read_text(encoding="utf-8"))

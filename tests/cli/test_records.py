@@ -36,6 +36,7 @@ def refusal(folder: Path, *arguments: str) -> str:
     return result.stderr.decode()
 
 
+@pytest.mark.slow
 def test_as_many_records_are_drawn_as_are_asked_for(named: Path) -> None:
     printed = ask(named, "sample", "--count", "20", "--seed", "1")
     assert printed.endswith("\n")
@@ -144,6 +145,7 @@ def test_the_log_keeps_whole_records(named: Path) -> None:
     assert "\x1e" not in logged[-1]["sample"]
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_as_records(named: Path, tmp_path: Path) -> None:
     (tmp_path / "verses.txt").write_text("a rose\nis a rose\n\nand a crow\n\nis a crow\n" * 9)
     train = ("train", "verses.txt", "--records", "paragraph", "--bytes", "--steps", "9", *SMALL)
@@ -208,6 +210,7 @@ def test_what_was_copied_is_told_by_record(named: Path) -> None:
     assert longest["text"] in (NAMES * 3)[longest["record"] - 1]
 
 
+@pytest.mark.slow
 def test_a_report_shows_whole_records(named: Path) -> None:
     pytest.importorskip("matplotlib")
     ask(named, "report", "names", "-o", "names.html")

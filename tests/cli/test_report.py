@@ -72,6 +72,7 @@ def page(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Page:
     return report(folder, str(trained / "runs/herons"))
 
 
+@pytest.mark.slow
 def test_everything_is_on_the_page(page: Page, trained: Path) -> None:
     run = read_summary(trained / "runs/herons")
     assert page.tags["svg"] == 6
@@ -116,6 +117,7 @@ def test_no_two_parts_of_the_page_have_an_id_in_common(page: Page) -> None:
     assert set(ids.values()) == {1}
 
 
+@pytest.mark.slow
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     train(tmp_path, f"{HOSTILE}\n" * 60, "--steps", "150", name="<b>&amp;\u202e.txt")
     found = report(tmp_path, "run")
@@ -130,6 +132,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     assert "<b>&amp;<U+202E>.txt" in found.sections["Reproduction"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "settings"),
     [
@@ -147,12 +150,14 @@ def test_every_kind_of_run_has_a_report(
     assert report(tmp_path, "run").tags["h2"] == 9
 
 
+@pytest.mark.slow
 def test_a_run_without_a_log_has_a_report(tmp_path: Path) -> None:
     train(tmp_path, "The heron stood in the ford.\n" * 40)
     (tmp_path / "run/log.jsonl").unlink()
     assert "No evaluation" in report(tmp_path, "run").sections["Training"]
 
 
+@pytest.mark.slow
 def test_it_goes_into_the_runs_directory_and_replaces_an_earlier_one(tmp_path: Path) -> None:
     train(tmp_path, "The heron stood in the ford.\n" * 40)
     for _ in range(2):
@@ -173,6 +178,7 @@ def test_what_is_no_report_is_left_alone(tmp_path: Path) -> None:
     assert (folder.returncode, b"cannot be written" in folder.stderr) == (7, True)
 
 
+@pytest.mark.slow
 def test_a_text_that_moved_is_named(tmp_path: Path) -> None:
     train(tmp_path, "The heron stood in the ford.\n" * 40)
     (tmp_path / "a.txt").rename(tmp_path / "b.txt")
@@ -181,6 +187,7 @@ def test_a_text_that_moved_is_named(tmp_path: Path) -> None:
     assert "Surprisal" in report(tmp_path, "run", "--corpus", "b.txt").sections
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["matplotlib", "jinja2"])
 def test_without_the_extra_it_says_what_to_install(trained: Path, missing: str) -> None:
     code = (

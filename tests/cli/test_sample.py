@@ -112,6 +112,7 @@ def test_options_out_of_range_are_a_usage_error(
     assert result.stdout == b""
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_ends_the_program_silently(trained: Path) -> None:
     with start("sample", "--length", "100000000", cwd=trained) as process:
         assert process.stdout is not None
@@ -122,6 +123,7 @@ def test_a_reader_that_leaves_ends_the_program_silently(trained: Path) -> None:
         assert process.wait(timeout=60) == 0
 
 
+@pytest.mark.slow
 def test_a_terminal_is_shown_control_characters_and_a_pipe_gets_them(tmp_path: Path) -> None:
     nasty = "\x1b[31mred\r\x07\x9b2J\u202eabc"
     (tmp_path / "nasty.txt").write_text(nasty * 60, encoding="utf-8", newline="")
@@ -138,6 +140,7 @@ def test_a_terminal_is_shown_control_characters_and_a_pipe_gets_them(tmp_path: P
     assert "\x1b" in raw
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_the_prime_before_the_text(trained: Path) -> None:
     arguments = ("sample", "--seed", "1", "--length", "30", "--prime", "The heron")
     shown = through_a_terminal(trained, *arguments).stdout.decode()
@@ -181,6 +184,7 @@ finally:
 """
 
 
+@pytest.mark.slow
 @needs_library
 @pytest.mark.parametrize(
     "arguments",

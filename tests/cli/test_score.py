@@ -164,6 +164,7 @@ def test_a_line_of_which_nothing_is_scored_has_no_bits_per_character(trained: Pa
     assert rows(trained, "--unknown", "skip", "--worst", "5", text="\N{SNOWMAN}") == []
 
 
+@pytest.mark.slow
 def test_a_stream_is_answered_line_by_line(trained: Path) -> None:
     process = subprocess.Popen(
         [*COMMAND, "score", "herons", "-"],
@@ -184,6 +185,7 @@ def test_a_stream_is_answered_line_by_line(trained: Path) -> None:
         assert process.wait(60) == 0
 
 
+@pytest.mark.slow
 def test_who_stops_reading_hears_nothing_more(trained: Path) -> None:
     """An endless stream is cut off in silence."""
     command = " ".join(COMMAND)
@@ -198,6 +200,7 @@ def test_who_stops_reading_hears_nothing_more(trained: Path) -> None:
     assert (len(result.stdout.splitlines()), result.stderr) == (2, b"")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux says what was used")
 def test_an_endless_line_takes_no_more_memory_than_a_long_one(trained: Path) -> None:
     used = peak_memory(trained, b"ab" * 700_000)
@@ -310,6 +313,7 @@ def area(folder: Path, ordinary: list[str], planted: list[str]) -> float:
     return area_under_curve(prices[: len(ordinary)], prices[len(ordinary) :])
 
 
+@pytest.mark.slow
 def test_lines_of_other_languages_are_found(tmp_path: Path) -> None:
     size = ("--layers", "1", "--hidden", "96", "--window", "48", "--batch", "8")
     options = (*size, "--lr", "0.02", "--warmup", "10", "--steps", "300")
@@ -322,6 +326,7 @@ def test_lines_of_other_languages_are_found(tmp_path: Path) -> None:
     assert area(tmp_path, ordinary, foreign_lines()) > 0.9
 
 
+@pytest.mark.slow
 def test_machine_made_names_are_found(tmp_path: Path) -> None:
     learnt, unseen = given_names()
     (tmp_path / "names.txt").write_text("\n".join(learnt) + "\n")

@@ -53,6 +53,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 @pytest.mark.parametrize(
     ("source", "reason"),
@@ -72,6 +73,7 @@ def test_what_is_no_text_is_refused(
     assert reason in refusal(*command, source, folder=folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["...x", ".latest", "..x", "...", ".x.txt"])
 def test_no_name_puts_a_run_out_of_its_place(folder: Path, tmp_path: Path, name: str) -> None:
     here = tmp_path / "apart"
@@ -88,6 +90,7 @@ def test_no_name_puts_a_run_out_of_its_place(folder: Path, tmp_path: Path, name:
         assert forked(*arguments, cwd=here).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["-x.txt", "--help", "[red]x[", "[bold]", " ", "a\nb.txt", "x\udcff.txt", "\x1b[2J"]
 )
@@ -125,6 +128,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
@@ -151,6 +155,7 @@ def test_a_text_without_an_end_is_refused_at_the_bound(
     assert result.stderr.startswith(f"charrnn: {named}: has more than 1,048,576 bytes".encode())
 
 
+@pytest.mark.slow
 def test_a_prime_without_an_end_is_refused(trained: Path) -> None:
     with Path("/dev/zero").open("rb") as zeros:
         result = subprocess.run(

@@ -163,6 +163,7 @@ def test_json_holds_no_control_character(capsys: pytest.CaptureFixture[str]) -> 
     assert json.loads(said) == {"text": EVERYTHING}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -192,6 +193,7 @@ def test_no_argument_is_obeyed(trained: Path, arguments: tuple[str, ...]) -> Non
     assert (b"Traceback" in result.stdout) == ("--debug" in arguments), explain(result)
 
 
+@pytest.mark.slow
 def test_no_name_is_obeyed_on_the_way_of_a_run(tmp_path: Path) -> None:
     name = f"{ESCAPES}\n\udcff.txt"
     (tmp_path / name).write_text("one two three four " * 40)
@@ -224,6 +226,7 @@ def test_what_the_environment_says_is_not_obeyed(tmp_path: Path) -> None:
     assert b"owned" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_a_program_on_a_terminal_of_another_encoding_says_what_it_has_to(
     trained: Path, encoding: str
@@ -251,6 +254,7 @@ def test_a_model_of_bytes_draws_all_256_and_a_terminal_obeys_none(tmp_path: Path
     assert not obeyed(shown)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 def test_streams_that_are_closed_from_the_beginning_stop_nothing(
     trained: Path, tmp_path: Path, closed: str
@@ -262,6 +266,7 @@ def test_streams_that_are_closed_from_the_beginning_stop_nothing(
         assert (result.returncode, b"Traceback" in result.stderr) == (code, False), explain(result)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

@@ -67,6 +67,7 @@ def test_json_prints_one_object(text_file: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_samples_are_shown_at_each_evaluation_on_stderr(text_file: Path) -> None:
     arguments = ("--steps", "20", "--evaluations", "2", *SMALL)
     folder = text_file.parent
@@ -76,6 +77,7 @@ def test_samples_are_shown_at_each_evaluation_on_stderr(text_file: Path) -> None
     assert b"--- drawn" not in plain.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_every_cell_trains_samples_and_evaluates(text_file: Path, cell: str) -> None:
     folder = text_file.parent
@@ -90,6 +92,7 @@ def test_every_cell_trains_samples_and_evaluates(text_file: Path, cell: str) -> 
         assert result.stdout
 
 
+@pytest.mark.slow
 def test_minutes_become_steps_that_a_resumed_run_keeps(text_file: Path) -> None:
     folder = text_file.parent
     result = forked("train", text_file, "--minutes", "0.02", *SMALL, cwd=folder)
@@ -99,6 +102,7 @@ def test_minutes_become_steps_that_a_resumed_run_keeps(text_file: Path) -> None:
     assert 0.5 < header["progress"]["seconds"] < 4
 
 
+@pytest.mark.slow
 def test_standard_input_trains_and_is_kept_for_resuming(tmp_path: Path, text: str) -> None:
     data = text.encode()
     result = forked("train", "-", "--steps", "5", *SMALL, cwd=tmp_path, stdin=data)
@@ -133,6 +137,7 @@ def test_a_folder_and_several_files_train_together(tmp_path: Path, text: str) ->
     assert header["corpus"]["characters"] == 3 * len(text) + 2 * 50 * len("a.txt")
 
 
+@pytest.mark.slow
 def test_chinese_trains_samples_and_evaluates(tmp_path: Path) -> None:
     fables = TEXTS / "fables-zh.txt"
     result = forked("train", fables, "--steps", "30", *SMALL, cwd=tmp_path)
@@ -144,6 +149,7 @@ def test_chinese_trains_samples_and_evaluates(tmp_path: Path) -> None:
     assert scores["bits_per_byte"] < scores["bits_per_char"] / 2
 
 
+@pytest.mark.slow
 def test_bytes_train_sample_and_evaluate(tmp_path: Path) -> None:
     (tmp_path / "tool.bin").write_bytes(bytes(range(256)) * 20 + b"\xff\xfe\x00" * 500)
     result = forked("train", "tool.bin", "--bytes", "--steps", "30", *SMALL, cwd=tmp_path)
@@ -154,6 +160,7 @@ def test_bytes_train_sample_and_evaluate(tmp_path: Path) -> None:
     assert scores["bits_per_byte"] == pytest.approx(scores["bits_per_char"])
 
 
+@pytest.mark.slow
 def test_another_encoding_is_read(tmp_path: Path, text: str) -> None:
     (tmp_path / "latin.txt").write_bytes((text + "é").encode("latin-1"))
     refused = forked("train", "latin.txt", "--steps", "5", *SMALL, cwd=tmp_path)
@@ -174,6 +181,7 @@ def test_a_run_that_exists_is_refused_and_loses_nothing(trained: Path, tmp_path:
     assert (trained / "runs/herons/last.safetensors").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_overwrite_replaces_a_run(text_file: Path) -> None:
     folder = text_file.parent
     assert forked("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
@@ -206,6 +214,7 @@ def test_resuming_a_finished_run_says_so_and_changes_nothing(text_file: Path) ->
     assert after.header == before.header
 
 
+@pytest.mark.slow
 def test_resuming_refuses_other_settings_and_a_changed_text(text_file: Path) -> None:
     folder = text_file.parent
     assert forked("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
@@ -216,6 +225,7 @@ def test_resuming_refuses_other_settings_and_a_changed_text(text_file: Path) -> 
     assert (changed.returncode, b"changed" in changed.stderr) == (3, True)
 
 
+@pytest.mark.slow
 def test_a_run_in_use_is_refused(text_file: Path) -> None:
     folder = text_file.parent
     first = start("train", text_file, "--minutes", "5", *SMALL, cwd=folder)
@@ -236,6 +246,7 @@ def test_a_run_in_use_is_refused(text_file: Path) -> None:
         first.communicate()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_the_resumed_run_ends_like_an_uninterrupted_one(
     text_file: Path, number: signal.Signals, code: int
@@ -286,6 +297,7 @@ def test_a_diverging_run_keeps_its_last_good_checkpoint(text_file: Path) -> None
     assert read_checkpoint(folder / "runs/herons/last.safetensors").kind == "training"
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_back_says_so_logs_it_and_gives_up_after_three(text_file: Path) -> None:
     folder = text_file.parent
     arguments = ("--learning-rate", "10", "--clip", "0", "--norm", "none", "--cell", "rnn")
@@ -320,6 +332,7 @@ def test_small_texts_are_trained_on_sensibly_or_refused_with_the_numbers(
     assert said in result.stderr
 
 
+@pytest.mark.slow
 def test_a_folder_that_holds_its_own_runs_can_be_resumed_and_evaluated(text_file: Path) -> None:
     folder = text_file.parent
     for arguments in (("train", ".", "--steps", "5", *SMALL), ("train", "--resume"), ("eval",)):
@@ -327,6 +340,7 @@ def test_a_folder_that_holds_its_own_runs_can_be_resumed_and_evaluated(text_file
         assert result.returncode == 0, explain(result)
 
 
+@pytest.mark.slow
 def test_progress_that_nobody_reads_stops_nothing(text_file: Path) -> None:
     folder = text_file.parent
     with start("train", text_file, "--steps", "50", *SMALL, cwd=folder) as process:
@@ -337,6 +351,7 @@ def test_progress_that_nobody_reads_stops_nothing(text_file: Path) -> None:
     assert header["progress"]["step"] == 50
 
 
+@pytest.mark.slow
 def test_a_run_whose_text_has_moved_is_told_where_it_is(text_file: Path) -> None:
     folder = text_file.parent
     assert forked("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
@@ -348,6 +363,7 @@ def test_a_run_whose_text_has_moved_is_told_where_it_is(text_file: Path) -> None
         assert found.returncode == 0, explain(found)
 
 
+@pytest.mark.slow
 def test_a_text_of_the_same_name_does_not_hide_a_run(tmp_path: Path, text: str) -> None:
     (tmp_path / "poems").mkdir()
     (tmp_path / "poems" / "one.txt").write_text(text)
@@ -368,6 +384,7 @@ def test_an_empty_pipe_is_called_what_it_is(tmp_path: Path) -> None:
     assert b"standard input: 0 characters" in result.stderr
 
 
+@pytest.mark.slow
 def test_the_bundled_tales_train_from_anywhere(tmp_path: Path) -> None:
     result = forked("train", "tales", "--steps", "3", *SMALL, cwd=tmp_path)
     assert result.returncode == 0, explain(result)
@@ -375,6 +392,7 @@ def test_the_bundled_tales_train_from_anywhere(tmp_path: Path) -> None:
     assert forked("eval", cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.slow
 def test_where_the_text_of_a_complete_run_is_now_is_remembered(tmp_path: Path) -> None:
     text = tmp_path / "herons.txt"
     text.write_text("the heron stood in the ford and counted what went by; " * 30)

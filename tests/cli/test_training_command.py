@@ -4,6 +4,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from charrnn.checkpoints.model_file import read_model
 from charrnn.cli.training_command import shell, training_command
 from charrnn.config.training import SourceConfig, TrainConfig
@@ -23,6 +25,7 @@ def reading(trained: Path, source: SourceConfig) -> list[str]:
     return training_command(replace(run, request=replace(run.request, source=source)))
 
 
+@pytest.mark.slow
 def test_it_trains_the_same_weights(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "herons.txt").write_bytes((trained / "herons.txt").read_bytes())
     words = training_command(read_summary(trained / "runs/herons"))
@@ -37,6 +40,7 @@ def test_it_trains_the_same_weights(trained: Path, tmp_path: Path) -> None:
         assert (again.weights[name] == weights).all(), name
 
 
+@pytest.mark.slow
 def test_a_run_that_went_on_from_a_model_goes_on_from_it_again(
     trained: Path, tmp_path: Path
 ) -> None:

@@ -4,10 +4,14 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from charrnn.data.catalogue import Bundled, read_catalogue
 from tests.support.anomalies import given_names
 from tests.support.forked import forked
 from tests.support.program import SMALL, explain
+
+pytestmark = pytest.mark.slow
 
 QUICK = ("--lr", "0.01", "--dropout", "0", "--weight-drop", "0")
 

@@ -79,6 +79,7 @@ def test_a_file_is_described_for_people(trained: Path) -> None:
     assert facts["verdict"].startswith("sound")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     sorted(GOLDEN.glob("*/*.safetensors")),
@@ -91,6 +92,7 @@ def test_files_of_every_format_are_sound(path: Path, tmp_path: Path) -> None:
     assert f"format-{findings['format']}" == path.parent.name
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_told_in_one_line(folder: Path) -> None:
     content = bytearray((folder / BEST).read_bytes())
     content[-9] ^= 4

@@ -9,6 +9,8 @@ from tests.support import GOLDEN
 from tests.support.networks import needs_library
 from tests.support.program import charrnn
 
+pytestmark = pytest.mark.slow
+
 MODEL = str(GOLDEN / "format-3" / "lstm-best.safetensors")
 WORKS = {
     "sample": ["sample", MODEL, "--length", "20", "--seed", "1"],

@@ -58,6 +58,7 @@ def test_every_named_corpus_is_described_with_its_licence(name: str, entry: Entr
     assert re.fullmatch(r"\w+", name)
 
 
+@pytest.mark.slow
 def test_bundled_texts_are_there_and_others_can_be_made() -> None:
     for name, entry in read_catalogue().items():
         if isinstance(entry, Bundled):

@@ -30,6 +30,7 @@ def test_what_depends_on_where_chunks_end_is_no_encoding_of_files(encoding: str)
         check_encoding(encoding)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=400)
 @given(
     encoding=st.sampled_from(known_encodings()),

@@ -125,6 +125,7 @@ def test_a_size_below_the_least_is_a_mistake(language: Language) -> None:
         generate_text(language, 10, most_size=language.least_size - 1)
 
 
+@pytest.mark.slow
 @every_language
 def test_predictable_is_what_can_be_followed_by_one_character_only(language: Language) -> None:
     most = 6

@@ -31,6 +31,7 @@ def test_what_was_read_before_costs_next_to_nothing(name: str) -> None:
     assert bits < 8 * 500
 
 
+@pytest.mark.slow
 def test_only_xz_looks_back_beyond_its_neighbourhood() -> None:
     far = NOISE + random.Random(2).randbytes(1_000_000)
     bits = measure_compressed_bits(far, NOISE, list(COMPRESSORS))

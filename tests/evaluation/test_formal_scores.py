@@ -229,6 +229,7 @@ def test_figures_are_over_the_characters_they_name() -> None:
     assert score.nats_per_predictable_char == pytest.approx(math.log(2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["anbn", "memory"])
 def test_side_by_side_in_pieces_equals_one_by_one(
     name: str, monkeypatch: pytest.MonkeyPatch

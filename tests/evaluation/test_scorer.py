@@ -65,6 +65,7 @@ def test_the_score_is_the_sum_over_one_long_pass(arrangement: str) -> None:
     assert result.nats == pytest.approx(float(expected) + math.log(len(ALPHABET)), rel=1e-12)
 
 
+@pytest.mark.slow
 @every_kind_of_backend
 def test_streams_side_by_side_equal_one_stream(kind: str, arrangement: str) -> None:
     backend, ids = backend_of(kind, arrangement), random_ids(CHARACTERS)

@@ -82,6 +82,7 @@ def test_carried_costs_add_up_to_the_score_of_the_text(arrangement: str) -> None
         assert nats[0] == math.log(len(ALPHABET))
 
 
+@pytest.mark.slow
 @needs_library
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
 def test_lines_side_by_side_cost_what_they_cost_alone(arrangement: str) -> None:

@@ -224,6 +224,7 @@ SYMBOLS = Alphabet.of("abcdefghi \n")
 CONFIG = SampleConfig(length=30, temp=0.9, top_k=8, top_p=0.95, min_p=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["", "abc\n"])
 @every_kind_of_backend
 def test_going_on_is_as_sampling_after_the_whole_text(

@@ -154,6 +154,7 @@ def drawn(backend: Backend, config: SampleConfig, *, seed: int = 5, prime: str =
     return texts
 
 
+@pytest.mark.slow
 @needs_library
 @pytest.mark.parametrize("arrangement", SERVED)
 def test_a_seed_gives_the_same_text_through_either_backend(arrangement: str) -> None:
@@ -231,6 +232,7 @@ def test_a_length_of_zero_draws_nothing(kind: str) -> None:
     assert [(piece.symbols, piece.last) for piece in pieces] == [("", True)]
 
 
+@pytest.mark.slow
 @both_kinds
 def test_a_stop_ends_each_sample_before_itself(kind: str) -> None:
     backend, stops = backend_of(kind, "lstm"), ("ab", "c\nd", "gh")

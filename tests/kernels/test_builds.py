@@ -59,6 +59,7 @@ def test_every_build_that_is_looked_for_is_compiled() -> None:
     assert tuple(reversed(listed[1].split())) == library.BUILDS
 
 
+@pytest.mark.slow
 @needs_library
 @every_precision
 @every_form

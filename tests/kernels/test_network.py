@@ -59,6 +59,7 @@ def test_logits_are_those_of_torch(chosen_build: str, arrangement: str) -> None:
         np.testing.assert_allclose(logits, expected, rtol=0, atol=BFLOAT16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arrangement", SERVED)
 def test_a_row_is_the_same_in_any_company(chosen_build: str, arrangement: str) -> None:
     for bfloat16 in (False, True):

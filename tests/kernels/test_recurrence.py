@@ -64,6 +64,7 @@ def test_bfloat16_products_have_rounded_operands_and_nothing_else(form: str) -> 
                 assert off < (1e-4 if name in ("y", "h'", "c'") else 2**-8), (name, off)
 
 
+@pytest.mark.slow
 @every_precision
 @every_form
 def test_threads_change_no_bit_and_no_run_differs_from_another(form: str, precision: str) -> None:

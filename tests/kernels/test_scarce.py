@@ -70,6 +70,7 @@ print(make(small).predict(np.zeros((1, 1), int), make(small).fresh_states(1)).sh
     ]
 
 
+@pytest.mark.slow
 def test_a_thread_that_finds_no_memory_raises_memory_error() -> None:
     program = """
 few = make(weights(8, characters=1_000_000))

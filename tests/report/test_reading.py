@@ -89,6 +89,7 @@ def words(count: int) -> ContinuousText:
     return ContinuousText(ALPHABET.encode(drawn))
 
 
+@pytest.mark.slow
 def test_the_unit_that_follows_is_found_once_for_each_thing() -> None:
     text = words(800)
     network = unit_that_follows("ab")
@@ -102,6 +103,7 @@ def test_the_unit_that_follows_is_found_once_for_each_thing() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_activations_shown_are_the_units_in_parts_of_their_largest() -> None:
     text = words(800)
     network = unit_that_follows("ab")
@@ -114,6 +116,7 @@ def test_the_activations_shown_are_the_units_in_parts_of_their_largest() -> None
     assert len(shown.symbols) == SHOWN_CHARACTERS
 
 
+@pytest.mark.slow
 def test_what_varies_most_is_shown() -> None:
     calm = ALPHABET.encode("a" * 1000)
     lively = words(250).ids[:600]

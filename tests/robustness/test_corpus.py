@@ -5,6 +5,8 @@ import pytest
 from tests.robustness.corpus import PROMISES
 from tests.robustness.promise import Promise, assert_kept
 
+pytestmark = pytest.mark.slow
+
 _SHARES = (4_000, 800, 300, 3, 1, 8)
 
 

@@ -16,12 +16,13 @@ from tests.robustness.refusals import when_a_disk_refuses
 from tests.robustness.volume import Change, Files, PowerCut, Sync, Volume, outcomes, read_in
 from tests.robustness.writers import many_at_once
 
+pytestmark = pytest.mark.slow
+
 unmountable = pytest.mark.skipif(
     not can_mount(), reason="no file system can be mounted here in a namespace of one's own"
 )
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trials", "count"),
     [

@@ -5,8 +5,9 @@ import pytest
 from tests.robustness.divergence import PROMISES
 from tests.robustness.promise import Promise, assert_kept
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 @pytest.mark.parametrize(
     ("promise", "trials"), [(PROMISES[0], 30), (PROMISES[1], 6)], ids=["library", "program"]
 )

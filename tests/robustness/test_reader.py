@@ -13,6 +13,8 @@ from tests.robustness.mutations import put_together, take_apart
 from tests.robustness.promise import Promise, assert_kept, put_to_the_test
 from tests.robustness.reader import PROMISES, is_sound_or_refused, refuses, subjects
 
+pytestmark = pytest.mark.slow
+
 SHARE = {
     "A checkpoint with any one bit of its header flipped is refused": 400,
     "A checkpoint with a bit of its data flipped is refused": 100,

@@ -5,8 +5,9 @@ import pytest
 from tests.robustness.promise import Promise, assert_kept
 from tests.robustness.signals import PROMISES
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 @pytest.mark.parametrize(
     ("promise", "trials"),
     list(zip(PROMISES, (8, 6, 4, 5), strict=True)),

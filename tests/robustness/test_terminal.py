@@ -5,6 +5,8 @@ import pytest
 from tests.robustness.promise import Promise, assert_kept
 from tests.robustness.terminal import PROMISES
 
+pytestmark = pytest.mark.slow
+
 _SHARES = (400, 18, 13, 4)
 
 

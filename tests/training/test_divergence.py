@@ -215,6 +215,7 @@ def test_a_run_that_stops_keeps_nothing_to_go_back_to(corpus: Corpus) -> None:
     assert not any(name.startswith("good.") for name in checkpoint.arrays)
 
 
+@pytest.mark.slow
 def test_the_deepest_run_that_goes_back_can_be_taken_up(corpus: Corpus, tmp_path: Path) -> None:
     request = Request(
         SourceConfig(paths=("herons.txt",)),

@@ -38,6 +38,7 @@ def summary(runs: Path, name: str) -> Summary:
     return read_summary(runs / name)
 
 
+@pytest.mark.slow
 def test_a_run_tells_its_figures(runs: Path) -> None:
     run = summary(runs, "lstm")
     records = [json.loads(line) for line in (runs / "lstm/log.jsonl").read_text().splitlines()]

@@ -137,6 +137,7 @@ EVERY_ARRANGEMENT = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arrangement", "dropout", "moment"), sorted({*EVERY_MOMENT, *EVERY_ARRANGEMENT})
 )
@@ -162,6 +163,7 @@ COMPILED = ("lstm", "lstm, coupled", "lstm, capped", "gru", "gru, reset before")
 """The arrangements that the native library runs."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
@@ -207,6 +209,7 @@ def choosing_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyP
     torch_calls.load_shared_kernels.cache_clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("arrangement", COMPILED)
 def test_interrupted_training_without_the_library_resumes_to_identical_weights(

@@ -93,6 +93,7 @@ def test_a_run_takes_its_steps_and_ends_with_an_evaluation(text: str) -> None:
 SLOW_TO_LEARN = ("stack", "list", "residual", "sum", "pyramid of lstm")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arrangement",
     [
