@@ -165,6 +165,7 @@ def test_nothing_is_written_before_a_run_is_ready(
     assert list(tmp_path.iterdir()) == [text_file]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_stopped_resumes_to_the_same_model(
     tmp_path: Path, text_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +188,7 @@ def test_a_run_that_is_stopped_resumes_to_the_same_model(
         np.testing.assert_array_equal(values, weights[1][name])
 
 
+@pytest.mark.slow
 def test_a_run_is_fine_tuned_from_another(trained: Run, tmp_path: Path) -> None:
     other = tmp_path / "other.txt"
     other.write_text("The badger ground the corn, and the mouse asked everybody. ö" * 40)
@@ -210,6 +212,7 @@ def test_mistakes_are_told(trained: Run, text_file: Path) -> None:
         charrnn.resume("nosuch")
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_a_bar(
     tmp_path: Path,
     text_file: Path,

@@ -31,6 +31,7 @@ def one_by_one(model: CharModel, ids: NDArray[np.uint8], layer: int) -> NDArray[
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arrangement", KINDS)
 def test_activations_are_the_states_after_each_character(arrangement: str) -> None:
     model, ids = make_model(arrangement), random_ids(60)
@@ -84,6 +85,7 @@ def bracketed(words: int, seed: int) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_the_unit_that_is_made_to_follow_brackets_is_found() -> None:
     """A bracket throws unit 4 over to one side or the other, where it stays until the next."""
     shape = ModelConfig(cell="rnn", layers=1, hidden=12, embedding=11, norm="none")

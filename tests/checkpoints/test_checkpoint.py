@@ -148,6 +148,7 @@ def test_a_pickle_is_refused_and_never_run(path: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
+@pytest.mark.slow
 def test_a_file_cut_short_anywhere_is_refused(path: Path, content: bytes) -> None:
     def accepted(length: int) -> bool:
         path.write_bytes(content[:length])
@@ -161,6 +162,7 @@ def test_a_file_with_something_after_its_end_is_refused(path: Path, content: byt
     assert refused(path)
 
 
+@pytest.mark.slow
 def test_a_bit_flipped_anywhere_is_noticed(path: Path, content: bytes) -> None:
     draw = random.Random(1)
 
@@ -294,6 +296,7 @@ def test_a_header_is_not_taken_from_a_file_whose_tensors_are_damaged(
     assert refused(path, read_header)
 
 
+@pytest.mark.slow
 def test_a_header_is_read_with_little_of_the_tensors_in_memory(path: Path) -> None:
     size = 2**25
     write_checkpoint(path, Checkpoint(MODEL, HEADER, {"large": np.zeros(size, np.uint8)}))

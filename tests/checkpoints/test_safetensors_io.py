@@ -217,6 +217,7 @@ def test_a_header_that_is_too_large_to_be_read_is_not_written(text: str) -> None
         encode_file(text, {})
 
 
+@pytest.mark.slow
 def test_a_header_as_large_as_any_is_written_and_read() -> None:
     every = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
     paths = [f"/some/where/{number}.txt" for number in range(20_000)]

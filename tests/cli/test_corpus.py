@@ -131,6 +131,7 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path, text: bytes) -> None:
     assert b"standard input" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_text_of_two_characters_is_described(tmp_path: Path) -> None:
     found = said(forked("corpus", "show", "-", "--json", cwd=tmp_path, stdin=b"ab"))
     assert found["held_out"]["ngram_bits_per_char"] == [2.0] * 6

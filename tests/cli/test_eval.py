@@ -40,6 +40,7 @@ def test_figures_for_people_are_the_same(trained: Path) -> None:
     assert f"{scores['bits_per_byte']:.4f}" in shown.stdout.decode()
 
 
+@pytest.mark.slow
 def test_a_text_is_scored_from_a_file_a_pipe_and_beside_a_model(trained: Path) -> None:
     data = (trained / "herons.txt").read_bytes()
     by_file = json.loads(forked("eval", "herons.txt", "--json", cwd=trained).stdout)
@@ -102,6 +103,7 @@ def test_a_text_that_changed_is_not_scored_as_held_out(text_file: Path) -> None:
     assert (result.returncode, b"changed" in result.stderr) == (3, True)
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_without_the_native_library(trained: Path) -> None:
     native = json.loads(forked("eval", "herons.txt", "--json", cwd=trained).stdout)
     arguments = ("eval", "herons.txt", "--json")
@@ -181,6 +183,7 @@ def test_baselines_of_another_text_have_read_what_the_model_has(trained: Path) -
     assert baselines["ngram_nats_per_char"] < 0.5
 
 
+@pytest.mark.slow
 def test_baselines_are_left_out_when_not_wanted_or_not_to_be_had(
     trained: Path, tmp_path: Path
 ) -> None:

@@ -69,6 +69,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_begun(
     assert not (folder / "runs/owls").exists()
 
 
+@pytest.mark.slow
 def test_what_the_network_has_anyway_may_be_said(folder: Path) -> None:
     given = ("--hidden", "16", "--dropout", "0.1", "--steps", "3")
     result = forked("train", "owls.txt", "--from", "herons", *given, cwd=folder)

@@ -36,6 +36,7 @@ def test_a_pipe_gets_a_guide_as_it_is() -> None:
         assert result.stdout_bytes == path.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_tables_and_code_laid_out_to_its_width(tmp_path: Path) -> None:
     with Terminal("guide", "networks", cwd=tmp_path) as terminal:
         assert terminal.leave() == 0

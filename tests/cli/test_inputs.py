@@ -42,6 +42,7 @@ def folder(begun: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_run_keeps_its_copy_of_a_generated_text(begun: Path) -> None:
     (copy,) = (begun / "runs/anbn").glob("corpus-*.txt")
     facts = read_model(begun / "runs/anbn/best.safetensors").corpus
@@ -57,6 +58,7 @@ def test_a_run_of_a_generated_text_is_resumed(folder: Path, arguments: tuple[str
     assert b"the run is complete" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_lost_copy_is_made_again_where_the_text_is_named(folder: Path) -> None:
     (copy,) = (folder / "runs/anbn").glob("corpus-*.txt")
     copy.unlink()

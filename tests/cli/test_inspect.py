@@ -139,6 +139,7 @@ def plain(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_norms_beyond_all_numbers_are_null_in_the_json(plain: Path) -> None:
     steps = 1100
     (plain / "text.txt").write_text("a" + "b" * (CONTEXT + steps + 1))
@@ -195,6 +196,7 @@ def test_a_word_that_is_no_view_is_a_model(
     assert len(result.stderr.splitlines()) == lines
 
 
+@pytest.mark.slow
 def test_the_help_of_its_commands_does_not_import_torch(tmp_path: Path) -> None:
     command = (sys.executable, "-X", "importtime", "-m", "charrnn", "inspect", "gates", "--help")
     result = subprocess.run(command, capture_output=True, check=True, cwd=tmp_path)

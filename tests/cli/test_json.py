@@ -73,6 +73,7 @@ def test_the_guide_names_every_key(trained: Path, arguments: tuple[str, ...]) ->
     assert printed(trained, *arguments) <= told(arguments)
 
 
+@pytest.mark.slow
 def test_the_guide_names_every_key_of_training_and_of_formal_languages(tmp_path: Path) -> None:
     assert printed(tmp_path, "train", "anbn", "--steps", "2", *SMALL) <= told(("train",))
     assert printed(tmp_path, "eval", "--formal", "anbn") <= told(("eval",))

@@ -165,6 +165,7 @@ def test_the_shell_completes_and_waits_for_no_torch(trained: Path) -> None:
         assert said.split() == offered, words
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash to complete in")
 def test_a_completion_script_is_shown(tmp_path: Path) -> None:
     # The shell that is asked from is the one that is meant; two commands keep it there.
@@ -241,6 +242,7 @@ def test_no_escape_sequence_goes_where_none_is_wanted(
         assert "\x1b" not in terminal.shown
 
 
+@pytest.mark.slow
 def test_a_terminal_that_can_shows_errors_in_colour(tmp_path: Path) -> None:
     with Terminal("trian", cwd=tmp_path) as terminal:
         assert terminal.leave() == 2

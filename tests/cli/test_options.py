@@ -145,6 +145,7 @@ def test_settings_that_contradict_each_other_are_refused_with_the_reason(
     assert list(text_file.parent.iterdir()) == [text_file]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("given", "said"), CONTRADICTIONS[::5])
 def test_the_real_program_refuses_contradictions_with_exit_code_2_and_writes_nothing(
     text_file: Path, given: str, said: str

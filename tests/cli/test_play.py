@@ -49,6 +49,7 @@ def test_another_continuation_stands_in_the_text_from_its_beginning(trained: Pat
     assert result.stdout.decode() == "\n\n".join(texts)
 
 
+@pytest.mark.slow
 def test_what_is_taken_back_is_gone(trained: Path) -> None:
     result = play(trained, "The heron\n/undo\n/undo\nThe mouse\n/show\n")
     first = "The heron" + drawn(trained, "The heron")
@@ -93,6 +94,7 @@ def test_a_seed_can_be_set_again(trained: Path) -> None:
     assert result.stdout.decode() == f"{text}\n\n{text}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "code", "said"),
     [

@@ -77,6 +77,7 @@ def test_ctrl_c_stops_the_text_and_not_the_program_and_the_text_goes_on(
     assert len(gone_on) == len(stopped) + 5
 
 
+@pytest.mark.slow
 def test_what_a_stopped_text_holds_is_what_was_shown(playing: Terminal, home: Path) -> None:
     playing.type(ENDLESS)
     playing.wait_for("> ")

@@ -13,6 +13,7 @@ def test_version_is_printed(tmp_path: Path) -> None:
     assert result.stdout.startswith(b"charrnn 0.")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
@@ -54,6 +55,7 @@ def test_debug_shows_the_traceback_too(tmp_path: Path) -> None:
     assert b"no such file" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     bad = tmp_path / "bad.safetensors"
     for content in (b"", b"hello", b"\xff" * 100):

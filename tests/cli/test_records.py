@@ -50,6 +50,7 @@ def test_as_many_records_are_drawn_as_are_asked_for(named: Path) -> None:
     assert [one["text"] for one in objects] == printed.splitlines()
 
 
+@pytest.mark.slow
 def test_unique_records_differ_and_novel_ones_are_new(named: Path) -> None:
     wanted = ("sample", "--count", "30", "--seed", "1", "--temp", "1.2")
     plain = ask(named, *wanted).splitlines()
@@ -156,6 +157,7 @@ def test_a_run_goes_on_as_records(named: Path, tmp_path: Path) -> None:
     assert verses.stdout.count(b"\n\n") >= 2
 
 
+@pytest.mark.slow
 def test_play_ends_with_the_record_and_the_next_line_begins_another(named: Path) -> None:
     play = ("play", "names", "--seed", "1", "--length", "40")
     prime = ("sample", "--prime", "Al", "--seed", "1")
@@ -177,6 +179,7 @@ def test_lines_that_are_typed_are_records_for_play(named: Path) -> None:
     assert again == f"{shown}\n"
 
 
+@pytest.mark.slow
 def test_gates_and_units_are_those_of_each_record_by_itself(named: Path) -> None:
     def gates(text: str) -> list[dict[str, Any]]:
         found = json.loads(ask(named, *gates_of, stdin=text.encode()))["gates"]

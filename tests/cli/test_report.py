@@ -167,6 +167,7 @@ def test_it_goes_into_the_runs_directory_and_replaces_an_earlier_one(tmp_path: P
     assert (tmp_path / "run/report.html").read_bytes().startswith(b"<!doctype html>")
 
 
+@pytest.mark.slow
 def test_what_is_no_report_is_left_alone(tmp_path: Path) -> None:
     train(tmp_path, "The heron stood in the ford.\n" * 40)
     before = (tmp_path / "a.txt").read_bytes()

@@ -45,6 +45,7 @@ def test_json_describes_each_sample(trained: Path) -> None:
         assert described["chars_per_second"] == pytest.approx(30 / described["seconds"])
 
 
+@pytest.mark.slow
 def test_a_model_file_and_a_run_by_name_or_path_are_the_same_model(trained: Path) -> None:
     texts = {
         forked("sample", *where, "--seed", "1", "--length", "40", cwd=trained).stdout

@@ -80,6 +80,7 @@ def test_a_line_costs_the_same_wherever_it_stands(trained: Path) -> None:
     assert all(row["bits"] != told[row["text"]] for row in carried)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", [("line", "--carried"), ("character",), ("window", "--window", "7")])
 @pytest.mark.parametrize("kernels", ["", NONE])
 def test_carried_costs_sum_to_what_eval_says(
@@ -120,6 +121,7 @@ def test_the_worst_come_first_and_no_others(trained: Path) -> None:
     assert found[0]["text"] == "xeroh"
 
 
+@pytest.mark.slow
 def test_files_folders_and_corpora_are_texts_too(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("The heron\n")
     (tmp_path / "b.txt").write_text("stood in\n")
@@ -257,6 +259,7 @@ def test_the_last_column_can_be_turned_back(data: bytes) -> None:
     assert "\t" not in escaped
 
 
+@pytest.mark.slow
 def test_bytes_of_every_kind_keep_to_their_line(tmp_path: Path) -> None:
     """A model of bytes scores any file; what is no text is escaped, and can be had back."""
     data = b"abc\tdef\\n\x00\xff\xfe\x1b[31m\nna\xc3\xafve\r\n" * 60
@@ -292,6 +295,7 @@ def test_options_that_make_no_sense(trained: Path, options: tuple[str, ...], sai
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_what_a_line_would_have_it_do(trained: Path) -> None:
     ours, theirs = pty.openpty()
     data = b"The \x1b[31mheron\n"

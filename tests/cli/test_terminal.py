@@ -206,6 +206,7 @@ def test_no_name_is_obeyed_on_the_way_of_a_run(tmp_path: Path) -> None:
         assert not obeyed(shown.replace("\r", "").replace("\x1b[A", "")), shown
 
 
+@pytest.mark.slow
 def test_no_name_in_a_hostile_file_is_obeyed(trained: Path, tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "r")
     shutil.copytree(trained / "runs/herons", run.path)
@@ -220,6 +221,7 @@ def test_no_name_in_a_hostile_file_is_obeyed(trained: Path, tmp_path: Path) -> N
         assert result.returncode == 4 or b"owned" in result.stdout, explain(result)
 
 
+@pytest.mark.slow
 def test_what_the_environment_says_is_not_obeyed(tmp_path: Path) -> None:
     result = through_a_terminal(tmp_path, "doctor", environment={CHOICE: ESCAPES})
     assert not obeyed(result.stdout.decode()), explain(result)
@@ -242,6 +244,7 @@ def test_a_program_on_a_terminal_of_another_encoding_says_what_it_has_to(
     assert drawn.stdout.startswith(rb"The \u4e0a")
 
 
+@pytest.mark.slow
 def test_a_model_of_bytes_draws_all_256_and_a_terminal_obeys_none(tmp_path: Path) -> None:
     (tmp_path / "all.bin").write_bytes(bytes(range(256)) * 8)
     result = forked("train", "all.bin", "--bytes", "--steps", "1", *SMALL, cwd=tmp_path)

@@ -46,6 +46,7 @@ def test_the_shared_model_names_no_path_of_the_owner(trained: Path) -> None:
     assert b"herons.txt" not in data
 
 
+@pytest.mark.slow
 def test_stdout_has_the_summary_and_stderr_the_progress(text_file: Path) -> None:
     result = forked("train", text_file, "--steps", "20", *SMALL, cwd=text_file.parent)
     assert result.returncode == 0, explain(result)
@@ -58,6 +59,7 @@ def test_stdout_has_the_summary_and_stderr_the_progress(text_file: Path) -> None
     assert "step" not in out.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_json_prints_one_object(text_file: Path) -> None:
     result = forked("train", text_file, "--steps", "5", "--json", *SMALL, cwd=text_file.parent)
     summary = json.loads(result.stdout)
@@ -113,6 +115,7 @@ def test_standard_input_trains_and_is_kept_for_resuming(tmp_path: Path, text: st
     assert forked("train", "--resume", cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_named_pipe_trains_like_a_file(tmp_path: Path, text: str) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -125,6 +128,7 @@ def test_a_named_pipe_trains_like_a_file(tmp_path: Path, text: str) -> None:
     assert copy.read_text() == text
 
 
+@pytest.mark.slow
 def test_a_folder_and_several_files_train_together(tmp_path: Path, text: str) -> None:
     (tmp_path / "poems").mkdir()
     for name in ("b.txt", "a.txt"):
@@ -193,6 +197,7 @@ def test_overwrite_replaces_a_run(text_file: Path) -> None:
     assert [json.loads(line)["step"] for line in lines] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_overwriting_with_a_text_that_cannot_be_read_loses_nothing(text_file: Path) -> None:
     folder = text_file.parent
     assert forked("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
@@ -203,6 +208,7 @@ def test_overwriting_with_a_text_that_cannot_be_read_loses_nothing(text_file: Pa
     assert (folder / "runs/herons/best.safetensors").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_resuming_a_finished_run_says_so_and_changes_nothing(text_file: Path) -> None:
     folder = text_file.parent
     assert forked("train", text_file, "--steps", "5", *SMALL, cwd=folder).returncode == 0
@@ -276,6 +282,7 @@ def test_a_signal_saves_and_the_resumed_run_ends_like_an_uninterrupted_one(
     assert logged == list(range(40, 401, 40))
 
 
+@pytest.mark.slow
 def test_a_diverging_run_keeps_its_last_good_checkpoint(text_file: Path) -> None:
     folder = text_file.parent
     arguments = ("--learning-rate", "10", "--clip", "0", "--norm", "none", "--cell", "rnn")

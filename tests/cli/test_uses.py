@@ -13,6 +13,8 @@ from tests.support.program import SMALL, explain
 
 pytestmark = pytest.mark.slow
 
+pytestmark = pytest.mark.slow
+
 QUICK = ("--lr", "0.01", "--dropout", "0", "--weight-drop", "0")
 
 

@@ -151,6 +151,7 @@ def test_weights_that_a_run_would_go_on_with_are_verified_too(folder: Path) -> N
     assert b"missing or unknown tensors: head.bias" in result.stderr
 
 
+@pytest.mark.slow
 def test_it_needs_no_torch(trained: Path) -> None:
     command = (sys.executable, "-X", "importtime", "-m", "charrnn", "verify", "herons")
     result = subprocess.run(command, capture_output=True, check=True, cwd=trained)
@@ -159,6 +160,7 @@ def test_it_needs_no_torch(trained: Path) -> None:
     assert "torch" not in imported
 
 
+@pytest.mark.slow
 def test_its_help_imports_neither_torch_nor_numpy(tmp_path: Path) -> None:
     command = (sys.executable, "-X", "importtime", "-m", "charrnn", "verify", "--help")
     result = subprocess.run(command, capture_output=True, check=True, cwd=tmp_path)

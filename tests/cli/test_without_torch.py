@@ -11,6 +11,8 @@ from tests.support.program import charrnn
 
 pytestmark = pytest.mark.slow
 
+pytestmark = pytest.mark.slow
+
 MODEL = str(GOLDEN / "format-3" / "lstm-best.safetensors")
 WORKS = {
     "sample": ["sample", MODEL, "--length", "20", "--seed", "1"],

@@ -52,6 +52,7 @@ def test_the_array_is_only_to_be_read(monkeypatch: pytest.MonkeyPatch, bound: in
     assert not gathered.array().flags.writeable
 
 
+@pytest.mark.slow
 def test_a_file_that_finds_no_room_is_an_error_that_says_where(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

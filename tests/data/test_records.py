@@ -118,6 +118,7 @@ def test_an_unknown_character_never_becomes_an_end(tmp_path: Path) -> None:
     assert alphabet.decode(corpus.ids) == "\x1eaa\x1eb\x1e"
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=40), st.integers(1, 9), st.integers(1, 9))
 def test_an_epoch_reads_every_record_once_and_nothing_else(
     lengths: list[int], batch: int, window: int

@@ -51,6 +51,7 @@ def test_what_comes_later_changes_no_earlier_score() -> None:
     assert found[2] != changed[2]
 
 
+@pytest.mark.slow
 def test_a_text_that_repeats_itself_gets_cheaper() -> None:
     found = segments(make(), text(200 * SEGMENT + 1))
     assert found[-1].nats < 0.5 * found[0].nats

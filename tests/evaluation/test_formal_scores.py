@@ -131,6 +131,7 @@ def test_who_knows_the_rule_solves_every_size(language: Language) -> None:
     assert 0 < score.nats_per_char < math.log(len(language.characters))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["anbn", "anbncn", "anbncndn", "anb2n", "anbmcnm"])
 def test_who_counts_to_ten_solves_ten_and_no_more(name: str) -> None:
     score = score_of(name, knowing(name, most=10), most_size=40)
@@ -141,6 +142,7 @@ def test_who_counts_to_ten_solves_ten_and_no_more(name: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["memory", "addition"])
 def test_who_remembers_little_solves_little(name: str) -> None:
     score = score_of(name, knowing(name, most=5), most_size=30)

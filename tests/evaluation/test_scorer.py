@@ -55,6 +55,7 @@ def test_a_model_that_knows_nothing_scores_log2_of_the_alphabet(kind: str, chara
     assert result.characters == characters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arrangement", ["gru", "stack", "pyramid of lstm"])
 def test_the_score_is_the_sum_over_one_long_pass(arrangement: str) -> None:
     model, ids = make_model(arrangement).double(), random_ids(1000)

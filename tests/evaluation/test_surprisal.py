@@ -70,6 +70,7 @@ def backends(arrangement: str) -> list[Backend]:
     return [*natively, TorchBackend(model)]
 
 
+@pytest.mark.slow
 @needs_library
 @pytest.mark.parametrize("arrangement", ARRANGEMENTS)
 def test_carried_costs_add_up_to_the_score_of_the_text(arrangement: str) -> None:

@@ -36,6 +36,7 @@ def assert_close(one: NDArray[Any], other: NDArray[Any]) -> None:
     np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @every_backend
 def test_one_long_pass_equals_the_same_text_in_chunks(kind: str, arrangement: str) -> None:
     backend = backend_of(kind, arrangement)
@@ -113,6 +114,7 @@ def test_a_state_is_never_changed(kind: str, arrangement: str) -> None:
 CONFIG = SampleConfig(temp=0.9, top_k=8, top_p=0.95, min_p=0.01)
 
 
+@pytest.mark.slow
 @every_backend
 def test_drawing_is_reading_each_character_and_choosing_the_next(
     kind: str, arrangement: str

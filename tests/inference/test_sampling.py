@@ -181,6 +181,7 @@ def test_a_native_sample_is_the_same_whatever_the_count_and_the_threads(bfloat16
         assert drawn(two, SampleConfig(length=50, count=count)) == whole[:count]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arrangement", KINDS)
 def test_a_sample_through_torch_is_the_same_whatever_the_count(arrangement: str) -> None:
     backend = backend_of("torch", arrangement)

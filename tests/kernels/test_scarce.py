@@ -53,6 +53,7 @@ def run(program: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_weights_that_do_not_fit_raise_memory_error() -> None:
     program = """
 small, large = weights(8), weights(2048)

@@ -170,6 +170,7 @@ def test_an_origin_that_is_none_is_refused(model: ModelFile, tmp_path: Path) -> 
         resume_session(read_run(last), read(tmp_path, NEW), session.request)
 
 
+@pytest.mark.slow
 def test_going_on_beats_starting_from_nothing(tmp_path: Path) -> None:
     long = request(steps=150, batch=4, window=16, learning_rate=1e-2)
     old = begin(long, read(tmp_path, OLD * 3), "old")

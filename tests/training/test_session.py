@@ -265,6 +265,7 @@ def test_a_run_of_before_there_were_kernels_goes_on_without_a_note(
     assert resume_session(read_run(saved), corpus).notes == ()
 
 
+@pytest.mark.slow
 def test_training_put_down_after_every_step_ends_with_identical_weights(
     corpus: Corpus, last: Path
 ) -> None:

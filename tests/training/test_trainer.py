@@ -136,6 +136,7 @@ def test_an_evaluation_scores_the_averaged_weights(text: str) -> None:
     assert last.valid_nats_per_char != pytest.approx(current.nats_per_char, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_only_a_better_evaluation_counts_as_improved(text: str) -> None:
     # At a hundred times the rate that serves, the loss goes up and down.
     trainer = make(text, total=60, held_out=text[:300], rate=1.0, evaluations=30)
@@ -160,6 +161,7 @@ def test_training_loss_is_the_mean_since_the_last_evaluation(text: str) -> None:
     assert evaluations_of(events)[0].train_nats_per_char == steps_of(first)[-1].nats_per_char
 
 
+@pytest.mark.slow
 def test_the_state_is_carried_within_an_epoch_and_fresh_at_its_start(text: str) -> None:
     trainer = make(text, total=200)
     per_epoch = trainer.streams.windows_per_epoch

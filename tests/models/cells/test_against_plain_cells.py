@@ -29,6 +29,7 @@ def gradients(results: list[Tensor], leaves: list[Tensor], grads: list[Tensor]) 
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
