@@ -11,7 +11,7 @@ from tests.support.forked import forked
 SETTINGS = (
     *("--cell", "stack", "--stack-only", "--stack-depth", "64", "--layers", "1", "--hidden", "40"),
     *("--embedding", "16", "--norm", "none", "--lr", "0.04", "--window", "64", "--batch", "16"),
-    *("--steps", "800", "--evaluations", "1", "--threads", "1"),
+    *("--steps", "400", "--evaluations", "1", "--threads", "1"),
 )
 SEEDS = (1, 2, 3)
 """A processor that rounds otherwise may need another seed; one that learns is enough."""

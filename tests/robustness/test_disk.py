@@ -26,11 +26,11 @@ unmountable = pytest.mark.skipif(
 @pytest.mark.parametrize(
     ("trials", "count"),
     [
-        (after_power_cuts, 30),
-        (when_a_disk_refuses, 20),
+        (after_power_cuts, 20),
+        (when_a_disk_refuses, 10),
         (whatever_the_clock_says, 5),
         (many_at_once, 1),
-        pytest.param(on_real_disks, 12, marks=unmountable),
+        pytest.param(on_real_disks, 6, marks=unmountable),
     ],
 )
 def test_what_is_kept_on_a_disk_is_safe(trials: Trials, count: int) -> None:

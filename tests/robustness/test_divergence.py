@@ -9,7 +9,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(
-    ("promise", "trials"), [(PROMISES[0], 30), (PROMISES[1], 6)], ids=["library", "program"]
+    ("promise", "trials"), [(PROMISES[0], 20), (PROMISES[1], 4)], ids=["library", "program"]
 )
 def test_a_run_that_diverges_goes_back_or_stops(promise: Promise, trials: int) -> None:
     assert_kept(promise, trials)

@@ -7,7 +7,7 @@ from tests.robustness.promise import Promise, assert_kept
 
 pytestmark = pytest.mark.slow
 
-KILLS = 12
+KILLS = 6
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.text.split(",")[0])
