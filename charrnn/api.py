@@ -42,8 +42,7 @@ from charrnn.inference.sampling import Piece, check_stops, order_pieces, sample
 from charrnn.inference.select_backend import Purpose, load_backend, load_torch_network
 from charrnn.kernels.network import Floats
 from charrnn.training.auto_config import complete_settings
-from charrnn.training.progress import SAVE_EVERY, Observer, RunEvent, Started, Step
-from charrnn.training.progress import Evaluation as EvaluationEvent
+from charrnn.training.progress import SAVE_EVERY, Evaluated, Observer, RunEvent, Started, Step
 from charrnn.training.run_data import RunData
 
 if TYPE_CHECKING:
@@ -723,7 +722,7 @@ class _NotebookBar:
                 self._bar.total = event.total
                 self._bar.set_postfix({"loss": f"{event.nats_per_char:.3f}"}, refresh=False)
                 self._bar.update(event.step - self._bar.n)
-            case EvaluationEvent(valid_nats_per_char=float(nats)):
+            case Evaluated(valid_nats_per_char=float(nats)):
                 self._bar.write(f"step {event.step:,}: held-out loss {nats:.3f}")
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ import pytest
 import charrnn
 from charrnn.api import Model, Run
 from charrnn.errors import CheckpointError, CorpusError, RunDirectoryError, UsageError
-from charrnn.training.progress import Drawn, Evaluation, Ready, Started, Step
+from charrnn.training.progress import Drawn, Evaluated, Ready, Started, Step
 from tests.support import GOLDEN, TEXTS
 
 LSTM = GOLDEN / "format-3" / "lstm-best.safetensors"
@@ -146,7 +146,7 @@ def test_training_tells_its_events_in_order(
     run = charrnn.train(text_file, on_event=told.append, **TINY)
     kinds = [type(event) for event in told]
     assert kinds.index(Ready) < kinds.index(Started) < kinds.index(Step)
-    assert {Evaluation, Drawn} <= set(kinds)
+    assert {Evaluated, Drawn} <= set(kinds)
     assert (run.result.steps, run.result.stopped) == (6, False)
     assert charrnn.load().path.parent.resolve() == run.path.resolve()
 

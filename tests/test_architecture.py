@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "charrnn"
@@ -51,14 +52,28 @@ def room(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+def name_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts).removesuffix(".__init__")
+
+
+MODULES = {name_of(path): path for path in FILES}
+
+
 def imports(path: Path) -> list[str]:
     found: list[str] = []
     for node in ast.walk(TREES[path]):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.append(node.module)
+            found += list(dict.fromkeys(module_of(node.module, alias.name) for alias in node.names))
     return found
+
+
+def module_of(package: str, name: str) -> str:
+    """Return what ``from package import name`` imports: a module of the package, or itself."""
+    inner = f"{package}.{name}"
+    return inner if inner in MODULES else package
 
 
 def test_every_folder_has_its_rank() -> None:
@@ -80,6 +95,33 @@ def test_imports_run_one_way() -> None:
         if module.startswith("charrnn.") and RANK[module.split(".")[1]] > RANK[room(path)]
     ]
     assert not against
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    face = PACKAGE / "__init__.py"
+    graph = {
+        name: {module for module in imports(path) if module in MODULES and module != "charrnn"}
+        for name, path in MODULES.items()
+        if path != face
+    }
+    TopologicalSorter(graph).prepare()  # Raises CycleError with the circle.
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    places: dict[str, list[str]] = {}
+    for name, path in MODULES.items():
+        for node in TREES[path].body:
+            match node:
+                case ast.ClassDef(name=defined):
+                    places.setdefault(defined, []).append(name)
+                case ast.Assign(targets=[ast.Name(id=defined)]) if re.match("[A-Z][a-z]", defined):
+                    places.setdefault(defined, []).append(name)
+    twice = {
+        defined: names
+        for defined, names in places.items()
+        if len(names) > 1 and not defined.startswith("_")
+    }
+    assert not twice
 
 
 def test_only_the_command_line_knows_the_command_line() -> None:

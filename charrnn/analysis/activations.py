@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from charrnn.data.alphabet import Ids
 from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
-from charrnn.inference.backend import Backend, State
+from charrnn.inference.backend import Backend, BackendState
 
 PARTS = ("h", "c")
 """Parts of a state that have activations."""
@@ -106,7 +106,7 @@ def _compute_carried(backend: Backend, ids: Ids, layer: int) -> NDArray[np.float
     return np.concatenate(list(side_by_side.swapaxes(0, 1)))[: len(ids)]
 
 
-def _read_steps(backend: Backend, ids: Ids, state: State, layer: int) -> NDArray[np.float32]:
+def _read_steps(backend: Backend, ids: Ids, state: BackendState, layer: int) -> NDArray[np.float32]:
     """Activations (T, R, U) after each step of ids (T, R)."""
     activations = []
     for step in ids:
@@ -115,7 +115,7 @@ def _read_steps(backend: Backend, ids: Ids, state: State, layer: int) -> NDArray
     return np.stack(activations)
 
 
-def _activate(backend: Backend, state: State, layer: int) -> NDArray[np.float32]:
+def _activate(backend: Backend, state: BackendState, layer: int) -> NDArray[np.float32]:
     """Activations (R, U) of a layer in a state."""
     hidden = backend.hidden(state)
     parts = [hidden["h"][layer - 1]]
@@ -124,7 +124,9 @@ def _activate(backend: Backend, state: State, layer: int) -> NDArray[np.float32]
     return np.concatenate(parts, axis=-1)
 
 
-def read_records(backend: Backend, text: RecordText) -> Iterator[tuple[NDArray[np.int64], State]]:
+def read_records(
+    backend: Backend, text: RecordText
+) -> Iterator[tuple[NDArray[np.int64], BackendState]]:
     """Let a model read every character of a text of records, the longest records first.
 
     Args:

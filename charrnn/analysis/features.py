@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.data.alphabet import RECORD_END
+from charrnn.kernels.network import Doubles
 
 LEAST = 0.3
 """The lowest correlation in the second half that counts."""
@@ -31,8 +32,6 @@ LEAST_CHARACTERS = 1000
 
 _OPENING, _CLOSING = "([{<\u300c\u3010\uff08", ")]}>\u300d\u3011\uff09"
 _PARAGRAPH = "\n\n"
-
-Doubles = NDArray[np.float64]
 
 
 class Follower(NamedTuple):

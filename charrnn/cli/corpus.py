@@ -20,7 +20,7 @@ from charrnn.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
     from charrnn.data.corpus import Corpus, SplitCorpus
-    from charrnn.data.statistics import CharacterStatistics, Group, Layout, Lengths
+    from charrnn.data.statistics import CharacterGroup, CharacterStatistics, Layout, Lengths
     from charrnn.evaluation.baselines import Baselines
 
 _MOST_CHARACTERS = 1 << 24
@@ -312,7 +312,7 @@ def _format_lengths(lengths: Lengths) -> str:
     return f"{lengths.count:,}, median {median} characters, longest {lengths.longest:,}"
 
 
-def _format_group(group: Group) -> str:
+def _format_group(group: CharacterGroup) -> str:
     """Format the characters of a group; an invisible one is shown by its code point."""
     shown = " ".join(
         c if c.isprintable() and not unicodedata.combining(c) else f"U+{ord(c):04X}"

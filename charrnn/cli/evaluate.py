@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli import terminal
-from charrnn.cli.options import Debug, Encoding, Json, StackRound, Subject, Unknown, among, option
+from charrnn.cli.options import (
+    Debug,
+    Encoding,
+    Json,
+    StackRound,
+    SubjectArgument,
+    Unknown,
+    among,
+    option,
+)
 from charrnn.config.inference import UseConfig
 from charrnn.config.training import ComputeConfig
 from charrnn.data.formal_languages import LANGUAGES, Language, find_language
@@ -22,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    arguments: Subject = None,
+    arguments: SubjectArgument = None,
     formal: Annotated[
         str | None,
         typer.Option(

@@ -51,7 +51,7 @@ def complete_source(ctx: typer.Context, incomplete: str) -> list[str]:
     return complete_run(incomplete) if resumes else complete_corpus(incomplete)
 
 
-Command = TypeVar("Command", bound=Callable[..., None])
+Callback = TypeVar("Callback", bound=Callable[..., None])
 
 _MORE_NAMES = {"learning_rate": ("--lr",)}
 _BY_RECIPE = "chosen for the text and the time"
@@ -85,14 +85,14 @@ def _shown_default(declared: Field[Any]) -> str | bool:
     return declared.metadata["otherwise"] or declared.default is not None
 
 
-def with_settings(panels: Mapping[type[Config], str]) -> Callable[[Command], Command]:
+def with_settings(panels: Mapping[type[Config], str]) -> Callable[[Callback], Callback]:
     """Give a command an option for every setting of some configurations.
 
     The options follow the command's positional parameters, each in the panel of its configuration;
     the command takes them as ``**settings``.
     """
 
-    def decorate(command: Command) -> Command:
+    def decorate(command: Callback) -> Callback:
         signature = inspect.signature(command, eval_str=True)
         own = [p for p in signature.parameters.values() if p.kind is not Parameter.VAR_KEYWORD]
         first = [p for p in own if p.kind is not Parameter.KEYWORD_ONLY]
@@ -138,7 +138,7 @@ Debug = Annotated[
     typer.Option("--debug", help="Show the traceback of an error.", callback=_remember),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-Model = Annotated[
+ModelArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="[RUN|FILE]",
@@ -147,7 +147,7 @@ Model = Annotated[
         show_default=False,
     ),
 ]
-Run = Annotated[
+RunArgument = Annotated[
     str | None,
     typer.Argument(
         metavar="[RUN]",
@@ -165,7 +165,7 @@ Unknown = Annotated[
         callback=_check_unknown,
     ),
 ]
-Subject = Annotated[
+SubjectArgument = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="RUN|FILE|TEXT",

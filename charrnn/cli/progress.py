@@ -14,8 +14,8 @@ from charrnn.cli.messages import option_name
 from charrnn.display import visible
 from charrnn.training.progress import (
     Drawn,
+    Evaluated,
     Evaluating,
-    Evaluation,
     Note,
     Ready,
     RolledBack,
@@ -109,7 +109,7 @@ class TrainingView:
             case Evaluating():
                 if self._bar is not None and not self._bar.disable:
                     self._bar.set_postfix_str(f"evaluating {event.done / event.total:.0%}")
-            case Evaluation():
+            case Evaluated():
                 self._show_evaluation(event)
             case Drawn() if self._show_samples:
                 self._print_above(f"--- drawn after {event.step:,} steps:\n{event.text}\n")
@@ -149,7 +149,7 @@ class TrainingView:
                 left = f", {remaining:,.0f} s left"
             terminal.note(f"step {event.step:,}{total}, epoch {event.epoch:.2f}, {state}{left}")
 
-    def _show_evaluation(self, event: Evaluation) -> None:
+    def _show_evaluation(self, event: Evaluated) -> None:
         if event.valid_nats_per_char is not None:
             self._held_out = f", held out {event.valid_nats_per_char:.3f}"
         if self._bar is None or self._bar.disable:

@@ -9,7 +9,7 @@ import typer
 
 from charrnn.cli import terminal
 from charrnn.cli.messages import option_name
-from charrnn.cli.options import Debug, Run, TrainingText
+from charrnn.cli.options import Debug, RunArgument, TrainingText
 from charrnn.config.inference import SampleConfig
 from charrnn.errors import CharrnnError
 
@@ -17,7 +17,7 @@ _SEED = 1
 
 
 def report(
-    run: Run = None,
+    run: RunArgument = None,
     output: Annotated[
         str | None,
         typer.Option(

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli import terminal
-from charrnn.cli.options import Debug, Json, Model, StackRound, TrainingText, Unknown, option
+from charrnn.cli.options import (
+    Debug,
+    Json,
+    ModelArgument,
+    StackRound,
+    TrainingText,
+    Unknown,
+    option,
+)
 from charrnn.config.inference import SampleConfig, UseConfig
 from charrnn.config.training import ComputeConfig
 from charrnn.errors import CharrnnError, CorpusError, UsageError
@@ -28,7 +36,7 @@ _MOST_PRIME_BYTES = 1 << 24
 
 def sample(
     ctx: typer.Context,
-    model: Model = None,
+    model: ModelArgument = None,
     temp: Annotated[float, option(SampleConfig, "temp", "--temperature")] = SampleConfig.temp,
     length: Annotated[int, option(SampleConfig, "length")] = SampleConfig.length,
     prime: Annotated[

@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 import typer
 
 from charrnn.cli import terminal
-from charrnn.cli.options import Debug, Encoding, StackRound, Subject, Unknown, option
+from charrnn.cli.options import Debug, Encoding, StackRound, SubjectArgument, Unknown, option
 from charrnn.config.inference import UseConfig
 from charrnn.config.training import ComputeConfig
 from charrnn.display import MARKED
@@ -56,7 +56,7 @@ UNITS = ("line", "record", "character", "window")
 
 
 def score(
-    arguments: Subject = None,
+    arguments: SubjectArgument = None,
     by: Annotated[
         str | None,
         typer.Option(

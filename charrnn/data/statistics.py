@@ -43,7 +43,7 @@ _FOLD = np.uint64(29)
 
 
 @dataclass(frozen=True)
-class Group:
+class CharacterGroup:
     """Characters of one sort that a text holds.
 
     Attributes:
@@ -71,8 +71,8 @@ class CharacterStatistics:
 
     different: int
     bytes: int
-    rare: Group
-    groups: dict[str, Group]
+    rare: CharacterGroup
+    groups: dict[str, CharacterGroup]
     scripts: dict[str, int]
     mixed_scripts: int
 
@@ -92,7 +92,7 @@ def count_characters(ids: Ids, alphabet: Alphabet) -> CharacterStatistics:
     )
 
 
-def _find_groups(counts: Counter[str]) -> dict[str, Group]:
+def _find_groups(counts: Counter[str]) -> dict[str, CharacterGroup]:
     sorts: dict[str, Callable[[str], bool]] = {
         **{name: members.__contains__ for name, members in _SETS.items()},
         **{name: partial(_has_category, categories) for name, categories in _CATEGORIES.items()},
@@ -127,9 +127,9 @@ def find_script(character: str) -> str:
     return name
 
 
-def _collect(counts: Counter[str], belongs: Callable[[str], bool]) -> Group:
+def _collect(counts: Counter[str], belongs: Callable[[str], bool]) -> CharacterGroup:
     members = [(c, count) for c, count in counts.most_common() if belongs(c)]
-    return Group("".join(c for c, _ in members), sum(count for _, count in members))
+    return CharacterGroup("".join(c for c, _ in members), sum(count for _, count in members))
 
 
 def _count_mixed(ids: Ids, alphabet: Alphabet) -> int:

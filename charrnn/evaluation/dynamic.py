@@ -20,7 +20,7 @@ from torch import nn
 
 from charrnn.data.alphabet import Alphabet, Ids
 from charrnn.data.encoded_text import ContinuousText
-from charrnn.evaluation.evaluate import Progress, add_up
+from charrnn.evaluation.evaluate import ProgressCallback, add_up
 from charrnn.evaluation.metrics import Score
 from charrnn.evaluation.scorer import Part
 from charrnn.inference.torch_backend import take_ids
@@ -60,7 +60,10 @@ def score_dynamically(model: CharModel, ids: Ids) -> Iterator[Part]:
 
 
 def evaluate_dynamically(
-    model: CharModel, text: ContinuousText, alphabet: Alphabet, on_progress: Progress | None = None
+    model: CharModel,
+    text: ContinuousText,
+    alphabet: Alphabet,
+    on_progress: ProgressCallback | None = None,
 ) -> Score:
     """Score a whole text while the weights follow it; see :func:`score_dynamically`.
 

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 
 from charrnn.data.alphabet import Alphabet
 from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
-from charrnn.evaluation.metrics import Score, Tally
+from charrnn.evaluation.metrics import Score, ScoreSum
 from charrnn.evaluation.scorer import Part, score, score_records, score_windows
 from charrnn.inference.backend import Backend
 
-Progress = Callable[[int], None]
+ProgressCallback = Callable[[int], None]
 """A function that is called with the number of characters scored so far."""
 
 
@@ -20,7 +20,7 @@ def evaluate(
     alphabet: Alphabet,
     *,
     reset_every: int | None = None,
-    on_progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Score:
     """Score a text with the state carried through all of it, or through each of its records.
 
@@ -50,7 +50,7 @@ def add_up(
     parts: Iterable[Part],
     text: EncodedText,
     alphabet: Alphabet,
-    on_progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
 ) -> Score:
     """Sum the parts of a text's score.
 
@@ -63,9 +63,9 @@ def add_up(
     Raises:
         PredictionError: the model's predictions are not finite.
     """
-    tally = Tally(text.scored, len(alphabet), opened=text.unscored > 0)
+    total = ScoreSum(text.scored, len(alphabet), opened=text.unscored > 0)
     for part in parts:
-        tally.add(*part)
+        total.add(*part)
         if on_progress is not None:
-            on_progress(tally.characters)
-    return tally.score(alphabet)
+            on_progress(total.characters)
+    return total.score(alphabet)

@@ -78,7 +78,7 @@ def split_into_windows(characters: int, window: int) -> Iterator[NDArray[np.int6
         yield np.arange(whole * window, characters)[:, None]
 
 
-class Tally:
+class ScoreSum:
     """Sums the scores of a text, part by part.
 
     Args:

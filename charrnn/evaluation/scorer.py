@@ -26,7 +26,7 @@ from charrnn.data.alphabet import Ids
 from charrnn.data.encoded_text import RecordText
 from charrnn.errors import PredictionError
 from charrnn.evaluation.metrics import split_into_windows
-from charrnn.inference.backend import Backend, State
+from charrnn.inference.backend import Backend, BackendState
 from charrnn.kernels.network import Doubles
 
 _CHARACTERS_AT_ONCE = 1 << 16
@@ -234,17 +234,19 @@ class _Streams:
         while self.marks[-1] < length:
             step = max(_FIRST_MARK, self.marks[-1] // 4)
             self.marks.append(min(self.marks[-1] + step, length))
-        self.recorded: list[State] = []
+        self.recorded: list[BackendState] = []
         self.first = np.zeros((len(self.marks) - 1, streams))
         self.final = self.first
-        self.ends: list[State] = []
+        self.ends: list[BackendState] = []
 
     @property
     def nats(self) -> float:
         """The sum so far."""
         return math.fsum(self.final.flat)
 
-    def score(self, positions: NDArray[np.int64], state: State) -> tuple[Doubles, State]:
+    def score(
+        self, positions: NDArray[np.int64], state: BackendState
+    ) -> tuple[Doubles, BackendState]:
         """Score the characters after each position (T, R); return the nats and the state."""
         return self._backend.score(self._ids[positions], self._ids[positions + 1], state)
 
@@ -284,8 +286,8 @@ class _Streams:
                 moved = bool(self._score_again(one, reached[stream], patient, last))
 
     def _score_again(
-        self, streams: NDArray[np.int64], state: State, begin: int, end: int
-    ) -> dict[int, State]:
+        self, streams: NDArray[np.int64], state: BackendState, begin: int, end: int
+    ) -> dict[int, BackendState]:
         """Score streams again between two marks, or until they join their first states.
 
         Returns:
@@ -311,7 +313,7 @@ class _Streams:
                 self.ends[stream] = after
         return reached
 
-    def _row(self, state: State, row: int) -> State:
+    def _row(self, state: BackendState, row: int) -> BackendState:
         return self._backend.select(state, np.array([row]))
 
     def _between(self, place: int, streams: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

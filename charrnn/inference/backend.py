@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from charrnn.data.alphabet import Ids
 from charrnn.kernels.network import Doubles, Filters, Floats
 
-State = Any
+BackendState = Any
 """The state of R rows. It is opaque: only the backend that returned it can use it."""
 
 
@@ -42,27 +42,27 @@ class Backend(Protocol):
     def rows_to_draw(self) -> int:
         """The largest number of rows that :meth:`draw` accepts."""
 
-    def initial_state(self, rows: int) -> State:
+    def initial_state(self, rows: int) -> BackendState:
         """Return the initial state of some rows, before any text."""
 
-    def select(self, state: State, rows: NDArray[np.int64]) -> State:
+    def select(self, state: BackendState, rows: NDArray[np.int64]) -> BackendState:
         """Return the state of the rows with these indices (R,), which may repeat."""
 
-    def joined(self, state: State, other: State) -> NDArray[np.bool_]:
+    def joined(self, state: BackendState, other: BackendState) -> NDArray[np.bool_]:
         """Return for each row whether its two states agree up to rounding, (R,)."""
 
-    def hidden(self, state: State) -> dict[str, Floats]:
+    def hidden(self, state: BackendState) -> dict[str, Floats]:
         """Return every layer's state by name, ``h`` and of an LSTM ``c``: (L, R, H) each."""
 
-    def read(self, ids: NDArray[Any], state: State) -> State:
+    def read(self, ids: NDArray[Any], state: BackendState) -> BackendState:
         """Read ids (T, R), and return the state after them."""
 
-    def predict(self, ids: NDArray[Any], state: State) -> tuple[Floats, State]:
+    def predict(self, ids: NDArray[Any], state: BackendState) -> tuple[Floats, BackendState]:
         """Return the logits (T, R, V) after each of ids (T, R), and the state after the last."""
 
     def score(
-        self, ids: NDArray[Any], targets: NDArray[Any], state: State
-    ) -> tuple[Doubles, State]:
+        self, ids: NDArray[Any], targets: NDArray[Any], state: BackendState
+    ) -> tuple[Doubles, BackendState]:
         """Return the losses (T, R) in nats of targets (T, R), the next ids after ids (T, R).
 
         Returns:
@@ -70,8 +70,8 @@ class Backend(Protocol):
         """
 
     def draw(
-        self, last: NDArray[Any], uniforms: Doubles, state: State, filters: Filters
-    ) -> tuple[Ids, State]:
+        self, last: NDArray[Any], uniforms: Doubles, state: BackendState, filters: Filters
+    ) -> tuple[Ids, BackendState]:
         """Draw text: read the last character, draw the next, read it, and so on.
 
         Args:

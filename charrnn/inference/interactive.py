@@ -12,14 +12,14 @@ import numpy as np
 from charrnn.config.inference import SampleConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet, Ids, encode_default_prime
 from charrnn.data.records import find_separator
-from charrnn.inference.backend import Backend, State
+from charrnn.inference.backend import Backend, BackendState
 from charrnn.inference.sampling import Pace, build_filters
 
 MOST_STEPS_BACK = 1000
 """The most turns that can be undone. Each stores a state, and a pipe may send millions of turns."""
 
 
-class Place(NamedTuple):
+class Cursor(NamedTuple):
     """A model's position in a text.
 
     Attributes:
@@ -27,23 +27,23 @@ class Place(NamedTuple):
         unread: the last id, shape (1,), or (0,) before any text.
     """
 
-    state: State
+    state: BackendState
     unread: Ids
 
 
-def read_ids(backend: Backend, place: Place, ids: Ids) -> Place:
+def read_ids(backend: Backend, place: Cursor, ids: Ids) -> Cursor:
     """Read ids, shape (N,), and return the place after them."""
     ids = np.concatenate([place.unread, ids])
-    return Place(backend.read(ids[:-1, None], place.state), ids[-1:])
+    return Cursor(backend.read(ids[:-1, None], place.state), ids[-1:])
 
 
 def draw_ids(
     backend: Backend,
-    place: Place,
+    place: Cursor,
     start: Ids,
     config: SampleConfig,
     generator: np.random.Generator,
-) -> Iterator[tuple[Ids, Place]]:
+) -> Iterator[tuple[Ids, Cursor]]:
     """Draw ``config.length`` ids in pieces (N,), and yield each with the place after it.
 
     Args:
@@ -63,7 +63,7 @@ def draw_ids(
         with pace.next(left) as count:
             drawn, state = backend.draw(last, generator.random((1, count)), state, filters)
         last, left = drawn[0, -1:], left - count
-        yield drawn[0], Place(state, last)
+        yield drawn[0], Cursor(state, last)
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class _Moment:
 
     parts: list[str]
     count: int
-    place: Place
+    place: Cursor
     drawn: bool
 
 
@@ -104,7 +104,7 @@ class Play:
         self._backend = backend
         self._alphabet = alphabet
         self._separator = None if records is None else alphabet.symbols(find_separator(records))
-        self._beginning = Place(backend.initial_state(1), encode_default_prime(alphabet)[:0])
+        self._beginning = Cursor(backend.initial_state(1), encode_default_prime(alphabet)[:0])
         self._end = -1
         if records is not None:
             end = alphabet.encode(RECORD_END)
@@ -204,7 +204,7 @@ class Play:
         return symbols.replace(RECORD_END, self._separator) if self._separator else symbols
 
 
-def _append(moment: _Moment, symbols: str, place: Place, *, drawn: bool) -> _Moment:
+def _append(moment: _Moment, symbols: str, place: Cursor, *, drawn: bool) -> _Moment:
     """Append symbols to the text of a moment, and delete the parts that were undone after it."""
     parts = moment.parts
     del parts[moment.count :]

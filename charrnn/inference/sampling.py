@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from charrnn.config.inference import SampleConfig
 from charrnn.data.alphabet import Alphabet, Ids, encode_default_prime
 from charrnn.errors import Remedy, UsageError
-from charrnn.inference.backend import Backend, State
+from charrnn.inference.backend import Backend, BackendState
 from charrnn.kernels.network import Filters
 
 Probabilities = NDArray[np.float64]
@@ -210,7 +210,7 @@ def _draw(
     alphabet: Alphabet,
     config: SampleConfig,
     streams: list[_Stream],
-    state: State,
+    state: BackendState,
     last: Ids,
 ) -> Iterator[tuple[_Stream, str, bool]]:
     """Yield each stream's next symbols, and whether it ends with them.

@@ -106,7 +106,7 @@ class _LSTM(torch.autograd.Function):
         gates: int,
         learns: bool,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        window = Window(Inputs(values, chosen), weight, h, c, 4 * learns)
+        window = WindowBuffers(Inputs(values, chosen), weight, h, c, 4 * learns)
         weight = weight.contiguous()
         call(
             "charrnn_lstm_forward",
@@ -149,7 +149,7 @@ class _GRUAfter(torch.autograd.Function):
         h: Tensor,
         learns: bool,
     ) -> tuple[Tensor, Tensor]:
-        window = Window(Inputs(values, chosen), weight, h, h, 4 * learns)
+        window = WindowBuffers(Inputs(values, chosen), weight, h, h, 4 * learns)
         weight = weight.contiguous()
         call(
             "charrnn_gru_after_forward",
@@ -187,7 +187,7 @@ class _GRUBefore(torch.autograd.Function):
     def forward(
         ctx: Any, values: Tensor, chosen: Tensor | None, weight: Tensor, h: Tensor, learns: bool
     ) -> tuple[Tensor, Tensor]:
-        window = Window(Inputs(values, chosen), weight, h, h, 3 * learns)
+        window = WindowBuffers(Inputs(values, chosen), weight, h, h, 3 * learns)
         weight = weight.contiguous()
         kept = window.saved is not None
         reset = torch.empty_like(window.outputs[1:] if kept else window.outputs[:1])
@@ -236,7 +236,7 @@ class Inputs(NamedTuple):
     chosen: Tensor | None = None
 
 
-class Window:
+class WindowBuffers:
     """The sizes, type and arrays of one call, common to all forward passes.
 
     Args:

@@ -173,7 +173,7 @@ class Evaluating:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluated:
     """An evaluation of the averaged weights is complete.
 
     Attributes:
@@ -196,7 +196,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class SaveDue:
     """The run is to be saved now: its length was fixed, an evaluation ended, or it rolled back."""
 
 
@@ -217,7 +217,7 @@ class RolledBack:
     reason: str
 
 
-Event = Step | Evaluating | Evaluation | Checkpoint | RolledBack
+Event = Step | Evaluating | Evaluated | SaveDue | RolledBack
 """Every event that a trainer yields."""
 
 

@@ -34,13 +34,13 @@ from charrnn.models.char_model import count_parameters
 from charrnn.training.fine_tuning import transfer_model
 from charrnn.training.progress import (
     SAVE_EVERY,
-    Checkpoint,
     Drawn,
+    Evaluated,
     Evaluating,
-    Evaluation,
     Observer,
     Ready,
     RolledBack,
+    SaveDue,
     Started,
 )
 from charrnn.training.run_config import read_run
@@ -267,7 +267,7 @@ def _follow(session: Session, run: RunDirectory, observer: Observer, save_every:
     saved_at = time.monotonic()
     for event in session.trainer.fit():
         match event:
-            case Evaluation():
+            case Evaluated():
                 if event.improved:
                     run.save_best(session.model_file(event).to_checkpoint())
                 drawn = draw_preview(session, event)
@@ -279,7 +279,7 @@ def _follow(session: Session, run: RunDirectory, observer: Observer, save_every:
                 _report_rollback(event, run, observer)
             case _:
                 observer.tell(event)
-        due = isinstance(event, Checkpoint) or time.monotonic() - saved_at >= save_every
+        due = isinstance(event, SaveDue) or time.monotonic() - saved_at >= save_every
         stop = observer.wants_stop()
         if (due and not isinstance(event, Evaluating)) or stop:
             _save(session, run, observer)
@@ -304,7 +304,7 @@ def _report_rollback(event: RolledBack, run: RunDirectory, observer: Observer) -
     observer.tell(event)
 
 
-def _record(event: Evaluation) -> dict[str, object]:
+def _record(event: Evaluated) -> dict[str, object]:
     return {
         "event": "evaluation",
         "step": event.step,
@@ -340,7 +340,7 @@ _PREVIEW_RECORDS = 8
 """Number of records in the preview of a model of records."""
 
 
-def draw_preview(session: Session, evaluation: Evaluation) -> str | None:
+def draw_preview(session: Session, evaluation: Evaluated) -> str | None:
     """Draw a sample from the evaluated weights, with the same prime and seed each time.
 
     None if the weights or their predictions are not finite; the trainer handles that.
@@ -351,7 +351,7 @@ def draw_preview(session: Session, evaluation: Evaluation) -> str | None:
         return None
 
 
-def _draw(session: Session, evaluation: Evaluation) -> str:
+def _draw(session: Session, evaluation: Evaluated) -> str:
     alphabet, prime = session.alphabet, encode_default_prime(session.alphabet)
     native = load_native(session.model_file(evaluation), threads=1)
     backend = native or TorchBackend(session.trainer.learner.average.model)

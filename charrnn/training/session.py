@@ -50,7 +50,7 @@ from charrnn.training.auto_config import (
 )
 from charrnn.training.fine_tuning import Origin, Transfer
 from charrnn.training.optimizers import build_optimizers
-from charrnn.training.progress import Evaluation, Progress, SettingsChosen
+from charrnn.training.progress import Evaluated, Progress, SettingsChosen
 from charrnn.training.run_config import Request, SavedRun
 from charrnn.training.run_data import check_unchanged
 from charrnn.training.schedule import Schedule
@@ -101,7 +101,7 @@ class Session:
         }
         return Checkpoint(TRAINING, header, _arrays_of(self.trainer.tensors()))
 
-    def model_file(self, evaluation: Evaluation) -> ModelFile:
+    def model_file(self, evaluation: Evaluated) -> ModelFile:
         """Return a model file of the averaged weights with the scores of an evaluation."""
         scores = Scores(
             step=evaluation.step,

@@ -19,12 +19,12 @@ from charrnn.config.training import MOST_HALVINGS
 from charrnn.data.batches import NO_TARGET, Streams
 from charrnn.errors import DivergedError, Remedy
 from charrnn.training.progress import (
-    Checkpoint,
+    Evaluated,
     Evaluating,
-    Evaluation,
     Event,
     Progress,
     RolledBack,
+    SaveDue,
     Step,
 )
 from charrnn.training.schedule import Schedule
@@ -95,14 +95,14 @@ class Trainer:
             try:
                 if self._evaluation_due():
                     yield from self._evaluate()
-                    yield Checkpoint()
+                    yield SaveDue()
                 else:
                     yield self._step()
                     if self._fix_length():
-                        yield Checkpoint()
+                        yield SaveDue()
             except DivergedError as problem:
                 yield self.roll_back(problem)
-                yield Checkpoint()
+                yield SaveDue()
 
     def roll_back(self, problem: DivergedError) -> RolledBack:
         """Return to the last good state, and halve the learning rate.
@@ -225,11 +225,11 @@ class Trainer:
         valid = None
         if len(self.held_out):
             network = self.learner.average.model
-            tally = self.held_out.open_tally(network)
+            total = self.held_out.open_sum(network)
             for nats, characters in self.held_out.score(network):
-                tally.add(nats, characters)
-                yield Evaluating(tally.characters, len(self.held_out))
-            valid = tally.nats / tally.characters
+                total.add(nats, characters)
+                yield Evaluating(total.characters, len(self.held_out))
+            valid = total.nats / total.characters
         p = self.progress
         if valid is not None and not math.isfinite(valid):
             raise DivergedError(
@@ -241,7 +241,7 @@ class Trainer:
         self.progress = p.after_evaluation(valid, improved=improved)
         if self.good is not None:
             self.good = GoodState.of(self.learner, self.progress)
-        yield Evaluation(
+        yield Evaluated(
             step=p.step,
             epoch=self.epochs_done,
             train_seconds=p.seconds,

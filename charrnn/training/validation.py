@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
-from charrnn.evaluation.metrics import Tally
+from charrnn.evaluation.metrics import ScoreSum
 from charrnn.evaluation.scorer import Part, score, score_records, streams_for
 from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import CharModel
@@ -38,10 +38,10 @@ class HeldOut:
     def __len__(self) -> int:
         return len(self.text)
 
-    def open_tally(self, network: CharModel) -> Tally:
-        """Open a tally for the network's loss on the text."""
+    def open_sum(self, network: CharModel) -> ScoreSum:
+        """Begin the sum of the network's loss on the text."""
         text = self.text
-        return Tally(text.scored, network.head.out_features, opened=text.unscored > 0)
+        return ScoreSum(text.scored, network.head.out_features, opened=text.unscored > 0)
 
     def score(self, network: CharModel) -> Iterator[Part]:
         """Score the text part by part, and yield each part's loss."""

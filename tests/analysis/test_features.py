@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from charrnn.analysis.features import LEAST, Doubles, compute_features, find_followers
+from charrnn.analysis.features import LEAST, compute_features, find_followers
+from charrnn.kernels.network import Doubles
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from charrnn.training.progress import Evaluation
+from charrnn.training.progress import Evaluated
 from charrnn.training.run import draw_preview
 from charrnn.training.session import Session
 from tests.support.networks import needs_library
 from tests.support.sessions import begin
 from tests.training.test_session import read_text, request
 
-EVALUATION = Evaluation(1, 0.1, 1.0, 2.0, 2.0, 100.0, improved=True)
+EVALUATION = Evaluated(1, 0.1, 1.0, 2.0, 2.0, 100.0, improved=True)
 
 
 def begin_with(arrangement: str, folder: Path, text: str) -> Session:

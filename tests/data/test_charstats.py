@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 
 from charrnn.data import statistics
 from charrnn.data.alphabet import Alphabet
-from charrnn.data.statistics import CharacterStatistics, Group, count_characters, find_script
+from charrnn.data.statistics import (
+    CharacterGroup,
+    CharacterStatistics,
+    count_characters,
+    find_script,
+)
 
 
 def look_at(text: str) -> CharacterStatistics:
@@ -22,7 +27,7 @@ def look_at(text: str) -> CharacterStatistics:
 def test_a_plain_text_has_nothing_to_remark() -> None:
     found = look_at("The heron stood.\n\tThe mouse ran. " * 20)
     assert found.groups == {}
-    assert found.rare == Group("", 0)
+    assert found.rare == CharacterGroup("", 0)
     assert found.mixed_scripts == 0
     assert list(found.scripts) == ["Latin"]
 
@@ -50,7 +55,7 @@ def test_each_sort_of_unusual_character_is_counted(name: str, characters: str) -
 
 def test_rare_characters_are_those_below_ten() -> None:
     found = look_at("a" * 10 + "b" * 9 + "c")
-    assert found.rare == Group("bc", 10)
+    assert found.rare == CharacterGroup("bc", 10)
     assert (found.different, found.bytes) == (3, 20)
 
 
@@ -110,7 +115,7 @@ def test_pairs_are_counted_across_parts(monkeypatch: pytest.MonkeyPatch) -> None
 def test_bytes_are_counted_and_not_taken_for_letters() -> None:
     alphabet = Alphabet.bytes_alphabet()
     found = count_characters(np.array([0, 0, 200, 65], np.uint8), alphabet)
-    assert found == CharacterStatistics(3, 4, Group("\0A\u00c8", 4), {}, {}, 0)
+    assert found == CharacterStatistics(3, 4, CharacterGroup("\0A\u00c8", 4), {}, {}, 0)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))

@@ -12,7 +12,7 @@ from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
 from charrnn.errors import PredictionError
 from charrnn.evaluation import scorer
 from charrnn.evaluation.evaluate import evaluate
-from charrnn.evaluation.metrics import Score, Tally, split_into_windows
+from charrnn.evaluation.metrics import Score, ScoreSum, split_into_windows
 from charrnn.evaluation.scorer import score, score_windows, streams_for
 from charrnn.inference.backend import Backend
 from charrnn.inference.native_backend import NativeBackend, build_network
@@ -270,6 +270,6 @@ def test_the_figures_of_a_score_agree() -> None:
     assert result.perplexity == pytest.approx(4)
 
 
-def test_a_tally_that_is_not_complete_gives_no_score() -> None:
+def test_a_sum_that_is_not_complete_gives_no_score() -> None:
     with pytest.raises(ValueError, match="1 of 3"):
-        Tally(random_ids(3), len(ALPHABET)).score(ALPHABET)
+        ScoreSum(random_ids(3), len(ALPHABET)).score(ALPHABET)

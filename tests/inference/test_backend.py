@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from charrnn.config.inference import SampleConfig
 from charrnn.errors import PredictionError
-from charrnn.inference.backend import Backend, State
+from charrnn.inference.backend import Backend, BackendState
 from charrnn.inference.sampling import build_filters, draw_index, filter_distribution
 from charrnn.kernels.network import Doubles, Filters, Floats
 from tests.support.networks import (
@@ -25,7 +25,7 @@ IDS = random_ids(STEPS, ROWS)
 TARGETS = random_ids(STEPS + 1, ROWS)[1:]
 
 
-def whole(backend: Backend) -> tuple[Floats, Doubles, State]:
+def whole(backend: Backend) -> tuple[Floats, Doubles, BackendState]:
     """Logits, nats and the state after one pass over all steps of all rows."""
     logits, _ = backend.predict(IDS, backend.initial_state(ROWS))
     nats, state = backend.score(IDS, TARGETS, backend.initial_state(ROWS))
@@ -92,7 +92,7 @@ def test_rows_can_be_chosen_and_repeated_in_any_order(kind: str, arrangement: st
     assert list(backend.joined(backend.select(state, rows), other)) == [True, False, True, True]
 
 
-def use_in_every_way(backend: Backend, state: State) -> None:
+def use_in_every_way(backend: Backend, state: BackendState) -> None:
     backend.read(IDS, state)
     backend.predict(IDS, state)
     backend.score(IDS, TARGETS, state)

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from charrnn.checkpoints.checkpoint import write_checkpoint
 from charrnn.data.corpus import Corpus, fit_corpus
 from charrnn.errors import CheckpointError, DivergedError
-from charrnn.training.progress import Evaluation, Event, RolledBack, Step
+from charrnn.training.progress import Evaluated, Event, RolledBack, Step
 from charrnn.training.run_config import read_run
 from charrnn.training.session import Session, resume_session
 from tests.conftest import SENTENCES
@@ -63,7 +63,7 @@ def without_going_back(plan: Plan, steps: int) -> State:
         session = begin(plan.request, corpus, "corpus")
         good = plan.good_step
         if good:
-            train_until(session, lambda e: isinstance(e, Evaluation) and e.step == good)
+            train_until(session, lambda e: isinstance(e, Evaluated) and e.step == good)
         session = take_up(session, corpus, folder / "last", plan.halvings)
         if steps > good:
             at_end = steps == STEPS

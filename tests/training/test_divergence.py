@@ -14,7 +14,7 @@ from charrnn.config.model import ModelConfig
 from charrnn.config.training import MOST_HALVINGS, ComputeConfig, SourceConfig, TrainConfig
 from charrnn.data.corpus import Corpus, fit_corpus
 from charrnn.errors import CheckpointError, DivergedError
-from charrnn.training.progress import Checkpoint, Evaluation, Event, RolledBack, Step
+from charrnn.training.progress import Evaluated, Event, RolledBack, SaveDue, Step
 from charrnn.training.run_config import Request, read_run
 from charrnn.training.session import Session, resume_session
 from tests.robustness.faults import Fault, injected
@@ -78,13 +78,13 @@ def test_a_run_goes_back_to_its_last_evaluation_at_half_the_rate(corpus: Corpus)
         (6, 4, 1),
         (6, 4, 2),
     ]
-    assert all(isinstance(events[events.index(e) + 1], Checkpoint) for e in going_back(events))
+    assert all(isinstance(events[events.index(e) + 1], SaveDue) for e in going_back(events))
     rate = session.trainer.schedule.learning_rate
     steps = [(e.step, e.learning_rate) for e in events if isinstance(e, Step)]
     once = [(step, rate(step - 1) / 1) for step in range(1, 7)]
     twice = [(step, rate(step - 1) / 2) for step in (5, 6)]
     assert steps == [*once, *twice, *((step, rate(step - 1) / 4) for step in range(5, STEPS + 1))]
-    assert [e.step for e in events if isinstance(e, Evaluation)] == [4, 8, 12]
+    assert [e.step for e in events if isinstance(e, Evaluated)] == [4, 8, 12]
     assert session.trainer.finished
 
 

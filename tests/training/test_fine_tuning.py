@@ -16,7 +16,7 @@ from charrnn.errors import CheckpointError, UsageError
 from charrnn.evaluation.evaluate import evaluate
 from charrnn.inference.torch_backend import TorchBackend, restore_network
 from charrnn.training.fine_tuning import Transfer, transfer_model
-from charrnn.training.progress import Evaluation, Step
+from charrnn.training.progress import Evaluated, Step
 from charrnn.training.run_config import read_run
 from charrnn.training.session import Session, resume_session
 from tests.support.sessions import begin
@@ -42,7 +42,7 @@ def model(tmp_path: Path) -> ModelFile:
 
 
 def model_files(session: Session) -> list[ModelFile]:
-    return [session.model_file(e) for e in session.trainer.fit() if isinstance(e, Evaluation)]
+    return [session.model_file(e) for e in session.trainer.fit() if isinstance(e, Evaluated)]
 
 
 def rows_of(alphabet: Alphabet, characters: str) -> list[int]:
@@ -115,7 +115,7 @@ def test_the_model_is_evaluated_before_the_first_step_and_kept_if_nothing_is_bet
     session = continued(model, tmp_path)
     grown = start(model, tmp_path)
     events = list(session.trainer.fit())
-    first = next(event for event in events if isinstance(event, Evaluation))
+    first = next(event for event in events if isinstance(event, Evaluated))
     _, held_out = grown.corpus.split(0.1)
     network = restore_network(replace(model, alphabet=grown.corpus.alphabet, weights=grown.weights))
     expected = evaluate(TorchBackend(network), held_out, grown.corpus.alphabet).nats_per_char

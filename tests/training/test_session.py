@@ -20,7 +20,7 @@ from charrnn.inference.torch_backend import restore_network
 from charrnn.kernels import library, torch_calls
 from charrnn.training import session
 from charrnn.training.auto_config import choose_minutes
-from charrnn.training.progress import Checkpoint, Evaluating, Evaluation, Event, Progress, Step
+from charrnn.training.progress import Evaluated, Evaluating, Event, Progress, SaveDue, Step
 from charrnn.training.run_config import Request, read_request, read_run
 from charrnn.training.session import Session, resume_session
 from charrnn.training.trainer import Trainer
@@ -102,7 +102,7 @@ def losses(events: list[Event]) -> list[tuple[object, ...]]:
     return [
         (event.step, event.train_nats_per_char, event.valid_nats_per_char, event.improved)
         for event in events
-        if isinstance(event, Evaluation)
+        if isinstance(event, Evaluated)
     ]
 
 
@@ -122,7 +122,7 @@ MOMENTS: dict[str, Callable[[Trainer, Event], bool]] = {
         isinstance(event, Step) and event.step == STEPS // EVALUATIONS
     ),
     "in the middle of an evaluation": lambda trainer, event: isinstance(event, Evaluating),
-    "just after an evaluation": lambda trainer, event: isinstance(event, Evaluation),
+    "just after an evaluation": lambda trainer, event: isinstance(event, Evaluated),
     "just before the last evaluation": after_steps(STEPS),
 }
 
@@ -317,7 +317,7 @@ def test_a_run_of_minutes_keeps_the_length_that_was_once_measured(
 ) -> None:
     session = begin(request(minutes=0.002), corpus, "herons")
     assert session.trainer.progress.total is None
-    train_until(session.trainer, lambda trainer, event: isinstance(event, Checkpoint))
+    train_until(session.trainer, lambda trainer, event: isinstance(event, SaveDue))
     total = session.trainer.progress.total
     assert total is not None
     taken_up = put_down_and_take_up(session, last, corpus)
@@ -335,9 +335,9 @@ def test_the_last_checkpoint_holds_a_model_to_use(corpus: Corpus, last: Path) ->
 
 def test_a_model_file_holds_the_averaged_weights_and_what_they_scored(corpus: Corpus) -> None:
     session = begin(request(), corpus, "herons")
-    events = train_until(session.trainer, lambda _, event: isinstance(event, Evaluation))
+    events = train_until(session.trainer, lambda _, event: isinstance(event, Evaluated))
     evaluation = events[-1]
-    assert isinstance(evaluation, Evaluation)
+    assert isinstance(evaluation, Evaluated)
     kept = session.model_file(evaluation)
     expected = session.trainer.learner.average.model.state_dict()
     assert_identical(dict(restore_network(kept).state_dict()), expected)
@@ -410,7 +410,7 @@ def test_a_changed_corpus_is_refused(tmp_path: Path, saved: Path, text: str) -> 
 
 def test_a_model_file_is_refused_with_a_hint_at_the_run(corpus: Corpus, tmp_path: Path) -> None:
     session = begin(request(steps=1), corpus, "herons")
-    evaluation = next(event for event in session.trainer.fit() if isinstance(event, Evaluation))
+    evaluation = next(event for event in session.trainer.fit() if isinstance(event, Evaluated))
     best = tmp_path / "best.safetensors"
     write_checkpoint(best, session.model_file(evaluation).to_checkpoint())
     attempts: list[Callable[[], object]] = [

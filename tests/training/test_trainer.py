@@ -20,7 +20,7 @@ from charrnn.kernels import cross_entropy
 from charrnn.models.char_model import CharModel, build_model
 from charrnn.models.device import Compute
 from charrnn.training.optimizers import build_optimizers
-from charrnn.training.progress import Checkpoint, Evaluating, Evaluation, Event, Step
+from charrnn.training.progress import Evaluated, Evaluating, Event, SaveDue, Step
 from charrnn.training.schedule import Schedule
 from charrnn.training.train_state import Learner, WeightAverage
 from charrnn.training.trainer import Trainer
@@ -75,8 +75,8 @@ def steps_of(events: list[Event]) -> list[Step]:
     return [event for event in events if isinstance(event, Step)]
 
 
-def evaluations_of(events: list[Event]) -> list[Evaluation]:
-    return [event for event in events if isinstance(event, Evaluation)]
+def evaluations_of(events: list[Event]) -> list[Evaluated]:
+    return [event for event in events if isinstance(event, Evaluated)]
 
 
 def test_a_run_takes_its_steps_and_ends_with_an_evaluation(text: str) -> None:
@@ -84,8 +84,8 @@ def test_a_run_takes_its_steps_and_ends_with_an_evaluation(text: str) -> None:
     events = list(trainer.fit())
     assert [step.step for step in steps_of(events)] == list(range(1, 11))
     assert [evaluation.step for evaluation in evaluations_of(events)] == [3, 6, 9, 10]
-    assert isinstance(events[-1], Checkpoint)
-    assert isinstance(events[-2], Evaluation)
+    assert isinstance(events[-1], SaveDue)
+    assert isinstance(events[-2], Evaluated)
     assert trainer.finished
     assert list(trainer.fit()) == []
 
@@ -157,7 +157,7 @@ def test_with_nothing_held_out_the_newest_average_is_kept(text: str) -> None:
 
 def test_training_loss_is_the_mean_since_the_last_evaluation(text: str) -> None:
     events = list(make(text, total=6, evaluations=2).fit())
-    first = events[: next(i for i, e in enumerate(events) if isinstance(e, Evaluation))]
+    first = events[: next(i for i, e in enumerate(events) if isinstance(e, Evaluated))]
     assert evaluations_of(events)[0].train_nats_per_char == steps_of(first)[-1].nats_per_char
 
 
@@ -262,7 +262,7 @@ def test_seconds_are_turned_into_steps_and_written_down(
     monkeypatch.setattr(time, "perf_counter", lambda: next(ticks) / 100)
     trainer = make(text, total=None, seconds=0.5)
     events = list(trainer.fit())
-    fixed = events.index(Checkpoint())
+    fixed = events.index(SaveDue())
     assert trainer.progress.total == trainer.progress.step == trainer.schedule.total == 50
     assert all(step.total is None for step in steps_of(events[: fixed - 1]))
     assert trainer.progress.seconds == pytest.approx(0.5)
@@ -360,7 +360,7 @@ def test_the_average_predicts_as_it_will_once_saved_even_if_nothing_is_held_out(
     trainer = make(text, arrangement=arrangement, total=6, evaluations=3)
     ids = torch.zeros(4, 2, dtype=torch.long)
     for event in trainer.fit():
-        if isinstance(event, Evaluation):
+        if isinstance(event, Evaluated):
             average = trainer.learner.average.model
             before = running_statistics(average)
             shown, _ = average(ids, average.initial_states(2))

@@ -29,11 +29,11 @@ def test_of_a_long_text_the_beginning_is_scored(
 def test_every_character_is_scored_or_charged_once(text: EncodedText) -> None:
     held_out = HeldOut(text)
     model = build_model(configure("gru", hidden=4, embedding=2), 3)
-    tally = held_out.open_tally(model)
+    total = held_out.open_sum(model)
     for nats, characters in held_out.score(model):
-        tally.add(nats, characters)
-    assert tally.characters == len(text.scored)
-    assert tally.nats > 0
+        total.add(nats, characters)
+    assert total.characters == len(text.scored)
+    assert total.nats > 0
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from charrnn.cli import terminal
-from charrnn.cli.options import Debug, Encoding, Json, StackRound, Subject, Unknown, option
+from charrnn.cli.options import Debug, Encoding, Json, StackRound, SubjectArgument, Unknown, option
 from charrnn.config.training import ComputeConfig
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ _MOSTLY = 0.9
 
 
 def gates(
-    arguments: Subject = None,
+    arguments: SubjectArgument = None,
     unknown: Unknown = "error",
     encoding: Encoding = "utf-8",
     stack_round: StackRound = None,

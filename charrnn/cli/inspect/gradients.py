@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charrnn.cli import terminal
-from charrnn.cli.options import Debug, Encoding, Json, StackRound, Subject, Unknown, option
+from charrnn.cli.options import Debug, Encoding, Json, StackRound, SubjectArgument, Unknown, option
 from charrnn.config.training import ComputeConfig
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _SHOWN_STEPS = (0, 1, 2, 5, 10, 20, 30, 50, 70, 100, 200, 500, 1000, 2000, 5000)
 
 
 def gradients(
-    arguments: Subject = None,
+    arguments: SubjectArgument = None,
     steps: Annotated[int, typer.Option(help="Characters to look back.", min=1, max=10_000)] = 100,
     unknown: Unknown = "error",
     encoding: Encoding = "utf-8",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from charrnn.cli import terminal
-from charrnn.cli.options import Debug, Json, Model
+from charrnn.cli.options import Debug, Json, ModelArgument
 from charrnn.display import in_one_line
 
 if TYPE_CHECKING:
     from charrnn.checkpoints.model_file import Scores
 
 
-def summary(model: Model = None, as_json: Json = False, debug: Debug = False) -> None:
+def summary(model: ModelArgument = None, as_json: Json = False, debug: Debug = False) -> None:
     """Summarize a model: shape, parameters, alphabet, corpus, scores, file, settings.
 
     charrnn inspect

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli import heatmap, terminal
-from charrnn.cli.options import Debug, Encoding, Json, StackRound, Unknown, option
-from charrnn.cli.options import Subject as SubjectArgument
+from charrnn.cli.options import Debug, Encoding, Json, StackRound, SubjectArgument, Unknown, option
 from charrnn.config.training import ComputeConfig
 from charrnn.errors import CorpusError, UsageError
 

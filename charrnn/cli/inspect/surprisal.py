@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli import heatmap, terminal
-from charrnn.cli.options import Debug, Encoding, Json, StackRound, Subject, Unknown, option
+from charrnn.cli.options import Debug, Encoding, Json, StackRound, SubjectArgument, Unknown, option
 from charrnn.config.training import ComputeConfig
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _ALTERNATIVES = 4
 
 
 def surprisal(
-    arguments: Subject = None,
+    arguments: SubjectArgument = None,
     length: Annotated[
         int, typer.Option(metavar="N", help="Characters to read and show; 0 is all.", min=0)
     ] = 3000,

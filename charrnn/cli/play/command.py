@@ -11,7 +11,7 @@ import typer
 
 from charrnn.cli import terminal
 from charrnn.cli.messages import explain
-from charrnn.cli.options import Debug, Model, StackRound, Unknown, option
+from charrnn.cli.options import Debug, ModelArgument, StackRound, Unknown, option
 from charrnn.cli.play.settings import command_name
 from charrnn.cli.signals import Interrupted
 from charrnn.config.inference import SampleConfig, UseConfig
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def play(
     ctx: typer.Context,
-    model: Model = None,
+    model: ModelArgument = None,
     temp: Annotated[float, option(SampleConfig, "temp", "--temperature")] = SampleConfig.temp,
     length: Annotated[
         int, typer.Option(help="Characters of each continuation.", min=0, max=10**12)
