@@ -1,10 +1,10 @@
-"""Text that somebody else wrote, made fit to be looked at."""
+"""Text that somebody else wrote, made fit to be looked at, and hints at similar words."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrnn.display import visible
+from charrnn.display import did_you_mean, nearest, visible
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,13 @@ def test_control_characters_become_marks(text: str, shown: str) -> None:
 @given(st.text())
 def test_what_is_shown_has_nothing_left_to_show(text: str) -> None:
     assert visible(visible(text)) == visible(text)
+
+
+@pytest.mark.parametrize(("word", "found"), [("trian", "train"), ("evl", "eval"), ("zzz", None)])
+def test_the_nearest_word_is_the_one_most_like_it_or_none(word: str, found: str | None) -> None:
+    assert nearest(word, ["train", "eval", "sample"]) == found
+
+
+def test_a_hint_ends_a_message_or_is_empty() -> None:
+    assert did_you_mean("trian", ["train"]) == "; did you mean train?"
+    assert did_you_mean("zzz", ["train"]) == ""

@@ -17,10 +17,12 @@ import numpy as np
 import pytest
 
 from charrnn.checkpoints.checkpoint import MODEL, TRAINING, Checkpoint, read_checkpoint
-from charrnn.checkpoints.run_directory import RunDirectory
+from charrnn.checkpoints.run_directory import RunDirectory, Sizes, estimate_sizes
 from charrnn.checkpoints.run_index import RUNS, find_latest_run, find_model, find_run, mark_latest
 from charrnn.errors import CheckpointError, RunDirectoryError, StorageError
 from charrnn.files import name_temporary
+from tests.robustness.here import PLANS, RESUME, RUN, charrnn
+from tests.support.optimizers import OPTIMIZERS_HERE
 
 HOLDER = """
 import sys, time
@@ -435,3 +437,34 @@ def test_a_model_file_is_found_by_its_path(run: RunDirectory, tmp_path: Path) ->
 def test_a_run_without_a_model_is_refused_by_name(run: RunDirectory) -> None:
     with pytest.raises(CheckpointError, match="tales: holds no model"):
         find_model("tales")
+
+
+CHOICES = [
+    *(("--optimizer", name) for name in OPTIMIZERS_HERE),
+    ("--cell", "gru", "--layers", "2", "--connect", "residual"),
+    ("--cell", "stack"),
+    ("--pyramid", "1", "--layers", "2"),
+    ("--norm", "batch"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("choices", CHOICES, ids=" ".join)
+def test_what_is_foreseen_at_the_first_step_and_at_the_last_suffices(
+    tmp_path: Path, choices: tuple[str, ...]
+) -> None:
+    foreseen: list[Sizes] = []
+
+    def note(run: RunDirectory, checkpoint: Checkpoint) -> None:
+        foreseen.append(estimate_sizes(checkpoint))
+
+    train = PLANS[0].train("--hidden", "64", *choices)
+    with mock.patch.object(RunDirectory, "check_disk_space", note):
+        for command in (train, RESUME):
+            ended = charrnn(*command, folder=tmp_path, stdin=PLANS[0].text)
+            assert not ended.code, ended.said
+    assert len(foreseen) == 2
+    for sizes in foreseen:
+        for file, size in ((RUN.last, sizes.last), (RUN.best, sizes.best), (RUN.log, sizes.log)):
+            taken = (tmp_path / file).stat().st_size
+            assert taken <= size < 2 * taken + (1 << 16)

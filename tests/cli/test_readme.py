@@ -62,6 +62,7 @@ def test_commands_are_found_in_code_blocks_however_they_are_chained() -> None:
 
 
 def test_the_commands_are_parsed() -> None:
+    assert CALLS
     for arguments in CALLS:
         words = max((words for words in EVERYTHING if arguments[: len(words)] == words), key=len)
         command, rest = EVERYTHING[words], list(arguments[len(words) :])
@@ -71,14 +72,17 @@ def test_the_commands_are_parsed() -> None:
 
 
 def test_links_lead_to_files_and_headings_that_there_are() -> None:
+    checked = 0
     for page in PAGES:
         for link in _LINK.findall(_CODE.sub("", page.read_text(encoding="utf-8"))):
             if link.startswith("https://"):
                 continue
+            checked += 1
             path, _, anchor = link.partition("#")
             target = (page.parent / path).resolve() if path else page
             assert target.is_file(), link
             assert not anchor or anchor in anchors(target), link
+    assert checked > 0
 
 
 def test_files_and_targets_that_are_named_are_there() -> None:

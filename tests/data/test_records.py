@@ -10,7 +10,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charrnn.config.inference import SampleConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet
 from charrnn.data.batches import NO_TARGET, Position, Shape, fit_shape, open_streams
 from charrnn.data.corpus import Corpus, encode_corpus, fit_corpus
@@ -18,8 +17,6 @@ from charrnn.data.encoded_text import RecordText
 from charrnn.data.records import LINE, PARAGRAPH, Divider, divide_text, find_separator
 from charrnn.errors import CorpusError, UsageError
 from charrnn.evaluation.scorer import score_records
-from charrnn.inference.record_sampling import Selection
-from charrnn.inference.sampling import Piece
 from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import build_model
 from tests.support.arrangements import configure
@@ -253,28 +250,3 @@ def test_normalising_over_a_batch_is_refused(tmp_path: Path) -> None:
     asked = replace(asked, model=replace(asked.model, norm="batch"))
     with pytest.raises(UsageError, match=r"^norm is batch"):
         begin(asked, read(tmp_path), "names")
-
-
-def drawn(*records: str) -> list[Piece]:
-    return [
-        Piece(number, part, last, 0.0)
-        for number, record in enumerate(records)
-        for part, last in ((record[:1], False), (record[1:], True))
-    ]
-
-
-def test_a_selection_lets_through_what_will_do() -> None:
-    selection = Selection(3, 5, prime="J", known={"Jan"}, unique=True)
-    pieces = drawn("an", "o", "o", "akobs", "im", "a", "e")
-    assert [(p.sample, p.symbols) for p in selection.choose(pieces)] == [
-        (0, "Jo"),
-        (1, "Jim"),
-        (2, "Ja"),
-    ]
-    assert (selection.tries, selection.cut) == (6, 0)
-
-
-def test_without_a_choice_a_record_that_was_cut_is_let_through_and_counted() -> None:
-    selection = Selection(2, SampleConfig(length=3).length)
-    assert [p.symbols for p in selection.choose(drawn("Ada", "Bo"))] == ["Ada", "Bo"]
-    assert selection.cut == 1

@@ -12,7 +12,6 @@ from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
 from charrnn.errors import PredictionError
 from charrnn.evaluation import scorer
 from charrnn.evaluation.evaluate import evaluate
-from charrnn.evaluation.metrics import Score, ScoreSum, split_into_windows
 from charrnn.evaluation.scorer import score, score_windows, streams_for
 from charrnn.inference.backend import Backend
 from charrnn.inference.native_backend import NativeBackend, build_network
@@ -200,13 +199,6 @@ def test_short_texts_are_not_split_and_large_states_are_not_multiplied() -> None
     assert streams_for(3 * 100, least=100) == 3
 
 
-def test_windows_hold_every_position_once() -> None:
-    for characters in (0, 1, 4, 64, 700):
-        for window in (1, 5, 64, 1000):
-            found = [positions.T.ravel() for positions in split_into_windows(characters, window)]
-            assert np.concatenate([np.arange(0), *found]).tolist() == list(range(characters))
-
-
 @both_kinds
 @pytest.mark.parametrize("window", [1, 10, 100_000])
 def test_windows_forget_what_came_before_them(kind: str, window: int) -> None:
@@ -252,24 +244,3 @@ def test_weights_too_large_for_their_products_saturate_the_gates_without_a_warni
     expected = evaluate(TorchBackend(model), text, ALPHABET)
     result = evaluate(backend_of("native", "lstm", model, bfloat16=bfloat16), text, ALPHABET)
     assert result.nats_per_char == pytest.approx(expected.nats_per_char, rel=0.05)
-
-
-def test_bits_per_byte_counts_the_bytes_of_a_file() -> None:
-    alphabet = Alphabet.of("a漢")
-    model = build_model(ModelConfig(hidden=4, embedding=4), 2)
-    result = evaluate(TorchBackend(model), ContinuousText(alphabet.encode("a漢漢a")), alphabet)
-    assert result.bytes == 1 + 3 + 3 + 1
-    assert result.bits_per_byte == pytest.approx(result.bits_per_char * 4 / 8)
-
-
-def test_the_figures_of_a_score_agree() -> None:
-    result = Score(nats=8 * math.log(2), characters=4, bytes=8)
-    assert result.nats_per_char == pytest.approx(2 * math.log(2))
-    assert result.bits_per_char == pytest.approx(2)
-    assert result.bits_per_byte == pytest.approx(1)
-    assert result.perplexity == pytest.approx(4)
-
-
-def test_a_sum_that_is_not_complete_gives_no_score() -> None:
-    with pytest.raises(ValueError, match="1 of 3"):
-        ScoreSum(random_ids(3), len(ALPHABET)).score(ALPHABET)

@@ -1,4 +1,4 @@
-"""Surprisal of characters, afresh and carried, in chunks of any size."""
+"""Surprisal of characters in chunks of any size, expectations, and the cut into units."""
 
 import math
 
@@ -6,19 +6,29 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn.data.alphabet import Alphabet
+from charrnn.data.alphabet import Alphabet, Ids
 from charrnn.data.encoded_text import ContinuousText
 from charrnn.errors import PredictionError, UnknownCharacterError
 from charrnn.evaluation import surprisal
 from charrnn.evaluation.evaluate import evaluate
 from charrnn.evaluation.scorer import Reading
-from charrnn.evaluation.surprisal import Meter
+from charrnn.evaluation.surprisal import (
+    Ends,
+    Measured,
+    Meter,
+    find_expectations,
+    find_line_ends,
+    find_worst,
+    make_window_ends,
+    measure_surprisal,
+    split_into_units,
+)
 from charrnn.inference.backend import Backend
 from charrnn.inference.native_backend import NativeBackend
 from charrnn.inference.torch_backend import TorchBackend
 from charrnn.kernels.network import Doubles
 from charrnn.models.char_model import CharModel
-from tests.support.networks import SERVED, make_model, native, needs_library
+from tests.support.networks import SERVED, backend_of, make_model, native, needs_library, random_ids
 
 ALPHABET = Alphabet.of("abcdefghi \n")
 FLAT = Alphabet.of("abcdefghij ")
@@ -197,3 +207,88 @@ def test_a_model_that_knows_nothing_costs_log_of_the_alphabet() -> None:
     for name in ("measure_carried", "measure_afresh"):
         (found,) = getattr(Meter(TorchBackend(model), ALPHABET), name)(["abc\nabc\n"])
         assert found.nats == pytest.approx(np.full(8, math.log(11)))
+
+
+EXPECTING = ["lstm", "pyramid of lstm"]
+
+
+def backend_for(arrangement: str) -> Backend:
+    return backend_of("native" if arrangement == "lstm" else "torch", arrangement)
+
+
+def predictions(arrangement: str, ids: Ids) -> Doubles:
+    """Probabilities (N - 1, V) of each character but the first."""
+    model = make_model(arrangement)
+    logits, _ = model(torch.from_numpy(ids.astype(np.int64))[:-1, None], model.initial_states(1))
+    found: Doubles = logits[:, 0].double().softmax(-1).numpy()
+    return found
+
+
+@needs_library
+@pytest.mark.parametrize("at_once", [7, 1 << 16])
+@pytest.mark.parametrize("arrangement", EXPECTING)
+def test_the_worst_places_and_what_was_likeliest_there(
+    arrangement: str, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surprisal, "CHARACTERS_AT_ONCE", at_once)
+    ids = random_ids(120)
+    expected = predictions(arrangement, ids)
+    backend = backend_for(arrangement)
+    nats = measure_surprisal(backend, ContinuousText(ids))
+    came = expected[np.arange(len(ids) - 1), ids[1:]]
+    assert nats[0] == pytest.approx(np.log(11))
+    np.testing.assert_allclose(nats[1:], -np.log(came), rtol=1e-4)
+    places = find_worst(nats, 6)
+    assert list(places) == list(np.argsort(came)[:6] + 1)
+    for place, one in zip(
+        places, find_expectations(backend, ContinuousText(ids), places, 3), strict=True
+    ):
+        assert one.position == place
+        likeliest = np.argsort(-expected[place - 1])[:3]
+        assert [character for character, _ in one.likeliest] == list(likeliest)
+        assert [p for _, p in one.likeliest] == pytest.approx(
+            list(expected[place - 1][likeliest]), rel=1e-3
+        )
+
+
+def test_a_single_character_has_no_worst_place() -> None:
+    backend, text = backend_of("torch", "gru"), ContinuousText(random_ids(1))
+    nats = measure_surprisal(backend, text)
+    assert len(nats) == 1
+    assert find_expectations(backend, text, find_worst(nats, 5), 3) == []
+
+
+TEXT = "one\ntwo two\n\nthree, and no end"
+
+
+def units(text: str, ends: Ends, chunk: int) -> list[str]:
+    """The units, each joined again, of a text whose nats number its characters."""
+    numbers = np.arange(float(len(text)))
+    measured = [
+        Measured(text[begin : begin + chunk], numbers[begin : begin + chunk])
+        for begin in range(0, len(text), chunk)
+    ]
+    found, whole, numbered = [], "", []
+    for part in split_into_units(measured, ends):
+        assert len(part.symbols) == len(part.nats)
+        whole += part.symbols
+        numbered += part.nats.tolist()
+        if part.last:
+            found.append(whole)
+            whole = ""
+    assert whole == ""
+    assert numbered == list(range(len(text)))
+    return found
+
+
+def test_lines_end_after_their_newlines_and_with_the_text() -> None:
+    for text in (TEXT, TEXT + "\n", "\n", "a", ""):
+        for chunk in (1, 2, 5, 100):
+            assert units(text, find_line_ends, chunk) == text.splitlines(keepends=True)
+
+
+def test_windows_have_their_size_but_for_the_last() -> None:
+    for size in (1, 3, 31, 200):
+        for chunk in (1, 2, 5, 100):
+            expected = [TEXT[begin : begin + size] for begin in range(0, len(TEXT), size)]
+            assert units(TEXT, make_window_ends(size), chunk) == expected

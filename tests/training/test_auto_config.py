@@ -177,7 +177,9 @@ def test_every_choice_is_one_that_a_user_could_have_given(
 ) -> None:
     settings = chosen({"minutes": minutes}, Situation(characters, 10_000, rate))
     for config in (ModelConfig, TrainConfig):
-        config(**{k: v for k, v in settings.items() if k in vars(config())})
+        given = {k: v for k, v in settings.items() if k in vars(config())}
+        assert given
+        assert vars(config(**given)).items() >= given.items()
 
 
 def test_what_was_chosen_is_told_and_nothing_that_was_given() -> None:

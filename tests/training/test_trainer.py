@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from charrnn.config.model import ModelConfig
 from charrnn.data.alphabet import Alphabet
 from charrnn.data.batches import ContinuousStreams, Shape
 from charrnn.data.encoded_text import ContinuousText
@@ -293,27 +292,6 @@ def test_the_same_seed_trains_the_same_weights(text: str, dropout: float) -> Non
     list(first.fit())
     list(second.fit())
     assert all(torch.equal(t, second.tensors()[n]) for n, t in first.tensors().items())
-
-
-def test_the_first_averages_forget_the_random_start(text: str) -> None:
-    model = build_model(ModelConfig(hidden=4, embedding=4), 3)
-    average = WeightAverage(model, 0.999)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.fill_(1.0)
-    for step in range(20):
-        average.update(step)
-    assert all(torch.allclose(p, torch.ones_like(p), atol=1e-3) for p in average.model.parameters())
-
-
-def test_an_average_moves_by_its_share() -> None:
-    model = build_model(ModelConfig(hidden=4, embedding=4), 3)
-    average = WeightAverage(model, 0.9)
-    before = average.model.head.weight.clone()
-    with torch.no_grad():
-        model.head.weight.add_(1.0)
-    average.update(step=10_000)
-    torch.testing.assert_close(average.model.head.weight, before + 0.1)
 
 
 def running_statistics(model: CharModel) -> dict[str, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Every setting is checked against its declaration, and the message tells what is allowed."""
+"""Settings are checked against their declarations; tables come back from a header as they were."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from dataclasses import FrozenInstanceError, dataclass, fields
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from charrnn.config.cells import CELLS, takers
+from charrnn.config.cells import CELLS
 from charrnn.config.inference import SampleConfig
 from charrnn.config.model import ModelConfig
-from charrnn.config.settings import Config, setting
-from charrnn.config.training import OPTIMIZERS, ComputeConfig, SourceConfig, TrainConfig
+from charrnn.config.settings import Config, Plain, setting
+from charrnn.config.training import ComputeConfig, SourceConfig, TrainConfig
 from charrnn.errors import UsageError
 
 CONFIGS: tuple[type[Config], ...] = (
@@ -117,7 +119,7 @@ def test_a_value_of_the_wrong_type_is_refused(config: type[Config], name: str, v
         config(**{name: value})
 
 
-def test_a_whole_number_passes_for_a_float() -> None:
+def test_a_setting_of_a_whole_number_passes_for_a_float() -> None:
     assert SampleConfig(temp=1).temp == 1
 
 
@@ -130,29 +132,9 @@ def test_a_very_long_value_is_cut_short_in_the_message(given: dict[str, Any]) ->
     assert len(str(raised.value)) < 200
 
 
-@pytest.mark.parametrize(
-    "given", [{"epochs": 1, "steps": 1}, {"steps": 1, "minutes": 1}, {"epochs": 1, "minutes": 1}]
-)
-def test_two_lengths_of_a_run_are_refused_by_name(given: dict[str, Any]) -> None:
-    with pytest.raises(UsageError) as raised:
-        TrainConfig(**given)
-    assert raised.value.settings == tuple(given)
-
-
-@pytest.mark.parametrize("given", [{"epochs": 1}, {"steps": 1}, {"minutes": 0.5}])
-def test_one_length_of_a_run_is_enough(given: dict[str, Any]) -> None:
-    assert TrainConfig(**given).to_dict() == {**TrainConfig().to_dict(), **given}
-
-
 def test_out_of_bounds_is_a_user_mistake_even_in_a_file() -> None:
     with pytest.raises(UsageError, match=r"^layers is 65"):
         ModelConfig.from_dict({**ModelConfig().to_dict(), "layers": 65})
-
-
-@pytest.mark.parametrize("cell", CELLS)
-def test_a_cells_settings_come_back_from_json(cell: str) -> None:
-    config = ModelConfig(cell=cell)
-    assert ModelConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 @pytest.mark.parametrize(
@@ -169,11 +151,6 @@ def test_what_was_settled_cannot_come_back_open(config: Config) -> None:
                 type(config).from_dict({**settled, name: None})
 
 
-def test_what_is_open_comes_back_open() -> None:
-    assert [TrainConfig().to_dict()[name] for name in ("epochs", "steps", "minutes")] == [None] * 3
-    assert TrainConfig.from_dict(TrainConfig().to_dict()) == TrainConfig()
-
-
 @pytest.mark.parametrize(
     ("name", "value", "bound"),
     [("floor", 0, "1"), ("floor", math.nan, "1"), ("ceiling", 10, "9"), ("ceiling", math.nan, "9")],
@@ -183,56 +160,101 @@ def test_a_bound_on_one_side_only_is_told(name: str, value: float, bound: str) -
         HalfBounded(**{name: value})
 
 
+@dataclass(frozen=True)
+class Table(Plain):
+    """A field of every kind."""
+
+    count: int
+    share: float
+    name: str
+    best: float | None
+    paths: tuple[str, ...]
+
+
+TABLE = Table(3, 0.5, "tales", None, ("a.txt", "b.txt"))
+
+
+@settings(deadline=None)
+@given(
+    st.builds(
+        Table,
+        count=st.integers(),
+        share=st.floats(allow_nan=False, allow_infinity=False),
+        name=st.text(),
+        best=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+        paths=st.lists(st.text()).map(tuple),
+    )
+)
+def test_a_table_comes_back_from_json(table: Table) -> None:
+    assert Table.from_dict(json.loads(json.dumps(table.to_dict()))) == table
+
+
+def test_a_table_becomes_plain_data_under_its_field_names() -> None:
+    assert TABLE.to_dict() == {
+        "count": 3,
+        "share": 0.5,
+        "name": "tales",
+        "best": None,
+        "paths": ("a.txt", "b.txt"),
+    }
+
+
+def test_a_list_comes_back_as_a_tuple() -> None:
+    table = Table.from_dict({**TABLE.to_dict(), "paths": ["a.txt", "b.txt"]})
+    assert table.paths == ("a.txt", "b.txt")
+
+
+def test_a_missing_entry_is_refused() -> None:
+    data = TABLE.to_dict()
+    del data["share"]
+    with pytest.raises(ValueError, match="needs exactly: count, share, name, best, paths"):
+        Table.from_dict(data)
+
+
+def test_an_unknown_entry_is_refused() -> None:
+    with pytest.raises(ValueError, match="needs exactly"):
+        Table.from_dict({**TABLE.to_dict(), "extra": 1})
+
+
+@pytest.mark.parametrize("data", [None, [], "count", 3, [["count", 3]]])
+def test_what_is_not_a_table_is_refused(data: object) -> None:
+    with pytest.raises(ValueError, match="Table needs exactly"):
+        Table.from_dict(data)
+
+
 @pytest.mark.parametrize(
-    ("settings", "named"),
+    ("name", "value"),
     [
-        ({"cell": "lstm", "activation": "relu"}, ["activation", "rnn", "stack", "lstm"]),
-        ({"cell": "gru", "forget_bias": 2.0}, ["forget_bias", "lstm", "gru"]),
-        ({"cell": "rnn", "lstm_gates": "capped"}, ["lstm_gates", "lstm", "rnn"]),
-        ({"cell": "lstm", "gru_reset": "before"}, ["gru_reset", "gru", "lstm"]),
-        ({"cell": "rnn", "stacks": 3}, ["stacks", "stack", "rnn"]),
-        ({"cell": "lstm", "stack_round": True}, ["stack_round", "stack", "lstm"]),
-        ({"cell": "gru", "init": "identity"}, ["init is identity", "gru", "each gate"]),
-        ({"layers": 2, "pyramid": 2}, ["pyramid is 2", "layers 3"]),
-        ({"layers": 2, "pyramid": 1, "connect": "stack"}, ["connect and pyramid", "is stack"]),
-        (
-            {"layers": 2, "pyramid": 1, "connect": "residual"},
-            ["connect and pyramid", "is residual"],
-        ),
-        ({"layers": 1, "connect": "sum"}, ["connect is sum", "one layer"]),
-        ({"layers": 1, "connect": "residual"}, ["connect is residual", "one layer"]),
+        ("count", 3.0),
+        ("count", True),
+        ("count", "3"),
+        ("count", None),
+        ("share", "0.5"),
+        ("share", False),
+        ("share", None),
+        ("share", 2**53 + 1),
+        ("share", -(10**400)),
+        ("name", 3),
+        ("name", ["tales"]),
+        ("name", []),
+        ("best", "none"),
+        ("best", {}),
+        ("paths", "a.txt"),
+        ("paths", None),
+        ("paths", [1]),
+        ("paths", [["a.txt"]]),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused_with_the_reason(
-    settings: dict[str, Any], named: list[str]
-) -> None:
-    with pytest.raises(UsageError) as raised:
-        ModelConfig(**settings)
-    assert all(part in str(raised.value) for part in named), raised.value
+def test_a_value_of_the_wrong_type_is_refused_by_name(name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{name} is .* must be"):
+        Table.from_dict({**TABLE.to_dict(), name: value})
 
 
-def test_two_bounds_on_the_gradient_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"^clip and clip_value both"):
-        TrainConfig(clip=1.0, clip_value=5.0)
-    assert TrainConfig(clip_value=5.0).clip == 0.0
-    assert TrainConfig().clip == 1.0
+def test_a_whole_number_passes_for_a_float() -> None:
+    assert Table.from_dict({**TABLE.to_dict(), "share": 1, "best": 2}).best == 2
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_a_cell_gets_the_defaults_of_its_own_settings_and_no_others(cell: str) -> None:
-    config = ModelConfig(cell=cell)
-    for field in fields(ModelConfig):
-        if takers(field.name):
-            assert getattr(config, field.name) == CELLS[cell].settings.get(field.name)
-
-
-@pytest.mark.parametrize("name", OPTIMIZERS)
-def test_an_optimizer_has_defaults_of_its_own(name: str) -> None:
-    config = TrainConfig(optimizer=name)
-    assert (config.learning_rate, config.weight_decay) == OPTIMIZERS[name]
-    assert TrainConfig(optimizer=name, learning_rate=0.5).learning_rate == 0.5
-
-
-def test_what_each_cell_takes_where_nothing_is_said_is_told() -> None:
-    (activation,) = [field for field in fields(ModelConfig) if field.name == "activation"]
-    assert activation.metadata["otherwise"].startswith("tanh for rnn; sigmoid for stack")
+def test_a_huge_value_is_cut_short_in_the_message() -> None:
+    with pytest.raises(ValueError, match="count") as raised:
+        Table.from_dict({**TABLE.to_dict(), "count": "x" * 10_000})
+    assert len(str(raised.value)) < 200

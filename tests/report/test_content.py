@@ -1,6 +1,7 @@
-"""Content of a report that a model reads for: surprisal and neurons."""
+"""Content of a report: surprisal, neurons, and the places of copied spans."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,12 +9,24 @@ import torch
 
 from charrnn.analysis.activations import compute_activations
 from charrnn.analysis.features import LEAST_CHARACTERS
-from charrnn.data.alphabet import Alphabet
-from charrnn.data.encoded_text import ContinuousText, RecordText
+from charrnn.checkpoints.model_file import CorpusFacts
+from charrnn.config.training import ComputeConfig, SourceConfig, TrainConfig
+from charrnn.data.alphabet import RECORD_END, Alphabet
+from charrnn.data.encoded_text import ContinuousText, RecordText, cut_text
 from charrnn.evaluation.evaluate import evaluate
 from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import CharModel, build_model
-from charrnn.report.content import SHOWN_CHARACTERS, find_neurons, read_passage
+from charrnn.report.content import (
+    SHOWN_CHARACTERS,
+    TEMPERATURES,
+    Contents,
+    find_neurons,
+    gather_content,
+    read_passage,
+)
+from charrnn.training.progress import Progress
+from charrnn.training.run_config import Request
+from charrnn.training.run_summary import Summary
 from tests.support.arrangements import configure
 
 ALPHABET = Alphabet.of('ab "(')
@@ -132,3 +145,45 @@ def test_a_short_text_does_not_tell_what_a_unit_follows() -> None:
         )
         == []
     )
+
+
+RECORD_ALPHABET = Alphabet.of("abcdefgh\n" + RECORD_END)
+
+
+def measured(trained_on: str, held_out: str, drawn: str, records: str | None) -> Contents:
+    """A report's contents, of a model that has learnt nothing and draws what it is told."""
+    config = configure("lstm", hidden=4, embedding=2)
+    request = Request(SourceConfig(paths=("a",)), config, TrainConfig(steps=1), ComputeConfig())
+    corpus = CorpusFacts("a", "0" * 64, len(trained_on) + len(held_out), 0.1, records)
+    run = Summary(Path("a"), request, corpus, None, Progress(), (), (), 1, 1, {})
+    network = build_model(config, len(RECORD_ALPHABET)).eval()
+    learnt, rest = (
+        cut_text(RECORD_ALPHABET.encode(text), RECORD_ALPHABET, records)
+        for text in (trained_on, held_out)
+    )
+    return gather_content(
+        run, network, TorchBackend(network), RECORD_ALPHABET, learnt, rest, lambda _: drawn
+    )
+
+
+@pytest.mark.parametrize(("records", "parted"), [(None, "\n"), ("line", RECORD_END)])
+def test_copied_spans_are_placed_in_the_line_or_record_that_they_begin_in(
+    records: str | None, parted: str
+) -> None:
+    begun = "" if records is None else RECORD_END
+    text = begun + parted.join(["ab", "cd", "ef", "gh", ""])
+    copied = measured(text, f"{begun}cdh", "gh", records).copied
+    drawn, held_out = copied[:-1], copied[-1]
+    assert [(one.quote, one.line) for one in drawn] == [("gh", 4)] * len(TEMPERATURES)
+    assert (held_out.name, held_out.line) == ("held out", 2)
+
+
+@pytest.mark.parametrize(
+    ("most", "read"), [(2, "cdefgh|"), (7, "cdefgh|"), (8, "cdefgh|"), (11, "ab|cdefgh|")]
+)
+def test_where_nothing_is_held_out_whole_records_are_read_and_one_at_least(
+    most: int, read: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("charrnn.report.content._NEURON_CHARACTERS", most)
+    contents = measured("|ab|cdefgh|".replace("|", RECORD_END), "", "ab", "line")
+    assert contents.passage.symbols == read.replace("|", RECORD_END)
