@@ -26,7 +26,7 @@ from charrnn.data.alphabet import RECORD_END, Alphabet
 from charrnn.data.corpus import encode_corpus
 from charrnn.data.encoded_text import ContinuousText, EncodedText, cut_text
 from charrnn.data.formal_languages import find_language
-from charrnn.data.inputs import NamedText, gather_sources
+from charrnn.data.inputs import NamedText, gather_sources, name_source, stream_sources
 from charrnn.data.records import divide_text
 from charrnn.errors import CharrnnError, CorpusError, Remedy, UsageError
 from charrnn.evaluation.baselines import Baselines, measure_baselines
@@ -35,6 +35,7 @@ from charrnn.evaluation.formal_languages import FormalScore, solve
 from charrnn.evaluation.metrics import Score
 from charrnn.evaluation.results import Evaluation, Surprisal
 from charrnn.evaluation.surprisal import measure_surprisal
+from charrnn.evaluation.units import Scoring, choose_units
 from charrnn.inference.backend import Backend
 from charrnn.inference.interactive import Play
 from charrnn.inference.record_sampling import RecordChoice, open_record
@@ -406,6 +407,55 @@ class Model:
         unscored = encoded.unscored
         return Surprisal(self.alphabet.decode(encoded.scored), bits[unscored:])
 
+    def score(
+        self,
+        text: str | os.PathLike[str] | Sequence[Source] | None = None,
+        *,
+        by: str | None = None,
+        window: int | None = None,
+        carried: bool | None = None,
+        encoding: str = "utf-8",
+        unknown: str = "error",
+        on_note: Callable[[str], None] = _ignore,
+    ) -> Scoring:
+        r"""Score a text unit by unit, such as line by line, as it arrives.
+
+        Args:
+            text: see :meth:`read`; sources are streamed.
+            by: the unit: ``line``, ``record``, ``character`` or ``window``; None is ``record`` for
+                a model of records, else ``line``.
+            window: the number of characters of each window; None is 100.
+            carried: True carries the state through the text; False reads every line, or record,
+                afresh; None carries it by character and by window, unless the model is of records.
+            encoding: see :meth:`read`.
+            unknown: ``error``, ``skip`` (no score) or ``replace`` characters that the model does
+                not know.
+            on_note: see :meth:`read`.
+
+        Returns:
+            An iterator of the units with ``number``, ``text``, ``bits``, ``bits_per_char`` and
+            ``characters``. It raises what :meth:`read` raises, once it gets there.
+
+        Raises:
+            CorpusError: the validation split is unknown.
+            UsageError: the unit does not go with the model.
+
+        >>> for unit in load(GOLDEN_MODEL).score("the heron\nthe mist"):
+        ...     print(unit.number, unit.text, unit.characters, unit.bits > 0)
+        1 the heron 10 True
+        2 the mist 8 True
+        """
+        choice = choose_units(
+            str(self.path),
+            has_records=self.records is not None,
+            by=by,
+            window=window,
+            carried=carried,
+        )
+        backend = self.backend("scoring")
+        name, chunks = self._stream(text, encoding, on_note)
+        return Scoring(backend, self.alphabet, chunks, choice, unknown=unknown, name=name)
+
     def states(self, text: str) -> dict[str, Floats]:
         """Read a text, and return the state of every layer after each character.
 
@@ -477,6 +527,27 @@ class Model:
                 weights=self.use.weights,
             )
         return self._backends[purpose]
+
+    def _stream(
+        self,
+        text: str | os.PathLike[str] | Sequence[Source] | None,
+        encoding: str,
+        on_note: Callable[[str], None],
+    ) -> tuple[str, Iterator[str]]:
+        """Stream the symbols of a text, and name it for errors."""
+        if text is None:
+            return "", iter([self.alphabet.decode(self._read_held_out().text.scored)])
+        if isinstance(text, str):
+            name, chunks = "", iter([self.alphabet.symbols(text)])
+        else:
+            sources = [text] if isinstance(text, os.PathLike) else text
+            paths = [os.fspath(one) for one in sources]
+            name = ", ".join(map(name_source, paths))
+            known = None if self.alphabet.kind == "bytes" else encoding
+            chunks = stream_sources(paths, known, on_note)
+        if self.records is not None:
+            chunks = divide_text(chunks, self.alphabet.symbols(self.records))
+        return name, chunks
 
     def _read_held_out(self) -> NamedText:
         request = self.data.request

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -111,6 +112,39 @@ def test_an_evaluation_scores_every_character_once(tmp_path: Path) -> None:
         model.evaluate("")
 
 
+def test_units_are_scored_in_turn(tmp_path: Path) -> None:
+    model, text = charrnn.load(LSTM), "the heron stood\nin the mist"
+    lines = list(model.score(text))
+    assert [(line.number, line.text) for line in lines] == [*enumerate(text.split("\n"), 1)]
+    (tmp_path / "lines.txt").write_text(text)
+    assert list(model.score(tmp_path / "lines.txt")) == lines
+    whole = model.evaluate(text)
+    for by in ("character", "window"):
+        units = list(model.score(text, by=by, window=5 if by == "window" else None))
+        assert "".join(unit.text for unit in units) == text
+        assert sum(unit.characters for unit in units) == whole.characters
+        bits = sum(unit.bits for unit in units) / whole.characters
+        assert bits == pytest.approx(whole.bits_per_char, rel=1e-9)
+    (skipped,) = model.score("\N{SNOWMAN}", unknown="skip")
+    assert (skipped.characters, skipped.bits) == (0, 0)
+    assert math.isnan(skipped.bits_per_char)
+
+
+@pytest.mark.parametrize(
+    ("setting", "choice"),
+    [
+        ("by", {"by": "paragraph"}),
+        ("by", {"by": "record"}),
+        ("window", {"window": 5}),
+        ("window", {"by": "window", "window": 0}),
+    ],
+)
+def test_units_that_make_no_sense_are_refused(setting: str, choice: dict[str, Any]) -> None:
+    with pytest.raises(UsageError) as raised:
+        charrnn.load(LSTM).score("the heron", **choice)
+    assert raised.value.settings == (setting,)
+
+
 def test_states_are_those_after_each_character() -> None:
     model = charrnn.load(LSTM)
     whole, part = model.states("the heron"), model.states("the")
@@ -128,6 +162,16 @@ def test_a_record_is_a_sample(names: Model) -> None:
     assert names.evaluate("Anna\nMaria\n").records == 2
     with pytest.raises(UsageError, match="records"):
         names.evaluate(reset_every=5)
+
+
+def test_records_are_scored_each_afresh(names: Model) -> None:
+    anna, maria = names.score("Anna\nMaria\n")
+    assert (anna.text, anna.characters, maria.text) == ("Anna", 5, "Maria")
+    assert next(iter(names.score("Maria\n"))).bits == pytest.approx(maria.bits, rel=1e-6)
+    for setting, choice in (("by", {"by": "line"}), ("carried", {"carried": True})):
+        with pytest.raises(UsageError) as raised:
+            names.score("Anna\n", **choice)
+        assert raised.value.settings == (setting,)
 
 
 def test_results_draw_themselves_in_a_notebook_without_obeying_the_text() -> None:

@@ -8,31 +8,25 @@ UTF-8 \xXX. Only escapes begin with a backslash, so the original text can be rec
 
 from __future__ import annotations
 
-import codecs
 import heapq
 import json
-import math
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from typing import IO, TYPE_CHECKING, Annotated
+from collections.abc import Iterator
+from typing import IO, TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Encoding, StackRound, SubjectArgument, Unknown, option
-from charrnn.config.inference import UseConfig
+from charrnn.config.inference import UNITS, WINDOW, UseConfig
 from charrnn.config.training import ComputeConfig
 from charrnn.display import MARKED
-from charrnn.errors import UnknownCharacterError, UsageError
+from charrnn.errors import UsageError
 
 if TYPE_CHECKING:
-    from charrnn.api import Model
-    from charrnn.evaluation.surprisal import Ends, UnitPart
-
-
-_WINDOW = 100
+    from charrnn.evaluation.units import Scoring, UnitScore
 
 MOST_HELD = 1 << 20
 """Bytes of a unit's text that are kept in memory; a longer text is kept in a temporary file."""
@@ -51,10 +45,6 @@ def _check_unit(unit: str | None) -> str | None:
     return unit
 
 
-UNITS = ("line", "record", "character", "window")
-"""Units of a text that can be scored."""
-
-
 def score(
     arguments: SubjectArgument = None,
     by: Annotated[
@@ -70,7 +60,7 @@ def score(
         int | None,
         typer.Option(
             metavar="N",
-            help=f"Characters of each window, with --by window; {_WINDOW} if left out.",
+            help=f"Characters of each window, with --by window; {WINDOW} if left out.",
             min=1,
             show_default=False,
         ),
@@ -115,74 +105,23 @@ def score(
         raise UsageError("--window needs --by window; give both, or leave it out")
     from charrnn import api
     from charrnn.cli.arguments import split_arguments
-    from charrnn.data.alphabet import RECORD_END
-    from charrnn.evaluation.surprisal import NEWLINE, Meter, split_into_units
 
     name, texts = split_arguments(arguments or [])
     model = api.load(name, device=device, threads=threads, weights=weights, stack_round=stack_round)
-    by = by or ("line" if model.records is None else "record")
-    _check_records(by, afresh, model)
-    ending = NEWLINE if model.records is None else RECORD_END
-    meter = Meter(model.backend("scoring"), model.alphabet, unknown, ending)
-    chunks = _read(texts, model, encoding)
-    if afresh is None:
-        afresh = by == "line" or model.records is not None
-    measured = meter.measure_afresh(chunks) if afresh else meter.measure_carried(chunks)
-    ended = ending if by in ("line", "record") else ""
-    rows = Rows(by, ended, is_bytes=model.alphabet.kind == "bytes", as_json=as_json)
-    parts = split_into_units(measured, _ends(by, window or _WINDOW))
-    try:
-        rows.print_worst(parts, worst) if worst else rows.print_all(parts)
-    except UnknownCharacterError as problem:
-        problem.message = f"{_named(texts)}: {problem.message}"
-        raise
-    if meter.unknown:
+    scoring = model.score(
+        texts or None,
+        by=by,
+        window=window,
+        carried=None if afresh is None else not afresh,
+        encoding=encoding,
+        unknown=unknown,
+        on_note=terminal.note,
+    )
+    rows = Rows(scoring, as_json=as_json)
+    rows.print_worst(worst) if worst else rows.print_all()
+    if scoring.unknown:
         did = {"skip": "not scored", "replace": f"scored as {model.alphabet.replacement!r}"}
-        terminal.note(f"{meter.unknown:,} characters the model does not know were {did[unknown]}")
-
-
-def _ends(by: str, window: int) -> Ends:
-    from charrnn.evaluation.surprisal import find_line_ends, find_record_ends, make_window_ends
-
-    match by:
-        case "record":
-            return find_record_ends
-        case "line":
-            return find_line_ends
-        case "character":
-            return make_window_ends(1)
-        case _:
-            return make_window_ends(window)
-
-
-def _check_records(by: str, afresh: bool | None, model: Model) -> None:
-    """Raise UsageError for units that do not go with the model's kind of text."""
-    if model.records is None:
-        if by == "record":
-            raise UsageError(f"{model.path} is not a model of records; give --by line")
-    elif by == "line" or afresh is False:
-        given = "--by line" if by == "line" else "--carried"
-        raise UsageError(
-            f"{model.path}: is a model of records, each read afresh; leave {given} out"
-        )
-
-
-def _read(texts: Sequence[str], model: Model, encoding: str) -> Iterator[str]:
-    """Read the texts' symbols as they come; without texts, those of the held-out part."""
-    from charrnn.data.inputs import stream_sources
-    from charrnn.data.records import divide_text
-
-    records = model.records
-    if texts:
-        chunks = stream_sources(
-            texts, None if model.alphabet.kind == "bytes" else encoding, terminal.note
-        )
-        return chunks if records is None else divide_text(chunks, model.alphabet.symbols(records))
-    return iter([model.alphabet.decode(model.read().text.scored)])
-
-
-def _named(texts: Sequence[str]) -> str:
-    return ", ".join("standard input" if text == "-" else text for text in texts)
+        terminal.note(f"{scoring.unknown:,} characters the model does not know were {did[unknown]}")
 
 
 def escape(text: str) -> str:
@@ -192,35 +131,18 @@ def escape(text: str) -> str:
     return text.translate(_ESCAPES)
 
 
-class _Row:
-    """The figures and the text of a unit, as far as it has been read."""
+class _Row(NamedTuple):
+    """The score of a unit, and its text as it is printed."""
 
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.characters = 0
-        self._nats: list[float] = []
-        self._text: IO[bytes] = tempfile.SpooledTemporaryFile(MOST_HELD)  # noqa: SIM115
-
-    @property
-    def bits(self) -> float:
-        return math.fsum(self._nats) / math.log(2)
-
-    @property
-    def bits_per_char(self) -> float:
-        """The mean over the scored characters; NaN if there are none."""
-        return self.bits / self.characters if self.characters else math.nan
-
-    def add(self, part: UnitPart, text: str) -> None:
-        self.characters += part.scored
-        self._nats.append(part.total)
-        self._text.write(text.encode())
+    score: UnitScore
+    text: IO[bytes]
 
     def write(self, before: str, after: str) -> None:
         """Write the text to stdout, between two strings."""
-        self._text.seek(0)
+        self.text.seek(0)
         with terminal.guard_stdout():
             sys.stdout.buffer.write(before.encode())
-            shutil.copyfileobj(self._text, sys.stdout.buffer)
+            shutil.copyfileobj(self.text, sys.stdout.buffer)
             sys.stdout.buffer.write(f"{after}\n".encode())
 
 
@@ -228,50 +150,47 @@ class Rows:
     """Prints a line for each unit of a text.
 
     Args:
-        by: the kind of unit, one of UNITS.
-        ending: what ends each unit and is not printed; empty for characters and windows.
-        is_bytes: True if the symbols of the text are bytes.
+        scoring: the scores of the units.
         as_json: print a JSON object for each unit instead of columns separated by tabs.
     """
 
-    def __init__(self, by: str, ending: str, *, is_bytes: bool, as_json: bool) -> None:
-        self._by, self._ending, self._is_bytes, self._as_json = by, ending, is_bytes, as_json
+    def __init__(self, scoring: Scoring, *, as_json: bool) -> None:
+        self._scoring, self._as_json = scoring, as_json
 
-    def print_all(self, parts: Iterable[UnitPart]) -> None:
+    def print_all(self) -> None:
         """Print each unit as soon as it ends."""
-        for row in self._collect(parts):
+        for row in self._collect():
             self._print(row)
 
-    def print_worst(self, parts: Iterable[UnitPart], count: int) -> None:
+    def print_worst(self, count: int) -> None:
         """Print the ``count`` units of the most bits per character, in descending order."""
-        rows = (row for row in self._collect(parts) if row.characters)
-        for row in heapq.nlargest(count, rows, key=lambda row: row.bits_per_char):
+        rows = (row for row in self._collect() if row.score.characters)
+        for row in heapq.nlargest(count, rows, key=lambda row: row.score.bits_per_char):
             self._print(row)
 
-    def _collect(self, parts: Iterable[UnitPart]) -> Iterator[_Row]:
-        number, row, decoder = 1, _Row(1), self._decoder()
-        for part in parts:
-            symbols = part.symbols.removesuffix(self._ending)
-            if self._is_bytes:
-                symbols = decoder.decode(symbols.encode("latin-1"), part.last)
-            row.add(part, json.dumps(symbols)[1:-1] if self._as_json else escape(symbols))
-            if part.last:
-                yield row
-                number += 1
-                row, decoder = _Row(number), self._decoder()
-
-    def _decoder(self) -> codecs.IncrementalDecoder:
-        return codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    def _collect(self) -> Iterator[_Row]:
+        written = _open_text()
+        for text, score in self._scoring.parts():
+            shown = json.dumps(text)[1:-1] if self._as_json else escape(text)
+            written.write(shown.encode())
+            if score:
+                yield _Row(score, written)
+                written = _open_text()
 
     def _print(self, row: _Row) -> None:
+        score = row.score
         if not self._as_json:
-            row.write(f"{row.bits:.3f}\t{row.bits_per_char:.4f}\t", "")
+            row.write(f"{score.bits:.3f}\t{score.bits_per_char:.4f}\t", "")
             return
         figures = {
-            self._by: row.number,
-            "bits": row.bits,
-            "bits_per_char": row.bits_per_char if row.characters else None,
-            "characters": row.characters,
+            self._scoring.by: score.number,
+            "bits": score.bits,
+            "bits_per_char": score.bits_per_char if score.characters else None,
+            "characters": score.characters,
             "text": "",
         }
         row.write(json.dumps(figures, allow_nan=False).removesuffix('"}'), '"}')
+
+
+def _open_text() -> IO[bytes]:
+    return tempfile.SpooledTemporaryFile(MOST_HELD)

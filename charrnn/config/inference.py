@@ -9,6 +9,12 @@ from charrnn.config.settings import Config, setting
 WEIGHTS = ("auto", "fp32", "bf16", "int8")
 UNKNOWN_CHOICES = ("error", "skip", "replace")
 
+UNITS = ("line", "record", "character", "window")
+"""Units of a text that can be scored."""
+
+WINDOW = 100
+"""Characters of a window that is scored, if nothing else is said."""
+
 
 @dataclass(frozen=True)
 class UseConfig(Config):

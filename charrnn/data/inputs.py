@@ -44,6 +44,11 @@ def derive_corpus_name(source: str) -> str:
     return "".join(c if c.isprintable() else "_" for c in name).lstrip(".") or "corpus"
 
 
+def name_source(source: str) -> str:
+    """Name a source in errors and notes."""
+    return "standard input" if source == STDIN else source
+
+
 def gather_sources(sources: Sequence[str], folder: Path) -> tuple[list[Path], dict[Path, str]]:
     """Find the files and folders that sources stand for.
 
@@ -64,7 +69,7 @@ def gather_sources(sources: Sequence[str], folder: Path) -> tuple[list[Path], di
 def name_copies(sources: Sequence[str], paths: Sequence[Path], folder: Path) -> dict[Path, str]:
     """Return the names, in errors and notes, of the paths that are copies in ``folder``."""
     return {
-        path: "standard input" if source == STDIN else source
+        path: name_source(source)
         for source, path in zip(sources, paths, strict=True)
         if path.parent == folder
     }

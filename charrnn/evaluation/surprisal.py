@@ -14,14 +14,13 @@ chunks nor the texts that are read side by side change a character's nats, up to
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.data.alphabet import RECORD_END, Alphabet, Ids, to_code_points
+from charrnn.data.alphabet import Alphabet, Ids, to_code_points
 from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
 from charrnn.evaluation.scorer import Reading, cost_afresh
 from charrnn.inference.backend import Backend
@@ -32,34 +31,12 @@ NEWLINE = "\n"
 CHARACTERS_AT_ONCE = 1 << 16
 """Characters of a text that are held, besides a line that has not ended, of as many at most."""
 
-Ends = Callable[[str, int], Iterable[int]]
-"""Ends(symbols, begun): the positions among some symbols at which units end, each that after the
-last symbol of a unit; ``begun`` is the number of characters of the first unit before them."""
-
 
 class Measured(NamedTuple):
     """A stretch of a text: its symbols, and the nats (N,) of each; NaN where one is not scored."""
 
     symbols: str
     nats: Doubles
-
-
-class UnitPart(NamedTuple):
-    """A unit of a text, or a part of one: symbols, their nats, and whether they end the unit."""
-
-    symbols: str
-    nats: Doubles
-    last: bool
-
-    @property
-    def scored(self) -> int:
-        """Number of the symbols that were scored; an unknown one that is skipped has no nats."""
-        return len(self.nats) - int(np.isnan(self.nats).sum())
-
-    @property
-    def total(self) -> float:
-        """Nats of all scored symbols."""
-        return float(np.nansum(self.nats))
 
 
 class Expectation(NamedTuple):
@@ -184,36 +161,6 @@ def _spread(symbols: str, scored: NDArray[np.bool_], nats: Doubles) -> Measured:
     spread = np.full(len(symbols), np.nan)
     spread[scored] = nats
     return Measured(symbols, spread)
-
-
-def find_line_ends(symbols: str, begun: int) -> Iterator[int]:  # noqa: ARG001
-    """Find the ends of lines, which are after their newlines."""
-    return (found.end() for found in re.finditer(NEWLINE, symbols))
-
-
-def find_record_ends(symbols: str, begun: int) -> Iterator[int]:  # noqa: ARG001
-    """Find the ends of records, which are after their RECORD_ENDs."""
-    return (found.end() for found in re.finditer(RECORD_END, symbols))
-
-
-def make_window_ends(size: int) -> Ends:
-    """Make the function that finds the ends of windows of ``size`` characters."""
-    return lambda symbols, begun: range(size - begun, len(symbols) + 1, size)
-
-
-def split_into_units(measured: Iterable[Measured], ends: Ends) -> Iterator[UnitPart]:
-    """Split a measured text into units; characters left over at its end are a unit too."""
-    begun = 0
-    for symbols, nats in measured:
-        begin = 0
-        for end in ends(symbols, begun):
-            yield UnitPart(symbols[begin:end], nats[begin:end], last=True)
-            begin, begun = end, 0
-        if begin < len(symbols):
-            yield UnitPart(symbols[begin:], nats[begin:], last=False)
-            begun += len(symbols) - begin
-    if begun:
-        yield UnitPart("", np.empty(0), last=True)
 
 
 def measure_surprisal(backend: Backend, text: EncodedText) -> Doubles:

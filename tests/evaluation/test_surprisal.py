@@ -1,4 +1,4 @@
-"""Surprisal of characters in chunks of any size, expectations, and the cut into units."""
+"""Surprisal of characters in chunks of any size, and expectations."""
 
 import math
 
@@ -13,15 +13,10 @@ from charrnn.evaluation import surprisal
 from charrnn.evaluation.evaluate import evaluate
 from charrnn.evaluation.scorer import Reading
 from charrnn.evaluation.surprisal import (
-    Ends,
-    Measured,
     Meter,
     find_expectations,
-    find_line_ends,
     find_worst,
-    make_window_ends,
     measure_surprisal,
-    split_into_units,
 )
 from charrnn.inference.backend import Backend
 from charrnn.inference.native_backend import NativeBackend
@@ -256,39 +251,3 @@ def test_a_single_character_has_no_worst_place() -> None:
     nats = measure_surprisal(backend, text)
     assert len(nats) == 1
     assert find_expectations(backend, text, find_worst(nats, 5), 3) == []
-
-
-TEXT = "one\ntwo two\n\nthree, and no end"
-
-
-def units(text: str, ends: Ends, chunk: int) -> list[str]:
-    """The units, each joined again, of a text whose nats number its characters."""
-    numbers = np.arange(float(len(text)))
-    measured = [
-        Measured(text[begin : begin + chunk], numbers[begin : begin + chunk])
-        for begin in range(0, len(text), chunk)
-    ]
-    found, whole, numbered = [], "", []
-    for part in split_into_units(measured, ends):
-        assert len(part.symbols) == len(part.nats)
-        whole += part.symbols
-        numbered += part.nats.tolist()
-        if part.last:
-            found.append(whole)
-            whole = ""
-    assert whole == ""
-    assert numbered == list(range(len(text)))
-    return found
-
-
-def test_lines_end_after_their_newlines_and_with_the_text() -> None:
-    for text in (TEXT, TEXT + "\n", "\n", "a", ""):
-        for chunk in (1, 2, 5, 100):
-            assert units(text, find_line_ends, chunk) == text.splitlines(keepends=True)
-
-
-def test_windows_have_their_size_but_for_the_last() -> None:
-    for size in (1, 3, 31, 200):
-        for chunk in (1, 2, 5, 100):
-            expected = [TEXT[begin : begin + size] for begin in range(0, len(TEXT), size)]
-            assert units(TEXT, make_window_ends(size), chunk) == expected
