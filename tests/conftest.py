@@ -1,4 +1,4 @@
-"""What several tests share."""
+"""Fixtures and settings of all tests."""
 
 from pathlib import Path
 

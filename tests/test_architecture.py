@@ -191,7 +191,7 @@ def test_only_the_command_line_imports_late() -> None:
 
 
 def banned_in(tree: ast.AST) -> set[str]:
-    """What a module names that prints, unpickles, executes or starts another program."""
+    """Return the names in a module that print, unpickle, execute or start another program."""
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in BANNED_CALLS | {"print"}:
@@ -250,7 +250,7 @@ REPORT = DECLARED["optional-dependencies"]["report"]
 
 
 def names_of(dependencies: list[str]) -> set[str]:
-    """What dependencies are imported as: their names, but for one that is written otherwise."""
+    """Return the names that dependencies are imported by: their own, with one exception."""
     names = {re.split(r"[<>=!~ ]", each)[0] for each in dependencies}
     return {{"fonttools": "fontTools"}.get(name, name) for name in names}
 

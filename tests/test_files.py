@@ -26,7 +26,7 @@ from tests.support.disks import Fault, FaultyDisk, SippingDisk, WatchedDisk, ref
 
 Patch = pytest.MonkeyPatch
 WRITING = ("create", "write", "sync", "close", "rename")
-"""What a write asks of a disk before the new content is in place."""
+"""The requests of a write before the new content is in place."""
 
 
 @pytest.fixture

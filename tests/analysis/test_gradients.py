@@ -130,7 +130,7 @@ def test_norms_equal_central_differences(arrangement: str, monkeypatch: pytest.M
 
 
 def plain(scale: float, activation: str = "relu") -> CharModel:
-    """One plain layer without normalisation whose recurrent matrix is a multiple of the identity.
+    """One plain layer without normalization whose recurrent matrix is a multiple of the identity.
 
     Its biases keep rectified units positive.
     """

@@ -62,7 +62,7 @@ def content(path: Path) -> bytes:
 
 
 def refused(path: Path, read: Callable[[Path], object] = read_checkpoint) -> bool:
-    """Whether reading ends in the right kind of error, which names the file."""
+    """Return whether reading raises an error of the right kind that names the file."""
     try:
         read(path)
     except CheckpointError as problem:

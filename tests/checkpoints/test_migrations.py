@@ -40,7 +40,7 @@ OWN: dict[str, dict[str, Any]] = {
     "gru": {"gru_reset": "after"},
     "rnn": {"activation": "tanh"},
 }
-"""What every cell was in format 1."""
+"""The fixed settings of every cell in format 1."""
 
 
 @dataclass(frozen=True)
@@ -275,7 +275,7 @@ def test_an_upgrade_changes_nothing_in_place() -> None:
 
 
 MODEL_OF_1 = ("cell", "layers", "hidden", "embedding", "dropout", "norm")
-"""What the files of format 1 say of a model's shape."""
+"""The settings of a model's shape in files of format 1."""
 
 NEW = {
     "model": [field.name for field in fields(ModelConfig) if field.name not in MODEL_OF_1],

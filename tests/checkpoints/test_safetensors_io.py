@@ -58,7 +58,7 @@ def split(data: bytes) -> tuple[bytes, bytes]:
     return data[8:start], data[start:]
 
 
-def respelt(old: bytes, new: bytes) -> bytes:
+def respelled(old: bytes, new: bytes) -> bytes:
     """A sound file but for its table, in which the first ``old`` has become ``new``."""
     table, data = split(sound())
     assert old in table
@@ -129,7 +129,7 @@ SPELLINGS = {
 
 def test_another_spelling_is_refused() -> None:
     for spelling in SPELLINGS.values():
-        assert len(refusal(respelt(*spelling)).splitlines()) == 1
+        assert len(refusal(respelled(*spelling)).splitlines()) == 1
 
 
 def test_tensors_in_another_order_are_refused_though_the_library_takes_them() -> None:

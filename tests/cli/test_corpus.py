@@ -44,13 +44,13 @@ def said(result: subprocess.CompletedProcess[bytes]) -> dict[str, Any]:
 
 
 def facts(result: subprocess.CompletedProcess[bytes]) -> dict[str, str]:
-    """What stands behind each name that is printed, names and values two blanks apart."""
+    """Return the printed values by their names, which stand two blanks before them."""
     assert result.returncode == 0, explain(result)
     lines = (line.split("  ", 1) for line in result.stdout.decode().splitlines() if "  " in line)
     return {name: value.strip() for name, value in lines}
 
 
-def test_every_corpus_is_listed_with_its_kind_size_and_licence(tmp_path: Path) -> None:
+def test_every_corpus_is_listed_with_its_kind_size_and_license(tmp_path: Path) -> None:
     environment = {"XDG_CACHE_HOME": str(tmp_path)}
     listed = said(forked("corpus", "list", "--json", cwd=tmp_path, environment=environment))
     assert [entry["name"] for entry in listed["corpora"]] == list(read_catalogue())

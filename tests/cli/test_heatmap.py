@@ -1,4 +1,4 @@
-"""Text with a number for each character: legible in colour, exact without."""
+"""Text with a number for each character: legible in color, exact without."""
 
 import pytest
 from rich.color import ColorSystem
@@ -11,11 +11,11 @@ from charrnn.cli.heatmap import ACTIVATIONS, COSTS, Level, display
 STYLED = [level for level in (*COSTS, *ACTIVATIONS) if level.style]
 
 
-def luminance(colour: ColorTriplet) -> float:
+def luminance(color: ColorTriplet) -> float:
     """As the Web Content Accessibility Guidelines define it."""
     parts = [
         value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
-        for value in colour.normalized
+        for value in color.normalized
     ]
     return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
 
@@ -33,17 +33,17 @@ def test_every_level_brings_its_own_background_and_is_legible(system: ColorSyste
         style = Style.parse(level.style)
         assert style.color is not None
         assert style.bgcolor is not None
-        text, behind = (colour.downgrade(system) for colour in (style.color, style.bgcolor))
+        text, behind = (color.downgrade(system) for color in (style.color, style.bgcolor))
         assert contrast(text.get_truecolor(), behind.get_truecolor()) >= 4.5
 
 
 @pytest.mark.parametrize("system", [ColorSystem.EIGHT_BIT, ColorSystem.STANDARD])
 @pytest.mark.parametrize("levels", [COSTS, ACTIVATIONS])
-def test_terminals_of_few_colours_still_tell_the_levels_apart(
+def test_terminals_of_few_colors_still_tell_the_levels_apart(
     levels: tuple[Level, ...], system: ColorSystem
 ) -> None:
     behind = [Style.parse(level.style).bgcolor for level in levels if level.style]
-    shown = {colour.downgrade(system).number for colour in behind if colour is not None}
+    shown = {color.downgrade(system).number for color in behind if color is not None}
     assert len(shown) == len(levels) - 1
 
 

@@ -29,7 +29,7 @@ Rows = list[list[str]]
 
 
 def table(stdout: bytes) -> tuple[str, Rows]:
-    """What stands above a table's header, and the rows, the header first."""
+    """Return the text above a table's header, and the rows, the header first."""
     above, title, body = stdout.decode().split("\n\n")
     assert title.startswith(("norm of", "share of"))
     cells = [[cell.strip() for cell in line.split("  ") if cell] for line in body.splitlines()]
@@ -37,7 +37,7 @@ def table(stdout: bytes) -> tuple[str, Rows]:
 
 
 def reaches(trained: Path, *, held_out: bool) -> list[Reach]:
-    """What the program should find in herons.txt, or in the part of it that was held out."""
+    """Return the expected reach in herons.txt, or in its held-out part."""
     model = read_model(trained / BEST)
     ids = model.alphabet.encode((trained / "herons.txt").read_text())
     return measure_reach(

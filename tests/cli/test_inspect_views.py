@@ -126,7 +126,7 @@ def test_a_part_of_a_text_is_its_beginning(trained: Path) -> None:
     assert surprisal(trained, text=long)["content"] == long[:3000]
 
 
-def test_surprisal_without_colour_has_marks_beneath(trained: Path) -> None:
+def test_surprisal_without_color_has_marks_beneath(trained: Path) -> None:
     bits = surprisal(trained)["bits"]
     assert isinstance(bits, list)
     result = forked("inspect", "surprisal", "herons", "-", cwd=trained, stdin=LINE.encode())
@@ -147,7 +147,7 @@ def level_of(bits: float) -> int:
 
 
 def on_a_terminal(folder: Path, *arguments: str, **environment: str) -> str:
-    """What the program writes to a terminal."""
+    """Return the program's output on a terminal."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [*COMMAND, *arguments],
@@ -170,15 +170,15 @@ def on_a_terminal(folder: Path, *arguments: str, **environment: str) -> str:
 
 
 @pytest.mark.slow
-def test_on_a_terminal_surprisal_is_coloured_unless_that_is_not_wanted(
+def test_on_a_terminal_surprisal_is_colored_unless_that_is_not_wanted(
     trained: Path, tmp_path: Path
 ) -> None:
     text = tmp_path / "text.txt"
     text.write_text(LINE)
     arguments = ("inspect", "surprisal", "herons", str(text))
-    coloured = on_a_terminal(trained, *arguments)
-    assert "\x1b[" in coloured
-    plain = re.sub("\x1b\\[[0-9;]*m", "", coloured).replace("\r", "")
+    colored = on_a_terminal(trained, *arguments)
+    assert "\x1b[" in colored
+    plain = re.sub("\x1b\\[[0-9;]*m", "", colored).replace("\r", "")
     assert LINE.replace("\n", "\u240a\n") in plain
     assert " 8 bits or more " in plain
     assert "beneath each line" not in plain

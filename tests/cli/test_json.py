@@ -38,7 +38,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
 
 
 def told(words: tuple[str, ...]) -> set[str]:
-    """What the guide names in its section on the command that some words begin with."""
+    """Return the keys in the guide's section on the command that these words begin with."""
     (path,) = (path for path in GUIDES if path.stem == "scripting")
     parts = re.split(r"^### charrnn (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     for name, text in zip(parts[1::2], parts[2::2], strict=True):

@@ -243,7 +243,7 @@ def test_no_escape_sequence_goes_where_none_is_wanted(
 
 
 @pytest.mark.slow
-def test_a_terminal_that_can_shows_errors_in_colour(tmp_path: Path) -> None:
+def test_a_terminal_that_can_shows_errors_in_color(tmp_path: Path) -> None:
     with Terminal("trian", cwd=tmp_path) as terminal:
         assert terminal.leave() == 2
         assert terminal.shown.startswith("\x1b[1;31mcharrnn:\x1b[0m No such command")

@@ -32,9 +32,9 @@ def test_the_text_is_the_same_and_the_figures_go_to_stderr(trained: Path) -> Non
     said = told.stderr.decode()
     text = (trained / "herons.txt").read_text()
     alphabet = read_model(trained / BEST).alphabet
-    learnt, held_out = ContinuousText(alphabet.encode(text)).split(0.1)
+    learned, held_out = ContinuousText(alphabet.encode(text)).split(0.1)
     drawn = [alphabet.encode(one) for one in plain.stdout.decode().split("\n\n")]
-    ours, theirs = map(sum_overlaps, compare_with_held_out(drawn, learnt, held_out))
+    ours, theirs = map(sum_overlaps, compare_with_held_out(drawn, learned, held_out))
     rows = {line.split()[0]: line.split()[1:] for line in said.splitlines() if line[:1].isdigit()}
     for n in (1, 4, 32):
         assert rows[str(n)] == [f"{one.shares[n - 1]:.1%}" for one in (ours, theirs)]

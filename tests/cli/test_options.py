@@ -25,7 +25,7 @@ SETTINGS = [field for config in CONFIGS for field in fields(config)]
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What ``charrnn train --help`` says of each option, on one line."""
+    """The text of ``charrnn train --help`` on each option, on one line."""
     result = forked("train", "--help", cwd=tmp_path_factory.mktemp("help"))
     assert result.returncode == 0, explain(result)
     rows = re.sub(r"[^\x00-\x7f]", " ", result.stdout.decode())

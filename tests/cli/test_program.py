@@ -1,4 +1,4 @@
-"""What holds for every command: exit codes, messages, streams."""
+"""Rules for every command: exit codes, messages, streams."""
 
 from pathlib import Path
 

@@ -41,7 +41,7 @@ def columns(stdout: bytes) -> list[list[str]]:
 
 
 def nats_of(folder: Path, text: str, *options: str) -> float:
-    """What charrnn eval says that a text costs."""
+    """Return the nats of a text as charrnn eval reports them."""
     result = forked("eval", "herons", "-", "--json", *options, cwd=folder, stdin=text.encode())
     assert result.returncode == 0, explain(result)
     found = json.loads(result.stdout)
@@ -238,7 +238,7 @@ LETTERS = {"\\": "\\", "n": "\n", "r": "\r", "t": "\t"}
 
 
 def unescape(text: str) -> bytes:
-    """What the last column stands for, as the README tells it."""
+    """Return the bytes that the last column stands for, by the rules of the README."""
 
     def original(found: re.Match[str]) -> str:
         byte, code, letter = found.groups()
@@ -332,10 +332,10 @@ def test_lines_of_other_languages_are_found(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_machine_made_names_are_found(tmp_path: Path) -> None:
-    learnt, unseen = given_names()
-    (tmp_path / "names.txt").write_text("\n".join(learnt) + "\n")
+    learned, unseen = given_names()
+    (tmp_path / "names.txt").write_text("\n".join(learned) + "\n")
     size = ("--layers", "1", "--hidden", "48", "--window", "16", "--batch", "4")
     options = (*size, "--valid", "0", "--steps", "500", "--dropout", "0.2")
     trained = forked("train", "names.txt", *options, cwd=tmp_path)
     assert trained.returncode == 0, explain(trained)
-    assert area(tmp_path, unseen, machine_made(learnt, 100, 0, seed=1)) > 0.85
+    assert area(tmp_path, unseen, machine_made(learned, 100, 0, seed=1)) > 0.85

@@ -35,7 +35,7 @@ def test_a_module_that_catches_everything_does_not_catch_a_signal(
 
 
 @both_signals
-def test_a_signal_in_a_finaliser_is_not_lost(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_signal_in_a_finalizer_is_not_lost(tmp_path: Path, number: signal.Signals) -> None:
     body = SIGNALLED.format(name=number.name).replace("\n", "\n        ")
     result = run(f"class Last:\n    def __del__(self):\n        {body}\nLast()\n", tmp_path)
     assert (result.returncode, result.stderr) == (128 + number, b"")

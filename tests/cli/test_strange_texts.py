@@ -1,4 +1,4 @@
-"""What is no text, has no end or has a strange name: used, or refused in a line, by the program."""
+"""Sources that are no text, have no end or a strange name: used, or refused in a line."""
 
 import os
 import socket
@@ -34,7 +34,7 @@ def folder(trained: Path, tmp_path: Path) -> Path:
 
 
 def refusal(*arguments: str, folder: Path, stdin: bytes = b"", code: int = 3) -> str:
-    """What the program says, in a line or two, as it refuses."""
+    """Return the program's refusal, a line or two."""
     result = forked(*arguments, cwd=folder, stdin=stdin)
     said = result.stderr.decode()
     assert result.returncode == code, explain(result)

@@ -1,4 +1,4 @@
-"""What a terminal is shown: nothing that it would obey, whatever a text, a name or a file says."""
+"""Output on a terminal has no control sequences from a text, a name or a file."""
 
 import json
 import shutil
@@ -137,7 +137,7 @@ def test_columns_are_aligned_by_the_cells_that_characters_take() -> None:
     assert terminal.tabulate((), rows) == ["\u4e2d\u6587  1", "e\u0301e    2"]
 
 
-def test_a_table_is_neither_wrapped_nor_cut_nor_coloured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_is_neither_wrapped_nor_cut_nor_colored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     monkeypatch.setenv("FORCE_COLOR", "1")
     long = "word " * 100 + "end"

@@ -286,7 +286,7 @@ def test_a_signal_saves_and_the_resumed_run_ends_like_an_uninterrupted_one(
 def test_a_diverging_run_keeps_its_last_good_checkpoint(text_file: Path) -> None:
     folder = text_file.parent
     arguments = ("--learning-rate", "10", "--clip", "0", "--norm", "none", "--cell", "rnn")
-    # Without clipping and normalisation, a rate this large takes the weights beyond float32.
+    # Without clipping and normalization, a rate this large takes the weights beyond float32.
     result = forked(
         "train",
         text_file,

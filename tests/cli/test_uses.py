@@ -1,4 +1,4 @@
-"""What the README walks through, from beginning to end, with small texts and small models."""
+"""The README's walkthroughs from beginning to end, with small texts and small models."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ def run(folder: Path, *arguments: str, stdin: str = "") -> subprocess.CompletedP
 
 
 def ask(folder: Path, *arguments: str, stdin: str = "") -> str:
-    """What a command of the program prints."""
+    """Return the output of a command of the program."""
     return run(folder, *arguments, stdin=stdin).stdout.decode()
 
 
@@ -75,9 +75,9 @@ def test_source_code_goes_on(tmp_path: Path) -> None:
     assert len(drawn) == 200
     assert drawn == ask(tmp_path, "sample", "python", *arguments)
     (tmp_path / "mine.py").write_text("def main():\n    return 1\n")
-    coloured = ask(tmp_path, "inspect", "surprisal", "python", "mine.py")
-    assert "def main():" in coloured
-    assert "the characters that cost most" in coloured
+    colored = ask(tmp_path, "inspect", "surprisal", "python", "mine.py")
+    assert "def main():" in colored
+    assert "the characters that cost most" in colored
 
 
 def test_verse_is_made_in_whole_poems(tmp_path: Path) -> None:

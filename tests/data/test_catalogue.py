@@ -120,19 +120,19 @@ def test_every_formal_language_is_a_corpus_of_its_own_name() -> None:
 
 
 @pytest.mark.parametrize("name", ["tale", "tails", "talse", "tales.txt"])
-def test_a_misspelt_name_suggests_the_nearest(name: str) -> None:
+def test_a_misspelled_name_suggests_the_nearest(name: str) -> None:
     with pytest.raises(CorpusError, match=r"did you mean tales\?"):
         locate_source(name)
 
 
-def test_a_misspelt_file_suggests_the_nearest(empty_folder: Path) -> None:
+def test_a_misspelled_file_suggests_the_nearest(empty_folder: Path) -> None:
     (empty_folder / "herons.txt").write_text("heron")
     (empty_folder / "mice.txt").write_text("mouse")
     with pytest.raises(CorpusError, match=r"did you mean herons\.txt\?"):
         locate_source("heron.txt")
 
 
-def test_a_misspelt_file_in_another_folder_is_suggested_with_the_folder(tmp_path: Path) -> None:
+def test_a_misspelled_file_in_another_folder_is_suggested_with_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "birds"
     folder.mkdir()
     (folder / "herons.txt").write_text("heron")
@@ -213,7 +213,7 @@ def test_tests_packages_and_what_a_build_writes_are_left_out(library: Path) -> N
     assert found == ["a/b.py", "a/z.py", "a.py", "b.py"]
 
 
-def test_declared_encodings_are_honoured_and_line_ends_are_newlines(library: Path) -> None:
+def test_declared_encodings_are_honored_and_line_ends_are_newlines(library: Path) -> None:
     write(library, "a.py", "# -*- coding: latin-1 -*-\n# \u00e9\n".encode("latin-1"))
     write(library, "b.py", b"\xef\xbb\xbf# \xc3\xa9\r\n")
     assert list(read_library()) == ["# -*- coding: latin-1 -*-\n# \u00e9\n", "# \u00e9\n"]

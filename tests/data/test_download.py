@@ -94,7 +94,7 @@ def test_a_server_that_ignores_the_range_is_read_again_from_the_beginning(
     site: Site, announces_length: bool
 ) -> None:
     site.announces_length = announces_length
-    site.honours_range = False
+    site.honors_range = False
     site.breaks_after = 100_000
     download = described(site)
     assert "100,000 of 300,000 bytes were received" in failure(download)

@@ -169,7 +169,7 @@ def test_predictable_characters_by_example(name: str, sequence: str, predicted: 
 
 
 @every_language
-def test_a_text_is_whole_sequences_of_all_sizes_that_are_learnt(language: Language) -> None:
+def test_a_text_is_whole_sequences_of_all_sizes_that_are_learned(language: Language) -> None:
     text = generate_text(language, 50_000)
     sequences = re.findall(SEQUENCE[language.name], text)
     assert "".join(sequences) == text
@@ -210,7 +210,7 @@ def test_a_text_is_the_same_everywhere_and_for_ever(name: str, digest: str) -> N
 @pytest.mark.parametrize(
     ("name", "nearest"), [("anbm", "anbn"), ("abncn", "anbncn"), ("adition", "addition")]
 )
-def test_a_misspelt_language_suggests_the_nearest(name: str, nearest: str) -> None:
+def test_a_misspelled_language_suggests_the_nearest(name: str, nearest: str) -> None:
     with pytest.raises(UsageError, match=rf"did you mean {nearest}\?"):
         find_language(name)
 

@@ -181,7 +181,7 @@ def test_a_batchs_gradient_is_the_sum_of_its_records(tmp_path: Path, arrangement
         torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-12)
 
 
-def test_a_records_score_does_not_depend_on_its_neighbours(tmp_path: Path) -> None:
+def test_a_records_score_does_not_depend_on_its_neighbors(tmp_path: Path) -> None:
     corpus = read(tmp_path)
     end = corpus.alphabet.characters.index(RECORD_END)
     backend = backend_for(corpus, "lstm")
@@ -245,7 +245,7 @@ def test_the_training_loss_is_the_mean_over_what_is_no_padding(tmp_path: Path) -
     assert evaluation.train_nats_per_char == pytest.approx(expected)  # type: ignore[union-attr]
 
 
-def test_normalising_over_a_batch_is_refused(tmp_path: Path) -> None:
+def test_normalizing_over_a_batch_is_refused(tmp_path: Path) -> None:
     asked = request()
     asked = replace(asked, model=replace(asked.model, norm="batch"))
     with pytest.raises(UsageError, match=r"^norm is batch"):

@@ -185,19 +185,19 @@ def test_lines_are_those_of_python_however_the_text_is_cut(text: str, chunk: int
 
 
 def test_nothing_of_a_new_text_is_copied_and_all_of_an_old_one() -> None:
-    learnt = draw(5000, seed=1)
-    assert measure_copied_share(ids_of(learnt), ids_of(draw(500, seed=2))) == 0.0
-    assert measure_copied_share(ids_of(learnt), ids_of(learnt[777:1777])) == 1.0
+    learned = draw(5000, seed=1)
+    assert measure_copied_share(ids_of(learned), ids_of(draw(500, seed=2))) == 0.0
+    assert measure_copied_share(ids_of(learned), ids_of(learned[777:1777])) == 1.0
 
 
 def test_the_share_is_of_the_spans_that_lie_whole_in_the_other_text() -> None:
-    learnt = draw(5000, seed=1)
-    copied, new = learnt[100 : 100 + SPAN + 9], draw(200, seed=2)
+    learned = draw(5000, seed=1)
+    copied, new = learned[100 : 100 + SPAN + 9], draw(200, seed=2)
     text = copied + new
     spans = len(text) - SPAN + 1
     # A chance letter after the copied part may make it longer.
-    share = measure_copied_share(ids_of(learnt), ids_of(text))
-    known = {learnt[i : i + SPAN] for i in range(len(learnt) - SPAN + 1)}
+    share = measure_copied_share(ids_of(learned), ids_of(text))
+    known = {learned[i : i + SPAN] for i in range(len(learned) - SPAN + 1)}
     assert share == sum(text[i : i + SPAN] in known for i in range(spans)) / spans > 0
 
 

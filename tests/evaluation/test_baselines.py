@@ -27,12 +27,12 @@ from tests.conftest import SENTENCES
 TEXT = "\n".join(SENTENCES * 20)
 ALPHABET = Alphabet.of(TEXT)
 IDS = ALPHABET.encode(TEXT)
-LEARNT, HELD_OUT = np.split(IDS, [3000])
+LEARNED, HELD_OUT = np.split(IDS, [3000])
 
 
 def test_the_figures_are_means_over_the_characters() -> None:
-    found = measure_baselines(LEARNT, HELD_OUT, ALPHABET, ["zlib", "xz"], most=10**6)
-    scores = list(baselines.score_ngrams(LEARNT, HELD_OUT, len(ALPHABET), ORDERS))
+    found = measure_baselines(LEARNED, HELD_OUT, ALPHABET, ["zlib", "xz"], most=10**6)
+    scores = list(baselines.score_ngrams(LEARNED, HELD_OUT, len(ALPHABET), ORDERS))
     assert found.ngrams == tuple(nats.mean() for nats in scores)
     data = TEXT.encode()
     bits = measure_compressed_bits(data[:3000], data[3000:], ["zlib", "xz"])
@@ -47,9 +47,11 @@ def test_the_best_order_is_that_of_the_least_cost() -> None:
 
 
 def test_of_too_much_the_nearest_is_taken() -> None:
-    bounded = measure_baselines(LEARNT, HELD_OUT, ALPHABET, ["zlib"], most=400)
+    bounded = measure_baselines(LEARNED, HELD_OUT, ALPHABET, ["zlib"], most=400)
     assert (bounded.learnt, bounded.scored) == (400, 100)
-    assert bounded == measure_baselines(LEARNT[-400:], HELD_OUT[:100], ALPHABET, ["zlib"], most=400)
+    assert bounded == measure_baselines(
+        LEARNED[-400:], HELD_OUT[:100], ALPHABET, ["zlib"], most=400
+    )
 
 
 def test_characters_of_many_bytes_are_compressed_as_a_file_holds_them() -> None:
@@ -72,19 +74,19 @@ def as_ids(values: list[int]) -> np.ndarray:
     return np.array(values, dtype=np.uint8)
 
 
-def costs(learnt: list[int], text: list[int], size: int = V) -> list[np.ndarray]:
-    return list(score_ngrams(as_ids(learnt), as_ids(text), size, NGRAM_ORDERS))
+def costs(learned: list[int], text: list[int], size: int = V) -> list[np.ndarray]:
+    return list(score_ngrams(as_ids(learned), as_ids(text), size, NGRAM_ORDERS))
 
 
 class Reference:
     """The equations, word for word, over dictionaries of tuples."""
 
-    def __init__(self, learnt: list[int], size: int) -> None:
+    def __init__(self, learned: list[int], size: int) -> None:
         self.size = size
         self.followers: defaultdict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
         for order in range(NGRAM_ORDERS):
-            for end in range(order, len(learnt)):
-                self.followers[tuple(learnt[end - order : end])][learnt[end]] += 1
+            for end in range(order, len(learned)):
+                self.followers[tuple(learned[end - order : end])][learned[end]] += 1
 
     def probability(self, context: tuple[int, ...], character: int) -> float:
         below = self.probability(context[1:], character) if context else 1 / self.size
@@ -96,20 +98,20 @@ class Reference:
 
 
 @given(texts, some_text)
-def test_the_costs_are_those_of_counts_in_dictionaries(learnt: list[int], text: list[int]) -> None:
-    reference = Reference(learnt, V)
-    whole = learnt + text
-    for order, nats in enumerate(costs(learnt, text)):
+def test_the_costs_are_those_of_counts_in_dictionaries(learned: list[int], text: list[int]) -> None:
+    reference = Reference(learned, V)
+    whole = learned + text
+    for order, nats in enumerate(costs(learned, text)):
         for place, cost in enumerate(nats):
-            end = len(learnt) + place
+            end = len(learned) + place
             context = tuple(whole[max(end - order, 0) : end])
             expected = -math.log(reference.probability(context, whole[end]))
             assert cost == pytest.approx(expected, rel=1e-12)
 
 
 @given(texts, texts)
-def test_probabilities_sum_to_one_in_every_context(learnt: list[int], context: list[int]) -> None:
-    each = [costs(learnt, [*context, character]) for character in range(V)]
+def test_probabilities_sum_to_one_in_every_context(learned: list[int], context: list[int]) -> None:
+    each = [costs(learned, [*context, character]) for character in range(V)]
     for order in range(NGRAM_ORDERS):
         total = sum(math.exp(-nats[order][-1]) for nats in each)
         assert total == pytest.approx(1.0, rel=1e-12)
@@ -122,16 +124,16 @@ def test_what_was_never_read_costs_the_logarithm_of_the_alphabet() -> None:
 
 def test_a_uniform_text_costs_about_the_logarithm_of_its_alphabet_at_order_0() -> None:
     rng = np.random.default_rng(1)
-    learnt, text = (rng.integers(0, 8, 40_000).astype(np.uint8) for _ in range(2))
-    first, *others = score_ngrams(learnt, text, 8, 3)
+    learned, text = (rng.integers(0, 8, 40_000).astype(np.uint8) for _ in range(2))
+    first, *others = score_ngrams(learned, text, 8, 3)
     assert first.mean() == pytest.approx(math.log(8), abs=0.001)
     for nats in others:
         assert nats.mean() >= math.log(8) - 0.001
 
 
 def test_the_text_itself_is_not_counted() -> None:
-    learnt, text = [0, 1, 2, 3] * 10, [4, 3, 2, 1, 0] * 6
-    once, twice = costs(learnt, text), costs(learnt, text + text)
+    learned, text = [0, 1, 2, 3] * 10, [4, 3, 2, 1, 0] * 6
+    once, twice = costs(learned, text), costs(learned, text + text)
     for one, both in zip(once, twice, strict=True):
         assert list(one) == list(both[: len(one)])
 
@@ -140,10 +142,10 @@ def test_keys_too_large_to_carry_their_places_are_numbered_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rng = np.random.default_rng(2)
-    learnt, text = (rng.integers(0, 300, 900).astype(np.uint16) for _ in range(2))
-    packed = [nats.tolist() for nats in score_ngrams(learnt, text, 300, NGRAM_ORDERS)]
+    learned, text = (rng.integers(0, 300, 900).astype(np.uint16) for _ in range(2))
+    packed = [nats.tolist() for nats in score_ngrams(learned, text, 300, NGRAM_ORDERS)]
     monkeypatch.setattr(baselines, "_BITS", 8)
-    assert [nats.tolist() for nats in score_ngrams(learnt, text, 300, NGRAM_ORDERS)] == packed
+    assert [nats.tolist() for nats in score_ngrams(learned, text, 300, NGRAM_ORDERS)] == packed
 
 
 NOISE = random.Random(1).randbytes(30_000)
@@ -169,7 +171,7 @@ def test_what_was_read_before_costs_next_to_nothing(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_only_xz_looks_back_beyond_its_neighbourhood() -> None:
+def test_only_xz_looks_back_beyond_its_neighborhood() -> None:
     far = NOISE + random.Random(2).randbytes(1_000_000)
     bits = measure_compressed_bits(far, NOISE, list(COMPRESSORS))
     assert bits["xz"] < 8 * 2_000

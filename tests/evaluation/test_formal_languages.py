@@ -181,14 +181,14 @@ def test_one_wrong_character_leaves_its_size_unsolved(wrong: int) -> None:
 def test_one_wrong_sequence_of_several_leaves_its_size_unsolved() -> None:
     rule = knowing("memory")
     assert len(cases(LANGUAGES["memory"], 8)) > 1
-    spoilt = cases(LANGUAGES["memory"], 8)[1]
-    word = spoilt[: spoilt.index("#") + 1]
+    spoiled = cases(LANGUAGES["memory"], 8)[1]
+    word = spoiled[: spoiled.index("#") + 1]
     score = score_of("memory", lambda text: "#" if text.endswith(word) else rule(text))
     assert score.unsolved == (8,)
 
 
 def tried(language: Language, most_size: int) -> tuple[str, list[str]]:
-    """What a model reads before each sequence, and the sequences it is tried with."""
+    """Return the text read before each sequence, and the sequences that a model is tried with."""
     alphabet = alphabet_of(language)
     model = StandIn(alphabet, lambda _: "")
     solve(model, alphabet, language, most_size)

@@ -139,7 +139,7 @@ def test_an_endless_line_is_read_in_bounded_pieces(monkeypatch: pytest.MonkeyPat
     assert backend.most <= 201
 
 
-def test_one_long_line_does_not_stretch_its_neighbours() -> None:
+def test_one_long_line_does_not_stretch_its_neighbors() -> None:
     backend = Watched(make_model("rnn"))
     text = "a" * 5000 + "\n" + "abc\n" * 1000
     list(Meter(backend, ALPHABET).measure_afresh([text]))

@@ -161,7 +161,7 @@ def test_types_that_it_does_not_know_are_refused(x: str, gain: str, shift: str) 
         )
 
 
-def test_what_the_library_does_not_normalise_is_left_to_torch() -> None:
+def test_what_the_library_does_not_normalize_is_left_to_torch() -> None:
     ours = LayerNorm(8).double()
     assert not can_run(torch.ones(2, 3, 8).double(), ours.weight)
     x, mask = torch.randn(2, 3, 8).double(), torch.rand(1, 3, 8).double()

@@ -1,4 +1,4 @@
-"""Where the system gives no memory, the library says so; where no threads, it does without."""
+"""The library reports that the system gives no memory, and works without threads if it must."""
 
 import subprocess
 import sys

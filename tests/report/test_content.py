@@ -151,18 +151,18 @@ RECORD_ALPHABET = Alphabet.of("abcdefgh\n" + RECORD_END)
 
 
 def measured(trained_on: str, held_out: str, drawn: str, records: str | None) -> Contents:
-    """A report's contents, of a model that has learnt nothing and draws what it is told."""
+    """A report's contents, of a model that has learned nothing and draws what it is told."""
     config = configure("lstm", hidden=4, embedding=2)
     request = Request(SourceConfig(paths=("a",)), config, TrainConfig(steps=1), ComputeConfig())
     corpus = CorpusFacts("a", "0" * 64, len(trained_on) + len(held_out), 0.1, records)
     run = Summary(Path("a"), request, corpus, None, Progress(), (), (), 1, 1, {})
     network = build_model(config, len(RECORD_ALPHABET)).eval()
-    learnt, rest = (
+    learned, rest = (
         cut_text(RECORD_ALPHABET.encode(text), RECORD_ALPHABET, records)
         for text in (trained_on, held_out)
     )
     return gather_content(
-        run, network, TorchBackend(network), RECORD_ALPHABET, learnt, rest, lambda _: drawn
+        run, network, TorchBackend(network), RECORD_ALPHABET, learned, rest, lambda _: drawn
     )
 
 

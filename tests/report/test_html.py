@@ -1,9 +1,9 @@
-"""Numbers along a text as colours."""
+"""Numbers along a text as colors."""
 
 from charrnn.report.html import BITS, ColoredText, color_by_activation, color_by_bits
 
 
-def test_neighbours_of_one_colour_stand_together() -> None:
+def test_neighbors_of_one_color_stand_together() -> None:
     assert color_by_bits("abcd", [0.1, 0.2, 1.5, 20.0]) == [
         ColoredText("bits-0", "ab"),
         ColoredText("bits-2", "c"),
@@ -11,7 +11,7 @@ def test_neighbours_of_one_colour_stand_together() -> None:
     ]
 
 
-def test_a_newline_is_shown_by_a_sign_of_its_colour() -> None:
+def test_a_newline_is_shown_by_a_sign_of_its_color() -> None:
     assert color_by_bits("a\nb", [0.0, 5.0, 0.0]) == [
         ColoredText("bits-0", "a"),
         ColoredText("bits-5", "\u21b5\n"),

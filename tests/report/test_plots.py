@@ -26,7 +26,7 @@ def test_texts_stay_texts() -> None:
         assert f">{text}</text>" in svg
 
 
-def test_every_colour_is_the_pages() -> None:
+def test_every_color_is_the_pages() -> None:
     svg = draw("many", "Many", lines(SERIES), "x", "y", logarithmic=True).svg
     assert not re.findall(r"#[0-9a-f]{6}\b", svg)
     assert {f"var(--series-{number})" for number in range(SERIES)} < set(

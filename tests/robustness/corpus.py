@@ -176,7 +176,7 @@ def _peak(file: Path, kind: str) -> int:
 
 
 def refuse_the_endless(count: int, seed: int) -> Iterator[str | None]:
-    """What has no end, or claims to have none, through the program."""
+    """Give the program sources that have no end, or claim to have none."""
     with tempfile.TemporaryDirectory() as folder:
         with Path(folder, "hole.txt").open("wb") as stream:
             stream.truncate(1 << 40)

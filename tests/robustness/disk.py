@@ -1,4 +1,4 @@
-"""What charrnn promises of work that is kept on a disk which fails, fills or loses power."""
+"""Promises of charrnn about work on a disk that fails, fills or loses power."""
 
 from __future__ import annotations
 

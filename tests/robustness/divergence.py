@@ -56,7 +56,7 @@ def train_until(session: Session, reached: Callable[[Event], bool]) -> None:
 
 @cache
 def without_going_back(plan: Plan, steps: int) -> State:
-    """What a run comes to that learns at a plan's rates for so many steps, never going back."""
+    """Return the state of a run of a plan's rates after these steps, without any going back."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         corpus = write_corpus(folder)
@@ -77,7 +77,7 @@ def differing_from(expected: State, state: State) -> list[str]:
 
 
 def _without_rates(state: State) -> State:
-    """What a state says of its last checkpoint, but for rates and how often they were halved."""
+    """Return the entries of the last checkpoint without rates and the number of halvings."""
     kept = {n: v for n, v in state.items() if n.startswith("last ") and n != "last train"}
     for name in ("last progress", "last good"):
         if kept[name] is not None:

@@ -58,7 +58,7 @@ class Fault:
     place: int
 
     def strikes(self, progress: Progress) -> bool:
-        """Whether the next step is struck."""
+        """Return whether the fault occurs in the next step."""
         return progress.step == self.step and progress.halvings < self.times
 
     def take_step(self, trainer: Trainer) -> Step:
@@ -145,12 +145,12 @@ class Plan:
 
     @property
     def halvings(self) -> int:
-        """How often it goes back."""
+        """Times that the run goes back."""
         return min(self.fault.times, MOST_HALVINGS) if self.policy == "rollback" else 0
 
     @property
     def ends(self) -> bool:
-        """Whether the fault ends the run."""
+        """True if the fault ends the run."""
         return self.fault.times > self.halvings
 
     @property

@@ -63,7 +63,7 @@ WIDE = Plan(3, PLANS[0].text, ("--hidden", "64"))
 
 @dataclass(frozen=True)
 class Ended:
-    """How the program ended.
+    """The end of a call of the program.
 
     Attributes:
         code: its exit code.
@@ -113,7 +113,7 @@ def made(plan: Plan, folder: Path) -> None:
 
 
 def end_of(folder: Path) -> tuple[object, ...]:
-    """What has become of the run in a folder: all that two equal runs have in common."""
+    """Return all facts of the finished run in a folder that two equal runs have in common."""
     last, best = (read_checkpoint(folder / file) for file in (RUN.last, RUN.best))
     scores = best.header["scores"]
     return (

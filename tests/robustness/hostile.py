@@ -160,7 +160,7 @@ def refuse_hostile_files(count: int, seed: int) -> Iterator[str | None]:
 
 
 def _run(folder: str, *arguments: str) -> str | None:
-    """What is wrong with how the program ends; None if nothing."""
+    """Run the program and return the problem with the way it ended; None if there is none."""
     process = subprocess.run(
         [sys.executable, "-c", _PROGRAM, *arguments],
         cwd=folder,

@@ -52,13 +52,13 @@ _MOMENT_SECONDS = 0.0005
 
 @dataclass(frozen=True)
 class Watched:
-    """What can be seen of a run from outside its process."""
+    """A run seen from outside its process."""
 
     run: Path
 
     @property
     def progress(self) -> dict[str, Any] | None:
-        """Where its newest checkpoint stands; None before there is one."""
+        """The progress of its newest checkpoint; None before there is one."""
         last = self.run / "last.safetensors"
         if not last.exists():
             return None
@@ -67,21 +67,21 @@ class Watched:
         return progress
 
     def stands_at(self, step: int) -> bool:
-        """Whether it has been saved at that step or a later one."""
+        """Return whether it has been saved at that step or a later one."""
         progress = self.progress
         return progress is not None and progress["step"] >= step
 
     def is_saving(self) -> bool:
-        """Whether the file is there that the next checkpoint is gathered in."""
+        """Return whether the temporary file of the next checkpoint exists."""
         return any(self.run.glob(".last.safetensors.*.tmp"))
 
     def is_evaluating(self) -> bool:
-        """Whether it was saved where an evaluation is due, and not yet after it."""
+        """Return whether it was saved at a due evaluation, and not yet after it."""
         p = self.progress
         return p is not None and p["step"] % STEPS_PER_EVALUATION == 0 and _is_unevaluated(p)
 
     def is_at_an_epochs_edge(self) -> bool:
-        """Whether it was saved after the last window of an epoch, and not yet after the next."""
+        """Return whether it was last saved after the last window of an epoch."""
         p = self.progress
         return p is not None and p["step"] > 0 and p["window"] == 0
 
@@ -140,11 +140,11 @@ class Life:
 
     @property
     def is_over(self) -> bool:
-        """Whether the run has taken its last step, so that nothing is left to be killed in."""
+        """True once the run has taken its last step, so that no moment is left to kill it in."""
         return self.watched.stands_at(STEPS)
 
     def end(self) -> str | None:
-        """Go on to the end undisturbed; how that differs from a run that nothing happened to."""
+        """Go on to the end undisturbed; return the differences from a run that was never killed."""
         result = self.start().result()
         if result.returncode:
             return explain(result)

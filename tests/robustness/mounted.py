@@ -31,7 +31,7 @@ _REQUESTS = 100
 
 
 def can_mount() -> bool:
-    """Whether this system lets anyone mount a file system in a namespace of their own."""
+    """Return whether an ordinary user may mount a file system in a namespace of their own here."""
     try:
         command = [*_NAMESPACE, "mount", "-t", "tmpfs", "none", "/mnt"]
         return subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -42,7 +42,7 @@ _DEATHS = range(5, 120)
 
 @dataclass(frozen=True)
 class Aftermath:
-    """What a power cut left, and what was wrong with it."""
+    """The state that a power cut left, and the problem with it, if any."""
 
     standing: Standing
     problem: str | None
@@ -103,7 +103,7 @@ def _noting_what_is_kept(volume: Volume) -> Iterator[None]:
 
 
 def _promised(events: Sequence[Event]) -> Standing:
-    """What the program has been told is kept."""
+    """Return the files that the program was told are safely stored."""
     kept = [event.what for event in events if isinstance(event, Committed)]
     last = [one for one in kept if one.nats is None]
     best = [one for one in kept if one.nats is not None]

@@ -28,7 +28,7 @@ class Promise:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a promise's trials.
+    """The outcome of a promise's trials.
 
     Attributes:
         promise: the sentence.

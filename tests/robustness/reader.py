@@ -70,7 +70,7 @@ def load(data: bytes) -> tuple[CheckpointFile, ModelFile]:
 
 
 def refuses(data: bytes) -> str | None:
-    """What is wrong with how a file that is not sound is taken; None if nothing."""
+    """Return the problem with the reading of a damaged file; None if it is refused properly."""
     for read in (load, lambda data: CheckpointFile(FILE, BytesIO(data)).verify()):
         try:
             read(data)
@@ -86,9 +86,9 @@ def refuses(data: bytes) -> str | None:
 
 
 def is_sound_or_refused(data: bytes) -> str | None:
-    """What is wrong with how a forged file is taken whose digest is true; None if nothing.
+    """Return the problem with the reading of a forged file whose digest is true; None if none.
 
-    What it says may be sound after all. Then it can be used.
+    Its contents may be sound after all. Then the file must be usable.
     """
     try:
         # A warning would be a line on the user's terminal.

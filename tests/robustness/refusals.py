@@ -21,7 +21,7 @@ _DIES_AT = 90
 
 @dataclass(frozen=True)
 class Situation:
-    """Where a disk may begin to refuse.
+    """A situation in which a disk may begin to refuse.
 
     Attributes:
         name: what happens.
@@ -36,7 +36,7 @@ class Situation:
     command: tuple[str, ...]
 
     def end(self, folder: Path, disk: FaultyDisk) -> Ended:
-        """What comes of it in an empty folder, on a disk."""
+        """Run the situation's command in an empty folder, on a disk."""
         shutil.copytree(self.folder, folder, dirs_exist_ok=True)
         return charrnn(*self.command, folder=folder, disk=disk, stdin=self.plan.text)
 
@@ -73,7 +73,7 @@ def _situations(folder: Path) -> Iterator[Situation]:
 
 
 def _requests(situation: Situation) -> int:
-    """How many there are if none is refused."""
+    """Return the number of requests if none is refused."""
     disk = FaultyDisk(FAULTS["failed"], NEVER)
     with scratch() as folder:
         ended = situation.end(folder, disk)
@@ -82,7 +82,7 @@ def _requests(situation: Situation) -> int:
 
 
 def _try(situation: Situation, fault: Fault, nth: int, ends: Ends) -> str | None:
-    """What goes wrong, beyond what must, when a disk refuses its n-th request."""
+    """Return the avoidable problem when a disk refuses its n-th request; None if there is none."""
     disk = FaultyDisk(fault, nth)
     with scratch() as folder:
         ended = situation.end(folder, disk)
@@ -100,12 +100,12 @@ def _try(situation: Situation, fault: Fault, nth: int, ends: Ends) -> str | None
         except CharrnnError as error:
             return str(error)
         if removes:
-            problem = problem or _spoilt(read_in(situation.folder), read_in(folder))
+            problem = problem or _spoiled(read_in(situation.folder), read_in(folder))
         return problem or go_on(folder, ends, situation.plan)
 
 
-def _spoilt(before: Files, after: Files) -> str | None:
-    """What else was changed in a folder where the last checkpoint still is the one of before."""
+def _spoiled(before: Files, after: Files) -> str | None:
+    """Return a sentence on files that changed although the last checkpoint did not, or None."""
     last = str(RUN.last)
     if before.get(last) != after.get(last):
         return None

@@ -1,4 +1,4 @@
-"""What stands in a run's directory after a mishap, and whether the run can go on from it."""
+"""The files in a run's directory after a mishap, and a check that the run can go on from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from charrnn.errors import CharrnnError
 from tests.robustness.here import PLANS, RESUME, RUN, Plan, charrnn, end_of, made
 
 Ends = Mapping[int, tuple[object, ...]]
-"""How each plan ends if nothing happens to it, by its seed."""
+"""Results of the undisturbed runs of the plans, by their seeds."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Kept:
     """A checkpoint that is kept.
 
     Attributes:
-        digest: of the text it has learnt: tells one plan's from another's.
+        digest: of the text it has learned: tells one plan's from another's.
         step: it was taken at.
         nats: its held-out loss, if it is a best one.
     """
@@ -29,7 +29,7 @@ class Kept:
     nats: float | None = None
 
     def is_below(self, other: Kept) -> bool:
-        """Whether it cannot stand for another one, of another text or better."""
+        """Return whether it cannot replace the other: its text differs or its loss is higher."""
         assert self.nats is not None
         assert other.nats is not None
         return self.digest != other.digest or self.nats > other.nats
@@ -37,7 +37,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Standing:
-    """What is kept of a run.
+    """The files that are kept of a run.
 
     Attributes:
         last: the checkpoint to go on from.
@@ -48,7 +48,7 @@ class Standing:
     best: Kept | None
 
     def falls_short_of(self, promised: Standing) -> str | None:
-        """What is missing or worse than it was promised to be, if anything is."""
+        """Return a sentence on the file that is missing or worse than promised; None if none is."""
         last, best = promised.last, promised.best
         if last is None:
             return None
@@ -65,19 +65,19 @@ class Standing:
 
 
 def last_of(checkpoint: Checkpoint) -> Kept:
-    """What a last checkpoint is."""
+    """Return the facts of a last checkpoint."""
     return Kept(checkpoint.header["corpus"]["digest"], checkpoint.header["progress"]["step"])
 
 
 def best_of(checkpoint: Checkpoint) -> Kept:
-    """What a best model is."""
+    """Return the facts of a best model."""
     scores = checkpoint.header["scores"]
     digest = checkpoint.header["corpus"]["digest"]
     return Kept(digest, scores["step"], scores["valid_nats_per_char"])
 
 
 def standing_in(folder: Path) -> Standing:
-    """What is kept in a folder.
+    """Return the files that are kept in a folder.
 
     Raises:
         CheckpointError: a file that stands there does not load.
@@ -90,7 +90,7 @@ def standing_in(folder: Path) -> Standing:
 
 
 def uninterrupted(folder: Path, plans: Iterable[Plan] = PLANS) -> Ends:
-    """How each plan ends, made in a folder of its own below one."""
+    """Run each plan undisturbed in its own subfolder and return the results."""
     ends = {}
     for plan in plans:
         alone = folder / f"uninterrupted-{plan.seed}"

@@ -11,7 +11,7 @@ _TIMES = frozenset({"seconds", "timed_seconds", "train_seconds", "chars_per_seco
 _PARTS = ("model", "train", "compute", "alphabet", "corpus", "progress", "good", "scores")
 
 State = dict[str, Any]
-"""What a run holds, by name."""
+"""Contents of a run by name."""
 
 
 def state_of(run: Path) -> State:
@@ -36,7 +36,7 @@ def find_differences(state: State, expected: State) -> list[str]:
 
 
 def facts_of(which: str, checkpoint: Checkpoint) -> State:
-    """What one checkpoint holds, under names that begin with ``which``."""
+    """Return the contents of one checkpoint, under names that begin with ``which``."""
     tensors = {
         f"{which} {name}": (
             array.dtype.str,

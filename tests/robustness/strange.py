@@ -45,7 +45,7 @@ def draw_text(rng: random.Random, most: int = 60) -> str:
 
 
 def draw_bytes(rng: random.Random, encoding: str) -> bytes:
-    """Random bytes, or a text in an encoding, as often as not with some bytes spoilt."""
+    """Random bytes, or a text in an encoding, as often as not with some bytes spoiled."""
     if rng.random() < 0.2:
         return rng.randbytes(rng.randrange(200))
     data = bytearray(codecs.encode(draw_text(rng), encoding, "ignore"))

@@ -19,10 +19,10 @@ from typing import Any
 from tests.support.disks import HurriedDisk
 
 Files = dict[str, bytes]
-"""What a folder holds: the content of each file by its path."""
+"""Contents of a folder's files by their paths."""
 
 Place = int | str
-"""What is synced: a file by its number, or a folder by its path."""
+"""A synced place: the number of a file, or the path of a folder."""
 
 _FOLDER = -1
 _MOST_OUTCOMES = 24
@@ -164,7 +164,7 @@ def _key(path: Path) -> str:
 
 
 def outcomes(events: Sequence[Event], fates: random.Random) -> Iterator[Files]:
-    """What a disk may hold that lost power after these events: all of it, or some if it is much."""
+    """Yield contents that a disk may have after a power cut: all possible ones, or some if many."""
     changes: list[Change] = []
     uncertain: list[int] = []
     for event in events:

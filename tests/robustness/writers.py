@@ -66,5 +66,5 @@ def _kill(process: Forked) -> None:
 
 
 def _step(folder: Path) -> int:
-    """Where the run stands; loading it shows that no two have written it."""
+    """Return the run's step; the checkpoint loads, so no two processes have written it."""
     return int(read_checkpoint(folder / RUN.last).header["progress"]["step"])

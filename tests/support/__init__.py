@@ -1,4 +1,4 @@
-"""What several tests share, and the files they read."""
+"""Code that several tests share, and the files they read."""
 
 from pathlib import Path
 

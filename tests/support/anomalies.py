@@ -19,8 +19,8 @@ def foreign_lines() -> list[str]:
 def given_names() -> tuple[list[str], list[str]]:
     """Given names: those to learn, and every fifth, which is held out."""
     names = (TEXTS / "names.txt").read_text(encoding="utf-8").splitlines()
-    learnt = [name for place, name in enumerate(names) if place % _HELD_OUT]
-    return learnt, names[::_HELD_OUT]
+    learned = [name for place, name in enumerate(names) if place % _HELD_OUT]
+    return learned, names[::_HELD_OUT]
 
 
 def machine_made(names: Sequence[str], count: int, order: int, seed: int) -> list[str]:
@@ -67,5 +67,5 @@ def area_under_curve(ordinary: Sequence[float], planted: Sequence[float]) -> flo
 
 
 def bits_per_char(rows: bytes) -> list[float]:
-    """What ``charrnn score --json`` printed of each line."""
+    """Return the bits per character of each line that ``charrnn score --json`` printed."""
     return [json.loads(row)["bits_per_char"] for row in rows.splitlines()]

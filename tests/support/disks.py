@@ -59,7 +59,7 @@ for _request in REQUESTS:
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with a disk.
+    """A fault of a disk.
 
     Attributes:
         problem: makes what the refused request raises.
@@ -73,13 +73,13 @@ class Fault:
 
     @property
     def exit_code(self) -> int:
-        """What the program ends with."""
+        """The exit code that the program ends with."""
         is_the_disks = isinstance(self.problem(), OSError)
         return (StorageError if is_the_disks else CharrnnError).exit_code
 
     @property
     def keeps_litter(self) -> bool:
-        """Whether the disk will not even have anything removed."""
+        """True if the disk refuses even to remove files."""
         return "remove" in self.lasting
 
 

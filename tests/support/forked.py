@@ -27,7 +27,7 @@ FORKS.set_forkserver_preload(["tests.support.preloaded"])
 """Makes processes that have torch and all of charrnn from the beginning."""
 
 _SECONDS_TO_TELL = 2
-"""What a stuck process is given to say where, on its standard error."""
+"""Seconds for a stuck process to write its stack to standard error."""
 
 
 class Forked:
@@ -65,7 +65,7 @@ class Forked:
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet."""
+        """True until the process has ended."""
         return self._process.is_alive()
 
     def signal(self, number: int) -> None:

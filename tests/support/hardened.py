@@ -28,7 +28,7 @@ CELLS = (
 
 
 NUMBERS = 4096
-"""How many random numbers there are, of which arrays hold stretches."""
+"""Random numbers in all; arrays hold stretches of them."""
 
 DRAWN = struct.pack(f"{NUMBERS}f", *(random.uniform(-2, 2) for _ in range(NUMBERS)))
 

@@ -22,7 +22,7 @@ def find_room(path: Path) -> str:
 
 
 def is_room(name: str) -> bool:
-    """Whether the package has a folder or a module of that name."""
+    """Return whether the package has a folder or a module of that name."""
     return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
 
 

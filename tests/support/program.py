@@ -55,5 +55,5 @@ def start(*arguments: str | Path, cwd: Path) -> subprocess.Popen[bytes]:
 
 
 def explain(result: subprocess.CompletedProcess[bytes]) -> str:
-    """What a process said, for a failing assertion."""
+    """Return the exit code and output of a process, for a failing assertion."""
     return f"exit {result.returncode}\n{result.stdout.decode()}\n{result.stderr.decode()}"

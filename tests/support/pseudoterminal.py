@@ -20,7 +20,7 @@ from tests.support.program import COMMAND, ENVIRONMENT
 
 
 class Seen:
-    """What a pseudo-terminal was written, once it is closed."""
+    """The bytes written to a pseudo-terminal, complete once it is closed."""
 
     data = b""
 

@@ -16,7 +16,7 @@ class Site:
     Attributes:
         body: the file.
         breaks_after: bytes after which each answer breaks off; None for answers that end well.
-        honours_range: whether a request for a part is answered with that part.
+        honors_range: whether a request for a part is answered with that part.
         endless: whether the body is followed by more and more.
         announces_length: whether the length is told beforehand.
         status: what is answered instead of the file, if not 200.
@@ -25,7 +25,7 @@ class Site:
 
     body: bytes = b""
     breaks_after: int | None = None
-    honours_range: bool = True
+    honors_range: bool = True
     endless: bool = False
     announces_length: bool = True
     status: int = 200
@@ -47,9 +47,9 @@ def serve() -> Iterator[Site]:
                 self.send_error(site.status)
                 return
             begin = int(wanted.removeprefix("bytes=").removesuffix("-"))
-            begin = begin + site.moved_by if site.honours_range else 0
-            self.send_response(206 if site.honours_range else 200)
-            if site.honours_range:
+            begin = begin + site.moved_by if site.honors_range else 0
+            self.send_response(206 if site.honors_range else 200)
+            if site.honors_range:
                 last = len(site.body) - 1
                 self.send_header("Content-Range", f"bytes {begin}-{last}/{len(site.body)}")
             if site.announces_length:
@@ -64,7 +64,7 @@ def serve() -> Iterator[Site]:
 
     class Server(ThreadingHTTPServer):
         def handle_error(self, *arguments: object) -> None:
-            """Whoever hangs up on an endless answer is in the right."""
+            """Report nothing: a client is right to hang up on an endless answer."""
 
     server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

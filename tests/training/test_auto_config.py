@@ -113,7 +113,7 @@ def test_more_time_makes_a_larger_network_that_learns_more_slowly() -> None:
     assert short["learning_rate"] > long["learning_rate"]
 
 
-def test_a_text_that_is_read_often_is_learnt_with_more_dropout() -> None:
+def test_a_text_that_is_read_often_is_learned_with_more_dropout() -> None:
     assert choose_dropout(0.1, 2) == choose_dropout(1, 2) == 0
     assert 0 < choose_dropout(5, 2) < choose_dropout(20, 2) < choose_dropout(10**9, 2) < 0.95
     assert chosen({"epochs": 1})["dropout"] == 0
@@ -201,7 +201,7 @@ def test_operations_are_counted_by_the_weights() -> None:
     assert count_operations(shape, alphabet_size=5) == 6 * weights
 
 
-def test_a_generated_text_is_learnt_without_dropout_however_often_it_is_read() -> None:
+def test_a_generated_text_is_learned_without_dropout_however_often_it_is_read() -> None:
     settings = choose_settings({**GIVEN, "epochs": 50}, replace(MEGABYTE, generated=True)).settings
     assert settings["dropout"] == settings["weight_drop"] == 0
 

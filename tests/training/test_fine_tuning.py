@@ -36,7 +36,7 @@ def read(folder: Path, text: str, encoding: str | None = "utf-8") -> Corpus:
 
 @pytest.fixture
 def model(tmp_path: Path) -> ModelFile:
-    """A model that has learnt OLD for a little while."""
+    """A model that has learned OLD for a little while."""
     session = begin(request(), read(tmp_path, OLD), "old")
     return list(model_files(session))[-1]
 

@@ -1,4 +1,4 @@
-"""What a run's directory tells of it, and what sets runs apart."""
+"""The summary of a run's directory, and the settings in which runs differ."""
 
 import json
 import shutil

@@ -41,7 +41,7 @@ def test_without_warm_up_the_first_step_is_at_the_peak(total: int | None) -> Non
 
 
 @pytest.mark.parametrize("total", [1, 10])
-def test_nothing_is_learnt_after_the_end(total: int) -> None:
+def test_nothing_is_learned_after_the_end(total: int) -> None:
     schedule = Schedule(peak=1.0, warmup=5, total=total)
     assert schedule.learning_rate(total - 1) > 0
     assert [schedule.learning_rate(step) for step in (total, total + 1, 10**9)] == [0, 0, 0]
@@ -66,7 +66,7 @@ def test_the_rate_rises_once_to_the_peak_and_falls_once(
     assert top <= total / 10
 
 
-def test_a_length_learnt_later_gives_the_schedule_that_knew_it_from_the_start() -> None:
+def test_a_length_learned_later_gives_the_schedule_that_knew_it_from_the_start() -> None:
     open_ended = Schedule(peak=0.5, warmup=10, total=None)
     assert open_ended.with_total(200) == Schedule(peak=0.5, warmup=10, total=200)
     assert open_ended.total is None

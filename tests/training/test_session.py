@@ -98,7 +98,7 @@ def after_steps(count: int) -> Callable[[Trainer, Event], bool]:
 
 
 def losses(events: list[Event]) -> list[tuple[object, ...]]:
-    """What each evaluation found, times apart."""
+    """Return the figures of each evaluation without its times."""
     return [
         (event.step, event.train_nats_per_char, event.valid_nats_per_char, event.improved)
         for event in events
@@ -699,7 +699,7 @@ def test_a_session_needs_two_characters_to_train_on(tmp_path: Path) -> None:
     assert caught.value.exit_code == 3
 
 
-def test_batch_normalisation_of_single_characters_is_refused(corpus: Corpus) -> None:
+def test_batch_normalization_of_single_characters_is_refused(corpus: Corpus) -> None:
     asked = request(arrangement="batch norm", window=1, batch=1)
     with pytest.raises(UsageError, match=r"^norm is batch, which takes means over several"):
         begin(asked, corpus, "herons")

@@ -100,19 +100,19 @@ SLOW_TO_LEARN = ("stack", "list", "residual", "sum", "pyramid of lstm")
         *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_TO_LEARN),
     ],
 )
-def test_a_tiny_text_is_memorised(arrangement: str) -> None:
+def test_a_tiny_text_is_memorized(arrangement: str) -> None:
     sentence = "the heron stood in the ford and counted what went by; "
     trainer = make(sentence * 20, arrangement=arrangement, total=300, rate=2e-2)
     assert list(trainer.fit())
     alphabet = Alphabet.of(sentence)
     backend = TorchBackend(trainer.learner.average.model)
-    learnt = evaluate(backend, ContinuousText(alphabet.encode(sentence * 4)), alphabet)
+    learned = evaluate(backend, ContinuousText(alphabet.encode(sentence * 4)), alphabet)
     # The first character and the first few words cannot be known; the rest can.
-    assert learnt.nats_per_char < 0.25
+    assert learned.nats_per_char < 0.25
 
 
 @needs_library
-def test_a_large_alphabet_s_loss_is_learnt_from_as_a_small_one_s(
+def test_a_large_alphabet_s_loss_is_learned_from_as_a_small_one_s(
     text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses = []

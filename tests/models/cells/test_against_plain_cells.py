@@ -1,4 +1,4 @@
-"""Every cell and its gradients against its equations spelt out in float64."""
+"""Every cell and its gradients against its equations spelled out in float64."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Normalization folded into the weights, against torch's own of the product spelt out."""
+"""Normalization folded into the weights, against torch's own of the product spelled out."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def folded(norm: InputBatchNorm, x: Tensor, weight: Tensor) -> Tensor:
     return torch.addcmul(shift, scale, x @ weight.T)
 
 
-def spelt_out(naive: nn.BatchNorm1d, x: Tensor, weight: Tensor) -> Tensor:
+def spelled_out(naive: nn.BatchNorm1d, x: Tensor, weight: Tensor) -> Tensor:
     y: Tensor = naive((x @ weight.T).flatten(0, 1))
     return y.view(STEPS, BATCH, ROWS)
 
@@ -44,11 +44,11 @@ def close(got: Tensor | None, expected: Tensor | None) -> None:
     torch.testing.assert_close(got, expected, rtol=0, atol=TOLERANCE)
 
 
-def test_training_normalises_and_averages_as_torch_does() -> None:
+def test_training_normalizes_and_averages_as_torch_does() -> None:
     norm, naive, weight = make()
     for _ in range(5):
         x = draw_inputs()
-        close(folded(norm, x, weight), spelt_out(naive, x, weight))
+        close(folded(norm, x, weight), spelled_out(naive, x, weight))
         close(norm.running_mean, naive.running_mean)
         close(norm.running_var, naive.running_var)
 
@@ -57,25 +57,25 @@ def test_evaluation_takes_the_running_averages_and_leaves_them() -> None:
     norm, naive, weight = make()
     x = draw_inputs()
     folded(norm, x, weight)
-    spelt_out(naive, x, weight)
+    spelled_out(naive, x, weight)
     norm.eval()
     naive.eval()
     mean = norm.running_mean.clone()
     x = draw_inputs()
-    close(folded(norm, x, weight), spelt_out(naive, x, weight))
+    close(folded(norm, x, weight), spelled_out(naive, x, weight))
     assert torch.equal(norm.running_mean, mean)
     parts = [folded(norm, part, weight) for part in torch.split(x, 2)]
     close(torch.cat(parts), folded(norm, x, weight))
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_gradients_equal_those_of_the_product_spelt_out(training: bool) -> None:
+def test_gradients_equal_those_of_the_product_spelled_out(training: bool) -> None:
     norm, naive, weight = make()
     x = draw_inputs()
     norm.train(training)
     naive.train(training)
     grad = torch.randn(STEPS, BATCH, ROWS, dtype=torch.float64)
-    expected = torch.autograd.grad(spelt_out(naive, x, weight), (x, weight, naive.weight), grad)
+    expected = torch.autograd.grad(spelled_out(naive, x, weight), (x, weight, naive.weight), grad)
     got = torch.autograd.grad(folded(norm, x, weight), (x, weight, norm.gain), grad)
     for one, other in zip(got, expected, strict=True):
         close(one, other)
@@ -119,7 +119,7 @@ def test_a_gate_that_the_inputs_do_not_move_stays_finite() -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_cells_normalise_the_inputs_part_of_their_gates(variant: str) -> None:
+def test_cells_normalize_the_inputs_part_of_their_gates(variant: str) -> None:
     cell = make_cell(variant, INPUTS, 3, norm="batch").train()
     assert isinstance(cell, GatedCell)
     nn.init.normal_(cell.bias)
