@@ -40,7 +40,7 @@ TRAINED = Checkpoint(
     {},
     {f"{part}.w": np.ones(100_000, dtype=np.float32) for part in ("model", "average")},
 )
-"""Of a run before its first step."""
+"""A run's checkpoint before its first step."""
 
 RECORDS: list[dict[str, Any]] = [
     {"step": 1, "loss": 2.5},

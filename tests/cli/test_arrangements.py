@@ -70,7 +70,7 @@ ALWAYS = {"hidden", "embedding"}
 
 
 def run(*arguments: str) -> str:
-    """All that was said, without a process of its own."""
+    """Run the program in this process and return its output."""
     result = CliRunner().invoke(app, list(arguments))
     assert result.exit_code == 0, result.output
     return result.output

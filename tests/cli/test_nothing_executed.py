@@ -44,7 +44,7 @@ sys.addaudithook(watch)
 
 
 def watch() -> None:
-    """Have the process end at the first event that is never to come."""
+    """Make the process exit at the first forbidden event."""
     exec(WATCHED, {})
 
 

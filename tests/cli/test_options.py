@@ -66,7 +66,7 @@ def test_the_learning_rate_has_a_short_name(told: dict[str, str]) -> None:
 
 
 def run(*arguments: str) -> tuple[int, str]:
-    """The exit code and all that was said, without a process of its own."""
+    """Run the program in this process and return its exit code and output."""
     result = CliRunner().invoke(app, list(arguments))
     return result.exit_code, result.output
 

@@ -23,7 +23,7 @@ def play(
 
 
 def drawn(folder: Path, prime: str, number: int = 0) -> str:
-    """Sample ``number`` after a prime, which is what the draw of that number must be."""
+    """Return sample ``number`` after a prime; the draw of that number must equal it."""
     arguments = ("--seed", "1", "--length", "40", "--count", str(number + 1), "--json")
     result = forked("sample", "runs/herons", "--prime", prime, *arguments, cwd=folder)
     return str(json.loads(result.stdout.splitlines()[number])["text"])

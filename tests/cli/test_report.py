@@ -20,7 +20,7 @@ HOSTILE = (
 
 
 class Page(HTMLParser):
-    """A page taken apart; what is left open, or closed twice, is an error."""
+    """The parts of a page; an element that is left open, or closed twice, is an error."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

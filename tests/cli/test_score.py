@@ -308,7 +308,7 @@ def test_a_terminal_shows_what_a_line_would_have_it_do(trained: Path) -> None:
 
 
 def area(folder: Path, ordinary: list[str], planted: list[str]) -> float:
-    """Both kinds scored together, as a person would who does not know which is which."""
+    """Score both kinds in one text and return the area under the ROC curve."""
     text = "\n".join([*ordinary, *planted]) + "\n"
     arguments = ("score", "-", "--json", "--unknown", "replace")
     result = forked(*arguments, cwd=folder, stdin=text.encode())

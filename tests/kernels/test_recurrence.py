@@ -29,7 +29,7 @@ pytestmark = needs_library
 SIZES = [(steps, batch) for steps in (2, 3, 9) for batch in (1, 5, 7, 13)]
 ODD_UNITS = (1, 2, 3, 16, 17, 33, 100)
 ROUNDING = 3e-6
-"""Of float32 sums of a hundred products over nine steps, as a share of the largest result."""
+"""Tolerance of float32 sums of 100 products over nine steps, relative to the largest result."""
 
 
 @every_form

@@ -72,7 +72,7 @@ def without_going_back(plan: Plan, steps: int) -> State:
 
 
 def differing_from(expected: State, state: State) -> list[str]:
-    """The names of what differs, apart from how the rate came to be what it is."""
+    """Return the names of entries that differ, apart from rates and halvings."""
     return find_differences(_without_rates(state), _without_rates(expected))
 
 

@@ -58,7 +58,7 @@ PLANS = (
 """A run, and another one that replaces it."""
 
 WIDE = Plan(3, PLANS[0].text, ("--hidden", "64"))
-"""A run whose weights are what takes room."""
+"""A run whose files consist mostly of weights."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Ended:
 
 
 def charrnn(*arguments: str, folder: Path, disk: Disk | None = None, stdin: bytes = b"") -> Ended:
-    """Run the program in a folder, to its end or until something goes through it."""
+    """Run the program in a folder until it ends or an exception escapes it."""
     said = io.StringIO()
     with (
         contextlib.chdir(folder),
@@ -92,7 +92,7 @@ def charrnn(*arguments: str, folder: Path, disk: Disk | None = None, stdin: byte
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder to be thrown away: in memory, where that can be had."""
+    """A temporary folder, in memory if the system offers that."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         yield Path(folder)
@@ -100,7 +100,7 @@ def scratch() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def on(disk: Disk) -> Iterator[None]:
-    """Within, everything is kept on a disk."""
+    """Keep all files on this disk within the context."""
     with mock.patch("charrnn.files.disk", disk):
         yield
 

@@ -25,7 +25,7 @@ class WentWrongError(Exception):
 
 
 def kill_and_resume(aim: str | None = None) -> Trials:
-    """Trials, one for each kill: at any moment or, if there is an aim, in what it says."""
+    """Return trials, one for each kill: at any moment, or in the activity that the aim names."""
 
     def trials(count: int, seed: int) -> Iterator[str | None]:
         left = count
@@ -41,7 +41,7 @@ def kill_and_resume(aim: str | None = None) -> Trials:
 
 
 def _live(number: int, how: str, aim: str | None, most: int) -> Iterator[str | None]:
-    """One life; for each kill in it what went wrong, for the last one what came of the run."""
+    """Yield a result for each kill of one run; the last one covers the run's end as well."""
     # Aims begin with different variants, so that few lives see them all.
     offset = (None, *AIMS).index(aim) * len(VARIANTS) // 4
     variant = VARIANTS[(number + offset) % len(VARIANTS)]
@@ -65,10 +65,9 @@ def _live(number: int, how: str, aim: str | None, most: int) -> Iterator[str | N
 
 
 def _kill_anywhere(life: Life) -> bool:
-    """Begin, or go on, and kill at a moment that nothing was seen to happen at.
+    """Begin, or go on, and kill at a random moment; return whether the process died of that.
 
-    Once in four times that is while the program begins, else after a step was saved. Whether there
-    was still something to kill.
+    One kill in four comes while the program begins, the others after a step was saved.
     """
     process = life.start("--save-every", life.chance.choice(("0", "0.02", "1000")))
     if life.chance.random() < 0.25:
@@ -79,7 +78,7 @@ def _kill_anywhere(life: Life) -> bool:
 
 
 def _kill_in(aim: str, life: Life) -> bool:
-    """Begin, or go on, and kill as soon as it is seen in something; whether it died in that."""
+    """Begin, or go on, and kill in the activity ``aim``; return whether the process died in it."""
     process = life.start("--save-every", "0")
     life.wait_for(aim, process)
     return _kill(process) and AIMS[aim](life.watched)

@@ -27,7 +27,7 @@ _PAGE_KB = 4
 _SIZES_KB = range(_PAGE_KB, 1000, _PAGE_KB)
 _ROOMY_KB = 4096
 _REQUESTS = 100
-"""Of a run, at least."""
+"""A lower bound on the requests of a run."""
 
 
 def can_mount() -> bool:
@@ -40,7 +40,7 @@ def can_mount() -> bool:
 
 
 def on_real_disks(count: int, seed: int) -> Iterator[str | None]:
-    """Train on disks that are too small, or soon will be; none where nothing can be mounted."""
+    """Train on disks that are too small, or soon will be; try none if mounting is not allowed."""
     if not can_mount():
         sys.stderr.write("no file system can be mounted here: real disks are not tried\n")
         return

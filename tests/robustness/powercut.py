@@ -37,7 +37,7 @@ from tests.robustness.volume import (
 )
 
 _DEATHS = range(5, 120)
-"""Events that the first process lives to see; the whole of it has more."""
+"""Numbers of events after which the first process dies; a full run has more."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def _after_power_cuts(count: int, seed: int, examine: Examiner) -> Iterator[str 
 
 
 def record(folder: Path, dies_at: int) -> Sequence[Event]:
-    """All that a disk is asked by a run that is killed, resumed, and replaced by another."""
+    """Return all requests to a disk by a run that is killed, resumed, and replaced by another."""
     volume = Volume()
     first, second = PLANS
     with _noting_what_is_kept(volume):
@@ -111,7 +111,7 @@ def _promised(events: Sequence[Event]) -> Standing:
 
 
 def _cuts(events: Sequence[Event], count: int, fates: random.Random) -> Iterator[tuple[int, Files]]:
-    """Moments, and what the disk may hold then: all that there is, or one each of so many."""
+    """Yield moments with contents that the disk may have then: all, or one at each of ``count``."""
     moments = range(len(events) + 1)
     for cut in moments if count > len(moments) else sorted(fates.sample(moments, count)):
         possible = list(outcomes(events[:cut], fates))
@@ -120,7 +120,7 @@ def _cuts(events: Sequence[Event], count: int, fates: random.Random) -> Iterator
 
 
 class Examiner:
-    """Looks at what a power cut left, and goes on from it; from the same files only once."""
+    """Checks the files that a power cut left and resumes from them, from equal files only once."""
 
     def __init__(self, ends: Ends) -> None:
         self._ends = ends

@@ -1,4 +1,4 @@
-"""A promise, how it is tried, and what came of it."""
+"""A promise, its trials, and their outcome."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def put_to_the_test(promise: Promise, count: int | None = None, seed: int = 1) -
 
 
 def assert_kept(promise: Promise, count: int, seed: int = 1) -> None:
-    """For the test suite: make so many of a promise's trials, no fewer, and find nothing."""
+    """Make ``count`` trials of a promise for the test suite; fail on any problem."""
     outcome = put_to_the_test(promise, count, seed)
     assert not outcome.failures, "\n".join(outcome.failures)
     assert outcome.trials == count

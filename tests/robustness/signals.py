@@ -29,14 +29,14 @@ from tests.support.program import explain
 SIGNALS_IN_A_LIFE = 4
 _SAVED = re.compile(rb"stopped at step ([\d,]+) and saved")
 _FINISHED = re.compile(rb"^trained ", re.MULTILINE)
-"""A run that came to its end says so; the signal found the program on its way out."""
+"""A finished run prints this; the signal then came while the program was exiting."""
 
 Interruption = Callable[[Life], tuple[str | None, bool]]
-"""Interrupts a run once: what went wrong, and whether it was still running then."""
+"""Interrupts a run once and returns the problem, if any, and whether it was still running."""
 
 
 def interrupting(interruption: Interruption) -> Trials:
-    """Trials, one for each time that a run is interrupted and goes on."""
+    """Return trials, one for each time that a run is interrupted and goes on."""
 
     def trials(count: int, seed: int) -> Iterator[str | None]:
         left = count
@@ -52,7 +52,7 @@ def interrupting(interruption: Interruption) -> Trials:
 
 
 def _live(number: int, how: str, most: int, interruption: Interruption) -> Iterator[str | None]:
-    """One life; for each signal what went wrong, for the last one what came of the run."""
+    """Yield a result for each signal to one run; the last one covers the run's end as well."""
     variant = VARIANTS[number % len(VARIANTS)]
     signals = 0
     with TemporaryDirectory() as folder:
@@ -127,7 +127,7 @@ _STICKING: dict[str, tuple[object, str]] = {
 
 
 def _stick(where: str, calls: int, marker: Path) -> None:
-    """Have the process never come back from a call, counted from 1, of something."""
+    """Make the n-th call of a function, counted from 1, never return."""
     owner, name = _STICKING[where]
     call = getattr(owner, name)
     made = itertools.count(1)

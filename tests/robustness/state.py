@@ -30,7 +30,7 @@ def state_of(run: Path) -> State:
 
 
 def find_differences(state: State, expected: State) -> list[str]:
-    """The names of what is in one and not, or not so, in the other."""
+    """Return the names of entries that only one state has or that differ."""
     names = sorted(state.keys() | expected.keys())
     return [name for name in names if state.get(name) != expected.get(name)]
 

@@ -26,7 +26,7 @@ def _corpus() -> Corpus:
 
 
 def take_up_forged_runs(count: int, seed: int) -> Iterator[str | None]:
-    """Each is refused, or takes its next step, or is told to have diverged."""
+    """Resume forged runs: each is refused, takes its next step, or is reported as diverged."""
     threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "last.safetensors")

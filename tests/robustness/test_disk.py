@@ -48,7 +48,7 @@ def test_a_run_writes_nothing_but_through_the_layer_that_is_recorded(tmp_path: P
 
 
 def contents(volume: Volume, name: str) -> set[bytes | None]:
-    """All that a file may hold after a power cut; None if it may be missing."""
+    """Return the possible contents of a file after a power cut; None stands for no file."""
     possible: list[Files] = []
     for seed in range(9):
         possible += outcomes(volume.events, random.Random(seed))

@@ -51,14 +51,14 @@ class Change:
 
 @dataclass(frozen=True)
 class Sync:
-    """Everything asked of a place is certain."""
+    """A sync: all earlier changes of the place are on the disk for certain."""
 
     place: Place
 
 
 @dataclass(frozen=True)
 class Committed:
-    """The program has been told that something is kept."""
+    """A report to the program that something is safely stored."""
 
     what: Any
 
@@ -67,11 +67,11 @@ Event = Change | Sync | Committed
 
 
 class PowerCut(BaseException):
-    """The process is gone from one moment to the next."""
+    """Ends the process at once, as a power cut does."""
 
 
 class Volume(HurriedDisk):
-    """Does what it is asked, and remembers it.
+    """A disk that carries out each request and records it.
 
     Attributes:
         events: all that happened.

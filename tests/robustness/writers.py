@@ -34,7 +34,7 @@ def many_at_once(count: int, seed: int) -> Iterator[str | None]:
 
 
 def _start(folder: Path, fates: random.Random, *, steps: str = _ENDLESS_STEPS) -> Forked:
-    """Training begun anew, whatever is there or only if nothing is."""
+    """Start a new training run, with or without leave to overwrite."""
     command = (*PLANS[0].train("--steps", steps), *fates.choice([(), ("--overwrite",)]))
     return Forked(*("corpus.txt" if word == "-" else word for word in command), cwd=folder)
 

@@ -17,7 +17,7 @@ Memory = ctypes.Array[ctypes.c_char]
 Maker = Callable[[int], Memory]
 
 PRODUCTS = (4, 3, 4)
-"""Of an LSTM whose gates are separate, coupled or capped."""
+"""Numbers of products of an LSTM whose gates are separate, coupled or capped."""
 
 CELLS = (
     *((4, 2, False), (3, 2, False), (4, 2, False)),

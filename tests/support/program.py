@@ -18,7 +18,7 @@ ENVIRONMENT = {
     "COLUMNS": "200",
     "OMP_NUM_THREADS": "1",
 }
-"""Of each process, if nothing else is said."""
+"""Environment variables of each process by default."""
 
 
 def charrnn(
