@@ -24,7 +24,7 @@ from itertools import chain, islice, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.data.alphabet import Ids
+from charrnn.data.alphabet import Alphabet, Ids
 from charrnn.data.encoded_text import EncodedText
 
 LONGEST_GRAM = 32
@@ -74,6 +74,42 @@ class Overlap:
             found / grams if grams else None
             for found, grams in zip(self.found, self.grams, strict=True)
         )
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A span of a text, quoted from the training text that it occurs in.
+
+    Attributes:
+        span: its places in both.
+        text: its text; bytes that are not UTF-8 become U+FFFD.
+        number: the line or, in a text of records, the record that it begins in, from 1.
+    """
+
+    span: Span
+    text: str
+    number: int
+
+
+def quote_longest(overlap: Overlap, trained_on: EncodedText, alphabet: Alphabet) -> Quote | None:
+    r"""Quote the longest span of an overlap from the training text; None if there is no span.
+
+    >>> from charrnn.data.encoded_text import ContinuousText
+    >>> alphabet = Alphabet.of("\nabc")
+    >>> trained_on = ContinuousText(alphabet.encode("ab\nca"))
+    >>> (overlap,) = measure_overlaps([alphabet.encode("cab")], trained_on.ids)
+    >>> quote_longest(overlap, trained_on, alphabet)
+    Quote(span=Span(start=0, length=2, offset=3), text='ca', number=2)
+    """
+    span = overlap.longest
+    if span is None:
+        return None
+    symbols = alphabet.decode(trained_on.ids[span.offset : span.offset + span.length])
+    return Quote(
+        span,
+        alphabet.to_bytes(symbols).decode("utf-8", "replace"),
+        trained_on.find_place(span.offset, alphabet).number,
+    )
 
 
 def measure_overlaps(texts: Sequence[Ids], searched: Ids) -> list[Overlap]:

@@ -10,8 +10,9 @@ from typing import Any
 from charrnn.analysis.memorization import (
     LONGEST_GRAM,
     Overlap,
-    Span,
+    Quote,
     compare_with_held_out,
+    quote_longest,
     sum_overlaps,
 )
 from charrnn.cli import terminal
@@ -79,45 +80,35 @@ class Comparison:
         return compare_with_held_out(drawn, self._trained_on, self._held_out)
 
     def _list_figures(self, overlap: Overlap) -> dict[str, Any]:
-        span = overlap.longest
+        quote = self._quote(overlap)
         return {
             "characters": overlap.characters,
             "shares": overlap.shares,
-            "longest": span
+            "longest": quote
             and {
-                "characters": span.length,
-                "start": span.start,
-                "offset": span.offset,
-                self._trained_on.unit: self._find_number(span),
-                "text": self._quote(overlap),
+                "characters": quote.span.length,
+                "start": quote.span.start,
+                "offset": quote.span.offset,
+                self._trained_on.unit: quote.number,
+                "text": quote.text,
             },
         }
 
     def _describe_longest(self, overlap: Overlap) -> str:
         """Describe the longest span for people: its length, its origin and its text."""
-        span = overlap.longest
-        if span is None:
+        quote = self._quote(overlap)
+        if quote is None:
             return "none"
-        quoted = self._quote(overlap)
-        shown = quoted[:_SHOWN_CHARACTERS]
+        shown = quote.text[:_SHOWN_CHARACTERS]
         return (
-            f"{span.length:,} characters, from {self._trained_on.unit} {self._find_number(span):,} "
-            f"(character {span.offset + 1:,}) of the training text:\n  "
+            f"{quote.span.length:,} characters, from {self._trained_on.unit} {quote.number:,} "
+            f"(character {quote.span.offset + 1:,}) of the training text:\n  "
             + json.dumps(shown, ensure_ascii=False)
-            + ("..." if len(quoted) > len(shown) else "")
+            + ("..." if len(quote.text) > len(shown) else "")
         )
 
-    def _find_number(self, span: Span) -> int:
-        """Find the line, or record, that a span begins in."""
-        return self._trained_on.find_place(span.offset, self._alphabet).number
-
-    def _quote(self, overlap: Overlap) -> str:
-        span = overlap.longest
-        if span is None:
-            return ""
-        copied = self._trained_on[span.offset : span.offset + span.length]
-        symbols = self._alphabet.decode(copied.ids)
-        return self._alphabet.to_bytes(symbols).decode("utf-8", "replace")
+    def _quote(self, overlap: Overlap) -> Quote | None:
+        return quote_longest(overlap, self._trained_on, self._alphabet)
 
 
 def _format_percent(share: float | None) -> str:

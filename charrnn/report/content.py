@@ -17,7 +17,7 @@ from charrnn.analysis.activations import (
 )
 from charrnn.analysis.features import LEAST_CHARACTERS, compute_features, find_followers
 from charrnn.analysis.gradients import CONTEXT, STEPS, Reach, measure_reach
-from charrnn.analysis.memorization import Overlap, compare_with_held_out
+from charrnn.analysis.memorization import Overlap, Quote, compare_with_held_out, quote_longest
 from charrnn.config.inference import SampleConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet, Ids
 from charrnn.data.encoded_text import EncodedText
@@ -64,14 +64,12 @@ class Copied:
     Attributes:
         name: the name of the text.
         overlap: the figures.
-        quote: the longest span that the training text holds; empty if there is none.
-        line: the line of the training text, or the record, counted from 1, in which it begins.
+        quote: the longest span that the training text holds; None if there is none.
     """
 
     name: str
     overlap: Overlap
-    quote: str
-    line: int
+    quote: Quote | None
 
 
 @dataclass(frozen=True)
@@ -285,14 +283,10 @@ def _measure_copied(
     texts = [alphabet.encode(symbols) for symbols in drawn.values()]
     overlaps, (held_out_overlap, *_) = compare_with_held_out(texts, trained_on, held_out)
     named = [(f"drawn at {temp}", overlap) for temp, overlap in zip(drawn, overlaps, strict=True)]
-    found = []
-    for name, overlap in [*named, ("held out", held_out_overlap)]:
-        span = overlap.longest
-        begin, length = (span.offset, span.length) if span else (0, 0)
-        quote = _decode(alphabet, alphabet.decode(trained_on[begin : begin + length].ids))
-        number = trained_on.find_place(begin, alphabet).number
-        found.append(Copied(name, overlap, quote, number))
-    return found
+    return [
+        Copied(name, overlap, quote_longest(overlap, trained_on, alphabet))
+        for name, overlap in [*named, ("held out", held_out_overlap)]
+    ]
 
 
 def _measure_reaches(model: CharModel, ids: Ids) -> list[Reach]:

@@ -174,8 +174,11 @@ def test_copied_spans_are_placed_in_the_line_or_record_that_they_begin_in(
     text = begun + parted.join(["ab", "cd", "ef", "gh", ""])
     copied = measured(text, f"{begun}cdh", "gh", records).copied
     drawn, held_out = copied[:-1], copied[-1]
-    assert [(one.quote, one.line) for one in drawn] == [("gh", 4)] * len(TEMPERATURES)
-    assert (held_out.name, held_out.line) == ("held out", 2)
+    quotes = [one.quote for one in drawn]
+    assert [(one.text, one.number) for one in quotes if one] == [("gh", 4)] * len(TEMPERATURES)
+    assert held_out.name == "held out"
+    assert held_out.quote
+    assert held_out.quote.number == 2
 
 
 @pytest.mark.parametrize(
