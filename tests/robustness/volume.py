@@ -1,4 +1,4 @@
-"""A disk that may lose power: what it was asked for, and all that it may hold afterwards.
+"""A disk that may lose power: the requests it got, and the contents it may have afterwards.
 
 The content of a file is certain once the file was synced, a name once its folder was. Every other
 change may have reached the disk or not, each by itself and in no order, and of a write any part.
