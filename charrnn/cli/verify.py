@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Json, complete_run
 from charrnn.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from charrnn.training.verification import VerifiedFile
 
 
 def verify(
@@ -38,91 +40,74 @@ def verify(
     """
     names: Sequence[str | None] = named or [None]
     problems = []
-    for findings in chain.from_iterable(map(_examine_all, names)):
+    for found in chain.from_iterable(map(_verify_all, names)):
+        if isinstance(found, _Unsound):
+            problems.append(found.problem)
+        elif not as_json:
+            terminal.print_facts(_describe(found))
         if as_json:
-            terminal.print_json(findings)
-        elif findings["sound"]:
-            terminal.print_facts(_describe(findings))
-        if not findings["sound"]:
-            problems.append(findings["problem"])
+            terminal.print_json(_to_json(found))
     if problems:
         raise CheckpointError("\n".join(problems))
 
 
-def _examine_all(name: str | None) -> Iterator[dict[str, Any]]:
-    """Examine each file of an argument; a file that is not sound yields its problem."""
+def _verify_all(named: str | None) -> Iterator[VerifiedFile | _Unsound]:
+    """Verify each file of an argument."""
+    from charrnn.training.verification import find_checkpoints, verify_checkpoint
+
     try:
-        paths = _find_files(name)
+        paths = find_checkpoints(named)
     except CheckpointError as problem:
-        yield {"file": name, "sound": False, "problem": str(problem)}
+        yield _Unsound(named, str(problem))
         return
     for path in paths:
         try:
-            yield _examine(path)
+            yield verify_checkpoint(path)
         except CheckpointError as problem:
-            yield {"file": str(path), "sound": False, "problem": str(problem)}
+            yield _Unsound(str(path), str(problem))
 
 
-def _find_files(name: str | None) -> list[Path]:
-    """Find the checkpoints of an argument: a file, or the files of a run."""
-    from charrnn.checkpoints.run_directory import RunDirectory
-    from charrnn.checkpoints.run_index import find_model
-    from charrnn.files import is_file
+class _Unsound(NamedTuple):
+    """An argument or a file that is not sound, and its problem."""
 
-    found = find_model(name)
-    if name is not None and found == Path(name):
-        return [found]
-    run = RunDirectory(found.parent)
-    return [path for path in (run.best, run.last) if is_file(path)]
+    file: str | None
+    problem: str
 
 
-def _examine(path: Path) -> dict[str, Any]:
-    """Check a checkpoint and return its content.
-
-    Raises:
-        CheckpointError: the file is not a sound checkpoint.
-    """
-    from charrnn.checkpoints.checkpoint import TRAINING, open_checkpoint
-    from charrnn.checkpoints.model_file import load_model
-    from charrnn.training.run_config import check_run
-
-    with open_checkpoint(path) as file:
-        model = load_model(file)
-        progress = check_run(file) if file.kind == TRAINING else None
-    step = progress.step if progress else model.scores.step if model.scores else None
+def _to_json(found: VerifiedFile | _Unsound) -> dict[str, Any]:
+    if isinstance(found, _Unsound):
+        return {"file": found.file, "sound": False, "problem": found.problem}
     return {
-        "file": str(path),
+        "file": str(found.path),
         "sound": True,
-        "format": file.format,
-        "kind": file.kind,
-        "charrnn": file.header.get("charrnn"),
-        "model": model.model.to_dict(),
-        "parameters": model.parameters,
-        "tensors": len(file.specs),
-        "alphabet": {"kind": model.alphabet.kind, "size": len(model.alphabet)},
-        "corpus": model.corpus.to_dict(),
-        "step": step,
-        "scores": model.scores.to_dict() if model.scores else None,
-        "sha256": file.digest,
+        "format": found.format,
+        "kind": found.kind,
+        "charrnn": found.version,
+        "model": found.model.to_dict(),
+        "parameters": found.parameters,
+        "tensors": found.tensors,
+        "alphabet": {"kind": found.alphabet.kind, "size": len(found.alphabet)},
+        "corpus": found.corpus.to_dict(),
+        "step": found.step,
+        "scores": found.scores.to_dict() if found.scores else None,
+        "sha256": found.digest,
     }
 
 
-def _describe(findings: dict[str, Any]) -> dict[str, str]:
-    """Describe the findings for people."""
-    model, alphabet, corpus = (findings[name] for name in ("model", "alphabet", "corpus"))
-    scores = findings["scores"] or {}
-    trained = "not known" if findings["step"] is None else f"{findings['step']:,} steps"
-    if scores.get("valid_nats_per_char") is not None:
-        trained += f", {scores['valid_nats_per_char']:.4f} nats per held-out character"
+def _describe(found: VerifiedFile) -> dict[str, str]:
+    """Describe a file for people."""
+    model, corpus, scores = found.model, found.corpus, found.scores
+    trained = "not known" if found.step is None else f"{found.step:,} steps"
+    if scores and scores.valid_nats_per_char is not None:
+        trained += f", {scores.valid_nats_per_char:.4f} nats per held-out character"
     return {
-        "file": findings["file"],
-        "format": f"{findings['format']}, {findings['kind']}, charrnn {findings['charrnn']!s:.40}",
-        "network": f"{model['cell']} {model['layers']} x {model['hidden']}",
-        "parameters": f"{findings['parameters']:,}, in a file of {findings['tensors']:,} tensors",
-        "alphabet": f"{alphabet['size']:,} characters, of {alphabet['kind']}",
-        "corpus": f"{corpus['name']}, {corpus['characters']:,} characters, "
-        f"SHA-256 {corpus['digest'][:12]}",
+        "file": str(found.path),
+        "format": f"{found.format}, {found.kind}, charrnn {found.version!s:.40}",
+        "network": f"{model.cell} {model.layers} x {model.hidden}",
+        "parameters": f"{found.parameters:,}, in a file of {found.tensors:,} tensors",
+        "alphabet": f"{len(found.alphabet):,} characters, of {found.alphabet.kind}",
+        "corpus": f"{corpus.name}, {corpus.characters:,} characters, SHA-256 {corpus.digest[:12]}",
         "trained": trained,
-        "digest": findings["sha256"],
+        "digest": found.digest,
         "verdict": "sound: digest, settings and tensors hold",
     }
