@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from charrnn import errors
-    from charrnn.api import Model, Run, load, resume, train
+    from charrnn.api import Model, Run, fetch, load, resume, train
     from charrnn.data.alphabet import Alphabet
     from charrnn.evaluation.results import Evaluation
 
@@ -27,12 +27,13 @@ _PLACES = {
     "Evaluation": "charrnn.evaluation.results",
     "Model": "charrnn.api",
     "Run": "charrnn.api",
+    "fetch": "charrnn.api",
     "load": "charrnn.api",
     "resume": "charrnn.api",
     "train": "charrnn.api",
 }
 
-__all__ = ["Alphabet", "Evaluation", "Model", "Run", "errors", "load", "resume", "train"]
+__all__ = ["Alphabet", "Evaluation", "Model", "Run", "errors", "fetch", "load", "resume", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import cached_property
 from pathlib import Path
 from secrets import randbits
 from typing import TYPE_CHECKING, Any
@@ -21,14 +22,17 @@ import numpy as np
 
 from charrnn.checkpoints.model_file import ModelFile, read_model
 from charrnn.checkpoints.run_index import find_model
-from charrnn.config.inference import SampleConfig, UseConfig
+from charrnn.config.inference import ReadConfig, SampleConfig, UseConfig
+from charrnn.config.training import SAVE_EVERY, ComputeConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet
+from charrnn.data.catalogue import Download, find_entry
 from charrnn.data.corpus import encode_corpus
+from charrnn.data.download import fetch_text
 from charrnn.data.encoded_text import ContinuousText, EncodedText, cut_text
 from charrnn.data.formal_languages import find_language
 from charrnn.data.inputs import NamedText, gather_sources, name_source, stream_sources
 from charrnn.data.records import divide_text
-from charrnn.errors import CharrnnError, CorpusError, Remedy, UsageError
+from charrnn.errors import CheckpointError, CorpusError, Remedy, UsageError
 from charrnn.evaluation.baselines import Baselines, measure_baselines
 from charrnn.evaluation.evaluate import evaluate
 from charrnn.evaluation.formal_languages import FormalScore, solve
@@ -43,7 +47,15 @@ from charrnn.inference.sampling import Piece, check_stops, order_pieces, sample
 from charrnn.inference.select_backend import Purpose, load_backend, load_torch_network
 from charrnn.kernels.network import Floats
 from charrnn.training.auto_config import complete_settings
-from charrnn.training.progress import SAVE_EVERY, Evaluated, Observer, RunEvent, Started, Step
+from charrnn.training.progress import (
+    Evaluated,
+    Note,
+    Observer,
+    RolledBack,
+    RunEvent,
+    Started,
+    Step,
+)
 from charrnn.training.run_data import RunData
 
 if TYPE_CHECKING:
@@ -70,7 +82,7 @@ def load(
     threads: int | None = None,
     weights: str = "auto",
     stack_round: bool | None = None,
-    corpus: Sequence[Source] = (),
+    corpus: Source | Sequence[Source] = (),
 ) -> Model:
     """Load a trained model.
 
@@ -87,13 +99,14 @@ def load(
         CheckpointError: there is no such model, or its file is not valid.
         UsageError: a value is out of bounds.
 
-    >>> load(GOLDEN_MODEL)
-    Model('lstm-best.safetensors': lstm 2 x 6, 18 characters)
+    >>> load(GOLDEN_MODEL)  # doctest: +ELLIPSIS
+    Model('...lstm-best.safetensors': lstm 2 x 6, 18 characters)
     """
     use = UseConfig(weights=weights, threads=threads)
+    ComputeConfig(device=device)
     path = find_model(_text(model))
     file = read_model(path).rounding(stack_round)
-    return Model(path, file, device, use, [os.fspath(source) for source in corpus])
+    return Model(path, file, device, use, _list_sources(corpus))
 
 
 class Model:
@@ -128,7 +141,7 @@ class Model:
     def __repr__(self) -> str:
         config = self.file.model
         return (
-            f"Model({self.path.name!r}: {config.cell} {config.layers} x {config.hidden}, "
+            f"Model({str(self.path)!r}: {config.cell} {config.layers} x {config.hidden}, "
             f"{len(self.alphabet):,} characters)"
         )
 
@@ -163,15 +176,15 @@ class Model:
         prime: str = "",
         *,
         length: int = SampleConfig.length,
-        temperature: float = SampleConfig.temp,
+        temperature: float = SampleConfig.temperature,
         top_k: int = SampleConfig.top_k,
         top_p: float = SampleConfig.top_p,
         min_p: float = SampleConfig.min_p,
         stop: str | Sequence[str] = (),
         seed: int | None = None,
-        unknown: str = "error",
+        unknown: str = ReadConfig.unknown,
     ) -> Iterator[str]:
-        """Draw a sample, and yield its text while it is drawn.
+        """Draw a sample, and yield its text while it is drawn; mistakes are told at once.
 
         Args:
             prime: text that the model reads first.
@@ -186,6 +199,7 @@ class Model:
                 not know.
 
         Raises:
+            PredictionError: the model's predictions are not finite.
             UnknownCharacterError: the prime has a character that the model does not know.
             UsageError: a value is out of bounds.
 
@@ -194,17 +208,22 @@ class Model:
         12
         """
         config = SampleConfig(
-            temp=temperature,
+            temperature=temperature,
             length=length,
             top_k=top_k,
             top_p=top_p,
             min_p=min_p,
             stop=(stop,) if isinstance(stop, str) else tuple(stop),
         )
-        symbols = self.alphabet.symbols(prime)
         pieces = self.draw(
-            symbols, config, seed=randbits(32) if seed is None else seed, unknown=unknown
+            self.alphabet.symbols(prime),
+            config,
+            seed=randbits(32) if seed is None else seed,
+            unknown=unknown,
         )
+        return self._decode(pieces)
+
+    def _decode(self, pieces: Iterator[Piece]) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         for piece in pieces:
             text = decoder.decode(self.alphabet.to_bytes(piece.symbols), piece.last)
@@ -217,7 +236,7 @@ class Model:
         config: SampleConfig,
         *,
         seed: int,
-        unknown: str = "error",
+        unknown: str = ReadConfig.unknown,
         unique: bool = False,
         novel: bool = False,
         on_note: Callable[[str], None] = _ignore,
@@ -235,14 +254,19 @@ class Model:
 
         Raises:
             CorpusError: ``novel`` needs the training text, which is not available.
+            PredictionError: the model's predictions are not finite.
             UnknownCharacterError: the prime has a character that the model does not know.
-            UsageError: ``unique`` or ``novel`` for a model of continuous text.
+            UsageError: a value is out of bounds, or ``unique`` or ``novel`` for a model of
+                continuous text.
 
         >>> config = SampleConfig(length=5, count=3)
         >>> pieces = load(GOLDEN_MODEL).draw("the ", config, seed=1)
         >>> sorted({piece.sample for piece in pieces})
         [0, 1, 2]
         """
+        ReadConfig(unknown=unknown)
+        if seed < 0:
+            raise UsageError(f"is {seed}; it must be at least 0", settings=("seed",))
         ids = self.alphabet.encode(prime, unknown)
         check_stops(self.alphabet, config.stop)
         backend = self.backend("sampling")
@@ -265,7 +289,7 @@ class Model:
         text: str | os.PathLike[str] | Sequence[Source] | None = None,
         *,
         encoding: str = "utf-8",
-        unknown: str = "error",
+        unknown: str = ReadConfig.unknown,
         on_note: Callable[[str], None] = _ignore,
     ) -> NamedText:
         """Read a text in the model's alphabet.
@@ -279,23 +303,24 @@ class Model:
 
         Raises:
             CorpusError: the text cannot be read, or the validation split is unknown.
+            UsageError: no source is given, or a value is out of bounds.
 
         >>> len(load(GOLDEN_MODEL).read("the heron").text)
         9
         """
+        ReadConfig(unknown=unknown)
         if text is None:
             return self._read_held_out()
         if isinstance(text, str):
             return self._encode(text, unknown)
-        sources = [text] if isinstance(text, os.PathLike) else text
-        return self._read_sources([os.fspath(one) for one in sources], encoding, unknown, on_note)
+        return self._read_sources(_list_sources(text), encoding, unknown, on_note)
 
     def evaluate(
         self,
         text: str | os.PathLike[str] | Sequence[Source] | None = None,
         *,
         encoding: str = "utf-8",
-        unknown: str = "error",
+        unknown: str = ReadConfig.unknown,
         reset_every: int | None = None,
         dynamic: bool = False,
         baselines: bool = False,
@@ -317,18 +342,23 @@ class Model:
 
         Raises:
             CorpusError: see :meth:`read`.
-            UsageError: ``reset_every`` or ``dynamic`` for a model of records.
+            PredictionError: the model's predictions are not finite.
+            UsageError: a value is out of bounds, or ``reset_every`` or ``dynamic`` for a model of
+                records.
 
         >>> model = load(GOLDEN_MODEL)
         >>> round(model.evaluate("the heron stood").bits_per_char, 1) > 0
         True
         """
-        read = self.read(text, encoding=encoding, unknown=unknown, on_note=on_note)
-        if self.records is not None and (reset_every or dynamic):
+        ReadConfig(unknown=unknown, reset_every=reset_every)
+        asked = {"reset_every": reset_every is not None, "dynamic": dynamic}
+        if self.records is not None and any(asked.values()):
             raise UsageError(
-                f"{self.path}: is a model of records, each read by itself; resets and dynamic "
-                "evaluation need a model of continuous text"
+                f"needs a model of continuous text; {self.path} is a model of records, each read "
+                "by itself",
+                settings=tuple(name for name, given in asked.items() if given),
             )
+        read = self.read(text, encoding=encoding, unknown=unknown, on_note=on_note)
         backend = self.backend("scoring")
 
         def score(window: int | None, title: str) -> Score:
@@ -345,11 +375,11 @@ class Model:
                 return None
             return lambda done: on_progress(title, done, len(read.text))
 
-        carried = score(None, "scoring")
-        reset = score(reset_every, "forgetting") if reset_every else None
+        carried = score(None, "state carried")
+        reset = score(reset_every, "state reset") if reset_every else None
         followed = None
         if dynamic and isinstance(read.text, ContinuousText):
-            followed = self._score_dynamically(read.text, report_progress("following"))
+            followed = self._score_dynamically(read.text, report_progress("dynamic evaluation"))
         return Evaluation(
             text=read.name,
             score=carried,
@@ -366,6 +396,7 @@ class Model:
             language: a name such as ``anbn``.
 
         Raises:
+            PredictionError: the model's predictions are not finite.
             UsageError: there is no such language, or this is a model of records.
             UnknownCharacterError: the model lacks a character of the language.
 
@@ -386,7 +417,8 @@ class Model:
         text: str | os.PathLike[str] | Sequence[Source] | None = None,
         *,
         encoding: str = "utf-8",
-        unknown: str = "error",
+        unknown: str = ReadConfig.unknown,
+        on_note: Callable[[str], None] = _ignore,
     ) -> Surprisal:
         """Measure the surprisal of each character of a text in bits; a notebook shows a picture.
 
@@ -394,15 +426,17 @@ class Model:
             text: see :meth:`read`.
             encoding: see :meth:`read`.
             unknown: see :meth:`read`.
+            on_note: see :meth:`read`.
 
         Raises:
             CorpusError: see :meth:`read`.
+            PredictionError: the model's predictions are not finite.
 
         >>> model = load(GOLDEN_MODEL)
         >>> len(model.surprisal("the heron").bits)
         9
         """
-        encoded = self.read(text, encoding=encoding, unknown=unknown).text
+        encoded = self.read(text, encoding=encoding, unknown=unknown, on_note=on_note).text
         bits = measure_surprisal(self.backend("scoring"), encoded) / math.log(2)
         unscored = encoded.unscored
         return Surprisal(self.alphabet.decode(encoded.scored), bits[unscored:])
@@ -460,7 +494,7 @@ class Model:
         """Read a text, and return the state of every layer after each character.
 
         Args:
-            text: T characters.
+            text: T characters; for a model of records, those of one record from its beginning.
 
         Returns:
             By name of a part of the state, ``h`` and, for an LSTM, ``c``: (T, L, H), float32.
@@ -475,6 +509,8 @@ class Model:
         backend = self.backend("scoring")
         ids = self.alphabet.encode(self.alphabet.symbols(text))
         state = backend.initial_state(1)
+        if self.records is not None:
+            state = backend.read(self.alphabet.encode(RECORD_END)[:, None], state)
         after: list[dict[str, Floats]] = []
         for position in range(len(ids)):
             state = backend.read(ids[position : position + 1, None], state)
@@ -555,13 +591,13 @@ class Model:
             raise CorpusError(
                 f"{self.path}: is not in the directory of its run, so its validation split is "
                 "unknown",
-                Remedy("name the text after the model"),
+                Remedy("give a text to read"),
             )
         valid = request.train.valid
         if not valid:
             raise CorpusError(
                 f"{self.path.parent}: has no validation split, since nothing was held out",
-                Remedy("name the text after the run"),
+                Remedy("give a text to read"),
             )
         name = f"{self.file.corpus.name}, the last {valid:.0%}, held out"
         return NamedText(name, self.data.split.held_out)
@@ -612,7 +648,7 @@ class Model:
     def _measure_baselines(self, text: EncodedText) -> Baselines | None:
         try:
             training = self.data.split.train
-        except CharrnnError:
+        except (CorpusError, CheckpointError):
             return None  # The evaluation is complete without baselines.
         return measure_baselines(
             training.ids, text.scored, self.alphabet, [COMPRESSOR], most=_MOST_BASELINE_CHARACTERS
@@ -631,6 +667,8 @@ class Run:
     Run('runs/first')
     >>> run.result.steps
     2
+    >>> len(run.model.generate("Ma", length=20, seed=1))
+    20
     """
 
     def __init__(self, result: RunResult) -> None:
@@ -639,6 +677,11 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
+
+    @cached_property
+    def model(self) -> Model:
+        """The best model of the run, loaded as :func:`load` does."""
+        return load(self.path)
 
 
 def train(
@@ -689,14 +732,19 @@ def train(
     >>> len(load(run.path).generate(seed=1)) > 0
     True
     """
-    texts = [sources] if isinstance(sources, str | os.PathLike) else list(sources)
+    texts = _list_sources(sources)
+    if records == "":
+        raise UsageError(
+            "is empty", Remedy("give line, paragraph or a separator"), settings=("records",)
+        )
+    _check_save_every(save_every)
     origin = None if base is None else _read(base)
     complete = complete_settings(settings, origin[1].model if origin else None)
     from charrnn.training.run import train_run
 
     with _observing(on_event, should_stop) as observer:
         result = train_run(
-            [os.fspath(text) for text in texts],
+            texts,
             None if run is None else Path(run),
             complete,
             encoding=encoding,
@@ -712,7 +760,7 @@ def train(
 def resume(
     run: Source | None = None,
     *,
-    texts: Sequence[Source] = (),
+    texts: Source | Sequence[Source] = (),
     device: str | None = None,
     threads: int | None = None,
     save_every: float = SAVE_EVERY,
@@ -743,17 +791,58 @@ def resume(
     """
     from charrnn.training.run import find_run_to_resume, resume_run
 
-    path = run if isinstance(run, Path) else find_run_to_resume(_text(run))
+    _check_save_every(save_every)
+    path = find_run_to_resume(_text(run))
     with _observing(on_event, should_stop) as observer:
         result = resume_run(
             path,
-            sources=[os.fspath(text) for text in texts],
+            sources=_list_sources(texts),
             device=device,
             threads=threads,
             observer=observer,
             save_every=save_every,
         )
     return Run(result)
+
+
+def fetch(name: str, *, on_progress: Callable[[int, int], None] | None = None) -> Path:
+    """Download a corpus of the catalogue once, verify it, and keep it in the user's cache.
+
+    Args:
+        name: its name, see ``charrnn corpus list``.
+        on_progress: called with the bytes that are there and their total.
+
+    Returns:
+        The path of the text.
+
+    Raises:
+        CorpusError: it cannot be downloaded, or it is not the text that was expected.
+        StorageError: it cannot be written.
+        UsageError: there is no such corpus, or it is not a download.
+
+    >>> fetch("tales")
+    Traceback (most recent call last):
+        ...
+    charrnn.errors.UsageError: tales is bundled, not a download; use it as it is
+    """
+    entry = find_entry(name)
+    if not isinstance(entry, Download):
+        raise UsageError(f"{name} is {entry.kind}, not a download; use it as it is")
+    for size in fetch_text(entry):
+        if on_progress is not None:
+            on_progress(size, entry.bytes)
+    return entry.path
+
+
+def _list_sources(sources: Source | Sequence[Source]) -> list[str]:
+    """List sources, of which one may stand by itself."""
+    several = [sources] if isinstance(sources, str | os.PathLike) else sources
+    return [os.fspath(source) for source in several]
+
+
+def _check_save_every(seconds: float) -> None:
+    if not seconds >= 0:
+        raise UsageError(f"is {seconds}; it must be at least 0", settings=("save_every",))
 
 
 def _text(source: Source | None) -> str | None:
@@ -781,20 +870,35 @@ class _NotebookBar:
     """Shows the progress of a run in a notebook: a bar with the losses."""
 
     def __init__(self) -> None:
-        from tqdm.auto import tqdm
-
-        self._bar: Any = tqdm(unit="step")
+        self._bar: Any = None
+        self._notes: list[str] = []
 
     def show(self, event: RunEvent) -> None:
         match event:
+            case Note():
+                self._write(event.text)
+            case RolledBack():
+                self._write(f"step {event.diverged_step:,}: {event.reason}")
             case Started():
-                self._bar.set_description_str(event.corpus)
+                from tqdm.auto import tqdm
+
+                self._bar = tqdm(unit="step", desc=event.corpus)
+                for note in self._notes:
+                    self._write(note)
             case Step():
                 self._bar.total = event.total
                 self._bar.set_postfix({"loss": f"{event.nats_per_char:.3f}"}, refresh=False)
                 self._bar.update(event.step - self._bar.n)
             case Evaluated(valid_nats_per_char=float(nats)):
-                self._bar.write(f"step {event.step:,}: held-out loss {nats:.3f}")
+                self._write(f"step {event.step:,}: held-out loss {nats:.3f}")
+
+    def _write(self, line: str) -> None:
+        """Write a line above the bar, once there is one."""
+        if self._bar is None:
+            self._notes.append(line)
+        else:
+            self._bar.write(line)
 
     def close(self) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()

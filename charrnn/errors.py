@@ -1,7 +1,7 @@
 """Errors that a user can do something about, and the exit code of each kind.
 
     CharrnnError            1   it did not work
-    ├── UsageError          2   settings are out of range or at odds with one another
+    ├── UsageError          2   settings are out of range or contradict each other
     ├── CorpusError         3   a text cannot be read, or cannot be trained on
     │   └── UnknownCharacterError   it has a character that the model does not know
     ├── CheckpointError     4   a file is not a model that can be trusted
@@ -24,25 +24,41 @@ class Remedy:
 
     >>> str(Remedy("hold less out", "valid"))
     'hold less out (valid)'
+    >>> str(Remedy("skip such characters", "unknown", "skip"))
+    "skip such characters (unknown='skip')"
+    >>> str(Remedy("fetch it first", "fetch", "tinyshakespeare"))
+    "fetch it first: charrnn.fetch('tinyshakespeare')"
 
     Attributes:
         action: a clause in the imperative.
-        means: the setting to change for it, or the function to call: train, resume or fetch.
+        means: the setting to change for it, or the function to call, one of FUNCTIONS.
         values: what to set it to, or to call it with.
     """
 
-    def __init__(self, action: str, means: str = "", *values: str) -> None:
+    FUNCTIONS = ("train", "resume", "fetch")
+    """Functions of the package that a remedy may call."""
+
+    def __init__(self, action: str, means: str = "", *values: str | None) -> None:
         self.action = action
         self.means = means
         self.values = values
 
     def __str__(self) -> str:
-        means = " ".join((self.means, *self.values))
-        return f"{self.action} ({means})" if means else self.action
+        if not self.means:
+            return self.action
+        values = ", ".join(map(_spell, self.values))
+        if self.means in self.FUNCTIONS:
+            return f"{self.action}: charrnn.{self.means}({values})"
+        return f"{self.action} ({self.means}{values and '=' + values})"
+
+
+def _spell(value: str | None) -> str:
+    """Spell a value as Python does; a number is not quoted."""
+    return value if value and value.replace(".", "", 1).isdigit() else repr(value)
 
 
 class CharrnnError(Exception):
-    """A mistake or mishap that the user can do something about.
+    """A mistake or a failure that the user can do something about.
 
     >>> print(UsageError("is 0; it must be at least 1", settings=("layers",)))
     layers is 0; it must be at least 1
@@ -51,7 +67,7 @@ class CharrnnError(Exception):
     Name another, or write one
 
     Attributes:
-        message: what was given and what is allowed. Where there are settings, it is said of them.
+        message: what was given and what is allowed; a predicate of the settings, if there are any.
         remedies: what to do next; any one of them helps.
         settings: names of the settings that the message is about.
     """
@@ -96,7 +112,7 @@ class CharrnnError(Exception):
 
 
 class UsageError(CharrnnError):
-    """Settings out of range or at odds with one another."""
+    """Settings that are out of range or contradict each other."""
 
     exit_code = 2
 

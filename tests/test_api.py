@@ -92,12 +92,42 @@ def test_generating_ends_before_a_stop() -> None:
 
 def test_settings_out_of_bounds_are_refused() -> None:
     model = charrnn.load(LSTM)
-    with pytest.raises(UsageError, match="temp"):
-        model.generate(temperature=-1)
+    for wrong in ({"temperature": -1}, {"seed": -1}, {"unknown": "perhaps"}, {"length": -1}):
+        with pytest.raises(UsageError, match=f"^{next(iter(wrong))} is"):
+            model.stream(**wrong)
     with pytest.raises(CorpusError):
         model.generate("\N{SNOWMAN}")
     with pytest.raises(UsageError):
         model.generate(stop="")
+
+
+@pytest.mark.parametrize("wrong", [{"reset_every": 0}, {"reset_every": 2.5}, {"unknown": "no"}])
+def test_an_evaluation_out_of_bounds_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=f"^{next(iter(wrong))} is"):
+        charrnn.load(LSTM).evaluate("the heron", **wrong)
+
+
+def test_training_out_of_bounds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("the heron " * 50)
+    for wrong in ({"save_every": -1.0}, {"records": ""}, {"hidden": 0}):
+        with pytest.raises(UsageError, match=f"^{next(iter(wrong))} is"):
+            charrnn.train("a.txt", **wrong)
+    with pytest.raises(UsageError, match="no text"):
+        charrnn.train([])
+    with pytest.raises(UsageError, match=r"^device is"):
+        charrnn.load(LSTM, device="abacus")
+
+
+def test_one_source_needs_no_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.txt").write_text("the heron " * 50)
+    run = charrnn.train("a.txt", hidden=8, layers=1, steps=2)
+    (tmp_path / "a.txt").rename("b.txt")
+    assert charrnn.resume("a", texts="b.txt").path == run.path
+    assert charrnn.resume(Path("a")).path == run.path
+    assert charrnn.load("a", corpus="b.txt").evaluate().characters > 0
+    assert len(run.model.generate("the", length=9)) == 9
 
 
 def test_an_evaluation_scores_every_character_once(tmp_path: Path) -> None:
@@ -152,6 +182,13 @@ def test_states_are_those_after_each_character() -> None:
         assert values.shape[:2] == (9, model.file.model.layers)
         np.testing.assert_allclose(values[:3], part[name], atol=1e-6)
     assert model.states("")["h"].shape[0] == 0
+
+
+def test_states_of_a_record_begin_after_the_end_of_another(names: Model) -> None:
+    backend, ids = names.backend("scoring"), names.alphabet.encode("\x1eMa")
+    state = backend.read(ids[:, None], backend.initial_state(1))
+    expected = backend.hidden(state)["h"][:, 0]
+    np.testing.assert_allclose(names.states("Ma")["h"][-1], expected, atol=1e-6)
 
 
 def test_a_record_is_a_sample(names: Model) -> None:

@@ -64,4 +64,4 @@ def test_remedies_follow_on_a_line_of_their_own() -> None:
     problem = CorpusError("the text is empty", Remedy("name another"))
     assert str(problem) == "the text is empty\nName another"
     problem.remedies += (Remedy("hold less out", "valid", "0"), Remedy("pray"))
-    assert str(problem) == "the text is empty\nName another, hold less out (valid 0), or pray"
+    assert str(problem) == "the text is empty\nName another, hold less out (valid=0), or pray"

@@ -14,7 +14,7 @@ _COMMANDS = {
 }
 """Commands by the functions that they call."""
 
-_NAMES = {"base": "--from", "output": "-o"}
+_NAMES = {"base": "--from", "output": "-o", "temperature": "--temp", "as_bytes": "--bytes"}
 """Options whose names differ from those of their settings."""
 
 
@@ -48,8 +48,10 @@ def explain(problem: CharrnnError, name_setting: Callable[[str], str] = option_n
         if not remedy.means:
             return remedy.action
         if remedy.means in _COMMANDS:
-            return f"{remedy.action}: {command(remedy.means, *remedy.values)}"
-        words = (name_setting(remedy.means), *map(_quote, remedy.values))
+            return f"{remedy.action}: {command(remedy.means, *map(str, remedy.values))}"
+        if (remedy.means, remedy.values) == ("encoding", (None,)):
+            return f"{remedy.action} with --bytes"
+        words = (name_setting(remedy.means), *(_quote(str(value)) for value in remedy.values))
         return f"{remedy.action} with {' '.join(words)}"
 
     return problem.describe(name_setting, advise)

@@ -37,7 +37,9 @@ _MOST_PRIME_BYTES = 1 << 24
 def sample(
     ctx: typer.Context,
     model: ModelArgument = None,
-    temp: Annotated[float, option(SampleConfig, "temp", "--temperature")] = SampleConfig.temp,
+    temperature: Annotated[
+        float, option(SampleConfig, "temperature", "--temperature")
+    ] = SampleConfig.temperature,
     length: Annotated[int, option(SampleConfig, "length")] = SampleConfig.length,
     prime: Annotated[
         str,

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli import signals, terminal
-from charrnn.cli.messages import command
+from charrnn.cli.messages import command, option_name
 from charrnn.cli.options import Debug, Encoding, Json, complete_run, complete_source, with_settings
 from charrnn.config.model import ModelConfig
-from charrnn.config.training import ComputeConfig, TrainConfig
+from charrnn.config.training import SAVE_EVERY, ComputeConfig, TrainConfig
 from charrnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def train(
         typer.Option(
             help="Seconds between saves, besides those at evaluations.", min=0, rich_help_panel=_RUN
         ),
-    ] = 30.0,
+    ] = SAVE_EVERY,
     show_samples: Annotated[
         bool,
         typer.Option(
@@ -103,8 +103,6 @@ def train(
     charrnn train names.txt --records line
     charrnn train --resume
     """
-    if records == "":
-        raise UsageError("--records is empty; give line, paragraph or a separator")
     if run == "":
         raise UsageError("--run is empty; name a folder, or leave it out")
     run_path = Path(run) if run else None
@@ -223,7 +221,7 @@ def _refuse_new_settings(ctx: typer.Context, overwrite: bool) -> None:
         raise UsageError("--resume continues a run and --overwrite replaces it; give one of them")
     given = [name for name in ctx.params if name not in _FREE_ON_RESUME and _is_given(ctx, name)]
     if given:
-        options = ", ".join("--" + name.removeprefix("as_").replace("_", "-") for name in given)
+        options = ", ".join(map(option_name, given))
         raise UsageError(
             f"a resumed run keeps its settings, so {options} cannot be given with --resume.\n"
             "For other settings start a new run: leave --resume out and name a --run."

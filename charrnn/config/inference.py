@@ -37,10 +37,22 @@ class UseConfig(Config):
 
 
 @dataclass(frozen=True)
+class ReadConfig(Config):
+    """Reading and scoring of a text by a trained model."""
+
+    unknown: str = setting(
+        "error", "Treatment of characters that the model does not know.", choices=UNKNOWN_CHOICES
+    )
+    reset_every: int | None = setting(
+        None, "Also score with the state reset after this many characters.", least=1
+    )
+
+
+@dataclass(frozen=True)
 class SampleConfig(Config):
     """The length, number and filters of samples."""
 
-    temp: float = setting(
+    temperature: float = setting(
         1.0, "Temperature; 0 always takes the likeliest character.", least=0.0, most=100.0
     )
     length: int = setting(500, "Characters to draw for each sample.", least=0, most=10**12)

@@ -11,6 +11,9 @@ from charrnn.errors import UsageError
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
 LENGTHS = ("epochs", "steps", "minutes")
+SAVE_EVERY = 30.0
+"""Default number of seconds between saves; an evaluation saves in addition."""
+
 MOST_HALVINGS = 3
 """Times that a diverging run goes back and halves its learning rate before it gives up."""
 

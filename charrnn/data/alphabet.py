@@ -20,6 +20,10 @@ from charrnn.config.inference import UNKNOWN_CHOICES
 from charrnn.data.disk_array import GrowingArray, split_into_blocks
 from charrnn.errors import CorpusError, Remedy, UnknownCharacterError
 
+TAKE_BYTES = Remedy("take every byte as a symbol", "encoding", None)
+"""The way out for a text that no encoding suits."""
+
+
 _DEFAULT_PRIMES = "\n "
 
 
@@ -272,7 +276,7 @@ class AlphabetBuilder:
         if ((codes >= 0xD800) & (codes <= 0xDFFF)).any():
             raise CorpusError(
                 "the encoding yields surrogates, which are not characters",
-                Remedy("take every byte as a symbol", "bytes"),
+                TAKE_BYTES,
             )
         alphabet = Alphabet("".join(map(chr, sorted(self._codes))))
         final = np.empty(len(codes), dtype=find_smallest_dtype(len(codes)))

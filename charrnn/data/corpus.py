@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from charrnn.data.alphabet import (
+    TAKE_BYTES,
     Alphabet,
     AlphabetBuilder,
     Ids,
@@ -112,7 +113,8 @@ def fit_corpus(
         CorpusError: the text cannot be read, is empty, or has only one distinct character or
             record.
     """
-    reader, shown = _make_reader(paths, encoding, records, names), _join_names(paths, names)
+    reader = _make_reader(paths, encoding, records, names, [TAKE_BYTES])
+    shown = _join_names(paths, names)
     if encoding is None:
         corpus = _encode(reader, Alphabet.bytes_alphabet(), "error", records)
     else:
@@ -188,8 +190,9 @@ def _make_reader(
     encoding: str | None,
     records: str | None,
     names: Mapping[Path, str] | None,
+    remedies: Sequence[Remedy] = (),
 ) -> TextReader | RecordReader:
-    reader = TextReader(paths, encoding, names)
+    reader = TextReader(paths, encoding, names, remedies)
     if records is None:
         return reader
     symbols = Alphabet.bytes_alphabet().symbols(records) if encoding is None else records

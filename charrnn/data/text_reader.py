@@ -96,6 +96,7 @@ class TextReader:
             runs without one.
         encoding: encoding of the files; None makes every byte a symbol.
         names: names in errors and notes for paths that are not the user's own.
+        remedies: for bytes that are not valid in the encoding, besides naming the right one.
 
     Attributes:
         file: the file of the present chunk.
@@ -114,7 +115,9 @@ class TextReader:
         paths: Sequence[Path],
         encoding: str | None = "utf-8",
         names: Mapping[Path, str] | None = None,
+        remedies: Sequence[Remedy] = (),
     ) -> None:
+        self._remedies = (NAME_ENCODING, *remedies)
         if encoding is not None:
             check_encoding(encoding)
         self._encoding = encoding
@@ -202,7 +205,7 @@ class TextReader:
         try:
             with file.open("rb") as stream:
                 head = stream.read(_SNIFF_BYTES)
-            decoder = Decoder(file, self._encoding)
+            decoder = Decoder(file, self._encoding, self._remedies)
             # Empty bytes would tell the decoder that the file has ended.
             return not head or "\0" not in decoder.decode(head)
         except (OSError, CorpusError):
@@ -219,7 +222,7 @@ class TextReader:
         if self._encoding is None:
             yield from (data.decode("latin-1") for data in chunks)
             return
-        decoder = Decoder(self._name(file), self._encoding)
+        decoder = Decoder(self._name(file), self._encoding, self._remedies)
         for data in chunks:
             yield decoder.decode(data)
         yield decoder.decode(b"")
@@ -259,10 +262,7 @@ MOST_PENDING = 1 << 20
 _BYTE_ORDER_MARK = "\ufeff"
 # These encode names and source code; their result depends on the division into chunks.
 _NOT_FOR_FILES = frozenset({"idna", "punycode", "unicode-escape"})
-_REMEDIES = (
-    Remedy("name the right encoding", "encoding"),
-    Remedy("take every byte as a symbol", "bytes"),
-)
+NAME_ENCODING = Remedy("name the right encoding", "encoding")
 
 
 def check_encoding(encoding: str) -> None:
@@ -288,12 +288,16 @@ class Decoder:
     Args:
         name: the file's name in errors.
         encoding: an encoding that :func:`check_encoding` accepts.
+        remedies: for bytes that are not valid in the encoding.
 
     Attributes:
         dropped_mark: True if a byte-order mark was dropped that the encoding itself keeps.
     """
 
-    def __init__(self, name: object, encoding: str) -> None:
+    def __init__(
+        self, name: object, encoding: str, remedies: Sequence[Remedy] = (NAME_ENCODING,)
+    ) -> None:
+        self._remedies = remedies
         self.dropped_mark = False
         self._name = name
         self._encoding = encoding
@@ -311,13 +315,13 @@ class Decoder:
             text = self._decoder.decode(data, final=not data)
         except UnicodeError as problem:
             raise CorpusError(
-                f"{self._name}: {self._explain(problem, data, state)}", *_REMEDIES
+                f"{self._name}: {self._explain(problem, data, state)}", *self._remedies
             ) from None
         if len(self._decoder.getstate()[0]) > MOST_PENDING:
             raise CorpusError(
                 f"{self._name}: is not {self._encoding}: an unfinished sequence of more than "
                 f"{MOST_PENDING:,} bytes",
-                *_REMEDIES,
+                *self._remedies,
             )
         if self._at_start and text:
             self._at_start = False

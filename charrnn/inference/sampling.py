@@ -56,7 +56,7 @@ def order_pieces(pieces: Iterable[Piece]) -> Iterator[Piece]:
 
 def build_filters(config: SampleConfig) -> Filters:
     """Build the filters of a configuration: temperature, top-k, top-p and min-p."""
-    return Filters(config.temp, config.top_k, config.top_p, config.min_p)
+    return Filters(config.temperature, config.top_k, config.top_p, config.min_p)
 
 
 def filter_distribution(logits: Probabilities, filters: Filters) -> Probabilities:

@@ -180,7 +180,10 @@ def gather_content(
     text, description = held_out, "the beginning of the held-out text"
     if not len(held_out):
         text, description = trained_on.last(_NEURON_CHARACTERS), "the end of the training text"
-    drawn = {temp: draw(SampleConfig(temp=temp, length=_DRAWN_CHARACTERS)) for temp in TEMPERATURES}
+    drawn = {
+        temp: draw(SampleConfig(temperature=temp, length=_DRAWN_CHARACTERS))
+        for temp in TEMPERATURES
+    }
     return Contents(
         run=run,
         read=description,

@@ -25,7 +25,7 @@ from charrnn.checkpoints.checkpoint import Arrays
 from charrnn.checkpoints.model_file import ModelFile
 from charrnn.config.model import ModelConfig
 from charrnn.config.settings import Plain
-from charrnn.data.alphabet import Alphabet, count_ids
+from charrnn.data.alphabet import TAKE_BYTES, Alphabet, count_ids
 from charrnn.data.corpus import Corpus
 from charrnn.display import in_one_line
 from charrnn.errors import Remedy, UsageError
@@ -108,9 +108,7 @@ def transfer_model(path: Path, file: ModelFile, corpus: Corpus) -> Transfer:
     if old.kind != new.kind:
         raise UsageError(
             f"the model's alphabet is of {old.kind}, but the text is read as {new.kind}",
-            Remedy("take every byte as a symbol", "bytes")
-            if old.kind == "bytes"
-            else Remedy("read the text as characters, not bytes"),
+            TAKE_BYTES if old.kind == "bytes" else Remedy("read the text as characters, not bytes"),
         )
     kept = "".join(c for c in new.characters if c in old.characters)
     added = "".join(c for c in new.characters if c not in old.characters)

@@ -13,9 +13,6 @@ from charrnn.config.settings import Plain
 from charrnn.config.training import LONGEST_RUN_STEPS, MOST_HALVINGS, ComputeConfig
 from charrnn.data.batches import Position
 
-SAVE_EVERY = 30.0
-"""Default number of seconds between saves; an evaluation saves in addition."""
-
 _UNTIMED_STEPS = 3
 _TIMED_SECONDS = 30.0
 _TIMED_SHARE = 0.1

@@ -19,7 +19,7 @@ from charrnn.checkpoints.run_directory import RunDirectory
 from charrnn.checkpoints.run_index import RUNS, find_run, mark_latest
 from charrnn.config.inference import SampleConfig
 from charrnn.config.model import ModelConfig
-from charrnn.config.training import SourceConfig
+from charrnn.config.training import SAVE_EVERY, SourceConfig
 from charrnn.data.alphabet import encode_default_prime
 from charrnn.data.corpus import SplitCorpus, fit_corpus
 from charrnn.data.inputs import derive_corpus_name, gather_sources, is_generated, resolve_source
@@ -33,7 +33,6 @@ from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import count_parameters
 from charrnn.training.fine_tuning import transfer_model
 from charrnn.training.progress import (
-    SAVE_EVERY,
     Drawn,
     Evaluated,
     Evaluating,
@@ -114,6 +113,8 @@ def train_run(
         StorageError: a file cannot be written.
         DivergedError: the loss or the gradient is not finite.
     """
+    if not sources:
+        raise UsageError("no text to train on is given")
     name = derive_corpus_name(sources[0])
     generated = all(map(is_generated, sources))
     if generated and records is not None:
@@ -332,8 +333,8 @@ def _describe_start(session: Session, run: RunDirectory) -> Started:
     )
 
 
-_NATIVE_PREVIEW = SampleConfig(temp=0.8, length=300)
-_TORCH_PREVIEW = SampleConfig(temp=0.8, length=100)
+_NATIVE_PREVIEW = SampleConfig(temperature=0.8, length=300)
+_TORCH_PREVIEW = SampleConfig(temperature=0.8, length=100)
 """A shorter sample: torch draws more slowly, and each evaluation waits for it."""
 
 _PREVIEW_RECORDS = 8

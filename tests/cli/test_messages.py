@@ -16,6 +16,7 @@ def test_an_option_is_its_setting_with_dashes() -> None:
     [
         (Remedy("wait for it"), "Wait for it"),
         (Remedy("hold less out", "valid"), "Hold less out with --valid"),
+        (Remedy("take bytes", "encoding", None), "Take bytes with --bytes"),
         (Remedy("leave it out", "unknown", "skip"), "Leave it out with --unknown skip"),
         (Remedy("part them there", "records", "\x1e"), r"Part them there with --records $'\x1e'"),
         (Remedy("part them there", "records", "; "), "Part them there with --records '; '"),

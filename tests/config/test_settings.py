@@ -49,7 +49,7 @@ def test_a_config_comes_back_from_json(config: type[Config]) -> None:
 
 
 def test_values_other_than_the_defaults_come_back_from_json() -> None:
-    config = SampleConfig(temp=0.3, stop=("\n\n", "The end"))
+    config = SampleConfig(temperature=0.3, stop=("\n\n", "The end"))
     assert SampleConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
@@ -120,7 +120,7 @@ def test_a_value_of_the_wrong_type_is_refused(config: type[Config], name: str, v
 
 
 def test_a_setting_of_a_whole_number_passes_for_a_float() -> None:
-    assert SampleConfig(temp=1).temp == 1
+    assert SampleConfig(temperature=1).temperature == 1
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,7 @@ def test_an_unknown_character_is_named_with_its_position(character: str, shown: 
     with pytest.raises(UnknownCharacterError) as raised:
         Alphabet("ab").encode("abab" + character + "\u4e0a")
     assert str(raised.value).startswith(f"{shown} at character 5 is not")
-    assert "(unknown skip)" in str(raised.value)
+    assert "(unknown='skip')" in str(raised.value)
 
 
 def test_the_position_of_an_unknown_character_counts_what_came_before() -> None:

@@ -98,7 +98,7 @@ def test_a_download_must_be_fetched_before_it_can_be_used(
     monkeypatch.setattr("charrnn.data.catalogue.user_cache_path", lambda *_, **__: tmp_path)
     entry = read_catalogue()["names"]
     assert isinstance(entry, Download)
-    with pytest.raises(CorpusError, match=r"\(fetch names\)"):
+    with pytest.raises(CorpusError, match=r"charrnn.fetch\('names'\)"):
         locate_source("names")
     entry.path.parent.mkdir(parents=True)
     entry.path.write_bytes(bytes(entry.size))

@@ -179,7 +179,7 @@ def test_an_error_of_the_server_is_told_with_a_way_out(site: Site) -> None:
     assert "404" in message
     assert site.url in message
     assert str(find_partial_path(download)) in message
-    assert "(fetch reeds)" in message
+    assert "charrnn.fetch('reeds')" in message
 
 
 def test_without_a_network_there_is_a_way_out_that_works(site: Site) -> None:

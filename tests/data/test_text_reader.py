@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.data import text_reader
+from charrnn.data.alphabet import TAKE_BYTES
 from charrnn.data.text_reader import TextReader, check_encoding
 from charrnn.errors import CorpusError, UsageError
 
@@ -183,7 +184,9 @@ def test_utf16_without_its_byte_order_mark_is_an_error(file: Path) -> None:
 def test_an_error_of_encoding_says_what_to_try(file: Path) -> None:
     file.write_bytes(b"\xff")
     assert "(encoding)" in error_of([file])
-    assert "(bytes)" in error_of([file])
+    assert "(encoding=None)" not in error_of([file])
+    with pytest.raises(CorpusError, match=r"\(encoding=None\)"):
+        list(TextReader([file], remedies=[TAKE_BYTES]))
 
 
 @pytest.mark.parametrize(

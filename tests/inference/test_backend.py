@@ -111,7 +111,7 @@ def test_a_state_is_never_changed(kind: str, arrangement: str) -> None:
     np.testing.assert_array_equal(before, after)
 
 
-CONFIG = SampleConfig(temp=0.9, top_k=8, top_p=0.95, min_p=0.01)
+CONFIG = SampleConfig(temperature=0.9, top_k=8, top_p=0.95, min_p=0.01)
 
 
 @pytest.mark.slow

@@ -221,7 +221,7 @@ def test_so_many_additions_can_be_taken_back_and_older_ones_cost_nothing() -> No
 
 
 SYMBOLS = Alphabet.of("abcdefghi \n")
-CONFIG = SampleConfig(length=30, temp=0.9, top_k=8, top_p=0.95, min_p=0.01)
+CONFIG = SampleConfig(length=30, temperature=0.9, top_k=8, top_p=0.95, min_p=0.01)
 
 
 @pytest.mark.slow

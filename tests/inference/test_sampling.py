@@ -158,7 +158,7 @@ def drawn(backend: Backend, config: SampleConfig, *, seed: int = 5, prime: str =
 @needs_library
 @pytest.mark.parametrize("arrangement", SERVED)
 def test_a_seed_gives_the_same_text_through_either_backend(arrangement: str) -> None:
-    config = SampleConfig(length=400, count=2, temp=0.9, top_k=8, top_p=0.95, min_p=0.01)
+    config = SampleConfig(length=400, count=2, temperature=0.9, top_k=8, top_p=0.95, min_p=0.01)
     texts = [drawn(backend_of(kind, arrangement), config) for kind in ("native", "torch")]
     assert texts[0] == texts[1]
 
@@ -202,7 +202,7 @@ def test_another_seed_gives_another_text(kind: str) -> None:
 @both_kinds
 def test_temperature_zero_follows_the_likeliest_character_of_a_whole_pass(kind: str) -> None:
     backend = backend_of(kind, "gru")
-    (text,) = drawn(backend, SampleConfig(temp=0.0, length=40), prime="abc")
+    (text,) = drawn(backend, SampleConfig(temperature=0.0, length=40), prime="abc")
     logits, _ = backend.predict(ALPHABET.encode("abc" + text)[:, None], backend.initial_state(1))
     assert text == ALPHABET.decode(logits[2:-1, 0].argmax(-1))
 
@@ -268,5 +268,5 @@ def test_samples_come_in_order_and_as_soon_as_their_turn_has_come(kind: str) -> 
 
 
 def test_the_settings_that_shape_the_distribution_become_filters() -> None:
-    config = SampleConfig(temp=0.5, top_k=3, top_p=0.9, min_p=0.1)
+    config = SampleConfig(temperature=0.5, top_k=3, top_p=0.9, min_p=0.1)
     assert build_filters(config) == Filters(temperature=0.5, top_k=3, top_p=0.9, min_p=0.1)

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 def play(
     ctx: typer.Context,
     model: ModelArgument = None,
-    temp: Annotated[float, option(SampleConfig, "temp", "--temperature")] = SampleConfig.temp,
+    temperature: Annotated[
+        float, option(SampleConfig, "temperature", "--temperature")
+    ] = SampleConfig.temperature,
     length: Annotated[
         int, typer.Option(help="Characters of each continuation.", min=0, max=10**12)
     ] = 200,

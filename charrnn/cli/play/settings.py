@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-from charrnn.config.inference import UNKNOWN_CHOICES, SampleConfig
+from charrnn.cli.messages import option_name
+from charrnn.config.inference import UNKNOWN_CHOICES, ReadConfig, SampleConfig
 from charrnn.config.settings import setting
 from charrnn.errors import UsageError
 
@@ -16,9 +17,7 @@ class PlaySettings(SampleConfig):
     """Settings of sampling, and the treatment of characters that the model does not know."""
 
     seed: int = setting(0, "Seed of the continuations, which are counted from 0 again.", least=0)
-    unknown: str = setting(
-        "error", "Treatment of characters that the model does not know.", choices=UNKNOWN_CHOICES
-    )
+    unknown: str = setting(ReadConfig.unknown, "Unknown characters.", choices=UNKNOWN_CHOICES)
 
     def change(self, name: str, value: str) -> PlaySettings:
         """Return the settings with another value for one of them.
@@ -46,7 +45,7 @@ class PlaySettings(SampleConfig):
 
 def command_name(setting: str) -> str:
     """Name the command that changes a setting during a conversation."""
-    return "/" + setting.replace("_", "-")
+    return "/" + option_name(setting).removeprefix("--")
 
 
 SETTINGS = {
