@@ -29,7 +29,7 @@ def test_a_cells_settings_come_back_from_json(cell: str) -> None:
         ({"cell": "rnn", "stacks": 3}, ["stacks", "stack", "rnn"]),
         ({"cell": "lstm", "stack_round": True}, ["stack_round", "stack", "lstm"]),
         ({"cell": "gru", "init": "identity"}, ["init is identity", "gru", "each gate"]),
-        ({"layers": 2, "pyramid": 2}, ["pyramid is 2", "layers 3"]),
+        ({"layers": 2, "pyramid": 2}, ["pyramid is 2", "layers=3"]),
         ({"layers": 2, "pyramid": 1, "connect": "stack"}, ["connect and pyramid", "is stack"]),
         (
             {"layers": 2, "pyramid": 1, "connect": "residual"},
