@@ -23,17 +23,17 @@ import numpy as np
 from charrnn.checkpoints.model_file import ModelFile, read_model
 from charrnn.checkpoints.run_index import find_model
 from charrnn.config.inference import ReadConfig, SampleConfig, UseConfig
-from charrnn.config.training import SAVE_EVERY, ComputeConfig
+from charrnn.config.training import SAVE_EVERY, ComputeConfig, SourceConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet
 from charrnn.data.catalogue import Download, find_entry
-from charrnn.data.corpus import encode_corpus
+from charrnn.data.corpus import SplitCorpus, encode_corpus, fit_corpus
 from charrnn.data.download import fetch_text
 from charrnn.data.encoded_text import ContinuousText, EncodedText, cut_text
 from charrnn.data.formal_languages import find_language
-from charrnn.data.inputs import NamedText, gather_sources, name_source, stream_sources
+from charrnn.data.inputs import NamedText, gather_sources, is_generated, name_source, stream_sources
 from charrnn.data.records import divide_text
 from charrnn.errors import CheckpointError, CorpusError, Remedy, UsageError
-from charrnn.evaluation.baselines import Baselines, measure_baselines
+from charrnn.evaluation.baselines import MOST_TO_COMPARE, Baselines, measure_baselines
 from charrnn.evaluation.evaluate import evaluate
 from charrnn.evaluation.formal_languages import FormalScore, solve
 from charrnn.evaluation.metrics import Score
@@ -46,7 +46,7 @@ from charrnn.inference.record_sampling import RecordChoice, open_record
 from charrnn.inference.sampling import Piece, check_stops, order_pieces, sample
 from charrnn.inference.select_backend import Purpose, load_backend, load_torch_network
 from charrnn.kernels.network import Floats
-from charrnn.training.auto_config import complete_settings
+from charrnn.training.auto_config import REPORTED, complete_settings
 from charrnn.training.progress import (
     Evaluated,
     Note,
@@ -60,6 +60,7 @@ from charrnn.training.run_data import RunData
 
 if TYPE_CHECKING:
     from charrnn.models.char_model import CharModel
+    from charrnn.training.corpus_description import CorpusDescription, SuggestedSettings
     from charrnn.training.run import RunResult
 
 Source = str | os.PathLike[str]
@@ -67,8 +68,6 @@ Source = str | os.PathLike[str]
 
 COMPRESSOR = "xz"
 """The compressor that a model's score is compared with."""
-
-_MOST_BASELINE_CHARACTERS = 1 << 22
 
 
 def _ignore(note: str) -> None:
@@ -651,7 +650,7 @@ class Model:
         except (CorpusError, CheckpointError):
             return None  # The evaluation is complete without baselines.
         return measure_baselines(
-            training.ids, text.scored, self.alphabet, [COMPRESSOR], most=_MOST_BASELINE_CHARACTERS
+            training.ids, text.scored, self.alphabet, [COMPRESSOR], most=MOST_TO_COMPARE
         )
 
 
@@ -832,6 +831,58 @@ def fetch(name: str, *, on_progress: Callable[[int, int], None] | None = None) -
         if on_progress is not None:
             on_progress(size, entry.bytes)
     return entry.path
+
+
+def describe_corpus(
+    sources: Source | Sequence[Source],
+    *,
+    encoding: str | None = "utf-8",
+    on_note: Callable[[str], None] = _ignore,
+) -> CorpusDescription:
+    """Describe a text: characters, lines, baselines, and the settings that training would choose.
+
+    Args:
+        sources: one text or several, which are concatenated.
+        encoding: encoding of the text files; None makes every byte a symbol.
+        on_note: called with messages about skipped or changed input.
+
+    Raises:
+        CorpusError: the text cannot be read.
+
+    >>> described = describe_corpus(NAMES)
+    >>> described.characters.different, described.layout.lines.count
+    (50, 339)
+    """
+    # Unicode's scripts are of no use to the other functions.
+    from charrnn.training.corpus_description import describe_split
+
+    texts = _list_sources(sources)
+    with tempfile.TemporaryDirectory() as folder:
+        paths, names = gather_sources(texts, Path(folder))
+        corpus = fit_corpus(paths, encoding, names=names)
+    for message in corpus.notes:
+        on_note(message)
+    settings = complete_settings({})
+    split = SplitCorpus.of(corpus, settings["valid"])
+    generated = all(map(is_generated, texts))
+    return describe_split(", ".join(texts), split, _suggest(settings, split, generated=generated))
+
+
+def _suggest(
+    settings: dict[str, Any], split: SplitCorpus, *, generated: bool
+) -> SuggestedSettings | None:
+    """Choose settings as training would; None without torch, whose speed they depend on."""
+    from charrnn.training.corpus_description import SuggestedSettings
+
+    try:
+        from charrnn.training.session import build_request
+    except ModuleNotFoundError as problem:
+        if problem.name != "torch":
+            raise
+        return None
+    request, event = build_request(settings, SourceConfig(), split, generated=generated)
+    chosen = {**request.model.to_dict(), **request.train.to_dict()}
+    return SuggestedSettings({name: chosen[name] for name in REPORTED}, event)
 
 
 def _list_sources(sources: Source | Sequence[Source]) -> list[str]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
-import tempfile
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,11 +18,10 @@ from charrnn.config.training import TrainConfig
 from charrnn.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
-    from charrnn.data.corpus import Corpus, SplitCorpus
-    from charrnn.data.statistics import CharacterGroup, CharacterStatistics, Layout, Lengths
+    from charrnn.data.statistics import CharacterGroup, Lengths
     from charrnn.evaluation.baselines import Baselines
+    from charrnn.training.corpus_description import CorpusDescription, SuggestedSettings
 
-_MOST_CHARACTERS = 1 << 24
 _SHOWN_CHARACTERS = 20
 
 app = typer.Typer(help="List, describe, download and export texts.")
@@ -93,7 +91,9 @@ def show(
     charrnn corpus show tales
     charrnn corpus show novel.txt --json
     """
-    found = _describe(sources, None if as_bytes else encoding)
+    from charrnn.api import describe_corpus
+
+    found = describe_corpus(sources, encoding=None if as_bytes else encoding, on_note=terminal.note)
     if as_json:
         terminal.print_json(_to_json(found))
     else:
@@ -175,83 +175,7 @@ def _read_chunks(path: Path) -> Iterator[bytes]:
         raise CorpusError(f"{path}: cannot be read: {problem.strerror}") from problem
 
 
-@dataclass(frozen=True)
-class _Description:
-    """Everything that is known about a text.
-
-    Attributes:
-        name: as the user named it.
-        corpus: the text.
-        characters: statistics of its characters.
-        layout: its lines and paragraphs.
-        copied: the share of spans of the held-out part that occur in the training part.
-        baselines: losses of simple models on the held-out part, fitted to the training part.
-        chosen: the settings that training would choose.
-        reason: the same settings as options, and the figures that they follow from.
-    """
-
-    name: str
-    corpus: Corpus
-    characters: CharacterStatistics
-    layout: Layout
-    copied: float
-    baselines: Baselines
-    chosen: dict[str, Any]
-    reason: str
-
-
-def _describe(sources: Sequence[str], encoding: str | None) -> _Description:
-    """Read texts as one and describe it."""
-    from charrnn.data.corpus import SplitCorpus, fit_corpus
-    from charrnn.data.inputs import gather_sources, is_generated
-    from charrnn.data.statistics import count_characters, measure_copied_share, measure_layout
-    from charrnn.evaluation.baselines import COMPRESSORS, measure_baselines
-    from charrnn.training.auto_config import complete_settings
-
-    with tempfile.TemporaryDirectory() as folder:
-        paths, names = gather_sources(sources, Path(folder))
-        corpus = fit_corpus(paths, encoding, names=names)
-    for message in corpus.notes:
-        terminal.note(message)
-    settings = complete_settings({})
-    split = SplitCorpus.of(corpus, settings["valid"])
-    learnt, held_out = split.train.ids, split.held_out.ids
-    generated = all(map(is_generated, sources))
-    chosen, reason = _choose(settings, split, generated=generated)
-    return _Description(
-        name=", ".join(sources),
-        corpus=corpus,
-        characters=count_characters(corpus.ids, corpus.alphabet),
-        layout=measure_layout(corpus.ids, corpus.alphabet),
-        copied=measure_copied_share(learnt[-_MOST_CHARACTERS:], held_out[:_MOST_CHARACTERS]),
-        baselines=measure_baselines(
-            learnt, held_out, corpus.alphabet, tuple(COMPRESSORS), most=_MOST_CHARACTERS
-        ),
-        chosen=chosen,
-        reason=reason,
-    )
-
-
-def _choose(
-    settings: dict[str, Any], split: SplitCorpus, *, generated: bool
-) -> tuple[dict[str, Any], str]:
-    """Choose settings as training would; the choice depends on the speed of torch."""
-    from charrnn.cli.progress import describe_choice
-    from charrnn.config.training import SourceConfig
-    from charrnn.training.auto_config import REPORTED
-
-    try:
-        from charrnn.training.session import build_request
-    except ModuleNotFoundError as problem:
-        if problem.name != "torch":
-            raise
-        return {}, "not known here: torch is not installed"
-    request, chosen = build_request(settings, SourceConfig(), split, generated=generated)
-    settled = {**request.model.to_dict(), **request.train.to_dict()}
-    return {name: settled[name] for name in REPORTED}, describe_choice(chosen) if chosen else ""
-
-
-def _to_json(found: _Description) -> dict[str, Any]:
+def _to_json(found: CorpusDescription) -> dict[str, Any]:
     baselines = found.baselines
     return {
         "text": found.name,
@@ -259,7 +183,7 @@ def _to_json(found: _Description) -> dict[str, Any]:
         "sha256": found.corpus.digest,
         **asdict(found.characters),
         **asdict(found.layout),
-        "copied_share": found.copied,
+        "copied_share": found.copied_share,
         "held_out": {
             "share": TrainConfig.valid,
             "learnt_characters": baselines.learnt,
@@ -269,11 +193,11 @@ def _to_json(found: _Description) -> dict[str, Any]:
                 name: nats / math.log(2) for name, nats in baselines.compressors.items()
             },
         },
-        "chosen": found.chosen,
+        "chosen": found.suggested.settings if found.suggested else {},
     }
 
 
-def _list_facts(found: _Description) -> dict[str, str]:
+def _list_facts(found: CorpusDescription) -> dict[str, str]:
     """List the statistics of characters and lines for people."""
     from charrnn.data.statistics import RARE, SPAN
 
@@ -301,10 +225,19 @@ def _list_facts(found: _Description) -> dict[str, str]:
     facts["paragraphs"] = _format_lengths(layout.paragraphs)
     facts["repeated lines"] = f"{layout.repeated_share:.1%} ({layout.repeated_lines:,})"
     facts["copied"] = (
-        f"{found.copied:.1%} of the held-out spans of {SPAN} characters occur in the rest as well"
+        f"{found.copied_share:.1%} of the held-out spans of {SPAN} characters occur in the rest "
+        "as well"
     )
-    facts["would choose"] = found.reason
+    facts["would choose"] = _describe_suggested(found.suggested)
     return facts
+
+
+def _describe_suggested(suggested: SuggestedSettings | None) -> str:
+    from charrnn.cli.progress import describe_choice
+
+    if suggested is None:
+        return "not known here: torch is not installed"
+    return describe_choice(suggested.event) if suggested.event else ""
 
 
 def _format_lengths(lengths: Lengths) -> str:

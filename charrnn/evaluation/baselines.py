@@ -37,6 +37,12 @@ from charrnn.data.alphabet import Alphabet, Ids
 ORDERS = 6
 """The number of n-gram models: order 0, which has no context, to order 5."""
 
+MOST_TO_COMPARE = 1 << 22
+"""Characters that are read for baselines which a model's score is compared with."""
+
+MOST_TO_DESCRIBE = 1 << 24
+"""Characters that are read for the baselines of a corpus that is described."""
+
 _SHARE_SCORED = 4
 _LEAST_DICTIONARY, _MOST_DICTIONARY = 1 << 12, 1 << 26
 _BITS = 64
