@@ -448,7 +448,7 @@ class Model:
         window: int | None = None,
         carried: bool | None = None,
         encoding: str = "utf-8",
-        unknown: str = "error",
+        unknown: str = ReadConfig.unknown,
         on_note: Callable[[str], None] = _ignore,
     ) -> Scoring:
         r"""Score a text unit by unit, such as line by line, as it arrives.
@@ -471,13 +471,14 @@ class Model:
 
         Raises:
             CorpusError: the validation split is unknown.
-            UsageError: the unit does not go with the model.
+            UsageError: a value is out of bounds, or the unit does not go with the model.
 
         >>> for unit in load(GOLDEN_MODEL).score("the heron\nthe mist"):
         ...     print(unit.number, unit.text, unit.characters, unit.bits > 0)
         1 the heron 10 True
         2 the mist 8 True
         """
+        ReadConfig(unknown=unknown)
         choice = choose_units(
             str(self.path),
             has_records=self.records is not None,

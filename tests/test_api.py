@@ -167,6 +167,7 @@ def test_units_are_scored_in_turn(tmp_path: Path) -> None:
         ("by", {"by": "record"}),
         ("window", {"window": 5}),
         ("window", {"by": "window", "window": 0}),
+        ("unknown", {"unknown": "ignore"}),
     ],
 )
 def test_units_that_make_no_sense_are_refused(setting: str, choice: dict[str, Any]) -> None:
