@@ -22,7 +22,7 @@ import numpy as np
 
 from charrnn.checkpoints.model_file import ModelFile, read_model
 from charrnn.checkpoints.run_index import find_model
-from charrnn.config.inference import ReadConfig, SampleConfig, UseConfig
+from charrnn.config.inference import ReadConfig, SampleConfig, UnitConfig, UseConfig
 from charrnn.config.training import SAVE_EVERY, ComputeConfig, SourceConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet
 from charrnn.data.catalogue import Download, find_entry
@@ -479,13 +479,8 @@ class Model:
         2 the mist 8 True
         """
         ReadConfig(unknown=unknown)
-        choice = choose_units(
-            str(self.path),
-            has_records=self.records is not None,
-            by=by,
-            window=window,
-            carried=carried,
-        )
+        config = UnitConfig(by=by, window=window, carried=carried)
+        choice = choose_units(str(self.path), config, has_records=self.records is not None)
         backend = self.backend("scoring")
         name, chunks = self._stream(text, encoding, on_note)
         return Scoring(backend, self.alphabet, chunks, choice, unknown=unknown, name=name)

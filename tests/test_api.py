@@ -167,6 +167,7 @@ def test_units_are_scored_in_turn(tmp_path: Path) -> None:
         ("by", {"by": "record"}),
         ("window", {"window": 5}),
         ("window", {"by": "window", "window": 0}),
+        ("window", {"by": "window", "window": 2.5}),
         ("unknown", {"unknown": "ignore"}),
     ],
 )

@@ -49,6 +49,21 @@ class ReadConfig(Config):
 
 
 @dataclass(frozen=True)
+class UnitConfig(Config):
+    """The units of a text that is scored, and the way it is read."""
+
+    by: str | None = setting(
+        None, "Unit to score.", choices=UNITS, otherwise="line; record for a model of records"
+    )
+    window: int | None = setting(None, "Characters of each window.", least=1, otherwise=str(WINDOW))
+    carried: bool | None = setting(
+        None,
+        "Read the text as one, or each line by itself.",
+        otherwise="each line by itself if lines are scored; each record in any case",
+    )
+
+
+@dataclass(frozen=True)
 class SampleConfig(Config):
     """The length, number and filters of samples."""
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from charrnn.config.inference import UNITS, WINDOW
+from charrnn.config.inference import WINDOW, UnitConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet
 from charrnn.errors import UnknownCharacterError, UsageError
 from charrnn.evaluation.surprisal import NEWLINE, Measured, Meter
@@ -62,29 +62,24 @@ class UnitChoice:
                 return make_window_ends(self.window)
 
 
-def choose_units(
-    model: str, *, has_records: bool, by: str | None, window: int | None, carried: bool | None
-) -> UnitChoice:
+def choose_units(model: str, config: UnitConfig, *, has_records: bool) -> UnitChoice:
     """Choose the units of a text, and the way to read it, where they are not given.
 
     Args:
         model: the model's name in errors.
+        config: the settings that are given.
         has_records: True for a model of records, which are read afresh in any case.
-        by: one of UNITS; None is ``record`` for a model of records, else ``line``.
-        window: the number of characters of each window; None is WINDOW.
-        carried: see :class:`UnitChoice`; None carries the state unless units are lines or records.
 
     Raises:
-        UsageError: a value is out of bounds, or goes with neither the units nor the model.
+        UsageError: a setting goes with neither the units nor the model.
     """
-    if by is not None and by not in UNITS:
-        raise UsageError(f"is {by!r:.40}; it must be one of {', '.join(UNITS)}", settings=("by",))
-    if window is not None and by != "window":
+    by, carried = config.by, config.carried
+    if config.window is not None and by != "window":
         raise UsageError("is for units that are windows; leave it out", settings=("window",))
-    if window is not None and window < 1:
-        raise UsageError(f"is {window}; it must be at least 1", settings=("window",))
     if not has_records and by == "record":
-        raise UsageError(f"is record, but {model} is not a model of records", settings=("by",))
+        raise UsageError(
+            f"is record, but {model} is not a model of records; give line", settings=("by",)
+        )
     if has_records and (by == "line" or carried):
         setting, value = ("by", "line") if by == "line" else ("carried", "chosen")
         raise UsageError(
@@ -96,7 +91,7 @@ def choose_units(
         by=by,
         carried=not has_records and by != "line" if carried is None else carried,
         separator=RECORD_END if has_records else NEWLINE,
-        window=window or WINDOW,
+        window=config.window or WINDOW,
     )
 
 
