@@ -157,18 +157,39 @@ class Model:
         """
         return self.file.corpus.records
 
-    def generate(self, prime: str = "", **options: Any) -> str:
+    def generate(
+        self,
+        prime: str = "",
+        *,
+        length: int = SampleConfig.length,
+        temperature: float = SampleConfig.temperature,
+        top_k: int = SampleConfig.top_k,
+        top_p: float = SampleConfig.top_p,
+        min_p: float = SampleConfig.min_p,
+        stop: str | Sequence[str] = (),
+        seed: int | None = None,
+        unknown: str = ReadConfig.unknown,
+    ) -> str:
         """Draw a sample, without the prime; a model of records draws a whole record.
 
-        Args:
-            prime: text that the model reads first.
-            options: the other arguments of :meth:`stream`.
+        The arguments and errors are those of :meth:`stream`.
 
         >>> model = load(GOLDEN_MODEL)
         >>> model.generate("the ", length=12, seed=1) == model.generate("the ", length=12, seed=1)
         True
         """
-        return "".join(self.stream(prime, **options))
+        pieces = self.stream(
+            prime,
+            length=length,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            stop=stop,
+            seed=seed,
+            unknown=unknown,
+        )
+        return "".join(pieces)
 
     def stream(
         self,

@@ -82,7 +82,7 @@ class Disk:
 disk = Disk()
 """The disk that all functions here write to."""
 
-TRIAL_FILES = "rehearsal-*"
+TRIAL_FILES = "space-test-*"
 """Pattern of the names of the files that :func:`check_disk_space` writes."""
 
 _CHUNK_BYTES = 1 << 20

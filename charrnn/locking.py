@@ -11,7 +11,9 @@ from charrnn.errors import StorageError
 
 
 class Lock:
-    """A lock on a file. The file stays behind: two could hold one that is removed and made anew.
+    """A lock on a file.
+
+    The file is never removed: two processes could then each lock a file of that name.
 
     Args:
         path: the file, in a folder that exists.

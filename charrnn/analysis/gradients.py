@@ -4,7 +4,8 @@ L_t is the loss, in nats, of the character after character t, and s_{t-k} a part
 (h, c ...) after character t - k. The derivative is the total one: it counts every path from that
 state to the loss, through the layer's own recurrence, through the layers above and through
 functions of the state within its step, such as h = o * tanh(c). A state that a step leaves as it
-is, as the slow layers of a pyramid do between their own steps, counts anew from that step on.
+is, as the slow layers of a pyramid do between their own steps, counts as a new state from that
+step on.
 
 Norms that fall towards 0 as k grows are the vanishing gradient of Bengio, Simard & Frasconi 1994,
 norms that rise without bound the exploding gradient; both come from the product of Jacobians in
@@ -35,7 +36,7 @@ PLACES = 64
 """Places of the text to average over, if no number is given."""
 
 CONTEXT = 100
-"""Characters read before the first state of a place, so that it is one the model comes to."""
+"""Characters read before the first state of a place, so that it is one reached on a text."""
 
 _MOST = 1 << 22
 """Numbers in the states that are held at once, so that their graph fits into memory."""

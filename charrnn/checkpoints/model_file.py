@@ -39,11 +39,11 @@ class CorpusFacts(Plain):
     """Facts about the text that a model was trained on.
 
     Attributes:
-        name: of the text, as the user called it.
+        name: the name of the text.
         digest: SHA-256 of its bytes, in hexadecimal.
         characters: its length, the part held out included.
         valid: the share held out at its end.
-        records: what parted it into records, as ``data/records.py`` has it; None if it is one text.
+        records: the separator of its records; None for a continuous text.
 
     Raises:
         ValueError: facts that no text has.

@@ -29,7 +29,7 @@ def guide(
     topic: Annotated[
         str | None,
         typer.Argument(
-            metavar="[TOPIC]",
+            metavar="TOPIC",
             help="Name of a guide. Left out: a list of all guides.",
             show_default=False,
             autocompletion=among(TOPICS),

@@ -141,7 +141,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 ModelArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="[RUN|FILE]",
+        metavar="RUN|FILE",
         help="Run directory, name of a run, or model file. Left out: the latest run.",
         autocompletion=complete_run,
         show_default=False,
@@ -150,7 +150,7 @@ ModelArgument = Annotated[
 RunArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="[RUN]",
+        metavar="RUN",
         help="Run directory, or name of a run. Left out: the latest run.",
         show_default=False,
     ),

@@ -20,7 +20,7 @@ def verify(
     named: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[RUN|FILE]...",
+            metavar="RUN|FILE",
             help="Run directories, names of runs, or model files. Both files of a run are checked. "
             "Left out: the latest run.",
             show_default=False,

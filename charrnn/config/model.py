@@ -183,6 +183,6 @@ class ModelConfig(Config):
             cells = takers(declared.name)
             if cells and self.cell not in cells and getattr(self, declared.name) is not None:
                 raise UsageError(
-                    f"belongs to the cell {' or '.join(cells)}; {self.cell} has no such thing",
+                    f"applies to {' or '.join(cells)}, not to {self.cell}",
                     settings=(declared.name,),
                 )

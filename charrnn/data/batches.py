@@ -238,7 +238,7 @@ def open_streams(text: EncodedText, shape: Shape, seed: int) -> Streams:
 def _fit_characters(characters: int, batch: int, window: int) -> Shape:
     if characters < 2:
         raise CorpusError(
-            f"the training text has {characters} characters; at least 2 are needed",
+            f"characters in the training text: {characters}; at least 2 are needed",
             Remedy("give a longer text"),
             _HOLD_LESS_OUT,
         )

@@ -130,9 +130,9 @@ def fit_corpus(
         raise _make_empty_error(shown)
     if isinstance(reader, RecordReader) and reader.count < _LEAST_RECORDS:
         raise CorpusError(
-            f"{shown}: {reader.count} records, parted by {records!r:.60}; at least "
+            f"{shown}: {reader.count:,} records separated by {records!r:.60}; at least "
             f"{_LEAST_RECORDS} are needed",
-            Remedy("part them otherwise", "records"),
+            Remedy("choose another separator", "records"),
             Remedy("give more text"),
         )
     if _is_all_the_same(corpus.ids):

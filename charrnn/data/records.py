@@ -87,7 +87,7 @@ class Divider:
             raise CorpusError(
                 "it holds the character U+001E, which ends a record here",
                 Remedy("take it out"),
-                Remedy("part the records there", "records", RECORD_END),
+                Remedy("separate the records there", "records", RECORD_END),
             )
         return joined
 

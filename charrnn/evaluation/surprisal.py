@@ -29,7 +29,7 @@ from charrnn.kernels.network import Doubles
 NEWLINE = "\n"
 
 CHARACTERS_AT_ONCE = 1 << 16
-"""Characters of a text that are held, besides a line that has not ended, of as many at most."""
+"""Most characters of a text held in memory, and most of a line that has not ended."""
 
 
 class Measured(NamedTuple):

@@ -272,7 +272,7 @@ def _find_in_layer(
 
 
 def _find_liveliest(values: NDArray[np.float64]) -> int:
-    """Find the begin, in steps of half of what is shown, of the stretch that varies most."""
+    """Find where the stretch of SHOWN_CHARACTERS that varies most begins."""
     last = max(len(values) - SHOWN_CHARACTERS, 0)
     begins: list[int] = [*range(0, last, SHOWN_CHARACTERS // 2), last]
     spreads = [float(values[begin : begin + SHOWN_CHARACTERS].std()) for begin in begins]

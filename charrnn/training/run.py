@@ -252,7 +252,7 @@ def _train(session: Session, run: RunDirectory, observer: Observer, save_every: 
         best=run.best,
         corpus=session.corpus.name,
         model=session.request.model,
-        parameters=count_parameters(trainer.learner.model),
+        parameters=count_parameters(trainer.train_state.model),
         stopped=stopped,
         steps=progress.step,
         epochs=trainer.epochs_done,
@@ -325,7 +325,7 @@ def _describe_start(session: Session, run: RunDirectory) -> Started:
         characters=session.corpus.characters,
         alphabet=len(session.alphabet),
         model=request.model,
-        parameters=count_parameters(trainer.learner.model),
+        parameters=count_parameters(trainer.train_state.model),
         step=trainer.progress.step,
         total=trainer.progress.total,
         minutes=request.train.minutes,
@@ -355,7 +355,7 @@ def draw_preview(session: Session, evaluation: Evaluated) -> str | None:
 def _draw(session: Session, evaluation: Evaluated) -> str:
     alphabet, prime = session.alphabet, encode_default_prime(session.alphabet)
     native = load_native(session.model_file(evaluation), threads=1)
-    backend = native or TorchBackend(session.trainer.learner.average.model)
+    backend = native or TorchBackend(session.trainer.train_state.average.model)
     settings = _NATIVE_PREVIEW if native is not None else _TORCH_PREVIEW
     records = session.corpus.records
     if records is not None:

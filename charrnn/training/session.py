@@ -54,7 +54,7 @@ from charrnn.training.progress import Evaluated, Progress, SettingsChosen
 from charrnn.training.run_config import Request, SavedRun
 from charrnn.training.run_data import check_unchanged
 from charrnn.training.schedule import Schedule
-from charrnn.training.train_state import Learner, WeightAverage
+from charrnn.training.train_state import TrainState, WeightAverage
 from charrnn.training.trainer import Trainer
 from charrnn.training.validation import MOST_SCORED, HeldOut
 
@@ -85,7 +85,7 @@ class Session:
         Raises:
             DivergedError: a value of the state is not finite.
         """
-        self.trainer.learner.check_finite()
+        self.trainer.train_state.check_finite()
         good = self.trainer.good
         header = {
             "charrnn": __version__,
@@ -110,7 +110,7 @@ class Session:
             train_nats_per_char=evaluation.train_nats_per_char,
             valid_nats_per_char=evaluation.valid_nats_per_char,
         )
-        arrays = _arrays_of(self.trainer.learner.average.model.state_dict())
+        arrays = _arrays_of(self.trainer.train_state.average.model.state_dict())
         return ModelFile(self.request.model, self.alphabet, self.corpus, scores, arrays)
 
 
@@ -153,7 +153,7 @@ def begin_session(
     origin = start.origin if start else None
     trainer = build_trainer(request, split, shape, begins_trained=origin is not None)
     if start:
-        trainer.learner.load_weights(start.weights)
+        trainer.train_state.load_weights(start.weights)
         notes.append(start.describe())
     return Session(request, corpus.alphabet, facts, trainer, origin, tuple(notes))
 
@@ -280,7 +280,7 @@ def build_trainer(
     steps = train.steps
     if train.epochs is not None:
         steps = train.epochs * streams.windows_per_epoch
-    learner = Learner(
+    train_state = TrainState(
         model,
         WeightAverage(model, train.average),
         build_optimizers(model, train.optimizer, train.weight_decay),
@@ -294,7 +294,7 @@ def build_trainer(
         seed=int(np.random.SeedSequence([train.seed, 1]).generate_state(1)[0]),
     )
     return Trainer(
-        learner,
+        train_state,
         streams,
         HeldOut(split.held_out),
         Schedule(train.learning_rate, train.warmup, steps),

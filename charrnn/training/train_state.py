@@ -24,10 +24,10 @@ from charrnn.models.weight_dropout import drop_weights
 from charrnn.training.optimizers import Optimizers, load_optimizers, name_optimizer_tensors
 
 PARTS = ("model", "average", "optimizer", "state", "random")
-"""The prefixes of the names of a learner's tensors."""
+"""The prefixes of the names of a training state's tensors."""
 
 
-class Learner:
+class TrainState:
     """A model in training, with its averaged weights, optimizers, hidden states and random state.
 
     Args:
@@ -114,7 +114,7 @@ class Learner:
             model.load_state_dict(tensors)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return every tensor of the state by name; they share memory with the learner."""
+        """Return every tensor of the state by name; they share memory with it."""
         return {
             **{f"model.{name}": tensor for name, tensor in self.model.state_dict().items()},
             **{f"average.{name}": t for name, t in self.average.model.state_dict().items()},
@@ -140,7 +140,7 @@ class Learner:
             begun: True if at least one step had been taken.
 
         Raises:
-            ValueError: the tensors do not belong to such a learner.
+            ValueError: the tensors do not belong to such a state.
         """
         parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
         for full_name, tensor in tensors.items():

@@ -28,15 +28,15 @@ from charrnn.training.progress import (
     Step,
 )
 from charrnn.training.schedule import Schedule
-from charrnn.training.train_state import Learner
+from charrnn.training.train_state import TrainState
 from charrnn.training.validation import HeldOut
 
 
 class Trainer:
-    """Trains a learner on a text to the end of a schedule.
+    """Trains a model on a text to the end of a schedule.
 
     Args:
-        learner: the model in training.
+        train_state: the model in training, with its optimizers and states.
         streams: the training text.
         held_out: the validation split; empty if there is none.
         schedule: the learning rates; its total is None if ``seconds`` sets the length.
@@ -55,7 +55,7 @@ class Trainer:
 
     def __init__(
         self,
-        learner: Learner,
+        train_state: TrainState,
         streams: Streams,
         held_out: HeldOut,
         schedule: Schedule,
@@ -65,7 +65,7 @@ class Trainer:
         goes_back: bool,
         begins_trained: bool = False,
     ) -> None:
-        self.learner = learner
+        self.train_state = train_state
         self.streams = streams
         self.held_out = held_out
         self.schedule = schedule
@@ -73,7 +73,7 @@ class Trainer:
         self.evaluations = evaluations
         self.begins_trained = begins_trained
         self.progress = Progress(total=schedule.total)
-        self.good = GoodState.of(learner, self.progress) if goes_back else None
+        self.good = GoodState.of(train_state, self.progress) if goes_back else None
 
     @property
     def finished(self) -> bool:
@@ -119,7 +119,7 @@ class Trainer:
         diverged = self.progress
         if self.good is None or diverged.halvings >= MOST_HALVINGS:
             raise add_remedies(problem, diverged) from problem
-        self.learner.restore(self.good.tensors, begun=self.good.progress.step > 0)
+        self.train_state.restore(self.good.tensors, begun=self.good.progress.step > 0)
         self.progress = diverged.rolled_back_to(self.good.progress)
         return RolledBack(
             step=self.progress.step,
@@ -131,7 +131,7 @@ class Trainer:
     def tensors(self) -> dict[str, Tensor]:
         """Return every tensor that resuming needs, by name; they share memory with the run."""
         good = self.good.named() if self.good else {}
-        return {**self.learner.tensors(), **good}
+        return {**self.train_state.tensors(), **good}
 
     def restore(
         self, tensors: dict[str, Tensor], progress: Progress, good: Progress | None
@@ -152,9 +152,9 @@ class Trainer:
         if good is not None:
             if good.step != progress.evaluated_step:
                 raise ValueError(f"no run at {progress} would roll back to {good}")
-            self._restore_learner(kept, good)
-            self.good = GoodState.of(self.learner, good)
-        self._restore_learner(own, progress)
+            self._restore_state(kept, good)
+            self.good = GoodState.of(self.train_state, good)
+        self._restore_state(own, progress)
 
     @property
     def epochs_done(self) -> float:
@@ -167,10 +167,10 @@ class Trainer:
         p = self.progress
         return p.step * self.streams.characters_per_window / max(p.seconds, 1e-9)
 
-    def _restore_learner(self, tensors: dict[str, Tensor], progress: Progress) -> None:
+    def _restore_state(self, tensors: dict[str, Tensor], progress: Progress) -> None:
         if not progress.is_possible(self.streams.windows_per_epoch, self.schedule.total):
             raise ValueError(f"no run can reach {progress}")
-        self.learner.restore(tensors, begun=progress.step > 0)
+        self.train_state.restore(tensors, begun=progress.step > 0)
         self.progress = progress
         if progress.total is not None:
             self.schedule = self.schedule.with_total(progress.total)
@@ -189,7 +189,7 @@ class Trainer:
         rate = self.schedule.learning_rate(p.step) / 2**p.halvings
         window = self.streams.read(p.position)
         fresh = self.streams.starts_fresh(p.position)
-        nats, norm = self.learner.learn(window, fresh=fresh, step=p.step, rate=rate)
+        nats, norm = self.train_state.learn(window, fresh=fresh, step=p.step, rate=rate)
         following = self.streams.after(p.position)
         shape = self.streams.shape
         share = np.count_nonzero(window[1] != NO_TARGET) / (shape.batch * shape.window)
@@ -224,7 +224,7 @@ class Trainer:
     def _evaluate(self) -> Iterator[Event]:
         valid = None
         if len(self.held_out):
-            network = self.learner.average.model
+            network = self.train_state.average.model
             total = self.held_out.open_sum(network)
             for nats, characters in self.held_out.score(network):
                 total.add(nats, characters)
@@ -235,12 +235,12 @@ class Trainer:
             raise DivergedError(
                 f"at step {p.step:,} the held-out loss is {valid}: training has diverged"
             )
-        self.learner.check_finite()
+        self.train_state.check_finite()
         best = p.best_nats_per_char
         improved = valid is None or best is None or valid < best
         self.progress = p.after_evaluation(valid, improved=improved)
         if self.good is not None:
-            self.good = GoodState.of(self.learner, self.progress)
+            self.good = GoodState.of(self.train_state, self.progress)
         yield Evaluated(
             step=p.step,
             epoch=self.epochs_done,
@@ -263,9 +263,9 @@ class GoodState:
     tensors: dict[str, Tensor]
 
     @classmethod
-    def of(cls, learner: Learner, progress: Progress) -> GoodState:
+    def of(cls, train_state: TrainState, progress: Progress) -> GoodState:
         """Copy the present state of a run."""
-        tensors = learner.tensors()
+        tensors = train_state.tensors()
         return cls(progress, {name: t.to("cpu", copy=True) for name, t in tensors.items()})
 
     def named(self) -> dict[str, Tensor]:

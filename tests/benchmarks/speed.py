@@ -23,7 +23,7 @@ from charrnn.models.char_model import build_model
 from charrnn.models.device import Compute, choose_precision, prepare_process
 from charrnn.training.optimizers import build_optimizers
 from charrnn.training.schedule import Schedule
-from charrnn.training.train_state import Learner, WeightAverage
+from charrnn.training.train_state import TrainState, WeightAverage
 from charrnn.training.trainer import Trainer
 from charrnn.training.validation import HeldOut
 from tests.benchmarks.measure import Rate, interleave
@@ -55,7 +55,7 @@ def training_steps(
     ids = np.random.default_rng(0).integers(CHARACTERS, size=1_000_000).astype(np.uint8)
     train = TrainConfig()
     model = build_model(config, CHARACTERS)
-    learner = Learner(
+    train_state = TrainState(
         model,
         WeightAverage(model, train.average),
         build_optimizers(model, train.optimizer, train.weight_decay),
@@ -68,7 +68,7 @@ def training_steps(
         seed=1,
     )
     trainer = Trainer(
-        learner,
+        train_state,
         ContinuousStreams(ContinuousText(ids), shape, seed=1),
         HeldOut(ContinuousText(ids[:0])),
         Schedule(train.learning_rate, train.warmup, None),

@@ -158,7 +158,7 @@ def test_an_older_run_goes_on_without_what_it_did_not_know(run: Golden, tmp_path
     assert session.request.train.on_divergence == "stop"
     trainer = session.trainer
     assert (trainer.good, trainer.progress.halvings) == (None, 0)
-    assert trainer.learner.weight_drop == run.model.weight_drop
+    assert trainer.train_state.weight_drop == run.model.weight_drop
     assert not trainer.finished
     assert list(trainer.fit())
     best = trainer.progress.best_nats_per_char

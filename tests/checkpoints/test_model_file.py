@@ -321,9 +321,7 @@ def test_a_stack_models_rounding_can_be_chosen_anew() -> None:
 def test_a_model_without_stacks_has_nothing_to_round() -> None:
     for wanted in (True, False):
         assert model_file().rounding(None).model == CONFIG
-        with pytest.raises(
-            UsageError, match=r"^stack_round belongs to the cell stack or list; gru"
-        ):
+        with pytest.raises(UsageError, match=r"^stack_round applies to stack or list, not to gru"):
             model_file().rounding(wanted)
 
 

@@ -18,8 +18,11 @@ def test_an_option_is_its_setting_with_dashes() -> None:
         (Remedy("hold less out", "valid"), "Hold less out with --valid"),
         (Remedy("take bytes", "encoding", None), "Take bytes with --bytes"),
         (Remedy("leave it out", "unknown", "skip"), "Leave it out with --unknown skip"),
-        (Remedy("part them there", "records", "\x1e"), r"Part them there with --records $'\x1e'"),
-        (Remedy("part them there", "records", "; "), "Part them there with --records '; '"),
+        (
+            Remedy("cut there", "records", "\x1e"),
+            r"Cut there with --records $'\x1e'",
+        ),
+        (Remedy("cut there", "records", "; "), "Cut there with --records '; '"),
         (Remedy("fetch it", "fetch", "tales"), "Fetch it: charrnn corpus get tales"),
         (Remedy("go on", "resume", "my run"), "Go on: charrnn train --resume 'my run'"),
         (Remedy("train one", "train", "FILE"), "Train one: charrnn train FILE"),

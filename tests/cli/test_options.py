@@ -105,7 +105,7 @@ def test_all_settings_that_a_resumed_run_refuses_are_named_at_once(
 
 
 CONTRADICTIONS = [
-    ("--cell gru --forget-bias 1", "--forget-bias belongs to the cell lstm; gru has no such thing"),
+    ("--cell gru --forget-bias 1", "--forget-bias applies to lstm, not to gru"),
     ("--activation relu", "--activation belongs to the cell rnn or stack or list; lstm"),
     ("--cell rnn --stack-noop", "--stack-noop belongs to the cell stack or list; rnn"),
     (
@@ -164,7 +164,7 @@ def test_a_model_without_stacks_has_nothing_to_round(command: str, option: str) 
     model = str(FIRST_FORMAT / "gru-best.safetensors")
     code, said = run(command, model, option)
     assert (code, said.count("\n")) == (2, 1), said
-    assert "--stack-round belongs to the cell stack or list; gru has no such thing" in said
+    assert "--stack-round applies to stack or list, not to gru" in said
 
 
 @pytest.mark.slow

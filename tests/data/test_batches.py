@@ -162,7 +162,7 @@ def test_a_short_text_gives_up_streams_and_then_shortens_the_window(
 
 @pytest.mark.parametrize("characters", [0, 1])
 def test_a_text_in_which_nothing_follows_anything_is_refused(characters: int) -> None:
-    with pytest.raises(CorpusError, match=f"has {characters} characters; at least 2"):
+    with pytest.raises(CorpusError, match=f"training text: {characters}; at least 2"):
         fit_shape(text_of(characters), 32, 128)
 
 

@@ -229,14 +229,14 @@ def test_the_training_loss_is_the_mean_over_what_is_no_padding(tmp_path: Path) -
     session = begin(request(batch=5, window=4, epochs=1, evaluations=1, valid=0.0), corpus, "names")
     trainer = session.trainer
     found: list[tuple[float, int]] = []
-    learn = trainer.learner.learn
+    learn = trainer.train_state.learn
 
     def noting(window, **settings):  # type: ignore[no-untyped-def]
         nats, norm = learn(window, **settings)
         found.append((nats, int((window[1] != NO_TARGET).sum())))
         return nats, norm
 
-    trainer.learner.learn = noting  # type: ignore[method-assign]
+    trainer.train_state.learn = noting  # type: ignore[method-assign]
     *_, evaluation, _ = trainer.fit()
     characters = sum(count for _, count in found)
     assert characters == len(corpus) - 1

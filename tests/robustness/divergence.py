@@ -125,7 +125,7 @@ def _try_in_one_process(plan: Plan, put_down: frozenset[int], folder: Path) -> s
         return _told(differing_from(without_going_back(plan, STEPS), final))
     if plan.fault.kind == "weights":
         return None
-    session.trainer.learner.check_finite()
+    session.trainer.train_state.check_finite()
     now = facts_of("last", session.checkpoint())
     different = differing_from(without_going_back(plan, plan.fault.step), now)
     weights = tuple(f"last {part}" for part in _WEIGHTS)

@@ -78,7 +78,7 @@ class Fault:
             hook.remove()
 
     def _hook(self, trainer: Trainer) -> Any:
-        model = trainer.learner.model
+        model = trainer.train_state.model
         if self.kind == "loss":
             value = float(self.value)
             return model.register_forward_hook(lambda _, __, out: (out[0] * value, out[1]))
@@ -101,12 +101,12 @@ def _read_again(trainer: Trainer) -> list[Tensor]:
     """
     unread = tuple(
         f"state.{number}.{layer.parts.index('earlier')}"
-        for number, layer in enumerate(trainer.learner.model.layers())
+        for number, layer in enumerate(trainer.train_state.model.layers())
         if "earlier" in layer.parts
     )
     if trainer.streams.starts_fresh(trainer.progress.position):
         unread = ("state.",)
-    tensors = trainer.learner.tensors().items()
+    tensors = trainer.train_state.tensors().items()
     return [t for name, t in tensors if t.is_floating_point() and not name.startswith(unread)]
 
 

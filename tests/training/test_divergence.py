@@ -50,7 +50,7 @@ def faulty(step: int, times: int = 1, kind: str = "loss") -> Iterator[None]:
 
 
 def clone(session: Session) -> dict[str, torch.Tensor]:
-    tensors = session.trainer.learner.tensors()
+    tensors = session.trainer.train_state.tensors()
     return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
@@ -114,7 +114,7 @@ def test_it_gives_up_after_three(corpus: Corpus) -> None:
 
 def test_weights_that_are_not_finite_are_found_by_the_next_evaluation(corpus: Corpus) -> None:
     session = start(corpus, valid=0.0)
-    session.trainer.learner.learn = lambda *_, **__: (1.0, 1.0)  # type: ignore[method-assign]
+    session.trainer.train_state.learn = lambda *_, **__: (1.0, 1.0)  # type: ignore[method-assign]
     with faulty(1, kind="weights"):
         events = list(session.trainer.fit())
     (back,) = going_back(events)

@@ -31,7 +31,7 @@ def test_it_is_drawn_from_the_averaged_weights(
     assert first
     assert (first, len(first)) == (draw_preview(session, EVALUATION), length)
     with torch.no_grad():
-        head = session.trainer.learner.average.model.head
+        head = session.trainer.train_state.average.model.head
         head.bias[session.alphabet.characters.index("n")] = 1e4
     assert draw_preview(session, EVALUATION) == "n" * length
 
@@ -39,5 +39,5 @@ def test_it_is_drawn_from_the_averaged_weights(
 def test_predictions_that_are_not_finite_draw_nothing(tmp_path: Path, text: str) -> None:
     session = begin_with("gru", tmp_path, text)
     with torch.no_grad():
-        session.trainer.learner.average.model.head.weight.fill_(3e38)
+        session.trainer.train_state.average.model.head.weight.fill_(3e38)
     assert draw_preview(session, EVALUATION) is None

@@ -328,7 +328,7 @@ def test_the_last_checkpoint_holds_a_model_to_use(corpus: Corpus, last: Path) ->
     session = begin(request(), corpus, "herons")
     train_until(session.trainer, after_steps(5))
     write_checkpoint(last, session.checkpoint())
-    expected = session.trainer.learner.average.model.state_dict()
+    expected = session.trainer.train_state.average.model.state_dict()
     for name, weight in read_model(last).weights.items():
         np.testing.assert_array_equal(weight, expected[name].numpy())
 
@@ -339,7 +339,7 @@ def test_a_model_file_holds_the_averaged_weights_and_what_they_scored(corpus: Co
     evaluation = events[-1]
     assert isinstance(evaluation, Evaluated)
     kept = session.model_file(evaluation)
-    expected = session.trainer.learner.average.model.state_dict()
+    expected = session.trainer.train_state.average.model.state_dict()
     assert_identical(dict(restore_network(kept).state_dict()), expected)
     assert kept.corpus == session.corpus
     assert kept.scores is not None
@@ -454,7 +454,7 @@ def test_a_run_goes_on_on_another_device_than_it_was_begun_on(corpus: Corpus, sa
     moved = replace(asked, compute=replace(asked.compute, device="cpu"))
     assert resume_session(
         read_run(saved), corpus, moved
-    ).trainer.learner.compute.device == torch.device("cpu")
+    ).trainer.train_state.compute.device == torch.device("cpu")
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any], Arrays], object]) -> None:
@@ -636,7 +636,7 @@ def test_a_phase_that_no_pyramid_can_be_in_does_no_harm(
     session = begin(request(arrangement="pyramid of gru"), corpus, "herons")
     train_until(session.trainer, after_steps(3))
     write_checkpoint(last, session.checkpoint())
-    shape = session.trainer.learner.states[1][-1].shape
+    shape = session.trainer.train_state.states[1][-1].shape
     odd = np.full(shape, phase, dtype=np.float32)
     rewrite(last, lambda _, arrays: arrays.update({"state.1.2": odd}))
     try:

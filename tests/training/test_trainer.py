@@ -21,7 +21,7 @@ from charrnn.models.device import Compute
 from charrnn.training.optimizers import build_optimizers
 from charrnn.training.progress import Evaluated, Evaluating, Event, SaveDue, Step
 from charrnn.training.schedule import Schedule
-from charrnn.training.train_state import Learner, WeightAverage
+from charrnn.training.train_state import TrainState, WeightAverage
 from charrnn.training.trainer import Trainer
 from charrnn.training.validation import HeldOut
 from tests.support.arrangements import configure
@@ -47,7 +47,7 @@ def make(
     alphabet = Alphabet.of(text + held_out)
     config = configure(arrangement, hidden=16, embedding=8)
     model = build_model(config, len(alphabet), seed=1)
-    learner = Learner(
+    train_state = TrainState(
         model,
         WeightAverage(model, 0.9),
         build_optimizers(model, optimizer, 0.01),
@@ -60,7 +60,7 @@ def make(
         seed=1,
     )
     return Trainer(
-        learner,
+        train_state,
         ContinuousStreams(ContinuousText(alphabet.encode(text)), Shape(4, 16), seed=1),
         HeldOut(ContinuousText(alphabet.encode(held_out))),
         Schedule(rate, 5, total),
@@ -105,7 +105,7 @@ def test_a_tiny_text_is_memorized(arrangement: str) -> None:
     trainer = make(sentence * 20, arrangement=arrangement, total=300, rate=2e-2)
     assert list(trainer.fit())
     alphabet = Alphabet.of(sentence)
-    backend = TorchBackend(trainer.learner.average.model)
+    backend = TorchBackend(trainer.train_state.average.model)
     learned = evaluate(backend, ContinuousText(alphabet.encode(sentence * 4)), alphabet)
     # The first character and the first few words cannot be known; the rest can.
     assert learned.nats_per_char < 0.25
@@ -129,8 +129,8 @@ def test_an_evaluation_scores_the_averaged_weights(text: str) -> None:
     last = evaluations_of(list(trainer.fit()))[-1]
     alphabet = Alphabet.of(text)
     read = ContinuousText(alphabet.encode(held_out))
-    averaged = evaluate(TorchBackend(trainer.learner.average.model), read, alphabet)
-    current = evaluate(TorchBackend(trainer.learner.model), read, alphabet)
+    averaged = evaluate(TorchBackend(trainer.train_state.average.model), read, alphabet)
+    current = evaluate(TorchBackend(trainer.train_state.model), read, alphabet)
     assert last.valid_nats_per_char == pytest.approx(averaged.nats_per_char, rel=1e-9)
     assert last.valid_nats_per_char != pytest.approx(current.nats_per_char, rel=1e-9)
 
@@ -165,13 +165,13 @@ def test_the_state_is_carried_within_an_epoch_and_fresh_at_its_start(text: str) 
     trainer = make(text, total=200)
     per_epoch = trainer.streams.windows_per_epoch
     seen: list[bool] = []
-    forward = trainer.learner.model.forward
+    forward = trainer.train_state.model.forward
 
     def spy(ids, states, masks=None):  # type: ignore[no-untyped-def]
         seen.append(bool(any(part.any() for state in states for part in state)))
         return forward(ids, states, masks)
 
-    trainer.learner.model.forward = spy  # type: ignore[method-assign]
+    trainer.train_state.model.forward = spy  # type: ignore[method-assign]
     assert len(steps_of(list(trainer.fit()))) == 200
     fresh = [step for step, carried in enumerate(seen) if not carried]
     assert per_epoch > 2
@@ -183,14 +183,14 @@ def test_gradients_are_clipped_by_their_norm(text: str) -> None:
     step = next(iter(trainer.fit()))
     assert isinstance(step, Step)
     assert step.gradient_norm > 0.01
-    gradients = [p.grad for p in trainer.learner.model.parameters() if p.grad is not None]
+    gradients = [p.grad for p in trainer.train_state.model.parameters() if p.grad is not None]
     assert float(torch.nn.utils.get_total_norm(gradients)) == pytest.approx(0.01, rel=1e-3)
 
 
 def gradients_of(trainer: Trainer) -> dict[str, torch.Tensor]:
     return {
         name: parameter.grad.clone()
-        for name, parameter in trainer.learner.model.named_parameters()
+        for name, parameter in trainer.train_state.model.named_parameters()
         if parameter.grad is not None
     }
 
@@ -218,9 +218,8 @@ def test_a_bound_that_nothing_reaches_changes_nothing(text: str) -> None:
 def test_the_schedules_rate_reaches_every_group_of_every_optimizer(text: str, name: str) -> None:
     trainer = make(text, optimizer=name, total=20)
     seen = [step.learning_rate for step in steps_of(list(trainer.fit()))]
-    rates = {
-        group["lr"] for optimizer in trainer.learner.optimizers for group in optimizer.param_groups
-    }
+    optimizers = trainer.train_state.optimizers
+    rates = {group["lr"] for optimizer in optimizers for group in optimizer.param_groups}
     assert rates == {seen[-1]}
     assert seen == [trainer.schedule.learning_rate(number) for number in range(20)]
 
@@ -229,7 +228,7 @@ def test_clipping_can_be_turned_off(text: str) -> None:
     trainer = make(text, clip=0.0)
     step = next(iter(trainer.fit()))
     assert isinstance(step, Step)
-    gradients = [p.grad for p in trainer.learner.model.parameters() if p.grad is not None]
+    gradients = [p.grad for p in trainer.train_state.model.parameters() if p.grad is not None]
     assert float(torch.nn.utils.get_total_norm(gradients)) == pytest.approx(step.gradient_norm)
 
 
@@ -241,9 +240,9 @@ def test_what_is_not_finite_stops_before_the_weights_are_touched(text: str, pois
         next(events)
     if poison == "loss":
         with torch.no_grad():
-            trainer.learner.model.head.bias[0] = math.nan
+            trainer.train_state.model.head.bias[0] = math.nan
     else:
-        weight = trainer.learner.model.embedding.weight
+        weight = trainer.train_state.model.embedding.weight
         weight.register_hook(lambda grad: grad * math.inf)  # type: ignore[no-untyped-call]
     before = {name: tensor.clone() for name, tensor in trainer.tensors().items()}
     with pytest.raises(DivergedError, match="at step 4"):
@@ -314,18 +313,18 @@ def test_running_statistics_follow_the_average_as_the_weights_do(arrangement: st
 
 def test_training_moves_the_running_statistics_and_evaluating_does_not(text: str) -> None:
     trainer = make(text, arrangement="batch norm", total=6, evaluations=1, held_out=text[:300])
-    fresh = running_statistics(trainer.learner.model)
+    fresh = running_statistics(trainer.train_state.model)
     for event in trainer.fit():
         if isinstance(event, Step) and event.step == 6:
             break
     trained = (
-        running_statistics(trainer.learner.model),
-        running_statistics(trainer.learner.average.model),
+        running_statistics(trainer.train_state.model),
+        running_statistics(trainer.train_state.average.model),
     )
     assert not any(torch.equal(trained[0][name], fresh[name]) for name in fresh)
     assert len(evaluations_of(list(trainer.fit()))) == 1
     for model, expected in zip(
-        (trainer.learner.model, trainer.learner.average.model), trained, strict=True
+        (trainer.train_state.model, trainer.train_state.average.model), trained, strict=True
     ):
         for name, buffer in model.named_buffers():
             assert torch.equal(buffer, expected[name]), name
@@ -339,7 +338,7 @@ def test_the_average_predicts_as_it_will_once_saved_even_if_nothing_is_held_out(
     ids = torch.zeros(4, 2, dtype=torch.long)
     for event in trainer.fit():
         if isinstance(event, Evaluated):
-            average = trainer.learner.average.model
+            average = trainer.train_state.average.model
             before = running_statistics(average)
             shown, _ = average(ids, average.initial_states(2))
             saved = copy.deepcopy(average).eval()
