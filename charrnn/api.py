@@ -836,14 +836,16 @@ def fetch(name: str, *, on_progress: Callable[[int, int], None] | None = None) -
         StorageError: it cannot be written.
         UsageError: there is no such corpus, or it is not a download.
 
-    >>> fetch("tales")
+    >>> fetch("tales")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
         ...
-    charrnn.errors.UsageError: tales is bundled, not a download; use it as it is
+    charrnn.errors.UsageError: tales is bundled, not a download...
     """
     entry = find_entry(name)
     if not isinstance(entry, Download):
-        raise UsageError(f"{name} is {entry.kind}, not a download; use it as it is")
+        raise UsageError(
+            f"{name} is {entry.kind}, not a download", Remedy("use it as it is", "train", name)
+        )
     for size in fetch_text(entry):
         if on_progress is not None:
             on_progress(size, entry.bytes)

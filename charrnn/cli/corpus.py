@@ -108,21 +108,21 @@ def get(name: Name, as_json: Json = False, debug: Debug = False) -> None:
     charrnn corpus get tinyshakespeare
     charrnn train tinyshakespeare
     """
+    from charrnn import api
     from charrnn.cli.progress import open_bar
-    from charrnn.data.catalogue import Download, find_entry
-    from charrnn.data.download import fetch_text
+    from charrnn.data.catalogue import find_entry
 
     entry = find_entry(name)
-    if not isinstance(entry, Download):
-        raise UsageError(
-            f"{name} is {entry.kind}, not a download; use it as it is: charrnn train {name}"
-        )
-    with open_bar("downloading", entry.bytes, "B") as progress:
-        for size in fetch_text(entry):
-            progress.update(size - progress.n)
+    with open_bar("downloading", 0, "B") as progress:
+
+        def show(done: int, total: int) -> None:
+            progress.total = total
+            progress.update(done - progress.n)
+
+        path = api.fetch(name, on_progress=show)
     facts: dict[str, Any] = {
         "name": name,
-        "path": str(entry.path),
+        "path": str(path),
         "size": entry.size,
         "licence": entry.licence,
     }
