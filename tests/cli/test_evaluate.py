@@ -70,7 +70,7 @@ def test_a_model_far_from_its_run_asks_for_a_text(trained: Path, tmp_path: Path)
     model = tmp_path / "model.safetensors"
     shutil.copy(trained / "runs/herons/best.safetensors", model)
     result = forked("eval", model, cwd=tmp_path)
-    assert (result.returncode, b"Name the text" in result.stderr) == (3, True)
+    assert (result.returncode, b"Give a text to read" in result.stderr) == (3, True)
     stranger = tmp_path / "stranger"
     stranger.mkdir()
     (stranger / "corpus.txt").write_text("Another text altogether. " * 40)
@@ -78,7 +78,7 @@ def test_a_model_far_from_its_run_asks_for_a_text(trained: Path, tmp_path: Path)
     assert other.returncode == 0, explain(other)
     shutil.copy(model, stranger / "r" / "model.safetensors")
     misplaced = forked("eval", "r/model.safetensors", cwd=stranger)
-    assert (misplaced.returncode, b"Name the text" in misplaced.stderr) == (3, True)
+    assert (misplaced.returncode, b"Give a text to read" in misplaced.stderr) == (3, True)
     assert forked("eval", model, trained / "herons.txt", cwd=tmp_path).returncode == 0
     assert forked("sample", model, "--length", "5", cwd=tmp_path).returncode == 0
 

@@ -106,8 +106,8 @@ def test_all_settings_that_a_resumed_run_refuses_are_named_at_once(
 
 CONTRADICTIONS = [
     ("--cell gru --forget-bias 1", "--forget-bias applies to lstm, not to gru"),
-    ("--activation relu", "--activation belongs to the cell rnn or stack or list; lstm"),
-    ("--cell rnn --stack-noop", "--stack-noop belongs to the cell stack or list; rnn"),
+    ("--activation relu", "--activation applies to rnn or stack or list, not to lstm"),
+    ("--cell rnn --stack-noop", "--stack-noop applies to stack or list, not to rnn"),
     (
         "--init identity",
         "--init is identity, which sets the one recurrent matrix of a plain network; lstm",
