@@ -526,7 +526,7 @@ class Model:
         ids = self.alphabet.encode(self.alphabet.symbols(text))
         state = backend.initial_state(1)
         if self.records is not None:
-            state = backend.read(self.alphabet.encode(RECORD_END)[:, None], state)
+            state = backend.read(open_record(self.alphabet, ids[:0])[:, None], state)
         after: list[dict[str, Floats]] = []
         for position in range(len(ids)):
             state = backend.read(ids[position : position + 1, None], state)
@@ -592,11 +592,10 @@ class Model:
         if isinstance(text, str):
             name, chunks = "", iter([self.alphabet.symbols(text)])
         else:
-            sources = [text] if isinstance(text, os.PathLike) else text
-            paths = [os.fspath(one) for one in sources]
-            name = ", ".join(map(name_source, paths))
+            sources = _list_sources(text)
+            name = ", ".join(map(name_source, sources))
             known = None if self.alphabet.kind == "bytes" else encoding
-            chunks = stream_sources(paths, known, on_note)
+            chunks = stream_sources(sources, known, on_note)
         if self.records is not None:
             chunks = divide_text(chunks, self.alphabet.symbols(self.records))
         return name, chunks

@@ -5,11 +5,9 @@ import re
 import sys
 import tomllib
 from graphlib import TopologicalSorter
-from pathlib import Path
 
-PACKAGE = Path(__file__).parents[1] / "charrnn"
-FILES = sorted(PACKAGE.rglob("*.py"))
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+from tests.support.imports import FILES, MODULES, PACKAGE, TREES, find_imports, find_room
+
 COMMAND_LINE = {"typer", "rich", "tqdm", "click"}
 ENDINGS = ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")
 BANNED_MODULES = {
@@ -48,36 +46,8 @@ RANKS = (
 RANK = {folder: rank for rank, folders in enumerate(RANKS) for folder in folders}
 
 
-def room(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-def name_of(path: Path) -> str:
-    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
-    return ".".join(parts).removesuffix(".__init__")
-
-
-MODULES = {name_of(path): path for path in FILES}
-
-
-def imports(path: Path) -> list[str]:
-    found: list[str] = []
-    for node in ast.walk(TREES[path]):
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found += list(dict.fromkeys(module_of(node.module, alias.name) for alias in node.names))
-    return found
-
-
-def module_of(package: str, name: str) -> str:
-    """Return what ``from package import name`` imports: a module of the package, or itself."""
-    inner = f"{package}.{name}"
-    return inner if inner in MODULES else package
-
-
 def test_every_folder_has_its_rank() -> None:
-    assert {room(path) for path in FILES} == set(RANK)
+    assert {find_room(path) for path in FILES} == set(RANK)
 
 
 def test_few_modules_lie_at_the_top_of_the_package() -> None:
@@ -91,8 +61,8 @@ def test_imports_run_one_way() -> None:
         for path in FILES
         if path
         != PACKAGE / "__init__.py"  # The public face loads every name when it is first used.
-        for module in imports(path)
-        if module.startswith("charrnn.") and RANK[module.split(".")[1]] > RANK[room(path)]
+        for module in find_imports(path)
+        if module.startswith("charrnn.") and RANK[module.split(".")[1]] > RANK[find_room(path)]
     ]
     assert not against
 
@@ -100,7 +70,7 @@ def test_imports_run_one_way() -> None:
 def test_no_module_imports_itself_by_way_of_others() -> None:
     face = PACKAGE / "__init__.py"
     graph = {
-        name: {module for module in imports(path) if module in MODULES and module != "charrnn"}
+        name: {module for module in find_imports(path) if module in MODULES and module != "charrnn"}
         for name, path in MODULES.items()
         if path != face
     }
@@ -129,9 +99,9 @@ def test_only_the_command_line_knows_the_command_line() -> None:
     knowing = [
         (path, module)
         for path in FILES
-        if room(path) != "cli"
-        for module in imports(path)
-        if module.split(".")[0] in COMMAND_LINE - known.get(room(path), set())
+        if find_room(path) != "cli"
+        for module in find_imports(path)
+        if module.split(".")[0] in COMMAND_LINE - known.get(find_room(path), set())
     ]
     assert not knowing
 
@@ -160,7 +130,7 @@ def command_line_in(tree: ast.Module) -> list[str]:
 
 
 def test_only_the_command_line_speaks_of_options_and_commands() -> None:
-    speaking = {path: command_line_in(TREES[path]) for path in FILES if room(path) != "cli"}
+    speaking = {path: command_line_in(TREES[path]) for path in FILES if find_room(path) != "cli"}
     assert not {path: strings for path, strings in speaking.items() if strings}
 
 
@@ -181,7 +151,7 @@ def test_only_the_command_line_imports_late() -> None:
     late = [
         (path, node.lineno)
         for path in FILES
-        if room(path) != "cli" and path not in lazy
+        if find_room(path) != "cli" and path not in lazy
         for function in ast.walk(TREES[path])
         if isinstance(function, ast.FunctionDef)
         for node in ast.walk(function)
@@ -258,7 +228,7 @@ def names_of(dependencies: list[str]) -> set[str]:
 def test_nothing_is_imported_but_what_is_declared() -> None:
     used: dict[bool, set[str]] = {True: set(), False: set()}
     for path in FILES:
-        used[room(path) == "report"] |= {module.split(".")[0] for module in imports(path)}
+        used[find_room(path) == "report"] |= {module.split(".")[0] for module in find_imports(path)}
     given = sys.stdlib_module_names | {"charrnn"}
     names = names_of(DECLARED["dependencies"])
     assert used[False] - given == names

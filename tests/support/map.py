@@ -5,25 +5,15 @@ Usage: python -m tests.support.map
 
 from __future__ import annotations
 
-import ast
 import sys
 from collections import defaultdict
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+from tests.support.imports import FILES, PACKAGE, find_imports, find_room
+
 ROOT = Path(__file__).parents[2]
-PACKAGE = ROOT / "charrnn"
 SOURCES = (".py", ".h", ".cpp", ".html", ".css", ".js", ".md", ".txt")
-
-
-def find_room(path: Path) -> str:
-    """The folder, or the module at the top, that a file of the package belongs to."""
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-def is_room(name: str) -> bool:
-    """Return whether the package has a folder or a module of that name."""
-    return (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()
 
 
 def find_files() -> list[Path]:
@@ -40,22 +30,15 @@ def count_lines(path: Path) -> int:
     return len(path.read_text(encoding="utf-8").splitlines())
 
 
-def find_imports() -> dict[str, set[str]]:
+def find_room_imports() -> dict[str, set[str]]:
     """The rooms that each room imports, itself left out."""
     imported: dict[str, set[str]] = defaultdict(set)
-    for path in find_files():
-        if path.suffix != ".py":
-            continue
+    for path in FILES:
         room = find_room(path)
         imported[room] |= set()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.ImportFrom) or not node.module:
-                continue
-            parts = node.module.split(".")
-            if parts[0] != "charrnn" or room == "__init__":
-                continue
-            rooms = parts[1:2] or [alias.name for alias in node.names if is_room(alias.name)]
-            imported[room] |= set(rooms) - {room}
+        if room != "__init__":
+            inner = [name.split(".")[1] for name in find_imports(path) if name[:8] == "charrnn."]
+            imported[room] |= set(inner) - {room}
     return imported
 
 
@@ -68,7 +51,7 @@ def draw() -> str:
     files: dict[str, list[Path]] = defaultdict(list)
     for path in find_files():
         files[find_room(path)].append(path)
-    imports = find_imports()
+    imports = find_room_imports()
     sorter = TopologicalSorter(imports)
     sorter.prepare()
     lines = ["rooms in the order of their imports; each line imports lines above it only", ""]
