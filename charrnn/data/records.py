@@ -7,7 +7,7 @@ predict that a record ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
 from charrnn.data.alphabet import RECORD_END
@@ -19,6 +19,9 @@ LINE, PARAGRAPH = "line", "paragraph"
 
 _NEWLINE = "\n"
 
+_MOST_INDENT = 1 << 20
+"""White space that is held before a line is taken not to be blank."""
+
 
 def find_separator(records: str) -> str:
     """Find the string between two records: line, paragraph or the separator itself is given."""
@@ -27,6 +30,10 @@ def find_separator(records: str) -> str:
 
 class Divider:
     r"""Divides a text that comes in chunks into records; empty ones are left out.
+
+    A record is returned part by part as it comes. Of any text only the last characters are held,
+    in which a separator may have begun, so that an endless record takes no more memory than a
+    short one, and time grows with the length of the text alone.
 
     >>> divider = Divider("line")
     >>> divider.feed("Ada\n\nGra") + divider.feed("ce\n") + divider.finish()
@@ -41,59 +48,91 @@ class Divider:
     """
 
     def __init__(self, records: str) -> None:
-        self._kind = records
-        self._separator = _NEWLINE if records == PARAGRAPH else find_separator(records)
+        self._by_paragraph = records == PARAGRAPH
+        self._separator = _NEWLINE if self._by_paragraph else find_separator(records)
+        # The newline that ends a file is held too, until it is known to be no part of a record.
+        self._most_held = len(self._separator) - 1 or int(self._separator != _NEWLINE)
         self._held = ""
-        self._paragraph: list[str] = []
+        self._is_open = False
+        self._indent: list[str] | None = []
+        self._indented = 0
         self.count = self.dropped = 0
 
     def feed(self, text: str) -> str:
-        """Take in the next chunk, and return the records that ended, RECORD_END after each.
+        """Take in the next chunk, and return what it adds, RECORD_END after each ended record.
 
         Raises:
             CorpusError: a record holds RECORD_END.
         """
-        *parts, self._held = (self._held + text).split(self._separator)
-        return self._join(self._paragraphs(parts) if self._kind == PARAGRAPH else parts)
+        *ended, rest = (self._held + text).split(self._separator)
+        begun = max(len(rest) - self._most_held, 0)
+        self._held = rest[begun:]
+        return self._add([*ended, rest[:begun]])
 
     def finish(self) -> str:
-        """End the text, and return its last record if one is open; a new text may follow.
+        """End the text, and return the end of its last record if one is open.
 
-        The newline that ends a file is no part of a record.
+        The newline that ends a file is no part of a record. A new text may follow.
 
         Raises:
             CorpusError: the record holds RECORD_END.
         """
         last, self._held = self._held.removesuffix(_NEWLINE), ""
-        if self._kind == PARAGRAPH:
-            return self._join(self._paragraphs([last, ""]))
-        return self._join([last] if last else [])
+        added = self._add([last])
+        if self._by_paragraph:
+            return added + self._add(["", "", ""])
+        return added + (self._end() if self._is_open else "")
 
-    def _paragraphs(self, lines: Iterable[str]) -> Iterator[str]:
-        for line in lines:
-            if line.strip():
-                self._paragraph.append(line)
-            elif self._paragraph:
-                yield _NEWLINE.join(self._paragraph)
-                self._paragraph = []
-
-    def _join(self, records: Iterable[str]) -> str:
-        found = list(records)
-        kept = [record for record in found if record]
-        self.count += len(kept)
-        self.dropped += len(found) - len(kept)
-        joined = "".join(record + RECORD_END for record in kept)
-        if joined.count(RECORD_END) > len(kept):
+    def _add(self, parts: Sequence[str]) -> str:
+        """Add parts of the text, with a separator between each and the next."""
+        added = self._add_lines(parts) if self._by_paragraph else self._add_records(parts)
+        if any(RECORD_END in part for part in parts):
             raise CorpusError(
                 "it holds the character U+001E, which ends a record here",
                 Remedy("take it out"),
                 Remedy("separate the records there", "records", RECORD_END),
             )
-        return joined
+        return "".join(added)
+
+    def _add_records(self, parts: Sequence[str]) -> Iterator[str]:
+        *ended, begun = parts
+        for part in ended:
+            yield part
+            if part or self._is_open:
+                yield self._end()
+            else:
+                self.dropped += 1
+        yield begun
+        self._is_open = self._is_open or bool(begun)
+
+    def _add_lines(self, parts: Sequence[str]) -> Iterator[str]:
+        """Add lines to a paragraph; a blank one ends it, and no blank one is part of it.
+
+        The white space before a line is held until the line is known not to be blank, as it is
+        once it has more than _MOST_INDENT characters.
+        """
+        for number, part in enumerate(parts):
+            if number:
+                if self._indent is not None and self._is_open:
+                    yield self._end()
+                self._indent, self._indented = [], 0
+            if self._indent is None:
+                yield part
+                continue
+            self._indent.append(part)
+            self._indented += len(part)
+            if self._indented > _MOST_INDENT or part.strip():
+                yield (_NEWLINE if self._is_open else "") + "".join(self._indent)
+                self._is_open, self._indent = True, None
+
+    def _end(self) -> str:
+        self.count += 1
+        self._is_open = False
+        return RECORD_END
 
 
 def divide_text(chunks: Iterable[str], records: str) -> Iterator[str]:
-    """Divide a text into records, and yield them as they end; see :class:`Divider`."""
+    """Divide a text into records, and yield their parts as they come; see :class:`Divider`."""
     divider = Divider(records)
     yield from map(divider.feed, chunks)
     yield divider.finish()

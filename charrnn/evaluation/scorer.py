@@ -30,6 +30,7 @@ from charrnn.inference.backend import Backend, BackendState
 from charrnn.kernels.network import Doubles
 
 _CHARACTERS_AT_ONCE = 1 << 16
+_POSITIONS_AT_ONCE = 1 << 18
 _MOST_ROWS = 128
 _SHORT = 16
 
@@ -102,21 +103,27 @@ def _cost_afresh(
     while len(order) and lengths[order[0]]:
         near = 2 * lengths[order[:_MOST_ROWS]] + _SHORT >= lengths[order[0]]
         texts, order = order[: near.sum()], order[near.sum() :]
-        steps = np.arange(lengths[texts[0]])[:, None]
-        inside, places = steps < lengths[texts], begins[texts] + steps
-        rows = np.where(inside, ids[np.minimum(places, len(ids) - 1)], 0).astype(np.int64)
-        begun = np.full((int(start is not None), len(texts)), start or 0)
-        read = np.concatenate((begun, rows))
-        unscored = 1 - len(begun)
-        if len(read) > 1:
-            found, _ = backend.score(read[:-1], read[1:], backend.initial_state(len(texts)))
-            inside, places = inside[unscored:], places[unscored:]
-            nats[places[inside]] = found[inside]
+        state, longest = backend.initial_state(len(texts)), int(lengths[texts[0]])
+        before = np.full((int(start is not None), len(texts)), start or 0)
+        at_once = max(_POSITIONS_AT_ONCE // len(texts), 1)
+        for begin in range(0, longest, at_once):
+            steps = np.arange(begin, min(begin + at_once, longest))[:, None]
+            inside, places = steps < lengths[texts], begins[texts] + steps
+            rows = np.where(inside, ids[np.minimum(places, len(ids) - 1)], 0).astype(np.int64)
+            read = np.concatenate((before, rows))
+            unscored = 1 - len(before)
+            if len(read) > 1:
+                found, state = backend.score(read[:-1], read[1:], state)
+                inside, places = inside[unscored:], places[unscored:]
+                nats[places[inside]] = found[inside]
+            before = rows[-1:]
     return nats
 
 
 def score_records(backend: Backend, text: RecordText) -> Iterator[Part]:
     """Score a text of records part by part, each record from an empty state.
+
+    A record that is longer than a part is read by itself, with its state carried on.
 
     Args:
         backend: the network.
@@ -126,7 +133,16 @@ def score_records(backend: Backend, text: RecordText) -> Iterator[Part]:
     first = 0
     while first < len(marks) - 1:
         last = int(np.searchsorted(marks, marks[first] + _CHARACTERS_AT_ONCE))
-        bounds = marks[first : max(last, first + 2)]
+        if last < first + 2:
+            state = backend.initial_state(1)
+            for begin in range(marks[first] - 1, marks[first + 1] - 1, _CHARACTERS_AT_ONCE):
+                end = min(begin + _CHARACTERS_AT_ONCE, marks[first + 1] - 1)
+                read = ids[begin : end + 1, None]
+                nats, state = backend.score(read[:-1], read[1:], state)
+                yield Part(float(nats.sum()), len(nats))
+            first += 1
+            continue
+        bounds = marks[first:last]
         nats = _cost_afresh(backend, ids[bounds[0] : bounds[-1]], bounds - bounds[0], text.end)
         yield Part(float(nats.sum()), len(nats))
         first += len(bounds) - 1

@@ -94,24 +94,28 @@ class Meter:
             UnknownCharacterError: the text has one, and ``unknown`` is error.
             PredictionError: the model's predictions are not finite.
         """
-        held, unfinished = "", None
+        held: list[str] = []
+        size, unfinished = 0, None
         for symbols in _split_chunks(chunks):
-            held += symbols
-            end = held.rfind(self._ending) + 1
-            whole, held = held[:end], held[end:]
-            if whole and unfinished:
-                end = whole.find(self._ending) + 1
-                yield self._go_on(unfinished, whole[:end], separators=True)
-                whole, unfinished = whole[end:], None
-            if whole:
-                yield self._measure_side_by_side(whole)
-            if len(held) >= CHARACTERS_AT_ONCE:
+            begun = symbols.rfind(self._ending) + 1
+            if begun:
+                whole = "".join((*held, symbols[:begun]))
+                held, size = [], 0
+                if unfinished:
+                    end = whole.find(self._ending) + 1
+                    yield self._go_on(unfinished, whole[:end], separators=True)
+                    whole, unfinished = whole[end:], None
+                if whole:
+                    yield self._measure_side_by_side(whole)
+            held.append(symbols[begun:])
+            size += len(symbols) - begun
+            if size >= CHARACTERS_AT_ONCE:
                 unfinished = unfinished or Reading(self._backend, self._start)
-                yield self._go_on(unfinished, held, separators=True)
-                held = ""
-        if held:
+                yield self._go_on(unfinished, "".join(held), separators=True)
+                held, size = [], 0
+        if size:
             unfinished = unfinished or Reading(self._backend, self._start)
-            yield self._go_on(unfinished, held, separators=True)
+            yield self._go_on(unfinished, "".join(held), separators=True)
 
     def _go_on(self, reading: Reading, symbols: str, *, separators: bool) -> Measured:
         ids, scored = self._encode(symbols, separators=separators)

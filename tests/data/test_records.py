@@ -17,6 +17,7 @@ from charrnn.data.encoded_text import RecordText
 from charrnn.data.records import LINE, PARAGRAPH, Divider, divide_text, find_separator
 from charrnn.errors import CorpusError, UsageError
 from charrnn.evaluation.scorer import score_records
+from charrnn.evaluation.surprisal import measure_surprisal
 from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import build_model
 from tests.support.arrangements import configure
@@ -77,6 +78,27 @@ def test_empty_records_are_left_out_and_counted() -> None:
 def test_paragraphs_keep_their_lines() -> None:
     text = "\n\n a\nb\n \t\n\n\nc\n\n"
     assert records_of("".join(divide_text([text], PARAGRAPH))) == [" a\nb", "c"]
+
+
+@pytest.mark.parametrize("kind", SEPARATORS)
+def test_an_endless_record_is_passed_on_as_it_comes(kind: str) -> None:
+    divider = Divider(kind)
+    held = 0
+    for _ in range(2000):
+        chunk = "x" * 50
+        held += len(chunk) - len(divider.feed(chunk))
+        assert 0 <= held <= len(find_separator(kind))
+    assert divider.finish() == "x" * held + RECORD_END
+    assert divider.count == 1
+
+
+def test_of_endless_white_space_a_bounded_part_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("charrnn.data.records._MOST_INDENT", 100)
+    divider = Divider(PARAGRAPH)
+    text = "a\n" + " " * 100 + "\n" + " " * 1000 + "\n\nb"
+    passed = [divider.feed(character) for character in text]
+    assert records_of("".join(passed) + divider.finish()) == ["a", " " * 1000, "b"]
+    assert max(map(len, passed)) == 101
 
 
 def test_no_record_runs_from_one_file_into_the_next(tmp_path: Path) -> None:
@@ -208,6 +230,35 @@ def test_many_records_are_scored_part_by_part(
     assert len(parts) > 5
     assert sum(characters for _, characters in parts) == len(corpus) - 1
     assert sum(nats for nats, _ in parts) == pytest.approx(whole, rel=1e-6)
+
+
+class _Counting(TorchBackend):
+    """Notes the most ids that it is given at once."""
+
+    most = 0
+
+    def score(self, ids, targets, states):  # type: ignore[no-untyped-def]
+        self.most = max(self.most, ids.size)
+        return super().score(ids, targets, states)
+
+
+def test_a_long_record_is_scored_in_bounded_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = read(tmp_path, names=["Ada", "Bo" * 500, "Eve", "Fay" * 300])
+    assert isinstance(corpus.text, RecordText)
+    config = configure("lstm", hidden=6, embedding=4)
+    backend = _Counting(build_model(config, len(corpus.alphabet), 1))
+    ((whole, _),) = score_records(backend, corpus.text)
+    at_once = measure_surprisal(backend, corpus.text)
+    assert backend.most > 1000
+    monkeypatch.setattr("charrnn.evaluation.scorer._CHARACTERS_AT_ONCE", 50)
+    monkeypatch.setattr("charrnn.evaluation.scorer._POSITIONS_AT_ONCE", 50)
+    backend.most = 0
+    parts = list(score_records(backend, corpus.text))
+    assert sum(nats for nats, _ in parts) == pytest.approx(whole, rel=1e-6)
+    np.testing.assert_allclose(measure_surprisal(backend, corpus.text), at_once, rtol=1e-4)
+    assert backend.most <= 51
 
 
 @pytest.mark.parametrize("steps", [1, 4, 5, 11])
