@@ -24,6 +24,7 @@ from charrnn.checkpoints.safetensors_io import (
     MOST_BYTES,
     Specs,
     TensorSpec,
+    begins_with_length,
     encode_file,
     encode_head,
     encode_json,
@@ -33,7 +34,8 @@ from charrnn.checkpoints.safetensors_io import (
     read_head,
     read_pieces,
 )
-from charrnn.errors import CheckpointError
+from charrnn.data.file_kinds import HEAD_BYTES, identify_file, looks_like_text
+from charrnn.errors import CheckpointError, Remedy
 from charrnn.files import is_file, write_atomically
 
 MODEL = "model"
@@ -111,6 +113,8 @@ class CheckpointFile:
         self._stream = stream
         with _refusing_unsound(path):
             size = stream.seek(0, SEEK_END)
+            stream.seek(0)
+            _refuse_other_kinds(path, stream.read(HEAD_BYTES))
             stream.seek(0)
             if size > MOST_BYTES:
                 raise ValueError(f"it is {size:,} bytes long; at most {MOST_BYTES:,} are read")
@@ -211,6 +215,26 @@ def _refusing_unsound(path: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, RecursionError) as problem:
         raise CheckpointError(f"{path}: cannot be used: {problem}") from problem
+
+
+def _refuse_other_kinds(path: Path, head: bytes) -> None:
+    """Raise CheckpointError if a file begins as no safetensors file does, and tell what it is.
+
+    Args:
+        path: of the file.
+        head: its first HEAD_BYTES, or all if it is shorter.
+    """
+    if begins_with_length(head):
+        return
+    kind, other = identify_file(head), Remedy("name a run or a model file of charrnn")
+    if kind is not None:
+        ways = [Remedy(kind.way_out)] if kind.hides_another else []
+        raise CheckpointError(f"{path}: is {kind.name}, not a model", *ways, other)
+    if looks_like_text(head):
+        learn = Remedy("train a model on it", "train", str(path))
+        raise CheckpointError(f"{path}: is a text, not a model", learn, other)
+    lack = "does not begin as a model file does" if head else "is empty"
+    raise CheckpointError(f"{path}: {lack}", other)
 
 
 def _find_text(table: object) -> str:

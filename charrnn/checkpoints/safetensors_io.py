@@ -46,6 +46,7 @@ _TYPES: dict[str, np.dtype[Any]] = {
 """Types by the format's names, in the order in which tensors follow each other."""
 
 _NAMES = {dtype: name for name, dtype in _TYPES.items()}
+_PREFIX_BYTES = 8
 _TENSOR_NAME = re.compile(r"[\w.]{1,200}", re.ASCII)
 _PIECE_BYTES = 2**20
 
@@ -116,7 +117,7 @@ def encode_file(text: str, arrays: Mapping[str, NDArray[Any]]) -> bytes:
             Remedy("give it fewer layers", "layers"),
             Remedy("make them narrower", "hidden"),
         )
-    if len(head) > MOST_TABLE_BYTES or _count_parts(head[8:].decode()) > MOST_PARTS:
+    if len(head) > MOST_TABLE_BYTES or _count_parts(head[_PREFIX_BYTES:].decode()) > MOST_PARTS:
         raise UsageError(
             "the names of the texts are too many to be kept in a checkpoint",
             Remedy("put the texts into a folder and name that"),
@@ -145,7 +146,16 @@ def encode_head(text: str, specs: Specs) -> bytes:
         }
     encoded = encode_json(table).encode()
     encoded += b" " * (-len(encoded) % 8)
-    return len(encoded).to_bytes(8, "little") + encoded
+    return len(encoded).to_bytes(_PREFIX_BYTES, "little") + encoded
+
+
+def begins_with_length(head: bytes) -> bool:
+    """Return whether the first bytes of a file may be the length of a table."""
+    return len(head) >= _PREFIX_BYTES and 0 < _read_length(head) <= MOST_TABLE_BYTES
+
+
+def _read_length(head: bytes) -> int:
+    return int.from_bytes(head[:_PREFIX_BYTES], "little")
 
 
 def read_head(stream: BufferedIOBase) -> bytes:
@@ -154,9 +164,9 @@ def read_head(stream: BufferedIOBase) -> bytes:
     Raises:
         ValueError: the file is cut short, or its table is too long.
     """
-    prefix = stream.read(8)
-    length = int.from_bytes(prefix, "little")
-    if len(prefix) < 8 or length > MOST_TABLE_BYTES:
+    prefix = stream.read(_PREFIX_BYTES)
+    length = _read_length(prefix)
+    if not begins_with_length(prefix):
         raise ValueError("it does not begin with the length of a header")
     table = stream.read(length)
     if len(table) < length:

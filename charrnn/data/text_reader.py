@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedReader
 from pathlib import Path
 
+from charrnn.data.file_kinds import HEAD_BYTES, identify_file, is_html
 from charrnn.errors import CorpusError, Remedy, UsageError
 from charrnn.files import is_file, is_folder
 
@@ -105,9 +106,10 @@ class TextReader:
 
     Raises:
         UsageError: Python does not know the encoding.
-        CorpusError: a path is missing or unreadable, a folder has no text, bytes are not valid in
-            the encoding (with their offset and line), there are more than MOST_BYTES, or a file
-            changes while it is read, so that the same text could not be read again.
+        CorpusError: a path is missing or unreadable, a folder has no text, a file is of another
+            kind than text, bytes are not valid in the encoding (with their offset and line), there
+            are more than MOST_BYTES, or a file changes while it is read, so that the same text
+            could not be read again.
     """
 
     def __init__(
@@ -125,6 +127,7 @@ class TextReader:
         self._hash = hashlib.sha256()
         self._size = 0
         self.notes: list[str] = []
+        self._pages: list[str] = []
         self.file: Path | None = None
         self.start = 0
         self._files = [file for path in paths for file in self._expand(path)]
@@ -142,6 +145,7 @@ class TextReader:
     def __iter__(self) -> Iterator[str]:
         for file in self._files:
             yield from self._read(file, self._read_bytes(file))
+        self._note_pages()
 
     def read_stream(self, name: Path, stream: BufferedReader) -> Iterator[str]:
         """Decode the text of an open stream of any length, as it arrives.
@@ -151,6 +155,7 @@ class TextReader:
             stream: read to its end, if it has one.
         """
         yield from self._read(name, read_chunks(name, stream, most=None))
+        self._note_pages()
 
     def _name(self, file: Path) -> str:
         return self._names.get(file, str(file))
@@ -166,11 +171,10 @@ class TextReader:
             seen = "; ".join([f"{len(found)} files found", *self.notes])
             raise CorpusError(f"{path}: the folder holds no text files ({seen})")
         if others := sorted(set(found) - set(texts)):
-            named = ", ".join(str(file.relative_to(path)) for file in others[:_NAMED])
-            more = ", ..." if len(others) > _NAMED else ""
+            named = _list_some([str(file.relative_to(path)) for file in others])
             self.notes.append(
                 f"{path}: skipped {len(others)} of {len(found)} files that are not text or not "
-                f"readable: {named}{more}"
+                f"readable: {named}"
             )
         return texts
 
@@ -205,6 +209,8 @@ class TextReader:
         try:
             with file.open("rb") as stream:
                 head = stream.read(_SNIFF_BYTES)
+            if identify_file(head[:HEAD_BYTES]):
+                return False
             decoder = Decoder(file, self._encoding, self._remedies)
             # Empty bytes would tell the decoder that the file has ended.
             return not head or "\0" not in decoder.decode(head)
@@ -223,11 +229,28 @@ class TextReader:
             yield from (data.decode("latin-1") for data in chunks)
             return
         decoder = Decoder(self._name(file), self._encoding, self._remedies)
+        is_first = True
         for data in chunks:
+            if is_first:
+                self._look_at_head(file, data[:HEAD_BYTES])
+                is_first = False
             yield decoder.decode(data)
         yield decoder.decode(b"")
         if decoder.dropped_mark:
             self.notes.append(f"{self._name(file)}: dropped the byte-order mark")
+
+    def _look_at_head(self, file: Path, head: bytes) -> None:
+        """Refuse a file that is no text, and remember a page whose tags are read too."""
+        refuse_other_kinds(self._name(file), head, self._remedies)
+        if is_html(head):
+            self._pages.append(self._name(file))
+
+    def _note_pages(self) -> None:
+        if self._pages:
+            self.notes.append(
+                f"{_list_some(self._pages)}: HTML, whose tags are read as text too; to leave them "
+                "out, convert it to plain text first"
+            )
 
     def _read_bytes(self, file: Path) -> Iterator[bytes]:
         name = self._name(file)
@@ -250,6 +273,25 @@ class TextReader:
                 Remedy("wait until no program writes to it"),
                 Remedy("give a copy of it"),
             )
+
+
+def _list_some(names: Sequence[str]) -> str:
+    """List the first of some names."""
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
+
+
+def refuse_other_kinds(name: object, head: bytes, remedies: Sequence[Remedy] = ()) -> None:
+    """Raise CorpusError if the first bytes of a file are those of a file that is no text.
+
+    Args:
+        name: its name in the error.
+        head: its first HEAD_BYTES, or all that have arrived.
+        remedies: ways to read bytes that are not text; naming an encoding is none.
+    """
+    if kind := identify_file(head):
+        ways = [Remedy(kind.way_out)] if kind.way_out else []
+        others = [remedy for remedy in remedies if remedy is not NAME_ENCODING]
+        raise CorpusError(f"{name}: is {kind.name}, not plain text", *ways, *others)
 
 
 def _unreadable(name: object, problem: OSError) -> CorpusError:
