@@ -43,12 +43,19 @@ def list_corpora(as_json: Json = False, debug: Debug = False) -> None:
     charrnn corpus list
     charrnn corpus list --json
     """
-    from charrnn.data.catalogue import Download, Entry, read_catalogue
+    from charrnn.data.catalogue import Bundled, Download, Entry, is_intact, read_catalogue
+    from charrnn.files import is_file
 
     known = read_catalogue().values()
 
     def is_here(entry: Entry) -> bool:
-        return entry.is_here if isinstance(entry, Download) else True
+        return is_intact(entry) if isinstance(entry, Bundled | Download) else True
+
+    def describe_kind(entry: Entry) -> str:
+        if is_here(entry):
+            return entry.kind
+        is_altered = isinstance(entry, Bundled | Download) and is_file(entry.path)
+        return f"{entry.kind}, {'altered' if is_altered else 'absent'}"
 
     if as_json:
         described = [
@@ -60,7 +67,7 @@ def list_corpora(as_json: Json = False, debug: Debug = False) -> None:
     rows = [
         [
             entry.name,
-            entry.kind + ("" if is_here(entry) else ", absent"),
+            describe_kind(entry),
             f"{entry.size:,}",
             f"{entry.description} ({entry.licence})",
         ]

@@ -6,6 +6,7 @@ machine (the source code of Python's standard library, about twelve megabytes) o
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sysconfig
 import tokenize
@@ -53,10 +54,14 @@ class Bundled(Named):
 
     Attributes:
         file: the name of its file, in the catalogue's folder.
+        bytes: its size.
+        sha256: SHA-256 of it, in hexadecimal.
     """
 
     kind: ClassVar[str] = "bundled"
     file: str
+    bytes: int
+    sha256: str
 
     @property
     def path(self) -> Path:
@@ -66,7 +71,12 @@ class Bundled(Named):
     @property
     def size(self) -> int:
         """Its size in bytes."""
-        return self.path.stat().st_size
+        return self.bytes
+
+    @property
+    def text_digest(self) -> str:
+        """SHA-256 of the text, in hexadecimal."""
+        return self.sha256
 
 
 @dataclass(frozen=True)
@@ -144,9 +154,9 @@ class Download(Named):
         return self.bytes
 
     @property
-    def is_here(self) -> bool:
-        """True if it has been fetched; its digest was verified then, so its size suffices now."""
-        return is_file(self.path) and self.path.stat().st_size == self.size
+    def text_digest(self) -> str:
+        """SHA-256 of the text, in hexadecimal."""
+        return self.sha256
 
 
 @dataclass(frozen=True)
@@ -156,19 +166,40 @@ class Zipped(Download):
     Attributes:
         member: the member's name in the archive.
         text_bytes: the member's size when unpacked.
+        text_sha256: SHA-256 of the unpacked member, in hexadecimal.
     """
 
     member: str
     text_bytes: int
+    text_sha256: str
 
     @property
     def size(self) -> int:
         """The size of the text in bytes."""
         return self.text_bytes
 
+    @property
+    def text_digest(self) -> str:
+        """SHA-256 of the text, in hexadecimal."""
+        return self.text_sha256
+
 
 Entry = Bundled | Generated | Built | Download
 """A corpus of the catalogue."""
+
+
+def is_intact(entry: Bundled | Download) -> bool:
+    """Tell if the text of an entry is there with its size and digest.
+
+    The whole file is read: a file's date and size are easily kept when its content is changed.
+    """
+    try:
+        if not is_file(entry.path) or entry.path.stat().st_size != entry.size:
+            return False
+        with entry.path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == entry.text_digest
+    except OSError:
+        return False
 
 
 def find_download_folder() -> Path:
@@ -211,15 +242,11 @@ def find_entry(name: str) -> Entry:
     return known[name]
 
 
-def locate_source(source: str) -> Path | Generated | Built:
-    """Locate the text that a path or the name of a corpus stands for.
-
-    Returns:
-        The path of the text; for a corpus that is generated or built on demand, its entry.
+def identify_source(source: str) -> Path | Entry:
+    """Identify the path or the corpus that a source names, without reading its text.
 
     Raises:
-        CorpusError: there is no such path or name (suggests the nearest), or the text has not been
-            fetched.
+        CorpusError: there is no such path or name (suggests the nearest).
     """
     if not source:
         raise CorpusError("the name of a text is empty; name a file, a folder or a corpus")
@@ -228,12 +255,26 @@ def locate_source(source: str) -> Path | Generated | Built:
         return path
     known = read_catalogue()
     if source in known:
-        return locate_entry(known[source])
+        return known[source]
     names = {*known, *(str(path.parent / name) for name in _names_in(path.parent))} - {source}
     raise CorpusError(
         f"{source}: there is no such file or folder, nor a corpus of that name"
         f"{did_you_mean(source, names) or '.'}\n{_list(known)}"
     )
+
+
+def locate_source(source: str) -> Path | Generated | Built:
+    """Locate the text that a path or the name of a corpus stands for.
+
+    Returns:
+        The path of the text; for a corpus that is generated or built on demand, its entry.
+
+    Raises:
+        CorpusError: there is no such path or name (suggests the nearest), or the text has not been
+            fetched, or is not that of the catalogue any more.
+    """
+    found = identify_source(source)
+    return found if isinstance(found, Path) else locate_entry(found)
 
 
 def _names_in(folder: Path) -> list[str]:
@@ -247,17 +288,27 @@ def _names_in(folder: Path) -> list[str]:
 def locate_entry(entry: Entry) -> Path | Generated | Built:
     """Return the path of a named corpus, or the entry itself if it is made on demand.
 
+    The digest of a text is verified each time.
+
     Raises:
-        CorpusError: the text has not been fetched.
+        CorpusError: the text has not been fetched, or is not that of the catalogue any more.
     """
     if isinstance(entry, Generated | Built):
         return entry
-    if isinstance(entry, Download) and not entry.is_here:
-        raise CorpusError(
-            f"{entry.name}: has not been fetched yet ({entry.bytes:,} bytes)",
-            Remedy("fetch it first", "fetch", entry.name),
-        )
-    return entry.path
+    if is_intact(entry):
+        return entry.path
+    altered = (
+        f"{entry.name}: {entry.path} is not the text of the catalogue, or cannot be read: "
+        f"{entry.size:,} bytes with SHA-256 {entry.text_digest} are expected"
+    )
+    if isinstance(entry, Bundled):
+        raise CorpusError(altered, Remedy("install charrnn again"))
+    if is_file(entry.path):
+        raise CorpusError(altered, Remedy("fetch it again", "fetch", entry.name))
+    raise CorpusError(
+        f"{entry.name}: has not been fetched yet ({entry.bytes:,} bytes)",
+        Remedy("fetch it first", "fetch", entry.name),
+    )
 
 
 def _list(known: Iterable[str]) -> str:

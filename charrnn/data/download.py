@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import IO
 
 from charrnn import __version__
-from charrnn.data.catalogue import Download, Zipped
+from charrnn.data.catalogue import Download, Zipped, is_intact
 from charrnn.errors import CorpusError, Remedy, StorageError
-from charrnn.files import copy_atomically, is_file, make_folder, remove, write_chunks_atomically
+from charrnn.files import is_file, make_folder, remove, write_chunks_atomically
 from charrnn.locking import Lock
 
 TRIES = 5
@@ -53,7 +53,7 @@ def fetch_text(download: Download) -> Iterator[int]:
     if not lock.acquire():
         raise CorpusError(f"{download.name}: is being fetched by another charrnn process")
     try:
-        if not download.is_here:
+        if not is_intact(download):
             yield from _complete(download, partial)
             _verify(download, partial)
             _put_in_place(download, partial)
@@ -148,24 +148,31 @@ def _verify(download: Download, partial: Path) -> None:
 
 
 def _put_in_place(download: Download, partial: Path) -> None:
-    if not isinstance(download, Zipped):
-        copy_atomically(partial, download.path)
-        return
     try:
-        with zipfile.ZipFile(partial) as archive, archive.open(download.member) as member:
-            write_chunks_atomically(download.path, _unpack(download, member))
+        if isinstance(download, Zipped):
+            with zipfile.ZipFile(partial) as archive, archive.open(download.member) as member:
+                write_chunks_atomically(download.path, _check_text(download, member))
+        else:
+            with partial.open("rb") as stream:
+                write_chunks_atomically(download.path, _check_text(download, stream))
     except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, EOFError) as problem:
         raise CorpusError(f"{partial}: cannot be unpacked: {problem}") from problem
 
 
-def _unpack(download: Zipped, member: IO[bytes]) -> Iterator[bytes]:
-    """Unpack a member, and raise CorpusError unless it has exactly the catalogue's size."""
-    size = 0
-    while size <= download.size and (data := member.read(_CHUNK_BYTES)):
+def _check_text(download: Download, stream: IO[bytes]) -> Iterator[bytes]:
+    """Read a text, and raise CorpusError unless it has the catalogue's size and digest."""
+    size, hashed = 0, hashlib.sha256()
+    while size <= download.size and (data := stream.read(_CHUNK_BYTES)):
         yield data
         size += len(data)
+        hashed.update(data)
     if size != download.size:
         raise CorpusError(
             f"{download.name}: unpacks to {'more' if size > download.size else 'fewer'} than "
             f"{download.size:,} bytes: it is not the text of the catalogue"
+        )
+    if hashed.hexdigest() != download.text_digest:
+        raise CorpusError(
+            f"{download.name}: unpacks to a text with SHA-256 {hashed.hexdigest()}, not "
+            f"{download.text_digest}: it is not the text of the catalogue"
         )

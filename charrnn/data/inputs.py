@@ -10,7 +10,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import cast
 
-from charrnn.data.catalogue import Built, Generated, locate_source
+from charrnn.data.catalogue import Built, Generated, identify_source, locate_source
 from charrnn.data.encoded_text import EncodedText
 from charrnn.data.text_reader import TextReader, path_exists, read_text
 from charrnn.errors import CorpusError, StorageError, UsageError
@@ -90,7 +90,7 @@ def _take(source: str, folder: Path, number: int) -> Path:
 
 def is_generated(source: str) -> bool:
     """Return whether a source is a generated corpus of the catalogue."""
-    return source != STDIN and isinstance(locate_source(source), Generated)
+    return source != STDIN and isinstance(identify_source(source), Generated)
 
 
 def find_source(source: str, folder: Path, number: int) -> Path:
@@ -167,5 +167,5 @@ def resolve_source(source: str) -> str:
     Raises:
         CorpusError: the source does not exist.
     """
-    locate_source(source)
+    identify_source(source)
     return str(Path(source).resolve()) if path_exists(Path(source)) else source

@@ -16,6 +16,7 @@ from charrnn.data.catalogue import (
     Generated,
     find_entry,
     find_library_files,
+    locate_entry,
     locate_source,
     read_catalogue,
     read_library,
@@ -102,7 +103,24 @@ def test_a_download_must_be_fetched_before_it_can_be_used(
         locate_source("names")
     entry.path.parent.mkdir(parents=True)
     entry.path.write_bytes(bytes(entry.size))
-    assert path_of("names") == entry.path
+    with pytest.raises(CorpusError, match="not the text of the catalogue"):
+        locate_source("names")
+
+
+def test_a_bundled_text_that_was_altered_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = read_catalogue()["tales"]
+    assert isinstance(entry, Bundled)
+    text = entry.path.read_bytes()
+    monkeypatch.setattr("charrnn.data.catalogue.bundled_folder", lambda: tmp_path)
+    entry.path.write_bytes(text)
+    assert locate_entry(entry) == entry.path
+    for altered in (text[:-1], b"x" + text[1:]):
+        entry.path.write_bytes(altered)
+        with pytest.raises(CorpusError, match="not the text of the catalogue") as raised:
+            locate_entry(entry)
+        assert "nstall charrnn again" in str(raised.value)
 
 
 def test_an_entry_is_found_by_its_name_alone(empty_folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import random
 import socket
 import zipfile
@@ -15,7 +16,7 @@ from typing import IO
 import pytest
 
 from charrnn.data import download
-from charrnn.data.catalogue import Download, Zipped
+from charrnn.data.catalogue import Download, Zipped, is_intact, locate_entry
 from charrnn.data.download import TRIES, fetch_text, find_partial_path
 from charrnn.errors import CorpusError, StorageError
 from charrnn.locking import Lock
@@ -51,12 +52,15 @@ def zipped(site: Site, text: bytes, *, member: str = "reeds", size: int | None =
     site.body = buffer.getvalue()
     download = described(site, site.body)
     return Zipped(
-        **download.to_dict(), member=member, text_bytes=len(text) if size is None else size
+        **download.to_dict(),
+        member=member,
+        text_bytes=len(text) if size is None else size,
+        text_sha256=hashlib.sha256(text).hexdigest(),
     )
 
 
 def assert_in_place(download: Download, text: bytes = BODY) -> None:
-    assert download.is_here
+    assert is_intact(download)
     assert download.path.read_bytes() == text
     assert not find_partial_path(download).exists()
 
@@ -70,7 +74,7 @@ def failure(download: Download) -> str:
 
 def test_a_text_is_fetched_once_and_how_far_it_is_is_told(site: Site) -> None:
     download = described(site)
-    assert not download.is_here
+    assert not is_intact(download)
     told = list(fetch_text(download))
     assert told == sorted(told)
     assert told[-1] == len(BODY)
@@ -209,9 +213,32 @@ def test_a_text_that_was_cut_short_in_the_cache_is_fetched_again(site: Site) -> 
     download = described(site)
     list(fetch_text(download))
     download.path.write_bytes(BODY[:-1])
-    assert not download.is_here
+    assert not is_intact(download)
     list(fetch_text(download))
     assert_in_place(download)
+
+
+@pytest.mark.parametrize("as_archive", [False, True])
+def test_a_text_that_was_altered_in_the_cache_is_refused_and_fetched_again(
+    site: Site, as_archive: bool
+) -> None:
+    download = zipped(site, BODY) if as_archive else described(site)
+    list(fetch_text(download))
+    status = download.path.stat()
+    download.path.write_bytes(BODY[:-1] + bytes([BODY[-1] ^ 1]))
+    os.utime(download.path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert not is_intact(download)
+    with pytest.raises(CorpusError, match="not the text of the catalogue") as raised:
+        locate_entry(download)
+    assert "charrnn.fetch('reeds')" in str(raised.value)
+    list(fetch_text(download))
+    assert_in_place(download)
+    assert locate_entry(download) == download.path
+
+
+def test_an_archive_of_another_text_of_the_same_size_is_refused(site: Site) -> None:
+    download = replace(zipped(site, BODY), text_sha256="0" * 64)
+    assert "unpacks to a text with SHA-256" in failure(download)
 
 
 def test_two_at_once_do_not_write_into_one_another(site: Site) -> None:
@@ -257,14 +284,14 @@ def test_a_text_that_unpacks_to_another_size_is_refused(site: Site, size: int, w
 
 def test_a_bomb_is_not_unpacked_to_its_end(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[int] = []
-    unpack = download._unpack
+    unpack = download._check_text
 
-    def counting(download: Zipped, member: IO[bytes]) -> Iterator[bytes]:
+    def counting(download: Download, member: IO[bytes]) -> Iterator[bytes]:
         for data in unpack(download, member):
             read.append(len(data))
             yield data
 
-    monkeypatch.setattr(download, "_unpack", counting)
+    monkeypatch.setattr(download, "_check_text", counting)
     failure(zipped(site, bytes(50_000_000), size=100))
     assert 0 < sum(read) <= download._CHUNK_BYTES
 
