@@ -47,6 +47,7 @@ from charrnn.inference.sampling import Piece, check_stops, order_pieces, sample
 from charrnn.inference.select_backend import Purpose, load_backend, load_torch_network
 from charrnn.kernels.network import Floats
 from charrnn.training.auto_config import REPORTED, complete_settings
+from charrnn.training.preparation import find_run_to_resume, prepare_resumption, prepare_run
 from charrnn.training.progress import (
     Evaluated,
     Note,
@@ -755,10 +756,9 @@ def train(
     _check_save_every(save_every)
     origin = None if base is None else _read(base)
     complete = complete_settings(settings, origin[1].model if origin else None)
-    from charrnn.training.run import train_run
-
-    with _observing(on_event, should_stop) as observer:
-        result = train_run(
+    with (
+        _observing(on_event, should_stop) as observer,
+        prepare_run(
             texts,
             None if run is None else Path(run),
             complete,
@@ -767,9 +767,11 @@ def train(
             overwrite=overwrite,
             origin=origin,
             observer=observer,
-            save_every=save_every,
-        )
-    return Run(result)
+        ) as new,
+    ):
+        from charrnn.training.run import train_run
+
+        return Run(train_run(new, observer=observer, save_every=save_every))
 
 
 def resume(
@@ -804,20 +806,17 @@ def resume(
     >>> run.result.stopped, resume("runs/cut").result.steps
     (True, 4)
     """
-    from charrnn.training.run import find_run_to_resume, resume_run
-
     _check_save_every(save_every)
     path = find_run_to_resume(_text(run))
-    with _observing(on_event, should_stop) as observer:
-        result = resume_run(
-            path,
-            sources=_list_sources(texts),
-            device=device,
-            threads=threads,
-            observer=observer,
-            save_every=save_every,
-        )
-    return Run(result)
+    with (
+        _observing(on_event, should_stop) as observer,
+        prepare_resumption(
+            path, sources=_list_sources(texts), device=device, threads=threads
+        ) as resumed,
+    ):
+        from charrnn.training.run import resume_run
+
+        return Run(resume_run(resumed, observer=observer, save_every=save_every))
 
 
 def fetch(name: str, *, on_progress: Callable[[int, int], None] | None = None) -> Path:

@@ -6,32 +6,25 @@ can be resumed.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from charrnn.checkpoints.model_file import ModelFile
 from charrnn.checkpoints.run_directory import RunDirectory
-from charrnn.checkpoints.run_index import RUNS, find_run, mark_latest
+from charrnn.checkpoints.run_index import mark_latest
 from charrnn.config.inference import SampleConfig
 from charrnn.config.model import ModelConfig
-from charrnn.config.training import SAVE_EVERY, SourceConfig
+from charrnn.config.training import SAVE_EVERY
 from charrnn.data.alphabet import encode_default_prime
-from charrnn.data.corpus import SplitCorpus, fit_corpus
-from charrnn.data.inputs import derive_corpus_name, gather_sources, is_generated, resolve_source
 from charrnn.data.records import find_separator
-from charrnn.errors import CheckpointError, DivergedError, PredictionError, Remedy, UsageError
-from charrnn.files import is_file, is_folder
+from charrnn.errors import DivergedError, PredictionError
 from charrnn.inference.record_sampling import open_record, stop_at_record_end
 from charrnn.inference.sampling import sample
 from charrnn.inference.select_backend import load_native
 from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import count_parameters
-from charrnn.training.fine_tuning import transfer_model
+from charrnn.training.preparation import NewRun, ResumedRun
 from charrnn.training.progress import (
     Drawn,
     Evaluated,
@@ -43,7 +36,6 @@ from charrnn.training.progress import (
     Started,
 )
 from charrnn.training.run_config import read_run
-from charrnn.training.run_data import reread_corpus
 from charrnn.training.session import Session, begin_session, build_request, resume_session
 
 
@@ -81,155 +73,75 @@ class RunResult:
 
 
 def train_run(
-    sources: Sequence[str],
-    path: Path | None,
-    settings: Mapping[str, Any],
+    new: NewRun,
     *,
-    encoding: str | None = "utf-8",
-    records: str | None = None,
-    overwrite: bool = False,
-    origin: tuple[Path, ModelFile] | None = None,
     observer: Observer = Observer(),  # noqa: B008
     save_every: float = SAVE_EVERY,
 ) -> RunResult:
     """Train a new run in its own directory, from scratch or by fine-tuning a model.
 
     Args:
-        sources: files, folders, ``-`` or names of corpora, see ``data/inputs.py``.
-        path: the run directory; None is ``runs/NAME``.
-        settings: fields of ModelConfig, TrainConfig and ComputeConfig, by name; None for a setting
-            to choose automatically.
-        encoding: encoding of the text files; None makes every byte a symbol.
-        records: separator of the records; None for a continuous text.
-        overwrite: True replaces an existing run.
-        origin: path and contents of a model to fine-tune; None trains from scratch.
+        new: the prepared run.
         observer: receives the events. Nothing is written before it receives :class:`Ready`.
         save_every: seconds between saves; an evaluation saves in addition.
 
     Raises:
-        CorpusError: the text cannot be read, or is too short to train on.
+        CorpusError: the text is too short to train on.
         UsageError: settings contradict each other.
         RunDirectoryError: the directory holds a run already, or another process trains there.
         StorageError: a file cannot be written.
         DivergedError: the loss or the gradient is not finite.
     """
-    if not sources:
-        raise UsageError("no text to train on is given")
-    name = derive_corpus_name(sources[0])
-    generated = all(map(is_generated, sources))
-    if generated and records is not None:
-        raise UsageError(
-            f"{', '.join(sources)}: a formal language is a continuous text and cannot be read as "
-            "records",
-            Remedy("train on a text of your own"),
-        )
-    run = RunDirectory(path or RUNS / name)
-    if not overwrite:
-        run.refuse_if_begun()
-    with tempfile.TemporaryDirectory() as folder:
-        paths, names = gather_sources(sources, Path(folder))
-        corpus = fit_corpus(paths, encoding, records, names)
-        for message in corpus.notes:
-            observer.note(message)
-        start = transfer_model(*origin, corpus) if origin else None
-        corpus = start.corpus if start else corpus
-        copies = {path: run.copy_of(path, corpus.digest) for path in names}
-        stored = tuple(
-            copies[path].name if path in copies else resolve_source(source)
-            for source, path in zip(sources, paths, strict=True)
-        )
-        split = SplitCorpus.of(corpus, settings["valid"])
-        request, chosen = build_request(
-            settings,
-            SourceConfig(paths=stored, encoding=encoding),
-            split,
-            generated=generated,
-            begins_trained=start is not None,
-        )
-        session = begin_session(request, split, name, start)
-        observer.tell(Ready())
-        with run.locked():
-            if not overwrite:
-                run.refuse_if_begun()
-            kept = [path for path in paths if path not in copies]
-            run.begin(session.checkpoint(), copies, sources=kept)
-            if chosen is not None:
-                observer.tell(chosen)
-            return _train(session, run, observer, save_every)
+    run = new.run
+    request, chosen = build_request(
+        new.settings,
+        new.source,
+        new.split,
+        generated=new.generated,
+        begins_trained=new.start is not None,
+    )
+    session = begin_session(request, new.split, new.name, new.start)
+    observer.tell(Ready())
+    with run.locked():
+        if not new.overwrite:
+            run.refuse_if_begun()
+        run.begin(session.checkpoint(), new.copies, sources=new.kept)
+        if chosen is not None:
+            observer.tell(chosen)
+        return _train(session, run, observer, save_every)
 
 
 def resume_run(
-    path: Path,
+    resumed: ResumedRun,
     *,
-    sources: Sequence[str] = (),
-    device: str | None = None,
-    threads: int | None = None,
     observer: Observer = Observer(),  # noqa: B008
     save_every: float = SAVE_EVERY,
 ) -> RunResult:
     """Resume a run in its directory.
 
     Args:
-        path: the run directory.
-        sources: the new places of the texts; empty if they have not moved.
-        device: a new device; None keeps the previous one.
-        threads: a new number of threads; None keeps the previous one.
+        resumed: the prepared run.
         observer: receives the events.
         save_every: seconds between saves; an evaluation saves in addition.
 
     Raises:
-        CheckpointError: there is no run to resume, or its checkpoint is not valid.
-        CorpusError: its text is missing or has changed.
-        RunDirectoryError: another process trains there.
+        CheckpointError: its checkpoint is not valid.
         StorageError: a file cannot be written.
         DivergedError: the loss or the gradient is not finite.
     """
-    run = RunDirectory(path)
-    if not is_file(run.last):
-        raise CheckpointError(
-            f"{run.path}: holds no run to resume: it has no {run.last.name}",
-            Remedy("begin the run again"),
-        )
     observer.tell(Ready())
-    with run.locked():
-        saved = read_run(run.last)
-        compute, source = saved.request.compute, saved.request.source
-        if device is not None and device != compute.device:
-            compute = replace(compute, device=device, precision="auto")
-        if threads is not None:
-            compute = replace(compute, threads=threads)
-        if sources:
-            source = replace(source, paths=tuple(map(resolve_source, sources)))
-        corpus = reread_corpus(run, source, saved.corpus.records)
-        session = resume_session(
-            saved, corpus, replace(saved.request, source=source, compute=compute)
-        )
-        del saved  # Frees its tensors; the session has copies.
-        run.check_disk_space(session.checkpoint())
-        progress = session.trainer.progress
-        run.forget_after(progress.evaluated_step, progress.halvings)
-        if session.trainer.finished:
-            # A new place of the text is stored all the same.
-            run.save_last(session.checkpoint())
-            observer.note(f"{run.path}: the run is complete; there is nothing left to train")
-        return _train(session, run, observer, save_every)
-
-
-def find_run_to_resume(named: str | None) -> Path:
-    """Find a run's directory by its name, its path or the name of its corpus.
-
-    Args:
-        named: None finds the run that was trained last.
-
-    Raises:
-        CheckpointError: there is no such run.
-    """
-    if named is None:
-        return find_run(None)
-    by_corpus = RUNS / derive_corpus_name(named)
-    if is_folder(by_corpus) and not is_folder(Path(named)):
-        return by_corpus
-    return find_run(named)
+    run = resumed.run
+    saved = read_run(run.last)
+    session = resume_session(saved, resumed.corpus, resumed.request)
+    del saved  # Frees its tensors; the session has copies.
+    run.check_disk_space(session.checkpoint())
+    progress = session.trainer.progress
+    run.forget_after(progress.evaluated_step, progress.halvings)
+    if session.trainer.finished:
+        # A new place of the text is stored all the same.
+        run.save_last(session.checkpoint())
+        observer.note(f"{run.path}: the run is complete; there is nothing left to train")
+    return _train(session, run, observer, save_every)
 
 
 def _train(session: Session, run: RunDirectory, observer: Observer, save_every: float) -> RunResult:

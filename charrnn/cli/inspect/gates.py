@@ -30,7 +30,6 @@ def gates(
     charrnn inspect gates
     charrnn inspect gates runs/tales another.txt --json
     """
-    from charrnn.analysis.gates import MOST_CHARACTERS, measure_saturation
     from charrnn.cli.arguments import load_and_read
 
     model, read = load_and_read(
@@ -40,6 +39,8 @@ def gates(
         stack_round=stack_round,
         threads=threads,
     )
+    from charrnn.analysis.gates import MOST_CHARACTERS, measure_saturation
+
     network = model.torch_model()
     found = measure_saturation(network, read.text)
     characters = min(len(read.text), MOST_CHARACTERS)

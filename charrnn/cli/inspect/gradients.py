@@ -35,7 +35,6 @@ def gradients(
 
     A text of records is read as one text, so the gradient crosses the ends of records.
     """
-    from charrnn.analysis.gradients import count_places, measure_reach
     from charrnn.cli.arguments import load_and_read
     from charrnn.data.encoded_text import RecordText
 
@@ -46,6 +45,8 @@ def gradients(
         stack_round=stack_round,
         threads=threads,
     )
+    from charrnn.analysis.gradients import count_places, measure_reach
+
     network = model.torch_model()
     if isinstance(read.text, RecordText):
         terminal.note("the records are read as one text: the state is carried across their ends")

@@ -1,0 +1,201 @@
+"""Preparation of a run without torch: its directory, its text and the model that it goes on from.
+
+Mistakes in these are told before the seconds that the import of torch takes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from charrnn.checkpoints.model_file import ModelFile
+from charrnn.checkpoints.run_directory import RunDirectory
+from charrnn.checkpoints.run_index import RUNS, find_run
+from charrnn.config.training import SourceConfig
+from charrnn.data.batches import fit_shape
+from charrnn.data.corpus import Corpus, SplitCorpus, fit_corpus
+from charrnn.data.inputs import derive_corpus_name, gather_sources, is_generated, resolve_source
+from charrnn.errors import CheckpointError, Remedy, UsageError
+from charrnn.files import is_file, is_folder
+from charrnn.training.fine_tuning import Transfer, transfer_model
+from charrnn.training.progress import Observer
+from charrnn.training.run_config import Request, read_request
+from charrnn.training.run_data import check_unchanged, reread_corpus
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A run that can begin.
+
+    Attributes:
+        run: its directory.
+        name: the name of its text.
+        settings: fields of ModelConfig, TrainConfig and ComputeConfig, by name; None for a setting
+            to choose automatically.
+        source: the text as the run stores it.
+        split: the text, in the alphabet of the model.
+        start: the model to fine-tune; None trains from scratch.
+        generated: True if the text is a generated corpus.
+        overwrite: True replaces an existing run.
+        copies: texts that cannot be read twice, and where the run keeps them.
+        kept: the other texts.
+    """
+
+    run: RunDirectory
+    name: str
+    settings: Mapping[str, Any]
+    source: SourceConfig
+    split: SplitCorpus
+    start: Transfer | None
+    generated: bool
+    overwrite: bool
+    copies: Mapping[Path, Path]
+    kept: Sequence[Path]
+
+
+@contextmanager
+def prepare_run(
+    sources: Sequence[str],
+    path: Path | None,
+    settings: Mapping[str, Any],
+    *,
+    encoding: str | None = "utf-8",
+    records: str | None = None,
+    overwrite: bool = False,
+    origin: tuple[Path, ModelFile] | None = None,
+    observer: Observer = Observer(),  # noqa: B008
+) -> Iterator[NewRun]:
+    """Prepare a new run, from scratch or from a model to fine-tune; nothing is written yet.
+
+    Args:
+        sources: files, folders, ``-`` or names of corpora, see ``data/inputs.py``.
+        path: the run directory; None is ``runs/NAME``.
+        settings: see :class:`NewRun`.
+        encoding: encoding of the text files; None makes every byte a symbol.
+        records: separator of the records; None for a continuous text.
+        overwrite: True replaces an existing run.
+        origin: path and contents of a model to fine-tune; None trains from scratch.
+        observer: receives notes.
+
+    Raises:
+        CorpusError: the text cannot be read, or is too short to train on.
+        UsageError: settings contradict each other.
+        RunDirectoryError: the directory holds a run already.
+    """
+    if not sources:
+        raise UsageError("no text to train on is given")
+    name = derive_corpus_name(sources[0])
+    generated = all(map(is_generated, sources))
+    if generated and records is not None:
+        raise UsageError(
+            f"{', '.join(sources)}: a formal language is a continuous text and cannot be read as "
+            "records",
+            Remedy("train on a text of your own"),
+        )
+    run = RunDirectory(path or RUNS / name)
+    if not overwrite:
+        run.refuse_if_begun()
+    with tempfile.TemporaryDirectory() as folder:
+        paths, names = gather_sources(sources, Path(folder))
+        corpus = fit_corpus(paths, encoding, records, names)
+        for message in corpus.notes:
+            observer.note(message)
+        start = transfer_model(*origin, corpus) if origin else None
+        corpus = start.corpus if start else corpus
+        copies = {path: run.copy_of(path, corpus.digest) for path in names}
+        stored = tuple(
+            copies[path].name if path in copies else resolve_source(source)
+            for source, path in zip(sources, paths, strict=True)
+        )
+        split = SplitCorpus.of(corpus, settings["valid"])
+        # A text that is too short is so for a batch of any size.
+        fit_shape(split.train, settings["batch"] or 1, settings["window"])
+        yield NewRun(
+            run=run,
+            name=name,
+            settings=settings,
+            source=SourceConfig(paths=stored, encoding=encoding),
+            split=split,
+            start=start,
+            generated=generated,
+            overwrite=overwrite,
+            copies=copies,
+            kept=[path for path in paths if path not in copies],
+        )
+
+
+@dataclass(frozen=True)
+class ResumedRun:
+    """A locked run that can go on.
+
+    Attributes:
+        run: its directory.
+        request: its configuration, with the changes that were asked for.
+        corpus: its text, read again.
+    """
+
+    run: RunDirectory
+    request: Request
+    corpus: Corpus
+
+
+@contextmanager
+def prepare_resumption(
+    path: Path,
+    *,
+    sources: Sequence[str] = (),
+    device: str | None = None,
+    threads: int | None = None,
+) -> Iterator[ResumedRun]:
+    """Lock a run, and read its configuration and its text.
+
+    Args:
+        path: the run directory.
+        sources: the new places of the texts; empty if they have not moved.
+        device: a new device; None keeps the previous one.
+        threads: a new number of threads; None keeps the previous one.
+
+    Raises:
+        CheckpointError: there is no run to resume, or its checkpoint is not valid.
+        CorpusError: its text is missing or has changed.
+        RunDirectoryError: another process trains there.
+    """
+    run = RunDirectory(path)
+    if not is_file(run.last):
+        raise CheckpointError(
+            f"{run.path}: holds no run to resume: it has no {run.last.name}",
+            Remedy("begin the run again"),
+        )
+    with run.locked():
+        request, facts = read_request(run.last)
+        compute, source = request.compute, request.source
+        if device is not None and device != compute.device:
+            compute = replace(compute, device=device, precision="auto")
+        if threads is not None:
+            compute = replace(compute, threads=threads)
+        if sources:
+            source = replace(source, paths=tuple(map(resolve_source, sources)))
+        corpus = reread_corpus(run, source, facts.records)
+        check_unchanged(corpus, facts)
+        yield ResumedRun(run, replace(request, source=source, compute=compute), corpus)
+
+
+def find_run_to_resume(named: str | None) -> Path:
+    """Find a run's directory by its name, its path or the name of its corpus.
+
+    Args:
+        named: None finds the run that was trained last.
+
+    Raises:
+        CheckpointError: there is no such run.
+    """
+    if named is None:
+        return find_run(None)
+    by_corpus = RUNS / derive_corpus_name(named)
+    if is_folder(by_corpus) and not is_folder(Path(named)):
+        return by_corpus
+    return find_run(named)
