@@ -954,7 +954,7 @@ class _NotebookBar:
                 for note in self._notes:
                     self._write(note)
             case Step():
-                self._bar.total = event.total
+                self._bar.total = event.expected_total
                 self._bar.set_postfix({"loss": f"{event.nats_per_char:.3f}"}, refresh=False)
                 self._bar.update(event.step - self._bar.n)
             case Evaluated(valid_nats_per_char=float(nats)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from charrnn.training.progress import (
 
 _SECONDS_BETWEEN_LINES = 5.0
 # The most important part comes first: a narrow terminal cuts off the end.
-_BAR = "{percentage:3.0f}% {remaining} left{postfix}, {n_fmt}/{total_fmt} steps |{bar}|"
+_BAR = "{percentage:3.0f}% {desc} left{postfix}, {n_fmt}/{total_fmt} steps |{bar}|"
 
 
 def open_bar(description: str, total: int | None, unit: str) -> tqdm[Any]:
@@ -122,6 +123,7 @@ class TrainingView:
 
     def _open_bar(self, event: Started) -> None:
         self._bar = tqdm(
+            desc=_format_time(event.seconds_left),
             total=event.total,
             initial=event.step,
             bar_format=_BAR,
@@ -137,17 +139,15 @@ class TrainingView:
         speed = (event.characters - self._first[1]) / seconds if seconds else 0.0
         state = f"loss {event.nats_per_char:.3f}{self._held_out}, {speed:,.0f} chars/s"
         if self._bar is not None and not self._bar.disable:
-            self._bar.total = event.total
+            self._bar.total = event.expected_total
+            self._bar.set_description_str(_format_time(event.seconds_left), refresh=False)
             self._bar.set_postfix_str(state, refresh=False)
             self._bar.update(event.step - self._bar.n)
         elif time.monotonic() - self._line_at >= _SECONDS_BETWEEN_LINES:
             self._line_at = time.monotonic()
             total = f"/{event.total:,}" if event.total else ""
-            left = ""
-            if event.total:
-                remaining = (event.total - event.step) * event.seconds / event.step
-                left = f", {remaining:,.0f} s left"
-            terminal.note(f"step {event.step:,}{total}, epoch {event.epoch:.2f}, {state}{left}")
+            left = f"{event.seconds_left:,.0f} s left"
+            terminal.note(f"step {event.step:,}{total}, epoch {event.epoch:.2f}, {state}, {left}")
 
     def _show_evaluation(self, event: Evaluated) -> None:
         if event.valid_nats_per_char is not None:
@@ -163,6 +163,10 @@ class TrainingView:
     def _print_above(self, text: str) -> None:
         """Print text above the bar."""
         tqdm.write(visible(text), file=sys.stderr)
+
+
+def _format_time(seconds: float) -> str:
+    return "?" if math.isnan(seconds) else tqdm.format_interval(math.ceil(seconds))
 
 
 def describe_choice(event: SettingsChosen) -> str:

@@ -233,9 +233,9 @@ def _make_speed_line(run: Summary) -> Line:
 def _make_rate_line(run: Summary) -> Line:
     """Make the line of the learning rate, at some 200 steps."""
     train, taken = run.request.train, run.progress.step
-    schedule = Schedule(train.learning_rate, train.warmup, run.progress.total)
 
     def rate(step: int) -> float:
+        schedule = Schedule(train.learning_rate, train.warmup, run.total_at(step))
         return schedule.learning_rate(step) / 2.0 ** sum(one <= step for one in run.rollbacks)
 
     steps = range(0, taken, max(taken // _POINTS_OF_RATE, 1))

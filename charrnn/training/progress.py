@@ -14,8 +14,6 @@ from charrnn.config.training import LONGEST_RUN_STEPS, MOST_HALVINGS, ComputeCon
 from charrnn.data.batches import Position
 
 _UNTIMED_STEPS = 3
-_TIMED_SECONDS = 30.0
-_TIMED_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -26,9 +24,10 @@ class Progress(Plain):
         step: optimizer steps taken.
         epoch: the epoch of the next window, from 0.
         window: the next window in that epoch, from 0.
-        total: steps of the whole run; None while the speed is being measured.
+        total: steps of the whole run; None while the speed is being measured. That of a run that
+            is limited by time is planned again as it goes.
         seconds: training time, steps that were rolled back included.
-        timed_steps: steps in the measurement of the speed.
+        timed_steps: steps in the measurement of the present speed; a part of one may count.
         timed_seconds: time that these steps took.
         nats: sum of the training loss over the ``windows`` since the last evaluation.
         windows: their number, each weighted by the share of it that is not padding.
@@ -43,7 +42,7 @@ class Progress(Plain):
     window: int = 0
     total: int | None = None
     seconds: float = 0.0
-    timed_steps: int = 0
+    timed_steps: float = 0
     timed_seconds: float = 0.0
     nats: float = 0.0
     windows: float = 0
@@ -100,13 +99,14 @@ class Progress(Plain):
         """
         return replace(earlier, total=self.total, seconds=self.seconds, halvings=self.halvings + 1)
 
-    def estimate_total(self, seconds: float) -> int | None:
-        """Estimate the steps of a run of that many seconds; None until enough steps were timed."""
-        enough = min(_TIMED_SECONDS, _TIMED_SHARE * seconds)
-        if not self.timed_steps or (self.timed_seconds < enough and self.seconds < seconds):
-            return None
-        left = (seconds - self.seconds) / (self.timed_seconds / self.timed_steps)
-        return self.step + min(max(round(left), 0), LONGEST_RUN_STEPS - self.step)
+    def forget_speed(self, seconds: float) -> Progress:
+        """Return the progress with a measurement of the speed that weighs at most that long."""
+        share = min(seconds / self.timed_seconds, 1.0) if self.timed_seconds else 1.0
+        return replace(
+            self,
+            timed_steps=self.timed_steps * share,
+            timed_seconds=self.timed_seconds * share,
+        )
 
     def is_possible(self, windows_per_epoch: int, planned: int | None) -> bool:
         """Return whether a run can reach this progress.
@@ -144,6 +144,7 @@ class Step:
         learning_rate: the learning rate of the step.
         characters: training characters read so far.
         seconds: training time so far, without evaluations and saves.
+        seconds_left: expected training time left.
     """
 
     step: int
@@ -154,6 +155,14 @@ class Step:
     learning_rate: float
     characters: int
     seconds: float
+    seconds_left: float
+
+    @property
+    def expected_total(self) -> int:
+        """Steps of the whole run: the plan or, before the first, as the speed makes likely."""
+        if self.total is not None:
+            return self.total
+        return self.step + round(self.step * self.seconds_left / max(self.seconds, 1e-9))
 
 
 @dataclass(frozen=True)
@@ -175,6 +184,7 @@ class Evaluated:
 
     Attributes:
         step: steps taken so far.
+        total: steps of the whole run, as planned by now; None before the first plan.
         epoch: epochs completed, a partial one included.
         train_seconds: training time so far.
         train_nats_per_char: mean training loss since the previous evaluation; None before training.
@@ -184,6 +194,7 @@ class Evaluated:
     """
 
     step: int
+    total: int | None
     epoch: float
     train_seconds: float
     train_nats_per_char: float | None
@@ -194,7 +205,7 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class SaveDue:
-    """The run is to be saved now: its length was fixed, an evaluation ended, or it rolled back."""
+    """The run is to be saved now: its length was planned, it was evaluated, or it rolled back."""
 
 
 @dataclass(frozen=True)
@@ -239,6 +250,7 @@ class Started:
         step: steps taken before; above 0 if the run is resumed.
         total: steps of the whole run; None while the speed is being measured.
         minutes: requested training time; None if the request sets steps or epochs.
+        seconds_left: expected training time left; NaN if it is unknown.
         compute: device, precision and threads.
     """
 
@@ -251,6 +263,7 @@ class Started:
     step: int
     total: int | None
     minutes: float | None
+    seconds_left: float
     compute: ComputeConfig
 
 

@@ -221,6 +221,7 @@ def _record(event: Evaluated) -> dict[str, object]:
     return {
         "event": "evaluation",
         "step": event.step,
+        "total": event.total,
         "epoch": event.epoch,
         "train_seconds": event.train_seconds,
         "train_nats_per_char": event.train_nats_per_char,
@@ -241,6 +242,7 @@ def _describe_start(session: Session, run: RunDirectory) -> Started:
         step=trainer.progress.step,
         total=trainer.progress.total,
         minutes=request.train.minutes,
+        seconds_left=trainer.seconds_left,
         compute=request.compute,
     )
 

@@ -27,6 +27,7 @@ class Measurement:
 
     Attributes:
         step: steps taken before it.
+        total: steps of the whole run, as planned then; None in the log of an older version.
         epoch: epochs completed before it.
         train_seconds: training time before it.
         train_nats_per_char: training loss since the previous evaluation; None if it is unknown.
@@ -36,6 +37,7 @@ class Measurement:
     """
 
     step: int
+    total: int | None
     epoch: float
     train_seconds: float
     train_nats_per_char: float | None
@@ -86,6 +88,11 @@ class Summary:
     def last(self) -> Measurement | None:
         """The last evaluation; None if there is none."""
         return self.measurements[-1] if self.measurements else None
+
+    def total_at(self, step: int) -> int | None:
+        """Return the steps of the whole run as planned at the next evaluation after a step."""
+        planned = (one.total for one in self.measurements if one.step > step)
+        return next((total for total in planned if total), self.progress.total)
 
     def characters_at(self, step: int) -> int:
         """Count the characters trained on in that many steps; an estimate for records."""
@@ -139,10 +146,12 @@ def _measurement(record: Mapping[str, Any]) -> Measurement | None:
     numbers = ("epoch", "train_seconds", "chars_per_second")
     train = record.get("train_nats_per_char")
     valid, sample = record.get("valid_nats_per_char"), record.get("sample")
+    total = record.get("total")
     if record.get("event") != "evaluation" or not all(_finite(record.get(n)) for n in numbers):
         return None
     return Measurement(
         step=record["step"],
+        total=total if type(total) is int and total >= record["step"] else None,
         train_nats_per_char=train if _finite(train) else None,
         valid_nats_per_char=valid if _finite(valid) else None,
         sample=sample if isinstance(sample, str) else None,

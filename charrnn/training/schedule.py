@@ -12,7 +12,7 @@ class Schedule:
     """Linear warm-up to a peak, then linear decay to zero.
 
     The warm-up takes at most a tenth of the run. When the length of the run becomes known only
-    after some steps, the learning rate may jump to its scheduled value.
+    after some steps, or changes, the learning rate may jump to its scheduled value.
 
     Attributes:
         peak: the largest learning rate.

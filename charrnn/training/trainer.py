@@ -8,9 +8,8 @@ in the text. The trainer yields events; it saves and prints nothing.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
@@ -28,6 +27,7 @@ from charrnn.training.progress import (
     Step,
 )
 from charrnn.training.schedule import Schedule
+from charrnn.training.time_budget import StepTimer, plan_steps
 from charrnn.training.train_state import TrainState
 from charrnn.training.validation import HeldOut
 
@@ -40,7 +40,8 @@ class Trainer:
         streams: the training text.
         held_out: the validation split; empty if there is none.
         schedule: the learning rates; its total is None if ``seconds`` sets the length.
-        seconds: training time, converted to a number of steps once the speed is known.
+        seconds: training time, converted to a number of steps once the speed is known, and again
+            as it changes; None if the schedule's total sets the length.
         evaluations: number of evaluations over the run.
         goes_back: True to roll back on divergence: to the last evaluation or, before the first, to
             the beginning, at half the learning rate. Evaluations, unlike saves, do not depend on
@@ -72,6 +73,7 @@ class Trainer:
         self.seconds = seconds
         self.evaluations = evaluations
         self.begins_trained = begins_trained
+        self._timer = StepTimer()
         self.progress = Progress(total=schedule.total)
         self.good = GoodState.of(train_state, self.progress) if goes_back else None
 
@@ -98,7 +100,7 @@ class Trainer:
                     yield SaveDue()
                 else:
                     yield self._step()
-                    if self._fix_length():
+                    if self._plan_length():
                         yield SaveDue()
             except DivergedError as problem:
                 yield self.roll_back(problem)
@@ -167,6 +169,16 @@ class Trainer:
         p = self.progress
         return p.step * self.streams.characters_per_window / max(p.seconds, 1e-9)
 
+    @property
+    def seconds_left(self) -> float:
+        """Expected training time left; NaN before the first step if steps set the length."""
+        p = self.progress
+        if self.seconds is not None:
+            return max(self.seconds - p.seconds, 0.0)
+        if not p.step or p.total is None:
+            return math.nan
+        return (p.total - p.step) * p.seconds / p.step
+
     def _restore_state(self, tensors: dict[str, Tensor], progress: Progress) -> None:
         if not progress.is_possible(self.streams.windows_per_epoch, self.schedule.total):
             raise ValueError(f"no run can reach {progress}")
@@ -181,10 +193,11 @@ class Trainer:
             return p.best_nats_per_char is None and len(self.held_out) > 0
         if p.total is None or p.step == p.evaluated_step:
             return False
-        return p.step >= p.total or p.step % math.ceil(p.total / self.evaluations) == 0
+        between = math.ceil(p.total / self.evaluations)
+        return p.step >= min(p.evaluated_step + between, p.total)
 
     def _step(self) -> Step:
-        started = time.perf_counter()
+        self._timer.start()
         p = self.progress
         rate = self.schedule.learning_rate(p.step) / 2**p.halvings
         window = self.streams.read(p.position)
@@ -193,7 +206,7 @@ class Trainer:
         following = self.streams.after(p.position)
         shape = self.streams.shape
         share = np.count_nonzero(window[1] != NO_TARGET) / (shape.batch * shape.window)
-        self.progress = p.after_step(following, nats, time.perf_counter() - started, share)
+        self.progress = p.after_step(following, nats, self._timer.stop(), share)
         return self._describe_step(norm, rate)
 
     def _describe_step(self, norm: float, rate: float) -> Step:
@@ -207,17 +220,22 @@ class Trainer:
             learning_rate=rate,
             characters=round(p.step * self.streams.characters_per_window),
             seconds=p.seconds,
+            seconds_left=self.seconds_left,
         )
 
-    def _fix_length(self) -> bool:
-        """Convert the seconds to steps once enough were timed, and return whether it did so."""
-        p = self.progress
-        if p.total is not None or self.seconds is None:
+    def _plan_length(self) -> bool:
+        """Plan the number of steps of a run that is limited by time; return whether it changed.
+
+        A plan depends on the clock, so it is saved before it is followed: a run that is resumed
+        continues with the plan of its checkpoint, and takes the same steps.
+        """
+        if self.seconds is None:
             return False
-        total = p.estimate_total(self.seconds)
-        if total is None:
+        before = self.progress.total
+        self.progress = plan_steps(self.progress, self.seconds)
+        total = self.progress.total
+        if total is None or total == before:
             return False
-        self.progress = replace(p, total=total)
         self.schedule = self.schedule.with_total(total)
         return True
 
@@ -243,6 +261,7 @@ class Trainer:
             self.good = GoodState.of(self.train_state, self.progress)
         yield Evaluated(
             step=p.step,
+            total=p.total,
             epoch=self.epochs_done,
             train_seconds=p.seconds,
             train_nats_per_char=p.nats_per_char,

@@ -12,7 +12,7 @@ from tests.support.networks import needs_library
 from tests.support.sessions import begin
 from tests.training.test_session import read_text, request
 
-EVALUATION = Evaluated(1, 0.1, 1.0, 2.0, 2.0, 100.0, improved=True)
+EVALUATION = Evaluated(1, 2, 0.1, 1.0, 2.0, 2.0, 100.0, improved=True)
 
 
 def begin_with(arrangement: str, folder: Path, text: str) -> Session:

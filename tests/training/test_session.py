@@ -18,11 +18,12 @@ from charrnn.data.corpus import Corpus, fit_corpus
 from charrnn.errors import CharrnnError, CheckpointError, CorpusError, UsageError
 from charrnn.inference.torch_backend import restore_network
 from charrnn.kernels import library, torch_calls
-from charrnn.training import session
+from charrnn.training import session, time_budget
 from charrnn.training.auto_config import choose_minutes
 from charrnn.training.progress import Evaluated, Evaluating, Event, Progress, SaveDue, Step
 from charrnn.training.run_config import Request, read_request, read_run
 from charrnn.training.session import Session, resume_session
+from charrnn.training.time_budget import StepTimer
 from charrnn.training.trainer import Trainer
 from tests.support.arrangements import ARRANGEMENTS, configure
 from tests.support.optimizers import OPTIMIZERS_HERE
@@ -322,6 +323,40 @@ def test_a_run_of_minutes_keeps_the_length_that_was_once_measured(
     assert total is not None
     taken_up = put_down_and_take_up(session, last, corpus)
     assert taken_up.trainer.schedule.total == taken_up.trainer.progress.total == total
+
+
+def test_a_run_of_minutes_resumes_to_identical_weights_when_the_machine_changes(
+    corpus: Corpus, last: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def duration(timer: StepTimer) -> float:
+        return 0.01 if trainer.progress.step < 20 else 0.04
+
+    monkeypatch.setattr(StepTimer, "stop", duration)
+    monkeypatch.setattr(time_budget, "_LEAST_CHECK_SECONDS", 0.0)
+    whole = begin(request(minutes=0.01), corpus, "herons")
+    trainer = whole.trainer
+    plans = [p.total for _ in trainer.fit() if (p := trainer.progress).total is not None]
+    assert len(set(plans)) > 1
+    assert trainer.progress.seconds == pytest.approx(0.6, rel=0.05)
+
+    # A crash soon after each save loses the steps since.
+    session, crashes = begin(request(minutes=0.01), corpus, "herons"), set[int]()
+    while not session.trainer.finished:
+        trainer = session.trainer
+        saved = None
+        for event in trainer.fit():
+            step = trainer.progress.step
+            if isinstance(event, SaveDue):
+                write_checkpoint(last, session.checkpoint())
+                saved = step
+            elif saved is not None and step >= saved + 2 and saved not in crashes:
+                crashes.add(saved)
+                break
+        session = resume_session(read_run(last), corpus)
+        trainer = session.trainer
+    assert len(crashes) > 1
+    assert_identical(tensors_of(session), tensors_of(whole))
+    assert trainer.progress == whole.trainer.progress
 
 
 def test_the_last_checkpoint_holds_a_model_to_use(corpus: Corpus, last: Path) -> None:

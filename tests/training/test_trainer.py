@@ -4,6 +4,7 @@ import copy
 import itertools
 import math
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from charrnn.models.device import Compute
 from charrnn.training.optimizers import build_optimizers
 from charrnn.training.progress import Evaluated, Evaluating, Event, SaveDue, Step
 from charrnn.training.schedule import Schedule
+from charrnn.training.time_budget import StepTimer
 from charrnn.training.train_state import TrainState, WeightAverage
 from charrnn.training.trainer import Trainer
 from charrnn.training.validation import HeldOut
@@ -264,6 +266,27 @@ def test_seconds_are_turned_into_steps_and_written_down(
     assert trainer.progress.total == trainer.progress.step == trainer.schedule.total == 50
     assert all(step.total is None for step in steps_of(events[: fixed - 1]))
     assert trainer.progress.seconds == pytest.approx(0.5)
+
+
+def test_a_change_of_the_plan_is_saved_before_it_is_followed(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # After 20 steps each takes three times as long.
+    durations = itertools.chain([0.01] * 20, itertools.repeat(0.03))
+    monkeypatch.setattr(StepTimer, "stop", lambda timer: next(durations))
+    trainer = make(text, total=None, seconds=1)
+    events = list(trainer.fit())
+    taken = steps_of(events)
+    changes = [i for i, (a, b) in enumerate(pairwise(taken)) if a.total != b.total]
+    assert len(changes) > 1
+    for i in changes:
+        assert events[events.index(taken[i]) + 1] == SaveDue()
+    assert trainer.progress.seconds == pytest.approx(1, abs=0.05)
+    assert [step.seconds_left for step in taken] == pytest.approx(
+        [max(1 - step.seconds, 0) for step in taken]
+    )
+    assert all(step.expected_total >= step.step for step in taken)
+    assert taken[0].expected_total == 100
 
 
 def test_seconds_too_few_for_a_step_still_end(text: str) -> None:
