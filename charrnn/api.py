@@ -288,7 +288,8 @@ class Model:
         ReadConfig(unknown=unknown)
         if seed < 0:
             raise UsageError(f"is {seed}; it must be at least 0", settings=("seed",))
-        ids = self.alphabet.encode(prime, unknown)
+        prime = self.read_prime(prime, unknown=unknown, on_note=on_note)
+        ids = self.alphabet.encode(prime)
         check_stops(self.alphabet, config.stop)
         backend = self.backend("sampling")
         if self.records is None:
@@ -304,6 +305,31 @@ class Model:
         opened = open_record(self.alphabet, ids)
         pieces = order_pieces(sample(backend, self.alphabet, chosen.config, opened, seed))
         return chosen.choose(pieces, on_note)
+
+    def read_prime(
+        self,
+        prime: str,
+        *,
+        unknown: str = ReadConfig.unknown,
+        on_note: Callable[[str], None] = _ignore,
+    ) -> str:
+        """Return what the model reads of a prime: that is what stands before its samples.
+
+        Args:
+            prime: its symbols, see :meth:`Alphabet.symbols`.
+            unknown: see :meth:`stream`.
+            on_note: called with the number of characters that were skipped or replaced.
+
+        Raises:
+            UnknownCharacterError: the prime has a character that the model does not know.
+
+        >>> load(GOLDEN_MODEL).read_prime("the h\u00e9ron", unknown="skip")
+        'the hron'
+        """
+        ids = self.alphabet.encode(prime, unknown)
+        if count := self.alphabet.count_unknown(prime):
+            on_note(self._describe_unknown(count, unknown))
+        return self.alphabet.decode(ids)
 
     def read(
         self,

@@ -14,6 +14,7 @@ import pytest
 
 import charrnn
 from charrnn.api import Model, Run
+from charrnn.config.inference import SampleConfig
 from charrnn.errors import CheckpointError, CorpusError, RunDirectoryError, UsageError
 from charrnn.training.progress import Drawn, Evaluated, Ready, Started, Step
 from tests.support import GOLDEN, TEXTS
@@ -201,6 +202,17 @@ def test_a_record_is_a_sample(names: Model) -> None:
     assert names.evaluate("Anna\nMaria\n").records == 2
     with pytest.raises(UsageError, match="records"):
         names.evaluate(reset_every=5)
+
+
+@pytest.mark.parametrize(("unknown", "read"), [("skip", "Ma"), ("replace", "Ma ")])
+def test_a_record_begins_with_what_the_model_read(names: Model, unknown: str, read: str) -> None:
+    record = names.generate("Ma\N{SNOWMAN}", unknown=unknown, seed=2, length=30)
+    assert record == names.generate(read, seed=2, length=30)
+    assert record.startswith(read)
+    config, notes = SampleConfig(count=3, length=30), list[str]()
+    pieces = names.draw("Ma\N{SNOWMAN}", config, seed=2, unknown=unknown, on_note=notes.append)
+    assert all(piece.symbols.startswith(read) for piece in pieces)
+    assert "1 characters the model does not know were" in notes[0]
 
 
 def test_records_are_scored_each_afresh(names: Model) -> None:

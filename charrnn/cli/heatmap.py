@@ -67,8 +67,13 @@ def show(characters: Iterable[str], values: Iterable[float], levels: Levels) -> 
 
 
 def display(symbol: str, *, is_bytes: bool) -> str:
-    """Make a symbol visible; a byte beyond ASCII becomes a hexadecimal escape."""
-    return f"\\x{ord(symbol):02x}" if is_bytes and ord(symbol) > 0x7F else in_one_line(symbol)
+    """Make a symbol visible; a byte beyond ASCII becomes a hexadecimal escape.
+
+    Where there are such escapes a backslash is doubled.
+    """
+    if is_bytes and (symbol == "\\" or ord(symbol) > 0x7F):
+        return f"\\x{ord(symbol):02x}" if symbol != "\\" else r"\\"
+    return in_one_line(symbol)
 
 
 def _supports_color() -> bool:

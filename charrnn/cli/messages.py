@@ -33,7 +33,7 @@ def command(function: str, *arguments: str) -> str:
     >>> command("resume", "my runs/tales")
     "charrnn train --resume 'my runs/tales'"
     """
-    return f"{_COMMANDS[function]} {shlex.join(arguments)}"
+    return " ".join([_COMMANDS[function], *map(quote, arguments)])
 
 
 def explain(problem: CharrnnError, name_setting: Callable[[str], str] = option_name) -> str:
@@ -51,14 +51,28 @@ def explain(problem: CharrnnError, name_setting: Callable[[str], str] = option_n
             return f"{remedy.action}: {command(remedy.means, *map(str, remedy.values))}"
         if (remedy.means, remedy.values) == ("encoding", (None,)):
             return f"{remedy.action} with --bytes"
-        words = (name_setting(remedy.means), *(_quote(str(value)) for value in remedy.values))
+        words = (name_setting(remedy.means), *(quote(str(value)) for value in remedy.values))
         return f"{remedy.action} with {' '.join(words)}"
 
     return problem.describe(name_setting, advise)
 
 
-def _quote(value: str) -> str:
-    """Quote a value for a shell, with control characters escaped."""
+def quote(value: str) -> str:
+    r"""Quote a word for a shell: bash, zsh and others that read the bytes of control characters.
+
+    >>> print(quote("my run"), quote("it's\n\u2028"))
+    'my run' $'it\'s\n\xe2\x80\xa8'
+    """
     if value.isprintable():
         return shlex.quote(value)
-    return f"$'{value.encode('unicode_escape').decode()}'"
+    return f"$'{''.join(map(_escape, value))}'"
+
+
+_ESCAPES = {"\\": r"\\", "'": r"\'", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
+
+
+def _escape(character: str) -> str:
+    if character.isprintable() and character not in _ESCAPES:
+        return character
+    spelled = "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
+    return _ESCAPES.get(character, spelled)

@@ -111,7 +111,10 @@ def sample(
         corpus=corpus or (),
     )
     alphabet, records = loaded.alphabet, loaded.records
-    symbols = _read_prime(alphabet) if prime == "-" else alphabet.symbols(prime)
+    given = _read_standard_input() if prime == "-" else prime.encode("utf-8", "surrogateescape")
+    symbols = loaded.read_prime(
+        _to_symbols(given, alphabet, unknown), unknown=unknown, on_note=terminal.note
+    )
     if seed is None:
         seed = randbits(32)
     comparison = None
@@ -149,15 +152,26 @@ def _compare(alphabet: Alphabet, split: SplitCorpus) -> Comparison:
     return Comparison(alphabet, split)
 
 
-def _read_prime(alphabet: Alphabet) -> str:
-    """Read standard input as symbols."""
+def _read_standard_input() -> bytes:
     data = sys.stdin.buffer.read(_MOST_PRIME_BYTES + 1)
     if len(data) > _MOST_PRIME_BYTES:
         raise CorpusError(
             f"standard input: more than {_MOST_PRIME_BYTES:,} bytes to read before drawing.\n"
             "Give the end of it: tail -c 1M FILE | charrnn sample --prime -"
         )
-    return alphabet.symbols_in(data, "standard input")
+    return data
+
+
+def _to_symbols(prime: bytes, alphabet: Alphabet, unknown: str) -> str:
+    """Convert a prime to symbols; one that was cut out of a text may be cut within a character."""
+    from charrnn.data.alphabet import drop_cut_characters
+
+    if alphabet.kind == "bytes":
+        return alphabet.symbols_in(prime, "the prime")
+    whole = drop_cut_characters(prime)
+    if cut := len(prime) - len(whole):
+        terminal.note(f"the prime is cut within a character: {cut} bytes of it were left out")
+    return alphabet.symbols_in(whole, "the prime", unknown)
 
 
 def _print_text(

@@ -2,8 +2,9 @@ r"""charrnn score: print the surprisal of each line of a text as it arrives.
 
 In columns separated by tabs the text is escaped, so that it stays in its line and column and no
 terminal obeys it: a backslash becomes \\, a newline \n, a carriage return \r, a tab \t, any other
-control character, line separator or mark of the writing direction \uXXXX, and a byte that is not
-UTF-8 \xXX. Only escapes begin with a backslash, so the original text can be recovered.
+control character, line separator or mark of the writing direction \uXXXX, or \UXXXXXXXX beyond
+U+FFFF, and a byte that is not valid in the text's encoding \xXX. Only escapes begin with a
+backslash, so the original text can be recovered.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
 MOST_HELD = 1 << 20
 """Bytes of a unit's text that are kept in memory; a longer text is kept in a temporary file."""
 
-_LOWEST_SURROGATE, _HIGHEST_SURROGATE = 0xDC80, 0xDCFF
+_SURROGATES, _BYTES = range(0xD800, 0xE000), range(0xDC00, 0xDD00)
 _ESCAPES = {
-    **{code: f"\\u{code:04x}" for code in MARKED},
-    **{code: f"\\x{code & 0xFF:02x}" for code in range(_LOWEST_SURROGATE, _HIGHEST_SURROGATE + 1)},
+    **{code: f"\\u{code:04x}" for code in (*MARKED, *_SURROGATES)},
+    **{code: f"\\U{code:08x}" for code in MARKED if code > 0xFFFF},
+    **{code: f"\\x{code & 0xFF:02x}" for code in _BYTES},
     **str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r", "\t": r"\t"}),
 }
 
@@ -125,7 +127,7 @@ def score(
 
 
 def escape(text: str) -> str:
-    """Escape a text for the last column; bytes that are not UTF-8 are surrogates (PEP 383)."""
+    """Escape a text for the last column; an invalid byte is U+DC00 and its value, as in PEP 383."""
     if text.isprintable() and "\\" not in text:
         return text
     return text.translate(_ESCAPES)

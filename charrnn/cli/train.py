@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli import signals, terminal
-from charrnn.cli.messages import command, option_name
+from charrnn.cli.messages import command, option_name, quote
 from charrnn.cli.options import Debug, Encoding, Json, complete_run, complete_source, with_settings
 from charrnn.config.model import ModelConfig
 from charrnn.config.training import SAVE_EVERY, ComputeConfig, TrainConfig
@@ -205,7 +204,7 @@ def _summarize(result: RunResult, *, as_json: bool) -> None:
             "took": f"{result.train_seconds:,.1f} s, {result.chars_per_second:,.0f} characters/s",
             "held out": loss,
             "saved": str(result.best),
-            "next": f"charrnn sample {shlex.quote(str(result.path))} --temp 0.8",
+            "next": f"charrnn sample {quote(str(result.path))} --temp 0.8",
         }
     )
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import fields
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from charrnn.checkpoints.run_directory import COPIES, RunDirectory
-from charrnn.cli.messages import option_name
+from charrnn.cli.messages import option_name, quote
 from charrnn.config.settings import Config
 from charrnn.config.training import SourceConfig
 
@@ -46,7 +45,7 @@ def shell(words: list[str]) -> str:
     for word in words:
         if word.startswith("--"):
             lines.append("")
-        lines[-1] += (" " if lines[-1] else "") + shlex.quote(word)
+        lines[-1] += (" " if lines[-1] else "") + quote(word)
     return " \\\n    ".join(lines)
 
 

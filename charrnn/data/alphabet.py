@@ -7,6 +7,7 @@ to U+00FF, so that all code between reading a file and writing one handles both 
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ from charrnn.errors import CorpusError, Remedy, UnknownCharacterError
 TAKE_BYTES = Remedy("take every byte as a symbol", "encoding", None)
 """The way out for a text that no encoding suits."""
 
+
+_UNKNOWN_REMEDIES = (
+    Remedy("skip such characters", "unknown", "skip"),
+    Remedy("replace them", "unknown", "replace"),
+)
 
 _DEFAULT_PRIMES = "\n "
 
@@ -67,6 +73,26 @@ def format_character(character: str) -> str:
 def find_smallest_dtype(count: int) -> np.dtype[Any]:
     """Find the smallest unsigned integer type that can hold 0 to ``count`` - 1."""
     return np.min_scalar_type(max(count - 1, 0))
+
+
+_LONGEST_SEQUENCE = 4
+
+
+def drop_cut_characters(data: bytes) -> bytes:
+    """Leave out the rest of a character at the beginning of some UTF-8, and a part at its end.
+
+    A text that was cut at a number of bytes begins and ends so.
+
+    >>> drop_cut_characters("\u00e9t\u00e9".encode()[1:-1]).decode()
+    't'
+    """
+    begin = 0
+    while begin < min(_LONGEST_SEQUENCE, len(data)) and data[begin] & 0xC0 == 0x80:
+        begin += 1
+    whole = data[begin:] if begin < _LONGEST_SEQUENCE else data
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    decoder.decode(whole)
+    return whole[: len(whole) - len(decoder.getstate()[0])]
 
 
 @dataclass(frozen=True)
@@ -148,22 +174,26 @@ class Alphabet:
             return text
         return text.encode("utf-8", "surrogateescape").decode("latin-1")
 
-    def symbols_in(self, data: bytes, name: str) -> str:
+    def symbols_in(self, data: bytes, name: str, unknown: str = "error") -> str:
         """Convert bytes, UTF-8 for a text alphabet, to symbols: the inverse of :meth:`to_bytes`.
 
         Args:
             data: the bytes.
             name: their name in an error message.
+            unknown: treatment of characters that the alphabet lacks. Unless it is error, a byte
+                that is not UTF-8 is one of them, a lone surrogate (PEP 383).
 
         Raises:
-            CorpusError: the bytes are not UTF-8.
+            CorpusError: the bytes are not UTF-8, and ``unknown`` is error.
         """
         if self.kind == "bytes":
             return data.decode("latin-1")
         try:
-            return data.decode()
+            return data.decode(errors="strict" if unknown == "error" else "surrogateescape")
         except UnicodeDecodeError as problem:
-            raise CorpusError(f"{name}: byte {problem.start:,} is not UTF-8") from None
+            raise CorpusError(
+                f"{name}: byte {problem.start:,} is not UTF-8", *_UNKNOWN_REMEDIES
+            ) from None
 
     def encode(self, symbols: str, unknown: str = "error", *, start: int = 0) -> Ids:
         """Encode symbols as ids, shape (N,); ``unknown="skip"`` makes N smaller.
@@ -188,8 +218,7 @@ class Alphabet:
                     f"{format_character(symbols[position])} at character "
                     f"{start + position + 1:,} is not among the {len(self)} characters the model "
                     "knows",
-                    Remedy("skip such characters", "unknown", "skip"),
-                    Remedy("replace them", "unknown", "replace"),
+                    *_UNKNOWN_REMEDIES,
                 )
             if unknown == "skip":
                 ids = ids[~lacking]

@@ -119,6 +119,18 @@ class Play:
         now = self._moments[-1]
         return "".join(now.parts[: now.count])
 
+    def end(self, most: int) -> str:
+        """The last symbols of the text, at most so many; takes no longer for a longer text."""
+        now = self._moments[-1]
+        found: list[str] = []
+        left = most
+        for number in range(now.count - 1, -1, -1):
+            if left <= 0:
+                break
+            found.append(now.parts[number][-left:])
+            left -= len(found[-1])
+        return "".join(reversed(found))
+
     @property
     def ends_drawn(self) -> bool:
         """True if the model wrote the last turn."""

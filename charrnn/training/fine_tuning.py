@@ -9,6 +9,10 @@ The mean of logits is at most the logarithm of the mean of their exponentials (J
 context the new characters together therefore start with a probability of at most f / (1 + f), where
 f is the sum of their frequencies, and the loss of a known character rises by at most log(1 + f)
 nats.
+
+A character that no text of the new kind can hold is forgotten, since a model would go on drawing
+it: the end of a record where there are no records, and the separator of records within one. An
+alphabet of bytes keeps its row, which begins anew.
 """
 
 from __future__ import annotations
@@ -25,8 +29,9 @@ from charrnn.checkpoints.checkpoint import Arrays
 from charrnn.checkpoints.model_file import ModelFile
 from charrnn.config.model import ModelConfig
 from charrnn.config.settings import Plain
-from charrnn.data.alphabet import TAKE_BYTES, Alphabet, count_ids
+from charrnn.data.alphabet import RECORD_END, TAKE_BYTES, Alphabet, Ids, count_ids
 from charrnn.data.corpus import Corpus
+from charrnn.data.records import find_separator
 from charrnn.display import in_one_line
 from charrnn.errors import Remedy, UsageError
 from charrnn.models.parameter_shapes import EMBEDDING
@@ -34,6 +39,8 @@ from charrnn.models.parameter_shapes import EMBEDDING
 _ROWS = (EMBEDDING, "head.weight")
 _BIAS = "head.bias"
 _SHOWN = 40
+_LEAST_SHARE = 1e-9
+"""Stands for the frequency of a byte that the text lacks, whose logarithm is not finite."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,7 @@ class Transfer:
         kept: characters that the model and the text share.
         added: characters of the text that the model did not know.
         unused: characters of the model that the text lacks; they stay in the alphabet.
+        forgotten: characters of the model that no such text can hold.
     """
 
     origin: Origin
@@ -82,14 +90,18 @@ class Transfer:
     kept: str
     added: str
     unused: str
+    forgotten: str
 
     def describe(self) -> str:
         """Describe the transfer in one line for the user."""
-        return (
+        described = (
             f"fine-tunes {self.origin.model}, trained on {self.origin.corpus}: "
             f"{len(self.kept):,} characters kept, {_count(self.added)} added, "
             f"{_count(self.unused)} unused in this text"
         )
+        if self.forgotten:
+            described += f", {_count(self.forgotten)} forgotten, which no such text holds"
+        return described
 
 
 def transfer_model(path: Path, file: ModelFile, corpus: Corpus) -> Transfer:
@@ -110,34 +122,56 @@ def transfer_model(path: Path, file: ModelFile, corpus: Corpus) -> Transfer:
             f"the model's alphabet is of {old.kind}, but the text is read as {new.kind}",
             TAKE_BYTES if old.kind == "bytes" else Remedy("read the text as characters, not bytes"),
         )
+    impossible = _find_impossible(corpus)
     kept = "".join(c for c in new.characters if c in old.characters)
     added = "".join(c for c in new.characters if c not in old.characters)
-    unused = "".join(c for c in old.characters if c not in new.characters)
+    unused = "".join(c for c in old.characters if c not in new.characters + impossible)
+    forgotten = "".join(c for c in old.characters if c in impossible)
     if not kept:
         raise UsageError(
             "the model knows none of the text's characters, so it cannot be fine-tuned on it",
             Remedy("train from scratch"),
         )
-    both = old if old.kind == "bytes" else Alphabet.of(old.characters + added)
+    known = "".join(c for c in old.characters if c not in forgotten)
+    both = old if old.kind == "bytes" else Alphabet.of(known + added)
     grown = corpus.reencode(both)
-    counts = count_ids(grown.ids, len(both))
-    weights = _grow(file.weights, old, both, counts / len(grown))
+    shares = count_ids(grown.ids, len(both)) / len(grown)
+    weights = _grow(file.weights, old.encode(known), both.encode(known), shares)
     origin = Origin(str(path), file.corpus.name, file.corpus.digest)
-    return Transfer(origin, grown, file.model, weights, kept, added, unused)
+    return Transfer(origin, grown, file.model, weights, kept, added, unused, forgotten)
 
 
-def _grow(weights: Arrays, old: Alphabet, both: Alphabet, shares: NDArray[Any]) -> Arrays:
-    """Add rows to the weights for the characters of ``both``; shares (V,) are their frequencies."""
-    rows = both.encode(old.characters)
-    fresh = np.ones(len(both), bool)
+def _find_impossible(corpus: Corpus) -> str:
+    """Find the characters with a meaning of their own that no text of this kind holds."""
+    if corpus.records is None:
+        marks = RECORD_END
+    else:
+        separator = corpus.alphabet.symbols(find_separator(corpus.records))
+        marks = separator if len(separator) == 1 else ""
+    used = corpus.alphabet.encode(marks, "skip")
+    counts = count_ids(corpus.ids, len(corpus.alphabet))
+    return "".join(c for c in marks if c not in corpus.alphabet.decode(used[counts[used] > 0]))
+
+
+def _grow(weights: Arrays, known: Ids, rows: Ids, shares: NDArray[Any]) -> Arrays:
+    """Make the rows of another alphabet: those of known characters, and new ones.
+
+    Args:
+        weights: the base model's.
+        known: rows of the base model to keep, shape (V,).
+        rows: their places in the new alphabet, shape (V,).
+        shares: the frequency of each character of the new alphabet in the text.
+    """
+    fresh = np.ones(len(shares), bool)
     fresh[rows] = False
     grown = dict(weights)
     for name in (*_ROWS, _BIAS):
-        known = weights[name]
-        wider = np.empty((len(both), *known.shape[1:]), known.dtype)
-        wider[rows], wider[fresh] = known, known.mean(0)
+        old = weights[name][known]
+        wider = np.empty((len(shares), *old.shape[1:]), old.dtype)
+        wider[rows], wider[fresh] = old, old.mean(0)
         grown[name] = wider
-    grown[_BIAS][fresh] += np.log(len(old) * shares[fresh]).astype(np.float32)
+    frequencies = np.maximum(shares[fresh], _LEAST_SHARE)
+    grown[_BIAS][fresh] += np.log(len(known) * frequencies).astype(np.float32)
     return grown
 
 

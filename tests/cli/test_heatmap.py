@@ -72,10 +72,11 @@ def test_marks_stand_beneath_their_characters_where_accents_are_apart(
 
 
 def test_bytes_beyond_ascii_are_shown_as_numbers() -> None:
-    assert [display(one, is_bytes=True) for one in "a\xe9\x85\n"] == [
+    assert [display(one, is_bytes=True) for one in "a\xe9\x85\n\\"] == [
         "a",
         "\\xe9",
         "\\x85",
         "\u240a",
+        "\\\\",
     ]
     assert display("\xe9", is_bytes=False) == "\xe9"

@@ -1,8 +1,12 @@
 """Settings and remedies of errors as options and commands."""
 
-import pytest
+import subprocess
 
-from charrnn.cli.messages import explain, option_name
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from charrnn.cli.messages import explain, option_name, quote
 from charrnn.cli.play.settings import command_name
 from charrnn.errors import CharrnnError, Remedy
 
@@ -36,3 +40,13 @@ def test_a_message_is_said_of_the_options() -> None:
     problem = CharrnnError("is 0; it must be at least 1", settings=("stack_depth",))
     assert explain(problem) == "--stack-depth is 0; it must be at least 1"
     assert explain(problem, command_name) == "/stack-depth is 0; it must be at least 1"
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))))
+@example(["it's\n", "a\\b\x1e1", "\x85\u00e9\u2028", "\U000e0001f'", "\udcffx", "", "-"])
+def test_a_shell_reads_back_what_is_quoted(words: list[str]) -> None:
+    script = "printf '%s\\0' " + " ".join(map(quote, [*words, "end"]))
+    said = subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout
+    assert said.decode("utf-8", "surrogateescape").split("\0") == [*words, "end", ""]
+    assert script.isprintable()

@@ -1,6 +1,7 @@
 """charrnn sample, through the real program."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,19 @@ def test_the_prime_comes_from_standard_input(trained: Path) -> None:
     assert piped.stdout == forked(*arguments, "The heron", cwd=trained).stdout
     broken = forked(*arguments, "-", cwd=trained, stdin=b"ab\xff")
     assert (broken.returncode, b"byte 2" in broken.stderr) == (3, True)
+    skipped = forked(*arguments, "-", "--unknown", "skip", cwd=trained, stdin=b"The\xff heron")
+    assert skipped.stdout == piped.stdout
+    assert b"1 characters the model does not know were skipped" in skipped.stderr
+
+
+def test_a_prime_may_be_cut_within_a_character(trained: Path) -> None:
+    arguments = ("sample", "--seed", "2", "--length", "40", "--prime")
+    cut = "\N{SNOWMAN}The heron\N{CRAB}".encode()[1:-1]
+    piped = forked(*arguments, "-", cwd=trained, stdin=cut)
+    named = forked(*arguments, os.fsdecode(cut), cwd=trained)
+    whole = forked(*arguments, "The heron", cwd=trained)
+    assert piped.stdout == named.stdout == whole.stdout != b"", explain(piped)
+    assert b"cut within a character: 5 bytes" in piped.stderr
 
 
 def test_a_stop_string_ends_the_text_before_it(trained: Path) -> None:

@@ -233,7 +233,7 @@ def peak_memory(folder: Path, data: bytes) -> int:
     return int(peak)
 
 
-UNESCAPED = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|(.))")
+UNESCAPED = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))")
 LETTERS = {"\\": "\\", "n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -241,16 +241,17 @@ def unescape(text: str) -> bytes:
     """Return the bytes that the last column stands for, by the rules of the README."""
 
     def original(found: re.Match[str]) -> str:
-        byte, code, letter = found.groups()
+        byte, short, long, letter = found.groups()
         if byte:
             return chr(0xDC00 + int(byte, 16))
-        return chr(int(code, 16)) if code else LETTERS[letter]
+        return LETTERS[letter] if letter else chr(int(short or long, 16))
 
     return UNESCAPED.sub(original, text).encode("utf-8", "surrogateescape")
 
 
 @given(st.binary() | st.text().map(lambda text: text.encode("utf-8", "replace")))
 @example("a\u2028b\u2029c\u0085d\u202ee\\n".encode())
+@example("a\U000e00011\U000e007ff\U0001f980".encode())
 def test_the_last_column_can_be_turned_back(data: bytes) -> None:
     escaped = escape(data.decode("utf-8", "surrogateescape"))
     assert unescape(escaped) == data

@@ -15,6 +15,7 @@ from charrnn.data.alphabet import (
     Alphabet,
     AlphabetBuilder,
     Ids,
+    drop_cut_characters,
     find_smallest_dtype,
     format_character,
     to_code_points,
@@ -283,3 +284,18 @@ def test_every_byte_is_one_byte_long() -> None:
 @given(st.text(st.characters()))
 def test_code_points_are_those_of_the_characters_surrogates_included(text: str) -> None:
     assert to_code_points(text).tolist() == [ord(character) for character in text]
+
+
+@given(st.text(), st.integers(0, 20), st.integers(0, 20))
+def test_a_text_cut_at_bytes_is_whole_characters_of_it(text: str, begin: int, end: int) -> None:
+    data = text.encode()
+    cut = data[begin : len(data) - end]
+    whole = drop_cut_characters(cut)
+    assert whole.decode() in text
+    assert len(cut) - len(whole) <= 6
+    assert drop_cut_characters(whole) == whole
+
+
+@pytest.mark.parametrize("data", [b"\x80" * 4 + b"a", b"a\xff", b"\xffa", b"a\x80b"])
+def test_bytes_that_are_no_cut_text_are_kept(data: bytes) -> None:
+    assert drop_cut_characters(data) == data

@@ -256,3 +256,15 @@ def test_predictions_that_are_not_finite_are_an_error_and_the_text_stands(kind: 
     with pytest.raises(PredictionError, match="not finite"):
         list(play.go_on(CONFIG))
     assert play.text == "abc"
+
+
+def test_the_end_of_a_text_is_found_without_reading_all_of_it() -> None:
+    play = Play(Writer(), ALPHABET, 0)
+    assert play.end(3) == ""
+    for symbols in ("ab", "c", "cab"):
+        play.add(symbols)
+    assert [play.end(most) for most in (0, 1, 3, 4, 5, 6, 7)] == [
+        play.text[len(play.text) - most :] for most in (0, 1, 3, 4, 5, 6, 6)
+    ]
+    play.take_back()
+    assert play.end(2) == "bc"

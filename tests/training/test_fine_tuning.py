@@ -9,7 +9,7 @@ import torch
 
 from charrnn.checkpoints.checkpoint import Arrays, read_checkpoint, write_checkpoint
 from charrnn.checkpoints.model_file import CorpusFacts, ModelFile
-from charrnn.data.alphabet import Alphabet
+from charrnn.data.alphabet import RECORD_END, Alphabet
 from charrnn.data.corpus import Corpus, fit_corpus
 from charrnn.data.encoded_text import ContinuousText
 from charrnn.errors import CheckpointError, UsageError
@@ -200,3 +200,46 @@ def test_bytes_and_characters_are_not_mixed(model: ModelFile, tmp_path: Path) ->
 def test_a_text_of_nothing_but_new_characters_is_refused(model: ModelFile, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="knows none of the text's characters"):
         start(model, tmp_path, "ЖЖШШ" * 40)
+
+
+def read_records(folder: Path, encoding: str | None = "utf-8", records: str = "line") -> Corpus:
+    path = folder / "records.txt"
+    path.write_text("heron\nford\ncounted\n" * 30, encoding="utf-8")
+    return fit_corpus([path], encoding, records)
+
+
+@pytest.mark.parametrize("records", ["line", "r"])
+def test_what_no_text_of_the_kind_holds_is_forgotten(tmp_path: Path, records: str) -> None:
+    listed, text = read_records(tmp_path, records=records), read(tmp_path, NEW.replace(",", "\n"))
+    model = model_files(begin(request(), listed, "listed"))[-1]
+    to_text = transfer_model(HERE, model, text)
+    assert (to_text.forgotten, RECORD_END in to_text.corpus.alphabet.characters) == (
+        RECORD_END,
+        False,
+    )
+    assert "1 (\u241e) forgotten" in to_text.describe()
+    assert to_text.corpus.alphabet.decode(to_text.corpus.ids) == NEW.replace(",", "\n")
+    trained = model_files(begin(request(), to_text.corpus, "new", to_text))[-1]
+    back = transfer_model(HERE, trained, listed)
+    assert back.forgotten == {"line": "\n", "r": "r"}[records]
+    assert back.forgotten not in back.corpus.alphabet.characters
+    assert RECORD_END in back.added
+    for grown in (to_text, back):
+        assert len(grown.weights["head.bias"]) == len(grown.corpus.alphabet)
+
+
+def test_records_stay_records_and_a_text_that_holds_their_end_keeps_it(tmp_path: Path) -> None:
+    listed = read_records(tmp_path)
+    model = model_files(begin(request(), listed, "listed"))[-1]
+    assert transfer_model(HERE, model, listed).forgotten == ""
+    assert transfer_model(HERE, model, read(tmp_path, NEW + RECORD_END)).forgotten == ""
+
+
+def test_a_byte_that_ended_records_is_hardly_drawn_any_more(tmp_path: Path) -> None:
+    listed = read_records(tmp_path, None)
+    model = model_files(begin(request(), listed, "listed"))[-1]
+    grown = transfer_model(HERE, model, read(tmp_path, NEW, None))
+    assert grown.forgotten == RECORD_END
+    bias = grown.weights["head.bias"]
+    assert bias[ord(RECORD_END)] < bias[np.arange(256) != ord(RECORD_END)].mean() - 10
+    assert np.isfinite(bias).all()

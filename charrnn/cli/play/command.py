@@ -68,7 +68,7 @@ def play(
     given = randbits(32) if seed is None else seed
     settings = PlaySettings.pick({**ctx.params, "seed": given})
     from charrnn import api
-    from charrnn.cli.play.conversation import Conversation
+    from charrnn.cli.play.conversation import MOST_BYTES, Conversation
     from charrnn.cli.play.input import PipedLines, TypedLines
     from charrnn.cli.play.output import Screen
 
@@ -76,11 +76,12 @@ def play(
         model, device=device, threads=threads, weights=weights, stack_round=stack_round
     )
     typed = sys.stdin.isatty()
+    text = loaded.play(given)
     conversation = Conversation(
-        loaded.play(given),
+        text,
         loaded.alphabet,
         settings,
-        Screen(loaded.alphabet, typing=typed and sys.stdout.isatty(), raw=raw),
+        Screen(text, loaded.alphabet, typing=typed and sys.stdout.isatty(), raw=raw),
         keep=keep,
     )
     if typed:
@@ -88,7 +89,7 @@ def play(
             f"{loaded.path}: {_describe(loaded.file)}\nType a beginning; /help lists the commands."
         )
     with terminal.keeping_output() if typed else nullcontext():
-        refused = _converse(TypedLines() if typed else PipedLines(), conversation, typed)
+        refused = _converse(TypedLines() if typed else PipedLines(MOST_BYTES), conversation, typed)
     if refused and not typed:
         raise typer.Exit(refused)
 

@@ -13,12 +13,15 @@ from charrnn.cli.play.output import Screen
 from charrnn.cli.play.settings import SETTINGS, PlaySettings
 from charrnn.data.alphabet import Alphabet
 from charrnn.display import nearest
-from charrnn.errors import CorpusError, StorageError, UsageError
+from charrnn.errors import CorpusError, Remedy, StorageError, UsageError
 from charrnn.inference.interactive import Play
 
 _MARK = b"/"
 _BETWEEN_KEPT = b"\n\n"
 _SHOWN_END = 40
+
+MOST_BYTES = 1 << 24
+"""The most bytes of a line, or of a file that is read."""
 
 
 class _Command(NamedTuple):
@@ -93,6 +96,8 @@ class Conversation:
             CharrnnError: the line cannot be executed. The text is unchanged.
             Interrupted: a signal stopped the continuation. The text holds what was shown.
         """
+        if len(line) > MOST_BYTES:
+            raise _make_size_error("the line")
         if line.startswith(_MARK) and not line.startswith(2 * _MARK):
             name, _, rest = line.removeprefix(_MARK).partition(b" ")
             self._find_command(name.decode("utf-8", "replace")).run(rest)
@@ -112,16 +117,16 @@ class Conversation:
         )
 
     def _add(self, data: bytes, name: str) -> None:
-        symbols = self._alphabet.symbols_in(data, name)
-        self._play.add(symbols, self._settings.unknown)
+        symbols = self._alphabet.symbols_in(data, name, self._settings.unknown)
+        added = self._play.add(symbols, self._settings.unknown)
         if count := self._play.count_unknown(symbols):
             did = {"skip": "left out", "replace": "replaced"}[self._settings.unknown]
             terminal.note(f"{count:,} characters the model does not know were {did}")
-        self._screen.show_added(self._play.text)
+        self._screen.show_added(added)
 
     def _go_on(self) -> None:
         """Draw and show a continuation; the text holds what was shown even if it is stopped."""
-        self._screen.begin(self._play.text)
+        self._screen.begin()
         try:
             with signals.noted() as stop:
                 for piece in self._play.go_on(self._settings):
@@ -129,18 +134,20 @@ class Conversation:
                     if stop:
                         break
         finally:
-            self._screen.end(self._play.text)
+            self._screen.end()
         stop.check()
 
     def _retry(self) -> None:
         if self._play.ends_drawn:
+            self._screen.take_back()
             self._play.take_back()
         self._go_on()
 
     def _undo(self) -> None:
+        self._screen.take_back()
         if not self._play.take_back():
             raise UsageError("there is nothing left to undo")
-        end = self._alphabet.to_bytes(self._play.text[-_SHOWN_END:]).decode("utf-8", "replace")
+        end = self._alphabet.to_bytes(self._play.end(_SHOWN_END)).decode("utf-8", "replace")
         terminal.note(f"the text now ends with {end!r}" if end else "the text is now empty")
 
     def _append(self, rest: bytes) -> None:
@@ -167,18 +174,22 @@ class Conversation:
     def _read(self, rest: bytes) -> None:
         path = _parse_path(rest)
         try:
-            data = path.read_bytes()
+            with path.open("rb") as file:
+                data = file.read(MOST_BYTES + 1)
         except OSError as problem:
             raise CorpusError(f"{path}: cannot be read: {problem.strerror}") from problem
+        if len(data) > MOST_BYTES:
+            raise _make_size_error(str(path))
         self._add(data, str(path))
 
     def _add_line(self, rest: bytes) -> None:
         self._add(rest + b"\n", "the line")
 
     def _show(self) -> None:
-        self._screen.show_whole(self._play.text)
+        self._screen.show_whole()
 
     def _begin_anew(self) -> None:
+        self._screen.take_back()
         self._play.begin_anew()
         terminal.note("a new text; /undo brings the old one back")
 
@@ -203,6 +214,13 @@ class Conversation:
 
     def _quit(self) -> None:
         self.over = True
+
+
+def _make_size_error(name: str) -> CorpusError:
+    return CorpusError(
+        f"{name}: more than {MOST_BYTES:,} bytes to read at once",
+        Remedy("give a part of it"),
+    )
 
 
 def _parse_path(rest: bytes) -> Path:

@@ -29,11 +29,22 @@ class Lines(Protocol):
 
 
 class PipedLines:
-    """Lines of standard input, without a prompt."""
+    """Lines of standard input, without a prompt.
+
+    Args:
+        most: the most bytes of a line. Of a longer one, the first and one more are given, and the
+            rest is passed over.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
 
     def __iter__(self) -> Iterator[bytes]:
-        for line in sys.stdin.buffer:
+        read = sys.stdin.buffer.readline
+        while line := read(self._most + 1):
             yield line.removesuffix(b"\n")
+            while not line.endswith(b"\n") and (line := read(self._most)):
+                pass
 
     def offer(self, line: bytes) -> None:
         """Do nothing: a pipe cannot correct a line."""
