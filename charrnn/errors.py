@@ -124,7 +124,15 @@ class CorpusError(CharrnnError):
 
 
 class UnknownCharacterError(CorpusError):
-    """A text with a character that the model's alphabet lacks."""
+    """A text with a character that the model's alphabet lacks.
+
+    Attributes:
+        character: the first one; a lone surrogate stands for a byte that cannot be decoded.
+    """
+
+    def __init__(self, message: str, *remedies: Remedy, character: str = "") -> None:
+        super().__init__(message, *remedies)
+        self.character = character
 
 
 class CheckpointError(CharrnnError):

@@ -24,7 +24,7 @@ from charrnn.cli.options import Debug, Encoding, StackRound, SubjectArgument, Un
 from charrnn.config.inference import UNITS, WINDOW, UseConfig
 from charrnn.config.training import ComputeConfig
 from charrnn.display import MARKED
-from charrnn.errors import UsageError
+from charrnn.errors import CharrnnError, UsageError
 
 if TYPE_CHECKING:
     from charrnn.evaluation.units import Scoring, UnitScore
@@ -165,10 +165,22 @@ class Rows:
             self._print(row)
 
     def print_worst(self, count: int) -> None:
-        """Print the ``count`` units of the most bits per character, in descending order."""
-        rows = (row for row in self._collect() if row.score.characters)
-        for row in heapq.nlargest(count, rows, key=lambda row: row.score.bits_per_char):
+        """Print the ``count`` units of the most bits per character, in descending order.
+
+        An error comes after them: they are those of the text before it.
+        """
+        problems: list[CharrnnError] = []
+
+        def collect_scored() -> Iterator[_Row]:
+            try:
+                yield from (row for row in self._collect() if row.score.characters)
+            except CharrnnError as problem:
+                problems.append(problem)
+
+        for row in heapq.nlargest(count, collect_scored(), key=lambda row: row.score.bits_per_char):
             self._print(row)
+        if problems:
+            raise problems[0]
 
     def _collect(self) -> Iterator[_Row]:
         written = _open_text()

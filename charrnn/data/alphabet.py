@@ -56,6 +56,9 @@ Ids = NDArray[Any]
 RECORD_END = "\x1e"
 """The end of a record, U+001E RECORD SEPARATOR; see ``data/records.py``."""
 
+STRAY_END = "\udc1e"
+"""Stands for RECORD_END within a record: no model knows it there, as it knows no lone surrogate."""
+
 _ALL_BYTES = bytes(range(256)).decode("latin-1")
 _PREFERRED_REPLACEMENTS = "\ufffd?_ "
 
@@ -74,6 +77,37 @@ def find_smallest_dtype(count: int) -> np.dtype[Any]:
     """Find the smallest unsigned integer type that can hold 0 to ``count`` - 1."""
     return np.min_scalar_type(max(count - 1, 0))
 
+
+_NO_BYTE = "\udc00"
+
+
+def is_invalid_byte(character: str) -> bool:
+    """Return whether a character stands for a byte that its encoding does not allow (PEP 383)."""
+    return _NO_BYTE <= character < "\udd00"
+
+
+def keep_invalid_bytes(problem: UnicodeError) -> tuple[str | bytes, int]:
+    """Decode bytes that an encoding does not allow, each to U+DC00 and its value, and encode these.
+
+    An error handler for :func:`codecs.register_error`. For bytes from 0x80 on it is that of
+    PEP 383, which has no place for the others. Any other lone surrogate is encoded as if it were a
+    character.
+    """
+    if isinstance(problem, UnicodeDecodeError):
+        invalid = problem.object[problem.start : problem.end]
+        return "".join(chr(ord(_NO_BYTE) + byte) for byte in invalid), problem.end
+    if not isinstance(problem, UnicodeEncodeError):
+        raise problem
+    character = problem.object[problem.start]
+    if is_invalid_byte(character):
+        return bytes([ord(character) - ord(_NO_BYTE)]), problem.start + 1
+    return character.encode("utf-8", "surrogatepass"), problem.start + 1
+
+
+KEEPING_BYTES = "charrnn.bytes"
+"""The name of the error handler :func:`keep_invalid_bytes`."""
+
+codecs.register_error(KEEPING_BYTES, keep_invalid_bytes)
 
 _LONGEST_SEQUENCE = 4
 
@@ -172,7 +206,7 @@ class Alphabet:
         """Convert a text to symbols: unchanged, or one symbol for each byte of its UTF-8."""
         if self.kind == "text":
             return text
-        return text.encode("utf-8", "surrogateescape").decode("latin-1")
+        return text.encode("utf-8", KEEPING_BYTES).decode("latin-1")
 
     def symbols_in(self, data: bytes, name: str, unknown: str = "error") -> str:
         """Convert bytes, UTF-8 for a text alphabet, to symbols: the inverse of :meth:`to_bytes`.
@@ -213,18 +247,29 @@ class Alphabet:
         lacking = ids < 0
         if lacking.any():
             if unknown == "error":
-                position = int(lacking.argmax())
-                raise UnknownCharacterError(
-                    f"{format_character(symbols[position])} at character "
-                    f"{start + position + 1:,} is not among the {len(self)} characters the model "
-                    "knows",
-                    *_UNKNOWN_REMEDIES,
-                )
+                raise self._describe_unknown(symbols, int(lacking.argmax()), start)
             if unknown == "skip":
                 ids = ids[~lacking]
             else:
                 ids[lacking] = self.characters.index(self.replacement)
         return ids.astype(find_smallest_dtype(len(self)))
+
+    def _describe_unknown(self, symbols: str, position: int, start: int) -> UnknownCharacterError:
+        """Make the error about an unknown symbol; see :meth:`encode`."""
+        character = symbols[position]
+        shown, meaning = format_character(character), ""
+        if character == STRAY_END:
+            shown = format_character(RECORD_END)
+            meaning = ": it ends a record, and cannot be within one"
+        elif is_invalid_byte(character):
+            byte = ord(character) - ord(_NO_BYTE)
+            meaning = f": it stands for the byte 0x{byte:02X}, which the encoding does not allow"
+        return UnknownCharacterError(
+            f"{shown} at character {start + position + 1:,} is not among the {len(self)} "
+            f"characters the model knows{meaning}",
+            *_UNKNOWN_REMEDIES,
+            character=character,
+        )
 
     def knows(self, symbols: str) -> NDArray[np.bool_]:
         """Return for each symbol whether the alphabet contains it, shape (N,)."""

@@ -113,7 +113,7 @@ def fit_corpus(
         CorpusError: the text cannot be read, is empty, or has only one distinct character or
             record.
     """
-    reader = _make_reader(paths, encoding, records, names, [TAKE_BYTES])
+    reader = _make_reader(paths, encoding, records, names, [TAKE_BYTES], keeps_ends=False)
     shown = _join_names(paths, names)
     if encoding is None:
         corpus = _encode(reader, Alphabet.bytes_alphabet(), "error", records)
@@ -191,12 +191,14 @@ def _make_reader(
     records: str | None,
     names: Mapping[Path, str] | None,
     remedies: Sequence[Remedy] = (),
+    *,
+    keeps_ends: bool = True,
 ) -> TextReader | RecordReader:
     reader = TextReader(paths, encoding, names, remedies)
     if records is None:
         return reader
     symbols = Alphabet.bytes_alphabet().symbols(records) if encoding is None else records
-    return RecordReader(reader, symbols)
+    return RecordReader(reader, symbols, keeps_ends=keeps_ends)
 
 
 def _encode(

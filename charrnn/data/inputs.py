@@ -132,6 +132,9 @@ def stream_sources(
 ) -> Iterator[str]:
     """Stream the text of the sources one after another, without waiting for their ends.
 
+    A byte that is not valid in the encoding ends nothing: see
+    :func:`charrnn.data.alphabet.keep_invalid_bytes`. A file may be of any length, and may grow.
+
     Args:
         sources: files, folders, ``-`` or names of corpora.
         encoding: encoding of the text; None makes every byte a symbol.
@@ -150,11 +153,11 @@ def stream_sources(
         if isinstance(place, Generated | Built):
             yield from (data.decode() for data in place.chunks())
             continue
-        if place is not None and (is_file(place) or is_folder(place)):
-            reader = TextReader([place], encoding)
+        if place is not None and is_folder(place):
+            reader = TextReader([place], encoding, keeps_bytes=True)
             yield from reader
         else:
-            reader = TextReader([], encoding)
+            reader = TextReader([], encoding, keeps_bytes=True)
             with _open(place) as stream:
                 yield from reader.read_stream(place or _STANDARD_INPUT, stream)
         for message in reader.notes:

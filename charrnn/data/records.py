@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 
-from charrnn.data.alphabet import RECORD_END
+from charrnn.data.alphabet import RECORD_END, STRAY_END
 from charrnn.data.text_reader import TextReader
 from charrnn.errors import CorpusError, Remedy
 
@@ -41,13 +41,16 @@ class Divider:
 
     Args:
         records: line, paragraph, or a separator in the symbols of the text.
+        keeps_ends: True puts STRAY_END in the place of a RECORD_END within a record, where it would
+            be an error otherwise.
 
     Attributes:
         count: records so far.
         dropped: empty records so far, which were left out.
     """
 
-    def __init__(self, records: str) -> None:
+    def __init__(self, records: str, *, keeps_ends: bool = False) -> None:
+        self._keeps_ends = keeps_ends
         self._by_paragraph = records == PARAGRAPH
         self._separator = _NEWLINE if self._by_paragraph else find_separator(records)
         # The newline that ends a file is held too, until it is known to be no part of a record.
@@ -85,6 +88,8 @@ class Divider:
 
     def _add(self, parts: Sequence[str]) -> str:
         """Add parts of the text, with a separator between each and the next."""
+        if self._keeps_ends:
+            parts = [part.replace(RECORD_END, STRAY_END) for part in parts]
         added = self._add_lines(parts) if self._by_paragraph else self._add_records(parts)
         if any(RECORD_END in part for part in parts):
             raise CorpusError(
@@ -132,8 +137,11 @@ class Divider:
 
 
 def divide_text(chunks: Iterable[str], records: str) -> Iterator[str]:
-    """Divide a text into records, and yield their parts as they come; see :class:`Divider`."""
-    divider = Divider(records)
+    """Divide a text to be read by a model into records, and yield their parts as they come.
+
+    A RECORD_END within a record becomes a STRAY_END; see :class:`Divider`.
+    """
+    divider = Divider(records, keeps_ends=True)
     yield from map(divider.feed, chunks)
     yield divider.finish()
 
@@ -146,6 +154,7 @@ class RecordReader:
     Args:
         reader: the texts.
         records: line, paragraph, or a separator in the reader's symbols.
+        keeps_ends: see :class:`Divider`.
 
     Attributes:
         start: characters of the file before the chunk that came last.
@@ -154,9 +163,9 @@ class RecordReader:
         CorpusError: while iterating; a text holds RECORD_END.
     """
 
-    def __init__(self, reader: TextReader, records: str) -> None:
+    def __init__(self, reader: TextReader, records: str, *, keeps_ends: bool = False) -> None:
         self._reader = reader
-        self._divider = Divider(records)
+        self._divider = Divider(records, keeps_ends=keeps_ends)
         self._seen = 0
         self.start = 0
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from io import BufferedReader
 from pathlib import Path
 
+from charrnn.data.alphabet import KEEPING_BYTES
 from charrnn.data.file_kinds import HEAD_BYTES, identify_file, is_html
 from charrnn.errors import CorpusError, Remedy, UsageError
 from charrnn.files import is_file, is_folder
@@ -98,6 +99,7 @@ class TextReader:
         encoding: encoding of the files; None makes every byte a symbol.
         names: names in errors and notes for paths that are not the user's own.
         remedies: for bytes that are not valid in the encoding, besides naming the right one.
+        keeps_bytes: True decodes such bytes by :func:`charrnn.data.alphabet.keep_invalid_bytes`.
 
     Attributes:
         file: the file of the present chunk.
@@ -118,8 +120,11 @@ class TextReader:
         encoding: str | None = "utf-8",
         names: Mapping[Path, str] | None = None,
         remedies: Sequence[Remedy] = (),
+        *,
+        keeps_bytes: bool = False,
     ) -> None:
         self._remedies = (NAME_ENCODING, *remedies)
+        self._errors = KEEPING_BYTES if keeps_bytes else "strict"
         if encoding is not None:
             check_encoding(encoding)
         self._encoding = encoding
@@ -228,7 +233,7 @@ class TextReader:
         if self._encoding is None:
             yield from (data.decode("latin-1") for data in chunks)
             return
-        decoder = Decoder(self._name(file), self._encoding, self._remedies)
+        decoder = Decoder(self._name(file), self._encoding, self._remedies, self._errors)
         is_first = True
         for data in chunks:
             if is_first:
@@ -331,19 +336,24 @@ class Decoder:
         name: the file's name in errors.
         encoding: an encoding that :func:`check_encoding` accepts.
         remedies: for bytes that are not valid in the encoding.
+        errors: the name of the error handler for them.
 
     Attributes:
         dropped_mark: True if a byte-order mark was dropped that the encoding itself keeps.
     """
 
     def __init__(
-        self, name: object, encoding: str, remedies: Sequence[Remedy] = (NAME_ENCODING,)
+        self,
+        name: object,
+        encoding: str,
+        remedies: Sequence[Remedy] = (NAME_ENCODING,),
+        errors: str = "strict",
     ) -> None:
         self._remedies = remedies
         self.dropped_mark = False
         self._name = name
         self._encoding = encoding
-        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._decoder = codecs.getincrementaldecoder(encoding)(errors)
         self._offset, self._lines, self._at_start = 0, 1, True
 
     def decode(self, data: bytes) -> str:

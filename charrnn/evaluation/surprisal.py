@@ -78,11 +78,12 @@ class Meter:
         """Measure a text with the state carried.
 
         Raises:
-            UnknownCharacterError: the text has one, and ``unknown`` is error.
+            UnknownCharacterError: the text has one, and ``unknown`` is error; what stands before
+                it has been measured.
             PredictionError: the model's predictions are not finite.
         """
         reading = Reading(self._backend)
-        for symbols in _split_chunks(chunks):
+        for symbols in self._take(chunks, separators=False):
             yield self._go_on(reading, symbols, separators=False)
 
     def measure_afresh(self, chunks: Iterable[str]) -> Iterator[Measured]:
@@ -91,12 +92,13 @@ class Meter:
         A line is yielded once it has ended, or has grown too long to be held.
 
         Raises:
-            UnknownCharacterError: the text has one, and ``unknown`` is error.
+            UnknownCharacterError: the text has one, and ``unknown`` is error; the lines before it
+                have been measured.
             PredictionError: the model's predictions are not finite.
         """
         held: list[str] = []
         size, unfinished = 0, None
-        for symbols in _split_chunks(chunks):
+        for symbols in self._take(chunks, separators=True):
             begun = symbols.rfind(self._ending) + 1
             if begun:
                 whole = "".join((*held, symbols[:begun]))
@@ -116,6 +118,32 @@ class Meter:
         if size:
             unfinished = unfinished or Reading(self._backend, self._start)
             yield self._go_on(unfinished, "".join(held), separators=True)
+
+    def _take(self, chunks: Iterable[str], *, separators: bool) -> Iterator[str]:
+        """Cut chunks into pieces; what stands before an unknown character comes before its error.
+
+        Args:
+            chunks: the text.
+            separators: see :meth:`_encode`.
+        """
+        taken = 0
+        for symbols in _split_chunks(chunks):
+            if self._choice == "error":
+                readable = self._mark_readable(symbols, separators=separators)
+                if not readable.all():
+                    bad = int(readable.argmin())
+                    if bad:
+                        yield symbols[:bad]
+                    self._alphabet.encode(symbols[bad], start=taken + bad)
+            taken += len(symbols)
+            yield symbols
+
+    def _mark_readable(self, symbols: str, *, separators: bool) -> NDArray[np.bool_]:
+        """Mark the symbols, shape (N,), that the model knows, or that separate lines for it."""
+        known = self._alphabet.knows(symbols)
+        if separators and self._start is None:
+            known |= to_code_points(symbols) == ord(self._ending)
+        return known
 
     def _go_on(self, reading: Reading, symbols: str, *, separators: bool) -> Measured:
         ids, scored = self._encode(symbols, separators=separators)

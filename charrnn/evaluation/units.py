@@ -16,7 +16,8 @@ from typing import NamedTuple
 import numpy as np
 
 from charrnn.config.inference import WINDOW, UnitConfig
-from charrnn.data.alphabet import RECORD_END, Alphabet
+from charrnn.data.alphabet import RECORD_END, STRAY_END, Alphabet, is_invalid_byte
+from charrnn.data.text_reader import NAME_ENCODING
 from charrnn.errors import UnknownCharacterError, UsageError
 from charrnn.evaluation.surprisal import NEWLINE, Measured, Meter
 from charrnn.inference.backend import Backend
@@ -120,8 +121,8 @@ class Unit(UnitScore):
     """A unit with its score.
 
     Attributes:
-        text: its text without the character that ends a line or record; of a model of bytes, what
-            is not UTF-8 is a lone surrogate (PEP 383).
+        text: its text without the character that ends a line or record; a byte that is not valid in
+            the encoding, or for a model of bytes in UTF-8, is U+DC00 and its value (PEP 383).
     """
 
     text: str
@@ -163,6 +164,7 @@ class Scoring:
     ) -> None:
         self.by = choice.by
         self._name, self._ending = name, choice.ending
+        self._holds_records = choice.separator == RECORD_END
         self._is_bytes = alphabet.kind == "bytes"
         self._meter = Meter(backend, alphabet, unknown, choice.separator)
         measure = self._meter.measure_carried if choice.carried else self._meter.measure_afresh
@@ -178,7 +180,8 @@ class Scoring:
 
         Raises:
             CorpusError: the text cannot be read.
-            UnknownCharacterError: the text has one, and ``unknown`` is error.
+            UnknownCharacterError: the text has one, and ``unknown`` is error; it comes after all
+                units before it.
             PredictionError: the model's predictions are not finite.
         """
         texts = []
@@ -193,6 +196,8 @@ class Scoring:
         try:
             yield from self._score_parts()
         except UnknownCharacterError as problem:
+            if is_invalid_byte(problem.character) and problem.character != STRAY_END:
+                problem.remedies = (NAME_ENCODING, *problem.remedies)
             if self._name:
                 problem.message = f"{self._name}: {problem.message}"
             raise
@@ -201,6 +206,8 @@ class Scoring:
         number, characters, nats, decoder = 1, 0, [], _open_decoder()
         for part in self._parts:
             text = part.symbols.removesuffix(self._ending)
+            if self._holds_records:
+                text = text.replace(STRAY_END, RECORD_END)
             if self._is_bytes:
                 text = decoder.decode(text.encode("latin-1"), part.last)
             characters += part.scored

@@ -12,12 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn.data.alphabet import (
+    KEEPING_BYTES,
     Alphabet,
     AlphabetBuilder,
     Ids,
     drop_cut_characters,
     find_smallest_dtype,
     format_character,
+    is_invalid_byte,
     to_code_points,
 )
 from charrnn.errors import CorpusError, UnknownCharacterError
@@ -299,3 +301,18 @@ def test_a_text_cut_at_bytes_is_whole_characters_of_it(text: str, begin: int, en
 @pytest.mark.parametrize("data", [b"\x80" * 4 + b"a", b"a\xff", b"\xffa", b"a\x80b"])
 def test_bytes_that_are_no_cut_text_are_kept(data: bytes) -> None:
     assert drop_cut_characters(data) == data
+
+
+@given(st.binary())
+def test_invalid_bytes_are_kept_as_lone_surrogates_and_come_back(data: bytes) -> None:
+    text = data.decode("utf-8", KEEPING_BYTES)
+    assert text == data.decode("utf-8", "surrogateescape")
+    assert text.encode("utf-8", KEEPING_BYTES) == data
+    assert sum(map(is_invalid_byte, data.decode("ascii", KEEPING_BYTES))) == sum(
+        b > 127 for b in data
+    )
+
+
+def test_any_string_has_symbols() -> None:
+    alphabet = Alphabet.bytes_alphabet()
+    assert alphabet.symbols("a\ud800\udcff\udc41") == "a\xed\xa0\x80\xffA"
