@@ -204,8 +204,9 @@ def test_a_record_is_a_sample(names: Model) -> None:
         names.evaluate(reset_every=5)
 
 
-@pytest.mark.parametrize(("unknown", "read"), [("skip", "Ma"), ("replace", "Ma ")])
-def test_a_record_begins_with_what_the_model_read(names: Model, unknown: str, read: str) -> None:
+@pytest.mark.parametrize("unknown", ["skip", "replace"])
+def test_a_record_begins_with_what_the_model_read(names: Model, unknown: str) -> None:
+    read = "Ma" + (names.alphabet.replacement if unknown == "replace" else "")
     record = names.generate("Ma\N{SNOWMAN}", unknown=unknown, seed=2, length=30)
     assert record == names.generate(read, seed=2, length=30)
     assert record.startswith(read)
