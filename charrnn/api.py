@@ -10,7 +10,6 @@ import codecs
 import math
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cached_property
@@ -40,6 +39,7 @@ from charrnn.evaluation.metrics import Score
 from charrnn.evaluation.results import Evaluation, Surprisal
 from charrnn.evaluation.surprisal import measure_surprisal
 from charrnn.evaluation.units import Scoring, choose_units
+from charrnn.folders import TemporaryFolder, check_current_folder
 from charrnn.inference.backend import Backend
 from charrnn.inference.interactive import Play
 from charrnn.inference.record_sampling import RecordChoice, open_record
@@ -647,8 +647,8 @@ class Model:
     def _read_sources(
         self, sources: Sequence[str], encoding: str, unknown: str, on_note: Callable[[str], None]
     ) -> NamedText:
-        with tempfile.TemporaryDirectory() as folder:
-            paths, names = gather_sources(sources, Path(folder))
+        with TemporaryFolder() as folder:
+            paths, names = gather_sources(sources, folder)
             corpus = encode_corpus(
                 paths,
                 self.alphabet,
@@ -782,6 +782,7 @@ def train(
     _check_save_every(save_every)
     origin = None if base is None else _read(base)
     complete = complete_settings(settings, origin[1].model if origin else None)
+    check_current_folder()
     with (
         _observing(on_event, should_stop) as observer,
         prepare_run(
@@ -833,6 +834,7 @@ def resume(
     (True, 4)
     """
     _check_save_every(save_every)
+    check_current_folder()
     path = find_run_to_resume(_text(run))
     with (
         _observing(on_event, should_stop) as observer,
@@ -900,8 +902,8 @@ def describe_corpus(
     from charrnn.training.corpus_description import describe_split
 
     texts = _list_sources(sources)
-    with tempfile.TemporaryDirectory() as folder:
-        paths, names = gather_sources(texts, Path(folder))
+    with TemporaryFolder() as folder:
+        paths, names = gather_sources(texts, folder)
         corpus = fit_corpus(paths, encoding, names=names)
     for message in corpus.notes:
         on_note(message)

@@ -32,7 +32,7 @@ BANNED_ATTRIBUTES = {
 # Each rank may import from the ranks before it and from itself, never from one after it.
 RANKS = (
     ("__init__", "errors", "display"),
-    ("files", "locking", "config", "kernels"),
+    ("files", "folders", "locking", "config", "kernels"),
     ("data", "models"),
     ("checkpoints",),
     ("inference",),

@@ -53,7 +53,7 @@ def doctor(as_json: Json = False, debug: Debug = False) -> None:
         "cores": all_threads(),
         "memory_bytes": measure_memory_bytes(),
         "memory_available_bytes": measure_available_bytes(),
-        "disk_free_bytes": measure_free_disk_bytes(Path.cwd()),
+        "disk_free_bytes": measure_free_disk_bytes(Path()),
         "build": kernels.build if kernels else None,
         "builds": {build: _describe_build(build, kernels) for build in BUILDS},
         "chosen": os.environ.get(CHOICE) or None,

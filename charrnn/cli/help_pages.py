@@ -15,7 +15,9 @@ from typing import Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from charrnn.cli import terminal
 from charrnn.errors import UsageError
+from charrnn.folders import check_current_folder
 
 _PANELS = {"argument": "Arguments", "option": "Options"}
 _MOST_NAME = 26
@@ -47,7 +49,16 @@ def _list_commands(command: Any) -> Mapping[str, Any]:
 
 
 class Command(TyperCommand):
-    """A command whose help opens with examples."""
+    """A command that runs in a folder that exists, and whose help opens with examples."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; StorageError if the current folder has been removed."""
+        check_current_folder()
+        return super().invoke(ctx)
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return the option that shows the help page."""
+        return _guard(super().get_help_option(ctx))
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help page."""
@@ -57,6 +68,10 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """A group whose help opens with examples."""
 
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return the option that shows the help page."""
+        return _guard(super().get_help_option(ctx))
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help page."""
         _write_help(self, ctx, formatter)
@@ -64,7 +79,8 @@ class Group(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments; without any, write the help page to stderr and exit."""
         if not args and not ctx.resilient_parsing:
-            typer.echo(ctx.get_help(), err=True)
+            with terminal.ignore_stderr_errors():
+                typer.echo(ctx.get_help(), err=True)
             raise typer.Exit(UsageError.exit_code)
         return super().parse_args(ctx, args)
 
@@ -81,6 +97,19 @@ def use_help_pages(app: typer.Typer) -> None:
         if not (isinstance(inner.info.cls, type) and issubclass(inner.info.cls, Group)):
             group.cls = Group
         use_help_pages(inner)
+
+
+def _guard(option: Any) -> Any:
+    """Make the option ``--help`` write as all results are written, so that a full disk is told."""
+
+    def show(ctx: Any, param: Any, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            terminal.say(ctx.get_help())
+            ctx.exit()
+
+    if option is not None:
+        option.callback = show
+    return option
 
 
 def _write_help(command: Any, ctx: Any, formatter: Any) -> None:

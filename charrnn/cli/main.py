@@ -60,6 +60,10 @@ class Boundary(help_pages.Group):
                 raise
             _report(WITHOUT_TORCH)
             raise typer.Exit(CharrnnError.exit_code) from None
+        except OSError as problem:
+            refusal = terminal.describe_system_error(problem)
+            _report(explain(refusal))
+            raise typer.Exit(refusal.exit_code) from None
         except (RuntimeError, MemoryError) as problem:
             if isinstance(problem, typer.Exit | typer.Abort):
                 raise
@@ -147,11 +151,14 @@ def run() -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     code = _run()
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BrokenPipeError:
-            terminal.silence(stream)
+    try:
+        with terminal.guard_stdout():
+            pass
+    except BrokenPipeError:
+        terminal.silence(sys.stdout)
+    except StorageError as refusal:
+        _report(explain(refusal))
+        code = code or refusal.exit_code
     return code
 
 
@@ -161,8 +168,11 @@ def _run() -> int:
     except SystemExit:
         # Rich and Typer exit with 1 when the reader of the help closes the pipe.
         return 0
-    except StorageError as refusal:
+    except (CharrnnError, OSError) as problem:
         # An eager option such as --version runs before Boundary does.
+        refusal = (
+            terminal.describe_system_error(problem) if isinstance(problem, OSError) else problem
+        )
         _report(explain(refusal))
         return refusal.exit_code
     except Exception as problem:

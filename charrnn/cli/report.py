@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from charrnn.cli import terminal
 from charrnn.cli.messages import option_name
 from charrnn.cli.options import Debug, RunArgument, TrainingText
 from charrnn.config.inference import SampleConfig
-from charrnn.errors import CharrnnError
+from charrnn.errors import CharrnnError, Remedy, StorageError
 
 _SEED = 1
 
@@ -36,6 +37,8 @@ def report(
     charrnn report
     charrnn report runs/tales -o tales.html
     """
+    # Without a home matplotlib warns of the temporary folder that it takes instead.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         from charrnn.report.content import gather_content
         from charrnn.report.html import check_replaceable, render, write
@@ -46,6 +49,11 @@ def report(
             f"a report takes {problem.name}, which is not installed here.\n"
             "Install what reports need: pip install 'charrnn[report]'"
         ) from None
+    except OSError as problem:
+        raise StorageError(
+            "a report takes matplotlib, which finds no folder for its temporary files",
+            Remedy("set MPLCONFIGDIR or TMPDIR to a folder that may be written"),
+        ) from problem
     from charrnn import api
     from charrnn.checkpoints.run_index import find_run
     from charrnn.cli.arguments import naming_corpus_option

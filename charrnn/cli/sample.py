@@ -153,7 +153,10 @@ def _compare(alphabet: Alphabet, split: SplitCorpus) -> Comparison:
 
 
 def _read_standard_input() -> bytes:
-    data = sys.stdin.buffer.read(_MOST_PRIME_BYTES + 1)
+    try:
+        data = sys.stdin.buffer.read(_MOST_PRIME_BYTES + 1)
+    except OSError as problem:
+        raise CorpusError(f"standard input: cannot be read: {problem.strerror}") from problem
     if len(data) > _MOST_PRIME_BYTES:
         raise CorpusError(
             f"standard input: more than {_MOST_PRIME_BYTES:,} bytes to read before drawing.\n"

@@ -25,6 +25,7 @@ from charrnn.config.inference import UNITS, WINDOW, UseConfig
 from charrnn.config.training import ComputeConfig
 from charrnn.display import MARKED
 from charrnn.errors import CharrnnError, UsageError
+from charrnn.folders import writing_temporary_files
 
 if TYPE_CHECKING:
     from charrnn.evaluation.units import Scoring, UnitScore
@@ -186,7 +187,8 @@ class Rows:
         written = _open_text()
         for text, score in self._scoring.parts():
             shown = json.dumps(text)[1:-1] if self._as_json else escape(text)
-            written.write(shown.encode())
+            with writing_temporary_files():
+                written.write(shown.encode())
             if score:
                 yield _Row(score, written)
                 written = _open_text()

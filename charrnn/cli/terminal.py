@@ -10,12 +10,13 @@ import os
 import sys
 import traceback
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Literal, TextIO
 
 from charrnn.display import in_one_line, visible
-from charrnn.errors import StorageError
+from charrnn.errors import CharrnnError, StorageError
+from charrnn.folders import check_current_folder
 
 _RED, _DIM = "1;31", "2"
 _ANY_WIDTH = 1 << 30
@@ -82,7 +83,8 @@ def keeping_output() -> Iterator[None]:
     try:
         yield
     finally:
-        termios.tcsetattr(sys.stdin, termios.TCSANOW, settings)
+        with suppress(termios.error):  # The terminal may be gone by now.
+            termios.tcsetattr(sys.stdin, termios.TCSANOW, settings)
 
 
 @contextmanager
@@ -98,6 +100,16 @@ def guard_stdout() -> Iterator[None]:
         raise StorageError(
             f"standard output could not be written: {problem.strerror}. The result is incomplete."
         ) from problem
+
+
+def describe_system_error(problem: OSError) -> CharrnnError:
+    """Describe an error of the operating system that nothing below could say more about."""
+    try:
+        check_current_folder()
+    except StorageError as refusal:
+        return refusal
+    named = f"{problem.filename}: " if problem.filename else ""
+    return StorageError(f"{named}the system refused: {problem.strerror or problem}")
 
 
 def note(message: str) -> None:

@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from platformdirs import user_cache_path
-
 from charrnn.config.settings import Plain
 from charrnn.data.formal_languages import find_language, generate_text
 from charrnn.data.text_reader import path_exists
 from charrnn.display import did_you_mean
-from charrnn.errors import CorpusError, Remedy
+from charrnn.errors import CorpusError, Remedy, StorageError
 from charrnn.files import is_file
+from charrnn.folders import find_cache_folder
 
 
 def bundled_folder() -> Path:
@@ -77,6 +76,14 @@ class Bundled(Named):
     def text_digest(self) -> str:
         """SHA-256 of the text, in hexadecimal."""
         return self.sha256
+
+    @property
+    def is_fetched(self) -> bool:
+        """True if there is a file at its path; a user without a home has none."""
+        try:
+            return is_file(self.path)
+        except StorageError:
+            return False
 
 
 @dataclass(frozen=True)
@@ -158,6 +165,14 @@ class Download(Named):
         """SHA-256 of the text, in hexadecimal."""
         return self.sha256
 
+    @property
+    def is_fetched(self) -> bool:
+        """True if there is a file at its path; a user without a home has none."""
+        try:
+            return is_file(self.path)
+        except StorageError:
+            return False
+
 
 @dataclass(frozen=True)
 class Zipped(Download):
@@ -194,17 +209,22 @@ def is_intact(entry: Bundled | Download) -> bool:
     The whole file is read: a file's date and size are easily kept when its content is changed.
     """
     try:
-        if not is_file(entry.path) or entry.path.stat().st_size != entry.size:
+        path = entry.path
+        if not is_file(path) or path.stat().st_size != entry.size:
             return False
-        with entry.path.open("rb") as stream:
+        with path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest() == entry.text_digest
-    except OSError:
+    except (OSError, StorageError):  # The latter where the user has no home.
         return False
 
 
 def find_download_folder() -> Path:
-    """Return the folder of downloads, in the platform's cache folder of the user."""
-    return user_cache_path("charrnn", appauthor=False) / "corpora"
+    """Return the folder of downloads, in the platform's cache folder of the user.
+
+    Raises:
+        StorageError: the user has no home.
+    """
+    return find_cache_folder() / "corpora"
 
 
 _LISTING = "catalogue.toml"
@@ -297,17 +317,16 @@ def locate_entry(entry: Entry) -> Path | Generated | Built:
         return entry
     if is_intact(entry):
         return entry.path
-    altered = (
-        f"{entry.name}: {entry.path} is not the text of the catalogue, or cannot be read: "
-        f"{entry.size:,} bytes with SHA-256 {entry.text_digest} are expected"
-    )
-    if isinstance(entry, Bundled):
-        raise CorpusError(altered, Remedy("install charrnn again"))
-    if is_file(entry.path):
-        raise CorpusError(altered, Remedy("fetch it again", "fetch", entry.name))
+    if isinstance(entry, Download) and not entry.is_fetched:
+        raise CorpusError(
+            f"{entry.name}: has not been fetched yet ({entry.bytes:,} bytes)",
+            Remedy("fetch it first", "fetch", entry.name),
+        )
+    way_out = Remedy("fetch it again", "fetch", entry.name)
     raise CorpusError(
-        f"{entry.name}: has not been fetched yet ({entry.bytes:,} bytes)",
-        Remedy("fetch it first", "fetch", entry.name),
+        f"{entry.name}: {entry.path} is not the text of the catalogue, or cannot be read: "
+        f"{entry.size:,} bytes with SHA-256 {entry.text_digest} are expected",
+        way_out if isinstance(entry, Download) else Remedy("install charrnn again"),
     )
 
 

@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn.errors import StorageError
+from charrnn.errors import Remedy, StorageError
 
 MOST_IN_MEMORY = 64 << 20
 """The most bytes kept in memory; a larger array is mapped from its file on demand."""
@@ -113,5 +113,6 @@ def _in_temporary_file() -> Iterator[None]:
     except OSError as problem:
         raise StorageError(
             f"a text of more than {MOST_IN_MEMORY >> 20} MB is kept in a temporary file: "
-            f"{problem.strerror}. Set TMPDIR to a folder with more room."
+            f"{problem.strerror}",
+            Remedy("set TMPDIR to a folder with more room"),
         ) from problem

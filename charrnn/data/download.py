@@ -48,7 +48,11 @@ def fetch_text(download: Download) -> Iterator[int]:
         StorageError: a file cannot be written.
     """
     partial = find_partial_path(download)
-    make_folder(partial.parent)
+    try:
+        make_folder(partial.parent)
+    except StorageError as problem:
+        problem.remedies += (Remedy("set XDG_CACHE_HOME to a folder that may be written"),)
+        raise
     lock = Lock(partial.with_suffix(".lock"))
     if not lock.acquire():
         raise CorpusError(f"{download.name}: is being fetched by another charrnn process")

@@ -13,8 +13,9 @@ from typing import cast
 from charrnn.data.catalogue import Built, Generated, identify_source, locate_source
 from charrnn.data.encoded_text import EncodedText
 from charrnn.data.text_reader import TextReader, path_exists, read_text
-from charrnn.errors import CorpusError, StorageError, UsageError
+from charrnn.errors import CorpusError, UsageError
 from charrnn.files import is_file, is_folder
+from charrnn.folders import TemporaryFolder, writing_temporary_files
 
 STDIN = "-"
 
@@ -49,7 +50,9 @@ def name_source(source: str) -> str:
     return "standard input" if source == STDIN else source
 
 
-def gather_sources(sources: Sequence[str], folder: Path) -> tuple[list[Path], dict[Path, str]]:
+def gather_sources(
+    sources: Sequence[str], folder: TemporaryFolder
+) -> tuple[list[Path], dict[Path, str]]:
     """Find the files and folders that sources stand for.
 
     Text from a pipe, which cannot be read twice, and generated text are copied into ``folder``.
@@ -66,12 +69,14 @@ def gather_sources(sources: Sequence[str], folder: Path) -> tuple[list[Path], di
     return paths, name_copies(sources, paths, folder)
 
 
-def name_copies(sources: Sequence[str], paths: Sequence[Path], folder: Path) -> dict[Path, str]:
+def name_copies(
+    sources: Sequence[str], paths: Sequence[Path], folder: TemporaryFolder
+) -> dict[Path, str]:
     """Return the names, in errors and notes, of the paths that are copies in ``folder``."""
     return {
         path: name_source(source)
         for source, path in zip(sources, paths, strict=True)
-        if path.parent == folder
+        if folder.holds(path)
     }
 
 
@@ -80,10 +85,10 @@ def _check_standard_input(sources: Sequence[str]) -> None:
         raise UsageError("- (standard input) can be given only once")
 
 
-def _take(source: str, folder: Path, number: int) -> Path:
+def _take(source: str, folder: TemporaryFolder, number: int) -> Path:
     if source != STDIN:
         return find_source(source, folder, number)
-    copy = folder / str(number)
+    copy = folder.path / str(number)
     _write(read_text(_STANDARD_INPUT, cast("BufferedReader", sys.stdin.buffer)), copy)
     return copy
 
@@ -93,16 +98,16 @@ def is_generated(source: str) -> bool:
     return source != STDIN and isinstance(identify_source(source), Generated)
 
 
-def find_source(source: str, folder: Path, number: int) -> Path:
+def find_source(source: str, folder: TemporaryFolder, number: int) -> Path:
     """Find the path of a source, or of a copy in ``folder`` whose name starts with ``number``."""
     found = locate_source(source)
     if isinstance(found, Generated | Built):
-        copy = folder / f"{number}-{found.name}"
+        copy = folder.path / f"{number}-{found.name}"
         _write(found.chunks(), copy)
         return copy
     if is_file(found) or is_folder(found):
         return found
-    copy = folder / str(number)
+    copy = folder.path / str(number)
     with _open(found) as stream:
         _write(read_text(source, stream), copy)
     return copy
@@ -119,12 +124,9 @@ def _open(place: Path | None) -> BufferedReader:
 
 
 def _write(chunks: Iterable[bytes], copy: Path) -> None:
-    try:
-        with copy.open("wb") as target:
-            for data in chunks:
-                target.write(data)
-    except OSError as problem:
-        raise StorageError(f"{copy}: could not be written: {problem.strerror}") from problem
+    with writing_temporary_files(), copy.open("wb") as target:
+        for data in chunks:
+            target.write(data)
 
 
 def stream_sources(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from charrnn.checkpoints.model_file import ModelFile
 from charrnn.config.inference import UseConfig
+from charrnn.folders import check_current_folder
 from charrnn.inference.backend import Backend
 from charrnn.inference.native_backend import NativeBackend, build_network, can_serve
 from charrnn.inference.quantization import round_weights
@@ -78,8 +79,10 @@ def load_torch_network(
     """Load a model into torch, on a device, with its weights rounded; "auto" is fp32.
 
     Raises:
+        StorageError: the current folder has been removed.
         UsageError: the device is not valid, or not available.
     """
+    check_current_folder()
     from charrnn.inference.torch_backend import restore_network
     from charrnn.models.device import choose_device, prepare_process
 

@@ -5,7 +5,6 @@ Mistakes in these are told before the seconds that the import of torch takes.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from charrnn.data.corpus import Corpus, SplitCorpus, fit_corpus
 from charrnn.data.inputs import derive_corpus_name, gather_sources, is_generated, resolve_source
 from charrnn.errors import CheckpointError, Remedy, UsageError
 from charrnn.files import is_file, is_folder
+from charrnn.folders import TemporaryFolder
 from charrnn.training.fine_tuning import Transfer, transfer_model
 from charrnn.training.progress import Observer
 from charrnn.training.run_config import Request, read_request
@@ -99,8 +99,8 @@ def prepare_run(
     run = RunDirectory(path or RUNS / name)
     if not overwrite:
         run.refuse_if_begun()
-    with tempfile.TemporaryDirectory() as folder:
-        paths, names = gather_sources(sources, Path(folder))
+    with TemporaryFolder() as folder:
+        paths, names = gather_sources(sources, folder)
         corpus = fit_corpus(paths, encoding, records, names)
         for message in corpus.notes:
             observer.note(message)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +14,7 @@ from charrnn.data.corpus import Corpus, SplitCorpus, encode_corpus, fit_corpus
 from charrnn.data.inputs import find_source, gather_sources, name_copies
 from charrnn.errors import CheckpointError, CorpusError, Remedy, UnknownCharacterError
 from charrnn.files import is_file, is_folder
+from charrnn.folders import TemporaryFolder
 from charrnn.training.run_config import Request, read_request
 
 
@@ -90,8 +90,8 @@ class RunData:
     def _read_given_sources(self) -> Corpus:
         sources, model = self._sources, self._model
         encoding = self.request.source.encoding if self.request else "utf-8"
-        with tempfile.TemporaryDirectory() as folder:
-            paths, names = gather_sources(sources, Path(folder))
+        with TemporaryFolder() as folder:
+            paths, names = gather_sources(sources, folder)
             corpus = encode_corpus(
                 paths,
                 model.alphabet,
@@ -119,14 +119,13 @@ def reread_corpus(run: RunDirectory, source: SourceConfig, records: str | None) 
     Raises:
         CorpusError: it is missing or unreadable.
     """
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+    with TemporaryFolder() as folder:
         paths = [_find_source(run, name, folder, i) for i, name in enumerate(source.paths)]
         names = name_copies(source.paths, paths, folder)
         return fit_corpus(paths, source.encoding, records, names)
 
 
-def _find_source(run: RunDirectory, name: str, folder: Path, number: int) -> Path:
+def _find_source(run: RunDirectory, name: str, folder: TemporaryFolder, number: int) -> Path:
     own, path = run.path / name, Path(name)
     if is_file(own):
         return own

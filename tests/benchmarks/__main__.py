@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from charrnn.data.batches import Shape
 from charrnn.data.inputs import gather_sources
+from charrnn.folders import TemporaryFolder
 from tests.benchmarks.measure import ROUNDS, Rate, describe_machine, say
 from tests.benchmarks.speed import PRODUCTS, count_operations, sampling, training
 from tests.benchmarks.train_and_score import CONTEXT, train_and_score
@@ -97,6 +97,6 @@ def main(text: Path, parts: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    with TemporaryDirectory() as folder:
-        (learnt,), _ = gather_sources(sys.argv[1:2] or ["tales"], Path(folder))
+    with TemporaryFolder() as folder:
+        (learnt,), _ = gather_sources(sys.argv[1:2] or ["tales"], folder)
         main(learnt, sys.argv[2:])

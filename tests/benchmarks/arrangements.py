@@ -24,6 +24,7 @@ from charrnn.config.training import TrainConfig
 from charrnn.data.batches import Shape
 from charrnn.data.corpus import fit_corpus
 from charrnn.data.inputs import gather_sources
+from charrnn.folders import TemporaryFolder
 from charrnn.models.char_model import build_model, count_parameters
 from tests.benchmarks.measure import describe_machine, interleave, say
 from tests.benchmarks.speed import training_steps
@@ -121,6 +122,6 @@ def main(text: Path, chosen: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    with TemporaryDirectory() as folder:
-        (learnt,), _ = gather_sources(sys.argv[1:2] or ["tales"], Path(folder))
+    with TemporaryFolder() as folder:
+        (learnt,), _ = gather_sources(sys.argv[1:2] or ["tales"], folder)
         main(learnt, chosen=sys.argv[2:])

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from charrnn.data.inputs import gather_sources
+from charrnn.folders import TemporaryFolder
 from tests.benchmarks.measure import say
 from tests.benchmarks.train_and_score import charrnn
 
@@ -53,6 +54,6 @@ def main(text: Path) -> None:
 
 
 if __name__ == "__main__":
-    with TemporaryDirectory() as folder:
-        (text,), _ = gather_sources(sys.argv[1:2] or ["tales"], Path(folder))
+    with TemporaryFolder() as folder:
+        (text,), _ = gather_sources(sys.argv[1:2] or ["tales"], folder)
         main(text)

@@ -13,6 +13,7 @@ from charrnn.data.catalogue import Generated, read_catalogue
 from charrnn.data.corpus import encode_corpus
 from charrnn.data.inputs import gather_sources, name_copies
 from charrnn.errors import CorpusError, UnknownCharacterError
+from charrnn.folders import TemporaryFolder
 from tests.support.forked import forked
 from tests.support.program import SMALL, explain
 
@@ -98,12 +99,13 @@ def test_a_generated_text_is_named_as_the_user_did(begun: Path) -> None:
 
 def test_copies_are_named_by_what_they_are_copies_of(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("a")
-    (tmp_path / "copies").mkdir()
-    paths, names = gather_sources([str(tmp_path / "one.txt"), "anbn"], tmp_path / "copies")
-    assert paths == [tmp_path / "one.txt", tmp_path / "copies" / "1-anbn"]
-    assert names == {paths[1]: "anbn"}
-    assert name_copies(["-"], [tmp_path / "0"], tmp_path) == {tmp_path / "0": "standard input"}
-    with pytest.raises(UnknownCharacterError, match=r"^anbn: 'a'"):
-        encode_corpus(paths[1:], Alphabet.of("xy"), names=names)
-    with pytest.raises(CorpusError, match=rf"^{re.escape(str(paths[0]))}, anbn: none of its"):
-        encode_corpus(paths, Alphabet.of("xy"), names=names, unknown="skip")
+    with TemporaryFolder() as folder:
+        paths, names = gather_sources([str(tmp_path / "one.txt"), "anbn"], folder)
+        assert paths == [tmp_path / "one.txt", folder.path / "1-anbn"]
+        assert names == {paths[1]: "anbn"}
+        copy = folder.path / "0"
+        assert name_copies(["-"], [copy], folder) == {copy: "standard input"}
+        with pytest.raises(UnknownCharacterError, match=r"^anbn: 'a'"):
+            encode_corpus(paths[1:], Alphabet.of("xy"), names=names)
+        with pytest.raises(CorpusError, match=rf"^{re.escape(str(paths[0]))}, anbn: none of its"):
+            encode_corpus(paths, Alphabet.of("xy"), names=names, unknown="skip")

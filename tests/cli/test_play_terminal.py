@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from charrnn import folders
 from charrnn.cli.play import input as play_input
 from tests.support.forked import forked
 from tests.support.terminals import Terminal
@@ -158,7 +159,7 @@ def test_a_history_goes_on_where_it_is_and_begins_where_the_system_has_states(
 ) -> None:
     states = tmp_path / "Library" / "charrnn"
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(play_input, "user_state_path", lambda *names, appauthor: states)
+    monkeypatch.setattr(folders, "user_state_path", lambda *names, appauthor: states)
     assert play_input.find_history_file() == states / "history"
     former = tmp_path / ".local" / "state" / "charrnn" / "history"
     former.parent.mkdir(parents=True)

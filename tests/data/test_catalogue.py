@@ -96,7 +96,7 @@ def test_downloads_are_pinned_to_a_size_a_digest_and_a_safe_way() -> None:
 def test_a_download_must_be_fetched_before_it_can_be_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("charrnn.data.catalogue.user_cache_path", lambda *_, **__: tmp_path)
+    monkeypatch.setattr("charrnn.folders.user_cache_path", lambda *_, **__: tmp_path)
     entry = read_catalogue()["names"]
     assert isinstance(entry, Download)
     with pytest.raises(CorpusError, match=r"charrnn.fetch\('names'\)"):

@@ -28,7 +28,7 @@ BODY = random.Random(1).randbytes(300_000)
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of the test's own, and no proxy before the loopback."""
-    monkeypatch.setattr("charrnn.data.catalogue.user_cache_path", lambda *_, **__: tmp_path)
+    monkeypatch.setattr("charrnn.folders.user_cache_path", lambda *_, **__: tmp_path)
     monkeypatch.setenv("no_proxy", "*")
     return tmp_path / "corpora"
 

@@ -14,6 +14,7 @@ from charrnn.cli.play.settings import SETTINGS, PlaySettings
 from charrnn.data.alphabet import Alphabet
 from charrnn.display import nearest
 from charrnn.errors import CorpusError, Remedy, StorageError, UsageError
+from charrnn.folders import expand_user
 from charrnn.inference.interactive import Play
 
 _MARK = b"/"
@@ -227,7 +228,7 @@ def _parse_path(rest: bytes) -> Path:
     named = os.fsdecode(rest).strip()
     if not named:
         raise UsageError("name a file after the command")
-    return Path(named).expanduser()
+    return expand_user(named)
 
 
 def _forbid_arguments(run: Callable[[], None]) -> Callable[[bytes], None]:

@@ -10,10 +10,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Protocol
 
-from platformdirs import user_state_path
-
 from charrnn.cli import terminal
 from charrnn.cli.signals import Interrupted
+from charrnn.errors import CorpusError, StorageError
+from charrnn.files import is_file
+from charrnn.folders import find_home, find_state_folder
 
 _PROMPT = "> "
 _MOST_HISTORY = 1000
@@ -40,11 +41,14 @@ class PipedLines:
         self._most = most
 
     def __iter__(self) -> Iterator[bytes]:
-        read = sys.stdin.buffer.readline
-        while line := read(self._most + 1):
-            yield line.removesuffix(b"\n")
-            while not line.endswith(b"\n") and (line := read(self._most)):
-                pass
+        try:
+            read = sys.stdin.buffer.readline
+            while line := read(self._most + 1):
+                yield line.removesuffix(b"\n")
+                while not line.endswith(b"\n") and (line := read(self._most)):
+                    pass
+        except OSError as problem:
+            raise CorpusError(f"standard input: cannot be read: {problem.strerror}") from problem
 
     def offer(self, line: bytes) -> None:
         """Do nothing: a pipe cannot correct a line."""
@@ -63,7 +67,8 @@ class TypedLines:
             self._editor.parse_and_bind("set enable-bracketed-paste off")
 
     def __iter__(self) -> Iterator[bytes]:
-        history = History(self._editor) if self._editor else None
+        file = find_history_file()
+        history = History(self._editor, file) if self._editor and file else None
         try:
             while True:
                 try:
@@ -108,11 +113,14 @@ class History:
     """The history of typed lines, in a file that only the user can read.
 
     Errors of the file are ignored, because the history is only a convenience.
+
+    Args:
+        editor: the module readline.
+        file: the file of the history, which need not exist.
     """
 
-    def __init__(self, editor: ModuleType) -> None:
-        self._editor = editor
-        self._file = find_history_file()
+    def __init__(self, editor: ModuleType, file: Path) -> None:
+        self._editor, self._file = editor, file
         editor.clear_history()
         editor.set_history_length(_MOST_HISTORY)
         with suppress(OSError):
@@ -139,11 +147,15 @@ def _find_editor() -> ModuleType | None:
     return readline
 
 
-def find_history_file() -> Path:
+def find_history_file() -> Path | None:
     """Find the file of the history, in the system's folder for the state of programs.
 
-    The path that earlier versions used on every system is kept if it exists.
+    The path that earlier versions used on every system is kept if it exists. A user without a home
+    has no history.
     """
-    file = user_state_path("charrnn", appauthor=False) / "history"
-    earlier = Path("~/.local/state/charrnn/history").expanduser()
-    return earlier if earlier.exists() and not file.exists() else file
+    try:
+        file = find_state_folder() / "history"
+        earlier = find_home() / ".local/state/charrnn/history"
+    except StorageError:
+        return None
+    return earlier if is_file(earlier) and not is_file(file) else file

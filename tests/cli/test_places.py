@@ -1,0 +1,171 @@
+"""Errors of the system end every command with a line and an exit code, never with a traceback."""
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charrnn.cli import guide
+from charrnn.cli.main import run
+from charrnn.cli.play.input import PipedLines, find_history_file
+from charrnn.errors import CorpusError
+from tests.cli.test_manners import EVERYTHING
+from tests.test_folders import homeless
+
+__all__ = ["homeless"]
+
+every_command = pytest.mark.parametrize(
+    "words",
+    [words for words, found in EVERYTHING.items() if not hasattr(found, "commands")],
+    ids=" ".join,
+)
+
+
+class Program:
+    """The program in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._patch, self._capsys = monkeypatch, capsys
+        monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+
+    def __call__(self, *arguments: str) -> tuple[int, str, str]:
+        """Run it, and return its exit code and what it said on stdout and stderr."""
+        self._patch.setattr(sys, "argv", ["charrnn", *arguments])
+        code = run()
+        said = self._capsys.readouterr()
+        assert "Traceback" not in said.err
+        return code, said.out, said.err
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Program:
+    return Program(monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("words", EVERYTHING, ids=lambda words: " ".join(words) or "charrnn")
+def test_help_to_a_full_disk_is_told(
+    program: Program, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        code, _, said = program(*words, "--help")
+    assert code == 7
+    assert said.startswith("charrnn: standard output could not be written: No space left")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--version",), ("--show-completion",), ("guide",), ("corpus", "list")]
+)
+def test_what_is_shown_without_a_model_to_a_full_disk_is_told(
+    program: Program, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("SHELL", "/bin/bash")
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        code, _, said = program(*arguments)
+    assert code == 7
+    assert said.startswith("charrnn: ")
+
+
+@pytest.mark.parametrize("arguments", [("trian",), ("sample", "nowhere"), ("corpus",), ()])
+def test_an_error_to_a_full_disk_keeps_its_exit_code(
+    program: Program, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    before = program(*arguments)
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stderr", full)
+        assert program(*arguments) == (before[0], "", "")
+
+
+@every_command
+def test_a_current_folder_that_is_gone_is_told(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    required = () if words[0] != "corpus" or words[1] == "list" else ("tales",)
+    code, told, said = program(*words, *required)
+    assert (code, told) == (7, "")
+    assert said.startswith("charrnn: the current folder cannot be found: ")
+    assert program(*words, "--help")[0] == 0
+
+
+@pytest.mark.usefixtures("homeless")
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("corpus", "list"), 0, ""),
+        (("corpus", "list", "--json"), 0, ""),
+        (("train", "tinyshakespeare"), 3, "has not been fetched yet"),
+        (("corpus", "show", "tinyshakespeare"), 3, "has not been fetched yet"),
+        (("corpus", "export", "tinyshakespeare"), 3, "has not been fetched yet"),
+        (("corpus", "get", "tinyshakespeare"), 7, "Set HOME or XDG_CACHE_HOME to the path"),
+    ],
+)
+def test_a_user_without_a_home_is_served_or_told(
+    program: Program, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    found, _, told = program(*arguments)
+    assert found == code
+    assert said in told
+
+
+@pytest.mark.usefixtures("homeless")
+def test_a_user_without_a_home_has_no_history() -> None:
+    assert find_history_file() is None
+
+
+def test_a_cache_that_cannot_be_made_is_told_with_the_variable(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    code, _, said = program("corpus", "get", "tinyshakespeare")
+    assert code == 7
+    assert "Set XDG_CACHE_HOME to a folder" in said
+
+
+def test_a_text_that_needs_a_temporary_file_names_the_variable(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    code, _, said = program("corpus", "show", "anbn")
+    assert code == 7
+    assert "Set TMPDIR to a folder" in said
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [OSError(24, "Too many open files", "x"), PermissionError(1, "No"), OSError("odd")],
+)
+def test_an_error_of_the_system_that_nobody_foresaw_is_one_line(
+    program: Program, monkeypatch: pytest.MonkeyPatch, problem: OSError
+) -> None:
+    def refuse(_: str) -> str:
+        raise problem
+
+    monkeypatch.setattr(guide, "_read", refuse)
+    code, _, said = program("guide")
+    assert (code, said.count("\n")) == (7, 1)
+    assert "the system refused: " in said
+
+
+class _Unreadable(io.RawIOBase):
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _: Any) -> int:
+        raise OSError(9, "Bad file descriptor")
+
+
+def test_lines_that_cannot_be_read_are_an_error_of_the_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(_Unreadable())))
+    with pytest.raises(CorpusError, match="standard input: cannot be read: Bad file"):
+        list(PipedLines())
