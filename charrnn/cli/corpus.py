@@ -44,7 +44,6 @@ def list_corpora(as_json: Json = False, debug: Debug = False) -> None:
     charrnn corpus list --json
     """
     from charrnn.data.catalogue import Bundled, Download, Entry, is_intact, read_catalogue
-    from charrnn.files import is_file
 
     known = read_catalogue().values()
 
@@ -54,8 +53,8 @@ def list_corpora(as_json: Json = False, debug: Debug = False) -> None:
     def describe_kind(entry: Entry) -> str:
         if is_here(entry):
             return entry.kind
-        is_altered = isinstance(entry, Bundled | Download) and is_file(entry.path)
-        return f"{entry.kind}, {'altered' if is_altered else 'absent'}"
+        is_absent = isinstance(entry, Download) and not entry.is_fetched
+        return f"{entry.kind}, {'absent' if is_absent else 'altered'}"
 
     if as_json:
         described = [

@@ -168,4 +168,4 @@ def test_lines_that_cannot_be_read_are_an_error_of_the_text(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(_Unreadable())))
     with pytest.raises(CorpusError, match="standard input: cannot be read: Bad file"):
-        list(PipedLines())
+        list(PipedLines(9))
