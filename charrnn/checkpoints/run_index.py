@@ -30,8 +30,11 @@ _LONGEST_PATH = 4096
 def mark_latest(run: Path) -> None:
     """Mark a run as the latest, which is meant wherever no run is named."""
     make_folder(RUNS)
-    below = run.resolve().is_relative_to(RUNS.resolve())
-    name = run.resolve().relative_to(RUNS.resolve()) if below else run.resolve()
+    place, runs = run.absolute(), RUNS.absolute()
+    # A link among the runs is kept as it is named; one that leads there is followed.
+    if not place.is_relative_to(runs):
+        place, runs = run.resolve(), RUNS.resolve()
+    name = place.relative_to(runs) if place.is_relative_to(runs) else run.absolute()
     lock = Lock(RUNS / f"{_LATEST}.lock")
     lock.acquire(wait=True)
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -36,13 +37,33 @@ class NamedText:
 
 
 def derive_corpus_name(source: str) -> str:
-    """Derive the name of a corpus and its run: the first source's name without its extension."""
+    """Derive the name of a corpus and its run from its first source, as the user typed it.
+
+    It is the last part of the path, without the extension unless it is a folder's. No link is
+    followed: where it leads may be a blob named by its digest, or a pipe.
+    """
     if source == STDIN:
         return "stdin"
-    path = Path(source).resolve() if path_exists(Path(source)) else Path(source)
-    name = path.stem if is_file(path) else path.name
+    path = Path(source)
+    if not path_exists(path):
+        name = path.name
+    elif is_folder(path):
+        name = _name_folder(path) if path.name in ("", "..") else path.name
+    else:
+        name = path.stem
     # A run that begins with a dot would be hidden, hide runs/.latest or lie outside of runs.
     return "".join(c if c.isprintable() else "_" for c in name).lstrip(".") or "corpus"
+
+
+def _name_folder(path: Path) -> str:
+    """Name a folder whose path ends in dots as the shell does, or else by its place."""
+    shown = Path(os.path.normpath(Path(os.environ.get("PWD", ""), path)))
+    with suppress(OSError):
+        if shown.is_absolute() and shown.samefile(path):
+            return shown.name
+    with suppress(OSError):
+        return path.resolve().name
+    return ""
 
 
 def name_source(source: str) -> str:
@@ -105,12 +126,20 @@ def find_source(source: str, folder: TemporaryFolder, number: int) -> Path:
         copy = folder.path / f"{number}-{found.name}"
         _write(found.chunks(), copy)
         return copy
-    if is_file(found) or is_folder(found):
+    if is_folder(found) or (is_file(found) and _can_be_read_again(found)):
         return found
     copy = folder.path / str(number)
     with _open(found) as stream:
         _write(read_text(source, stream), copy)
     return copy
+
+
+def _can_be_read_again(file: Path) -> bool:
+    """Tell if a file has a lasting place; a descriptor may lead to one that was removed."""
+    try:
+        return file.resolve().samefile(file)
+    except OSError:
+        return False
 
 
 def _open(place: Path | None) -> BufferedReader:

@@ -331,6 +331,19 @@ def test_the_latest_run_is_still_known_when_the_folder_has_moved(
     assert find_latest_run() == run.path
 
 
+def test_the_latest_run_is_called_as_it_was_and_not_by_where_a_link_leads(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    (RUNS / "tales").rename(tmp_path / "9f86d081")
+    for link in (RUNS / "tales", Path("elsewhere")):
+        link.symlink_to(tmp_path / "9f86d081")
+        mark_latest(link)
+        assert find_latest_run().name == link.name
+    Path("shelf").symlink_to(RUNS)
+    mark_latest(Path("shelf/tales"))
+    assert find_latest_run().resolve() == tmp_path / "9f86d081"
+
+
 @pytest.mark.parametrize("find", [find_run, find_model])
 def test_with_no_run_at_all_the_user_is_told_to_train_one(
     find: Find,
