@@ -10,9 +10,10 @@ import codecs
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from secrets import randbits
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ from charrnn.data.download import fetch_text
 from charrnn.data.encoded_text import ContinuousText, EncodedText, cut_text
 from charrnn.data.formal_languages import find_language
 from charrnn.data.inputs import NamedText, gather_sources, is_generated, name_source, stream_sources
-from charrnn.data.records import divide_text
+from charrnn.data.records import divide_text, divide_texts, find_separator
 from charrnn.errors import CheckpointError, CorpusError, Remedy, UsageError
 from charrnn.evaluation.baselines import MOST_TO_COMPARE, Baselines, measure_baselines
 from charrnn.evaluation.evaluate import evaluate
@@ -616,16 +617,19 @@ class Model:
         """Stream the symbols of a text, and name it for errors."""
         if text is None:
             return "", iter([self.alphabet.decode(self._read_held_out().text.scored)])
+        records = None if self.records is None else self.alphabet.symbols(self.records)
+        texts: Iterable[Iterable[str]]
         if isinstance(text, str):
-            name, chunks = "", iter([self.alphabet.symbols(text)])
+            name, texts = "", [[self.alphabet.symbols(text)]]
         else:
             sources = _list_sources(text)
             name = ", ".join(map(name_source, sources))
             known = None if self.alphabet.kind == "bytes" else encoding
-            chunks = stream_sources(sources, known, on_note)
-        if self.records is not None:
-            chunks = divide_text(chunks, self.alphabet.symbols(self.records))
-        return name, chunks
+            separator = None if records is None else find_separator(records)
+            texts = stream_sources(sources, known, separator, on_note)
+        if records is None:
+            return name, chain.from_iterable(texts)
+        return name, divide_texts(texts, records)
 
     def _read_held_out(self) -> NamedText:
         request = self.data.request

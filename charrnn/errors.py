@@ -16,7 +16,7 @@ allowed, what to do next. A programmer's mistake is a ``ValueError`` instead and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 
 class Remedy:
@@ -43,6 +43,12 @@ class Remedy:
         self.means = means
         self.values = values
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Remedy) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((self.action, self.means, self.values))
+
     def __str__(self) -> str:
         if not self.means:
             return self.action
@@ -55,6 +61,41 @@ class Remedy:
 def _spell(value: str | None) -> str:
     """Spell a value as Python does; a number is not quoted."""
     return value if value and value.replace(".", "", 1).isdigit() else repr(value)
+
+
+class Notice(str):
+    """A note on something that may be other than was meant, with the ways out.
+
+    >>> print(Notice("a.txt: read as utf-8", Remedy("name its encoding", "encoding", "utf-16-le")))
+    a.txt: read as utf-8
+    Name its encoding (encoding='utf-16-le')
+
+    Attributes:
+        message: what was found.
+        remedies: what to do if it was not meant; any one of them helps.
+    """
+
+    message: str
+    remedies: tuple[Remedy, ...]
+
+    def __new__(cls, message: str, *remedies: Remedy) -> Notice:
+        """Make the string from both, in the words of Python."""
+        notice = super().__new__(cls, _join(message, map(str, remedies)))
+        notice.message, notice.remedies = message, remedies
+        return notice
+
+    def describe(self, advise: Callable[[Remedy], str] = str) -> str:
+        """Put the note into words; ``advise`` puts a remedy into words."""
+        return _join(self.message, map(advise, self.remedies))
+
+
+def _join(message: str, ways: Iterable[str]) -> str:
+    """Add what to do next to a message, on a second line."""
+    *others, last = [*ways] or [""]
+    if not last:
+        return message
+    advice = f"{', '.join(others)}, or {last}" if others else last
+    return f"{message}\n{advice[0].upper()}{advice[1:]}"
 
 
 class CharrnnError(Exception):
@@ -99,12 +140,7 @@ class CharrnnError(Exception):
             name_setting: what to call a setting of that name.
             advise: a remedy in words.
         """
-        message = self._say(name_setting)
-        if not self.remedies:
-            return message
-        *others, last = map(advise, self.remedies)
-        advice = f"{', '.join(others)}, or {last}" if others else last
-        return f"{message}\n{advice[0].upper()}{advice[1:]}"
+        return _join(self._say(name_setting), map(advise, self.remedies))
 
     def _say(self, name_setting: Callable[[str], str]) -> str:
         subject = " and ".join(map(name_setting, self.settings))

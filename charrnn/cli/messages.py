@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
+from functools import partial
 
-from charrnn.errors import CharrnnError, Remedy
+from charrnn.errors import CharrnnError, Notice, Remedy
 
 _COMMANDS = {
     "train": "charrnn train",
@@ -43,18 +44,23 @@ def explain(problem: CharrnnError, name_setting: Callable[[str], str] = option_n
         problem: the error.
         name_setting: returns the user's name for a setting.
     """
+    return problem.describe(name_setting, partial(_advise, name_setting))
 
-    def advise(remedy: Remedy) -> str:
-        if not remedy.means:
-            return remedy.action
-        if remedy.means in _COMMANDS:
-            return f"{remedy.action}: {command(remedy.means, *map(str, remedy.values))}"
-        if (remedy.means, remedy.values) == ("encoding", (None,)):
-            return f"{remedy.action} with --bytes"
-        words = (name_setting(remedy.means), *(quote(str(value)) for value in remedy.values))
-        return f"{remedy.action} with {' '.join(words)}"
 
-    return problem.describe(name_setting, advise)
+def explain_note(note: str) -> str:
+    """Describe a note and, if it has any, its remedies in terms of options and commands."""
+    return note.describe(partial(_advise, option_name)) if isinstance(note, Notice) else note
+
+
+def _advise(name_setting: Callable[[str], str], remedy: Remedy) -> str:
+    if not remedy.means:
+        return remedy.action
+    if remedy.means in _COMMANDS:
+        return f"{remedy.action}: {command(remedy.means, *map(str, remedy.values))}"
+    if (remedy.means, remedy.values) == ("encoding", (None,)):
+        return f"{remedy.action} with --bytes"
+    words = (name_setting(remedy.means), *(quote(str(value)) for value in remedy.values))
+    return f"{remedy.action} with {' '.join(words)}"
 
 
 def quote(value: str) -> str:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Literal, TextIO
 
+from charrnn.cli.messages import explain_note
 from charrnn.display import in_one_line, visible
 from charrnn.errors import CharrnnError, StorageError
 from charrnn.folders import check_current_folder
@@ -115,7 +116,7 @@ def describe_system_error(problem: OSError) -> CharrnnError:
 def note(message: str) -> None:
     """Write a note to stderr."""
     with ignore_stderr_errors():
-        sys.stderr.write(_indent(message) + "\n")
+        sys.stderr.write(_indent(explain_note(message)) + "\n")
         sys.stderr.flush()
 
 

@@ -16,8 +16,9 @@ from charrnn.data.alphabet import (
 )
 from charrnn.data.disk_array import GrowingArray, split_into_blocks
 from charrnn.data.encoded_text import EncodedText, cut_text
-from charrnn.data.records import RecordReader
+from charrnn.data.records import RecordReader, find_separator
 from charrnn.data.text_reader import TextReader
+from charrnn.data.text_signs import TextSigns
 from charrnn.errors import CorpusError, Remedy, UnknownCharacterError
 
 _LEAST_RECORDS = 2
@@ -113,7 +114,7 @@ def fit_corpus(
         CorpusError: the text cannot be read, is empty, or has only one distinct character or
             record.
     """
-    reader = _make_reader(paths, encoding, records, names, [TAKE_BYTES], keeps_ends=False)
+    reader = _make_reader(paths, encoding, records, names, [TAKE_BYTES], is_new=True)
     shown = _join_names(paths, names)
     if encoding is None:
         corpus = _encode(reader, Alphabet.bytes_alphabet(), "error", records)
@@ -132,6 +133,7 @@ def fit_corpus(
         raise CorpusError(
             f"{shown}: {reader.count:,} records separated by {records!r:.60}; at least "
             f"{_LEAST_RECORDS} are needed",
+            *reader.signs.remedies,
             Remedy("choose another separator", "records"),
             Remedy("give more text"),
         )
@@ -192,13 +194,14 @@ def _make_reader(
     names: Mapping[Path, str] | None,
     remedies: Sequence[Remedy] = (),
     *,
-    keeps_ends: bool = True,
+    is_new: bool = False,
 ) -> TextReader | RecordReader:
-    reader = TextReader(paths, encoding, names, remedies)
     if records is None:
-        return reader
+        return TextReader(paths, encoding, names, remedies)
     symbols = Alphabet.bytes_alphabet().symbols(records) if encoding is None else records
-    return RecordReader(reader, symbols, keeps_ends=keeps_ends)
+    signs = TextSigns(encoding, find_separator(symbols), may_divide=is_new)
+    reader = TextReader(paths, encoding, names, remedies, signs=signs)
+    return RecordReader(reader, symbols, keeps_ends=not is_new)
 
 
 def _encode(
@@ -211,6 +214,8 @@ def _encode(
             ids.add(alphabet.encode(chunk, unknown, start=reader.start))
         except UnknownCharacterError as problem:
             problem.message = f"{reader.name}: {problem.message}"
+            ways = reader.signs.find_ways_around(problem.character)
+            problem.remedies = (*ways, *problem.remedies)
             raise
         if unknown != "error":
             lacking += alphabet.count_unknown(chunk)

@@ -14,6 +14,7 @@ from typing import cast
 from charrnn.data.catalogue import Built, Generated, identify_source, locate_source
 from charrnn.data.encoded_text import EncodedText
 from charrnn.data.text_reader import TextReader, path_exists, read_text
+from charrnn.data.text_signs import TextSigns
 from charrnn.errors import CorpusError, UsageError
 from charrnn.files import is_file, is_folder
 from charrnn.folders import TemporaryFolder, writing_temporary_files
@@ -159,9 +160,12 @@ def _write(chunks: Iterable[bytes], copy: Path) -> None:
 
 
 def stream_sources(
-    sources: Sequence[str], encoding: str | None, on_note: Callable[[str], None]
-) -> Iterator[str]:
-    """Stream the text of the sources one after another, without waiting for their ends.
+    sources: Sequence[str],
+    encoding: str | None,
+    separator: str | None,
+    on_note: Callable[[str], None],
+) -> Iterator[Iterator[str]]:
+    """Stream the texts of the sources one after another, without waiting for their ends.
 
     A byte that is not valid in the encoding ends nothing: see
     :func:`charrnn.data.alphabet.keep_invalid_bytes`. A file may be of any length, and may grow.
@@ -169,10 +173,11 @@ def stream_sources(
     Args:
         sources: files, folders, ``-`` or names of corpora.
         encoding: encoding of the text; None makes every byte a symbol.
-        on_note: called with a message about skipped or changed input.
+        separator: the string between two records; None for continuous texts.
+        on_note: called with a message about skipped, changed or odd input.
 
     Yields:
-        The text, in chunks.
+        The chunks of each text, to be read before the next text's.
 
     Raises:
         CorpusError: a source does not exist, or cannot be read.
@@ -180,19 +185,31 @@ def stream_sources(
     """
     _check_standard_input(sources)
     found = [None if source == STDIN else locate_source(source) for source in sources]
+    signs = TextSigns(encoding, separator)
     for place in found:
         if isinstance(place, Generated | Built):
-            yield from (data.decode() for data in place.chunks())
+            yield (data.decode("utf-8" if encoding else "latin-1") for data in place.chunks())
             continue
         if place is not None and is_folder(place):
-            reader = TextReader([place], encoding, keeps_bytes=True)
-            yield from reader
+            reader = TextReader([place], encoding, keeps_bytes=True, signs=signs)
+            yield from (_watch(text, signs, on_note) for text in reader.texts())
         else:
-            reader = TextReader([], encoding, keeps_bytes=True)
+            reader = TextReader([], encoding, keeps_bytes=True, signs=signs)
             with _open(place) as stream:
-                yield from reader.read_stream(place or _STANDARD_INPUT, stream)
-        for message in reader.notes:
+                text = reader.read_stream(place or _STANDARD_INPUT, stream)
+                yield _watch(text, signs, on_note)
+        for message in reader.skipped:
             on_note(message)
+    for message in signs.notices:
+        on_note(message)
+
+
+def _watch(text: Iterator[str], signs: TextSigns, on_note: Callable[[str], None]) -> Iterator[str]:
+    """Tell what is wrong with a whole text as soon as it is seen: the text may have no end."""
+    for chunk in text:
+        for message in signs.take_urgent():
+            on_note(message)
+        yield chunk
 
 
 def resolve_source(source: str) -> str:

@@ -8,7 +8,6 @@ predict that a record ends.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 
 from charrnn.data.alphabet import RECORD_END, STRAY_END
 from charrnn.data.text_reader import TextReader
@@ -141,13 +140,19 @@ def divide_text(chunks: Iterable[str], records: str) -> Iterator[str]:
 
     A RECORD_END within a record becomes a STRAY_END; see :class:`Divider`.
     """
+    return divide_texts([chunks], records)
+
+
+def divide_texts(texts: Iterable[Iterable[str]], records: str) -> Iterator[str]:
+    """Divide texts as :func:`divide_text` does; no record runs from one text into the next."""
     divider = Divider(records, keeps_ends=True)
-    yield from map(divider.feed, chunks)
-    yield divider.finish()
+    for chunks in texts:
+        yield from map(divider.feed, chunks)
+        yield divider.finish()
 
 
 class RecordReader:
-    """Reads texts as records; no record runs from one file into the next.
+    """Reads texts as records; no record runs from one file into the next, the same file or another.
 
     Iterating yields one text of records, chunk by chunk.
 
@@ -157,6 +162,7 @@ class RecordReader:
         keeps_ends: see :class:`Divider`.
 
     Attributes:
+        signs: what is odd about the texts.
         start: characters of the file before the chunk that came last.
 
     Raises:
@@ -166,7 +172,7 @@ class RecordReader:
     def __init__(self, reader: TextReader, records: str, *, keeps_ends: bool = False) -> None:
         self._reader = reader
         self._divider = Divider(records, keeps_ends=keeps_ends)
-        self._seen = 0
+        self.signs = reader.signs
         self.start = 0
 
     @property
@@ -182,7 +188,9 @@ class RecordReader:
     @property
     def notes(self) -> list[str]:
         """Remarks for the user on characters and records that were left out or changed."""
-        return self._reader.notes
+        dropped = self._divider.dropped
+        left_out = [f"left out {dropped:,} records as empty"] if dropped else []
+        return [*self._reader.notes, *left_out]
 
     @property
     def count(self) -> int:
@@ -191,13 +199,11 @@ class RecordReader:
 
     def __iter__(self) -> Iterator[str]:
         yield RECORD_END
-        for _, chunks in groupby(self._reader, key=lambda _: self._reader.file):
+        for chunks in self._reader.texts():
             self.start = 0
             for text in self._divide(chunks):
                 yield text
                 self.start += len(text)
-        if self._divider.dropped:
-            self.notes.append(f"left out {self._divider.dropped:,} records as empty")
 
     def _divide(self, chunks: Iterable[str]) -> Iterator[str]:
         try:

@@ -9,13 +9,16 @@ import codecs
 import hashlib
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from io import BufferedReader
+from itertools import chain
 from pathlib import Path
 
 from charrnn.data.alphabet import KEEPING_BYTES
-from charrnn.data.file_kinds import HEAD_BYTES, identify_file, is_html
-from charrnn.errors import CorpusError, Remedy, UsageError
+from charrnn.data.file_kinds import HEAD_BYTES, identify_file
+from charrnn.data.text_signs import TextSigns, guess_encoding
+from charrnn.errors import CorpusError, Notice, Remedy, UsageError
 from charrnn.files import is_file, is_folder
 
 CHUNK_BYTES = 1 << 20
@@ -24,6 +27,7 @@ MOST_BYTES = 4 << 30
 """The most bytes of a text; an endless device, or a huge sparse file, is refused by it."""
 
 _SNIFF_BYTES = 1 << 16
+_HEAD_BYTES = 1 << 10
 _NAMED = 3
 _RUN_FILE = "last.safetensors"
 
@@ -100,11 +104,12 @@ class TextReader:
         names: names in errors and notes for paths that are not the user's own.
         remedies: for bytes that are not valid in the encoding, besides naming the right one.
         keeps_bytes: True decodes such bytes by :func:`charrnn.data.alphabet.keep_invalid_bytes`.
+        signs: watches the texts; None does so for a continuous text.
 
     Attributes:
         file: the file of the present chunk.
         start: number of characters of that file before the present chunk.
-        notes: messages about skipped files, complete when the iteration has ended.
+        skipped: messages about files that are left out.
 
     Raises:
         UsageError: Python does not know the encoding.
@@ -122,17 +127,18 @@ class TextReader:
         remedies: Sequence[Remedy] = (),
         *,
         keeps_bytes: bool = False,
+        signs: TextSigns | None = None,
     ) -> None:
         self._remedies = (NAME_ENCODING, *remedies)
         self._errors = KEEPING_BYTES if keeps_bytes else "strict"
         if encoding is not None:
             check_encoding(encoding)
         self._encoding = encoding
+        self.signs = signs or TextSigns(encoding)
         self._names = names or {}
         self._hash = hashlib.sha256()
         self._size = 0
-        self.notes: list[str] = []
-        self._pages: list[str] = []
+        self.skipped: list[str] = []
         self.file: Path | None = None
         self.start = 0
         self._files = [file for path in paths for file in self._expand(path)]
@@ -143,14 +149,22 @@ class TextReader:
         return self._name(self.file) if self.file else ""
 
     @property
+    def notes(self) -> list[str]:
+        """Messages about files and texts, complete when the iteration has ended."""
+        return [*self.skipped, *self.signs.notices]
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the bytes read so far, in hexadecimal."""
         return self._hash.hexdigest()
 
     def __iter__(self) -> Iterator[str]:
+        return chain.from_iterable(self.texts())
+
+    def texts(self) -> Iterator[Iterator[str]]:
+        """Yield the chunks of each file by themselves, to be read before the next file's."""
         for file in self._files:
-            yield from self._read(file, self._read_bytes(file))
-        self._note_pages()
+            yield self._read(file, self._read_bytes(file))
 
     def read_stream(self, name: Path, stream: BufferedReader) -> Iterator[str]:
         """Decode the text of an open stream of any length, as it arrives.
@@ -160,7 +174,6 @@ class TextReader:
             stream: read to its end, if it has one.
         """
         yield from self._read(name, read_chunks(name, stream, most=None))
-        self._note_pages()
 
     def _name(self, file: Path) -> str:
         return self._names.get(file, str(file))
@@ -170,25 +183,50 @@ class TextReader:
             raise CorpusError(f"{path}: there is no such file or folder")
         if not path.is_dir():
             return [path]
-        found = list(self._walk(path))
+        skipped: list[Notice] = []
+        outside: list[Path] = []
+        found = list(self._walk(path, skipped, outside))
         texts = [file for file in sorted(found) if is_file(file) and self._is_text(file)]
-        if not texts:
-            seen = "; ".join([f"{len(found)} files found", *self.notes])
-            raise CorpusError(f"{path}: the folder holds no text files ({seen})")
-        if others := sorted(set(found) - set(texts)):
-            named = _list_some([str(file.relative_to(path)) for file in others])
-            self.notes.append(
+        if outside:
+            named = _list_below(path, outside)
+            links = "1 link that leads" if len(outside) == 1 else f"{len(outside)} links that lead"
+            message = f"{path}: left out {links} out of it: {named}"
+            skipped.append(Notice(message, Remedy("name them to read them as well")))
+        if others := set(found) - set(texts):
+            message = (
                 f"{path}: skipped {len(others)} of {len(found)} files that are not text or not "
-                f"readable: {named}"
+                f"readable: {_list_below(path, others)}"
             )
+            skipped.append(Notice(message, *self._name_encodings(others)))
+        if not texts:
+            seen = "; ".join([f"{len(found)} files found", *(one.message for one in skipped)])
+            ways = [remedy for one in skipped for remedy in one.remedies]
+            raise CorpusError(f"{path}: the folder holds no text files ({seen})", *ways)
+        self.skipped += skipped
         return texts
 
-    def _walk(self, folder: Path) -> Iterator[Path]:
+    def _name_encodings(self, files: Iterable[Path]) -> list[Remedy]:
+        """Name the encodings of files that are texts, but in another encoding than the rest."""
+        if self._encoding is None:
+            return []
+        heads = (_read_head(file) for file in files if is_file(file))
+        guesses = {guess for head in heads if (guess := guess_encoding(head))} - {"utf-8"}
+        action = "name the encoding of those that are text"
+        return [Remedy(action, "encoding", guess) for guess in sorted(guesses)]
+
+    def _walk(self, folder: Path, skipped: list[Notice], outside: list[Path]) -> Iterator[Path]:
         """Yield the files in a folder at any depth, except hidden ones and those of training runs.
 
         The walk is iterative, since deep folders would exceed the recursion limit. It follows no
-        links to folders, which may form cycles.
+        links to folders, which may form cycles, and none to what is outside the folder, which the
+        user has not named.
+
+        Args:
+            folder: its path.
+            skipped: receives messages about folders that cannot be read.
+            outside: receives the links that lead out of the folder.
         """
+        root = folder.resolve()
         waiting = [folder]
         while waiting:
             here = waiting.pop()
@@ -196,13 +234,15 @@ class TextReader:
                 with os.scandir(here) as entries:
                     shown = [entry for entry in entries if not entry.name.startswith(".")]
             except OSError as problem:
-                self.notes.append(f"{here}: skipped: {problem.strerror}")
+                skipped.append(Notice(f"{here}: skipped: {problem.strerror}"))
                 continue
             if any(entry.name == _RUN_FILE for entry in shown):
                 continue
             for entry in shown:
                 path = here / entry.name
-                if entry.is_dir(follow_symlinks=False):
+                if entry.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
+                    outside.append(path)
+                elif entry.is_dir(follow_symlinks=False):
                     waiting.append(path)
                 elif not is_folder(path):
                     yield path
@@ -224,10 +264,13 @@ class TextReader:
 
     def _read(self, file: Path, chunks: Iterator[bytes]) -> Iterator[str]:
         self.file, self.start = file, 0
+        self.signs.begin(self._name(file))
         for text in self._decode(file, chunks):
+            self.signs.add(text)
             if text:
                 yield text
                 self.start += len(text)
+        self.signs.end()
 
     def _decode(self, file: Path, chunks: Iterator[bytes]) -> Iterator[str]:
         if self._encoding is None:
@@ -235,33 +278,31 @@ class TextReader:
             return
         decoder = Decoder(self._name(file), self._encoding, self._remedies, self._errors)
         is_first = True
-        for data in chunks:
+        for data in chain(chunks, [b""]):
             if is_first:
-                self._look_at_head(file, data[:HEAD_BYTES])
+                refuse_other_kinds(self._name(file), data[:HEAD_BYTES], self._remedies)
                 is_first = False
-            yield decoder.decode(data)
-        yield decoder.decode(b"")
+            self.signs.look(data)
+            try:
+                yield decoder.decode(data)
+            except CorpusError as problem:
+                problem.remedies = self._name_encoding(problem.remedies)
+                raise
         if decoder.dropped_mark:
-            self.notes.append(f"{self._name(file)}: dropped the byte-order mark")
+            self.signs.drop_mark()
 
-    def _look_at_head(self, file: Path, head: bytes) -> None:
-        """Refuse a file that is no text, and remember a page whose tags are read too."""
-        refuse_other_kinds(self._name(file), head, self._remedies)
-        if is_html(head):
-            self._pages.append(self._name(file))
-
-    def _note_pages(self) -> None:
-        if self._pages:
-            self.notes.append(
-                f"{_list_some(self._pages)}: HTML, whose tags are read as text too; to leave them "
-                "out, convert it to plain text first"
-            )
+    def _name_encoding(self, remedies: tuple[Remedy, ...]) -> tuple[Remedy, ...]:
+        """Name the encoding in remedies if the text's beginning tells it."""
+        guess = guess_encoding(self.signs.head)
+        named = Remedy(NAME_ENCODING.action, NAME_ENCODING.means, guess)
+        return tuple(named if guess and one is NAME_ENCODING else one for one in remedies)
 
     def _read_bytes(self, file: Path) -> Iterator[bytes]:
         name = self._name(file)
         try:
             with file.open("rb") as stream:
                 before = os.fstat(stream.fileno())
+                self.signs.identify(before.st_dev, before.st_ino)
                 if self._size + before.st_size > MOST_BYTES:
                     raise _build_size_error(name)
                 for data in read_chunks(name, stream, MOST_BYTES - self._size):
@@ -280,11 +321,6 @@ class TextReader:
             )
 
 
-def _list_some(names: Sequence[str]) -> str:
-    """List the first of some names."""
-    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
-
-
 def refuse_other_kinds(name: object, head: bytes, remedies: Sequence[Remedy] = ()) -> None:
     """Raise CorpusError if the first bytes of a file are those of a file that is no text.
 
@@ -297,6 +333,19 @@ def refuse_other_kinds(name: object, head: bytes, remedies: Sequence[Remedy] = (
         ways = [Remedy(kind.way_out)] if kind.way_out else []
         others = [remedy for remedy in remedies if remedy is not NAME_ENCODING]
         raise CorpusError(f"{name}: is {kind.name}, not plain text", *ways, *others)
+
+
+def _read_head(file: Path) -> bytes:
+    """Read some of the beginning of a file; nothing of one that cannot be read."""
+    with suppress(OSError), file.open("rb") as stream:
+        return stream.read(_HEAD_BYTES)
+    return b""
+
+
+def _list_below(folder: Path, files: Iterable[Path]) -> str:
+    """List the first of some files by their paths in a folder."""
+    names = [str(file.relative_to(folder)) for file in sorted(files)]
+    return ", ".join(names[:_NAMED]) + (", ..." if len(names) > _NAMED else "")
 
 
 def _unreadable(name: object, problem: OSError) -> CorpusError:

@@ -139,8 +139,12 @@ def _find_source(run: RunDirectory, name: str, folder: TemporaryFolder, number: 
 
 
 def check_unchanged(corpus: Corpus, facts: CorpusFacts) -> None:
-    """Raise CorpusError if the bytes of the corpus differ from those that the facts describe."""
-    if corpus.digest != facts.digest:
+    """Raise CorpusError if the text differs from the one that the facts describe.
+
+    Its bytes may be the same and be read as other characters: a version of charrnn may have read
+    the end of one file and the beginning of the next as one record.
+    """
+    if (corpus.digest, len(corpus)) != (facts.digest, facts.characters):
         raise CorpusError(
             f"{facts.name}: the text has changed since the run began (then {facts.characters:,} "
             f"characters, SHA-256 {facts.digest[:12]}; now {len(corpus):,} and "

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from charrnn.data.inputs import derive_corpus_name, gather_sources
+from charrnn.folders import TemporaryFolder
 
 
 @pytest.fixture
@@ -100,12 +101,11 @@ def test_a_name_that_cannot_be_shown_is_made_one(
 
 
 def test_a_file_that_has_no_place_any_more_is_copied(tmp_path: Path) -> None:
-    file, copies = tmp_path / "novel.txt", tmp_path / "copies"
+    file = tmp_path / "novel.txt"
     file.write_text("text")
-    copies.mkdir()
-    with file.open() as stream:
+    with file.open() as stream, TemporaryFolder() as copies:
         source = f"/dev/fd/{stream.fileno()}"
         assert gather_sources([source], copies) == ([Path(source)], {})
         file.unlink()
         paths, names = gather_sources([source], copies)
-    assert (paths[0].read_text(), names) == ("text", {paths[0]: source})
+        assert (paths[0].read_text(), names) == ("text", {paths[0]: source})

@@ -14,7 +14,15 @@ from charrnn.data.alphabet import RECORD_END, Alphabet
 from charrnn.data.batches import NO_TARGET, Position, Shape, fit_shape, open_streams
 from charrnn.data.corpus import Corpus, encode_corpus, fit_corpus
 from charrnn.data.encoded_text import RecordText
-from charrnn.data.records import LINE, PARAGRAPH, Divider, divide_text, find_separator
+from charrnn.data.inputs import stream_sources
+from charrnn.data.records import (
+    LINE,
+    PARAGRAPH,
+    Divider,
+    divide_text,
+    divide_texts,
+    find_separator,
+)
 from charrnn.errors import CorpusError, UsageError
 from charrnn.evaluation.scorer import score_records
 from charrnn.evaluation.surprisal import measure_surprisal
@@ -106,6 +114,32 @@ def test_no_record_runs_from_one_file_into_the_next(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     corpus = fit_corpus([tmp_path], records=LINE)
     assert corpus.alphabet.decode(corpus.ids) == "\x1eAda\x1eBo\x1eEve\x1e"
+
+
+@pytest.mark.parametrize("kind", [LINE, PARAGRAPH, "%%"])
+@pytest.mark.parametrize("names", ["11", "1011", "212", "1201", "3131"])
+def test_no_record_runs_from_one_text_into_the_next_whatever_they_are(
+    tmp_path: Path, kind: str, names: str
+) -> None:
+    """The same file twice, one behind another name, an empty one, one that ends within a line."""
+    separator = find_separator(kind)
+    for name, text in (("0", ""), ("1", f"Ada{separator}Bo"), ("2", f"Eve{separator}")):
+        (tmp_path / name).write_text(text)
+    (tmp_path / "3").symlink_to("1")
+    paths = [tmp_path / name for name in names]
+    wanted = [one for name in names for one in {"0": [], "2": ["Eve"]}.get(name, ["Ada", "Bo"])]
+    corpus = fit_corpus(paths, records=kind)
+    assert records_of(corpus.alphabet.decode(corpus.ids[1:])) == wanted
+    sources = [str(path) for path in paths]
+    texts = stream_sources(sources, "utf-8", separator, lambda _: None)
+    assert records_of("".join(divide_texts(texts, kind))) == wanted
+
+
+def test_an_end_within_the_last_record_of_a_file_is_told_of_that_file(tmp_path: Path) -> None:
+    (tmp_path / "1.txt").write_text("Ada\nBo\x1e")
+    (tmp_path / "2.txt").write_text("Eve")
+    with pytest.raises(CorpusError, match=r"1\.txt: it holds"):
+        fit_corpus([tmp_path], records=LINE)
 
 
 @pytest.mark.parametrize("text", ["a\x1eb\nc", "a", "", "a\n\n"])

@@ -42,22 +42,22 @@ def shared_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_text_is_left_exactly_as_it_is(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for chunk in CHUNKS:
-        for text in (
-            "one\r\ntwo\rthree\n",
-            "no newline at the end",
-            "nul \0 and \x1a and \x1b[31m",
-            "e\u0301 is not \u00e9, \ufb01 not fi, \u212b not \u00c5",
-            "\u2028 \u2029 \x85 \x0b \x0c are no newlines",
-            "zero \ufeff width",
-            "\U0001f468\u200d\U0001f469\u200d\U0001f467",
-            " \t blanks \t \n\n\n",
-            "a",
+        for text, is_odd in (
+            ("one\r\ntwo\rthree\n", True),
+            ("no newline at the end", False),
+            ("nul \0 and \x1a and \x1b[31m", True),
+            ("e\u0301 is not \u00e9, \ufb01 not fi, \u212b not \u00c5", True),
+            ("\u2028 \u2029 \x85 \x0b \x0c are no newlines", False),
+            ("zero \ufeff width", True),
+            ("\U0001f468\u200d\U0001f469\u200d\U0001f467", False),
+            (" \t blanks \t \n\n\n", False),
+            ("a", False),
         ):
             monkeypatch.setattr(text_reader, "CHUNK_BYTES", chunk)
             file.write_bytes(text.encode())
             reader = TextReader([file])
             assert "".join(reader) == text
-            assert reader.notes == []
+            assert len(reader.notes) == is_odd
 
 
 @settings(deadline=None)
@@ -85,7 +85,9 @@ def test_byte_order_mark_is_dropped_with_a_note(
             file.write_bytes("\ufefftext\ufeff".encode(encoding))
             reader = TextReader([file], encoding)
             assert "".join(reader) == "text\ufeff"
-            assert reader.notes == [f"{file}: dropped the byte-order mark"]
+            dropped, kept = reader.notes
+            assert dropped == f"{file}: dropped the byte-order mark"
+            assert kept.startswith(f"{file}: 1 byte-order marks (U+FEFF) within the text")
 
 
 def test_a_byte_order_mark_that_the_encoding_calls_for_is_no_text(
@@ -100,11 +102,11 @@ def test_a_byte_order_mark_that_the_encoding_calls_for_is_no_text(
 
 def test_the_byte_order_mark_of_every_file_is_dropped(tmp_path: Path) -> None:
     first, second = tmp_path / "1.txt", tmp_path / "2.txt"
-    first.write_bytes(b"\xef\xbb\xbfone ")
+    first.write_bytes(b"\xef\xbb\xbfone\n")
     second.write_bytes(b"\xef\xbb\xbftwo")
     reader = TextReader([first, second])
-    assert "".join(reader) == "one two"
-    assert len(reader.notes) == 2
+    assert "".join(reader) == "one\ntwo"
+    assert reader.notes == [f"{first}, {second}: dropped the byte-order mark"]
 
 
 def test_nothing_but_a_byte_order_mark_is_an_empty_text(file: Path) -> None:
@@ -260,12 +262,20 @@ def test_files_are_read_in_the_order_given(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_read_in_sorted_order_at_any_depth(tmp_path: Path) -> None:
-    for name in ("2.txt", "sub/b", "10.txt", "sub/deep/c.md", "1.txt", "sub/a"):
+    names = ["1.txt", "10.txt", "2.txt", "sub/a", "sub/b", "sub/deep/c.md"]
+    for name in reversed(names):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{name} ")
+        path.write_text(f"{name}\n")
     reader = TextReader([tmp_path])
-    assert "".join(reader) == "1.txt 10.txt 2.txt sub/a sub/b sub/deep/c.md "
+    assert "".join(reader).split() == [
+        "1.txt",
+        "10.txt",
+        "2.txt",
+        "sub/a",
+        "sub/b",
+        "sub/deep/c.md",
+    ]
     assert reader.notes == []
 
 
@@ -348,6 +358,80 @@ def test_a_link_to_a_file_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text")
     (tmp_path / "b.txt").symlink_to("a.txt")
     assert read(tmp_path) == "texttext"
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """A folder with a text and links of all kinds, and texts outside of it."""
+    inside, outside = tmp_path / "shelf", tmp_path / "shelf of secrets"
+    for folder in (inside / "deep" / ".store", outside):
+        folder.mkdir(parents=True)
+    (outside / "secret.txt").write_text("secret\n")
+    (inside / "a.txt").write_text("text\n")
+    (inside / "deep" / ".store" / "blob").write_text("blob\n")
+    return inside
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "../../shelf of secrets/secret.txt",
+        "../../shelf of secrets",
+        "../chain",
+        "/etc/hostname",
+        "/proc/self/environ",
+        "/dev/zero",
+        "../../gone.txt",
+        "../../shelf/../shelf of secrets/secret.txt",
+        "../..",
+    ],
+)
+def test_a_link_that_leads_out_of_a_folder_is_left_out_with_a_note(
+    shelf: Path, target: str
+) -> None:
+    (shelf / "chain").symlink_to("../shelf of secrets/secret.txt")
+    (shelf / "deep" / "b.txt").symlink_to(target)
+    reader = TextReader([shelf])
+    assert "".join(reader) == "text\n"
+    (note,) = reader.notes
+    assert note.startswith(f"{shelf}: left out 2 links that lead out of it: chain, deep/b.txt\n")
+    assert "Name them" in note
+    assert read(shelf / "a.txt", shelf / "chain") == "text\nsecret\n"
+
+
+@pytest.mark.parametrize("target", ["../a.txt", ".store/blob", "../../shelf/a.txt", "c.txt"])
+def test_a_link_within_a_folder_is_read(shelf: Path, target: str) -> None:
+    (shelf / "deep" / "b.txt").symlink_to(target)
+    (shelf / "deep" / "c.txt").symlink_to(shelf / "a.txt")
+    reader = TextReader([shelf])
+    assert len("".join(reader).split()) == 3
+    assert not any("left out" in note for note in reader.notes)
+
+
+def test_a_folder_that_is_named_by_a_link_holds_what_it_leads_to(shelf: Path) -> None:
+    named = shelf.parent / "named"
+    named.symlink_to(shelf)
+    (shelf / "b.txt").symlink_to("a.txt")
+    assert read(named) == "text\ntext\n"
+
+
+def test_a_folder_of_nothing_but_links_out_of_it_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    folder = tmp_path / "links"
+    folder.mkdir()
+    (folder / "b.txt").symlink_to("../a.txt")
+    message = error_of([folder])
+    assert "holds no text files (0 files found; " in message
+    assert "left out 1 link that leads out of it: b.txt)\nName them" in message
+
+
+def test_files_of_another_encoding_that_a_folder_leaves_out_are_told_with_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.txt").write_text("text")
+    (tmp_path / "b.txt").write_text("text of Windows", encoding="utf-16-le")
+    (note,) = TextReader([tmp_path]).notes
+    assert note.endswith("b.txt\nName the encoding of those that are text (encoding='utf-16-le')")
 
 
 @pytest.mark.parametrize("name", [None, "picture.bin", ".hidden"])

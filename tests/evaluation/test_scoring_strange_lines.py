@@ -1,5 +1,6 @@
 """Lines that no model has seen the like of: each is scored, and none before or after it is lost."""
 
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from charrnn.config.inference import UnitConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet
 from charrnn.data.inputs import stream_sources
-from charrnn.data.records import divide_text
+from charrnn.data.records import divide_texts
 from charrnn.errors import UnknownCharacterError
 from charrnn.evaluation.units import Scoring, choose_units
 from charrnn.inference.torch_backend import TorchBackend
@@ -34,12 +35,12 @@ def score_lines(
     path.write_bytes(data)
     # Those of a model of lines lack the end of a record, those of records the newline.
     alphabet = Alphabet.of(KNOWN.replace("\n" if records else RECORD_END, ""))
-    chunks = stream_sources([str(path)], encoding, pytest.fail)
+    texts = stream_sources([str(path)], encoding, "\n" if records else None, lambda _: None)
     choice = choose_units("it", UnitConfig(), has_records=records)
     return Scoring(
         TorchBackend(make_model("lstm", len(alphabet))),
         alphabet,
-        divide_text(chunks, "line") if records else chunks,
+        divide_texts(texts, "line") if records else chain.from_iterable(texts),
         choice,
         unknown=unknown,
         name="it",
