@@ -21,19 +21,20 @@ from numpy.typing import NDArray
 
 from charrnn.checkpoints.migrations import FORMAT, upgrade_header
 from charrnn.checkpoints.safetensors_io import (
-    MOST_BYTES,
     Specs,
     TensorSpec,
     begins_with_length,
     encode_file,
     encode_head,
     encode_json,
+    find_most_bytes,
     parse_json,
     parse_specs,
     read_array,
     read_head,
     read_pieces,
 )
+from charrnn.config.limits import check_memory
 from charrnn.data.file_kinds import HEAD_BYTES, identify_file, looks_like_text
 from charrnn.errors import CheckpointError, Remedy
 from charrnn.files import is_file, write_atomically
@@ -116,8 +117,9 @@ class CheckpointFile:
             stream.seek(0)
             _refuse_other_kinds(path, stream.read(HEAD_BYTES))
             stream.seek(0)
-            if size > MOST_BYTES:
-                raise ValueError(f"it is {size:,} bytes long; at most {MOST_BYTES:,} are read")
+            most = find_most_bytes()
+            if size > most:
+                raise ValueError(f"it is {size:,} bytes long; at most {most:,} are read")
             head = read_head(stream)
             table = parse_json(head[8:].decode("ascii"))
             text = _find_text(table)
@@ -152,7 +154,9 @@ class CheckpointFile:
 
         Raises:
             CheckpointError: they are damaged, or not finite.
+            UsageError: there is too little memory for them.
         """
+        check_memory(sum(spec.nbytes for spec in self.specs.values()), f"reading {self.path}")
         with _refusing_unsound(self.path):
             arrays = {name: read_array(self._stream, spec) for name, spec in self._visit()}
             self._check_digest(_contents_of(arrays))

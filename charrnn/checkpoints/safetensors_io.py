@@ -24,10 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
+from charrnn.config.limits import raise_limit, read_limit
 from charrnn.errors import Remedy, UsageError
 
 MOST_BYTES = 2**33
-"""Bytes of the largest file that is written or read."""
+"""Bytes of the largest file that is written or read, unless the user allows more."""
+
+LIMIT = "CHARRNN_MODEL_BYTES"
+"""The environment variable that raises MOST_BYTES."""
 
 MOST_TABLE_BYTES = 2**24
 """Bytes of the longest table; an alphabet of all Unicode fits."""
@@ -110,13 +114,7 @@ def encode_file(text: str, arrays: Mapping[str, NDArray[Any]]) -> bytes:
     names = sorted(arrays, key=lambda name: (order.index(arrays[name].dtype), name))
     head = encode_head(text, {n: TensorSpec(arrays[n].dtype, arrays[n].shape) for n in names})
     size = len(head) + sum(array.nbytes for array in arrays.values())
-    if size > MOST_BYTES:
-        raise UsageError(
-            f"a checkpoint of this model would be {size:,} bytes long; at most {MOST_BYTES:,} are "
-            "allowed",
-            Remedy("give it fewer layers", "layers"),
-            Remedy("make them narrower", "hidden"),
-        )
+    check_file_size(size)
     if len(head) > MOST_TABLE_BYTES or _count_parts(head[_PREFIX_BYTES:].decode()) > MOST_PARTS:
         raise UsageError(
             "the names of the texts are too many to be kept in a checkpoint",
@@ -126,6 +124,25 @@ def encode_file(text: str, arrays: Mapping[str, NDArray[Any]]) -> bytes:
         {name: np.require(array, requirements="C") for name, array in arrays.items()},
         metadata={"charrnn": text},
     )
+
+
+def check_file_size(size: int) -> None:
+    """Raise UsageError if the file of a run would have more bytes than a reader takes."""
+    most = find_most_bytes()
+    if size > most:
+        raise UsageError(
+            f"a checkpoint of this model would be {size:,} bytes long; at most {most:,} are "
+            "allowed",
+            Remedy("give it fewer layers", "layers"),
+            Remedy("make them narrower", "hidden"),
+            raise_limit(LIMIT, size),
+        )
+
+
+def find_most_bytes() -> int:
+    """Find the bytes of the largest file that is written or read."""
+    most = read_limit(LIMIT)
+    return MOST_BYTES if most is None else most
 
 
 def encode_head(text: str, specs: Specs) -> bytes:

@@ -13,14 +13,12 @@ from charrnn import __version__
 from charrnn.cli import terminal
 from charrnn.cli.options import Debug, Json
 from charrnn.config.cells import CELLS
+from charrnn.config.limits import measure_available_bytes, measure_memory_bytes
 from charrnn.config.model import ModelConfig
 from charrnn.errors import CharrnnError
 from charrnn.kernels.library import BUILDS, CHOICE, NONE, Kernels, find_obstacle, load_kernels
 
 _CPUINFO = Path("/proc/cpuinfo")
-_MEMINFO = Path("/proc/meminfo")
-_MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
-_MEMORY_USED = Path("/sys/fs/cgroup/memory.current")
 
 _WITHOUT_TORCH: dict[str, Any] = {
     "torch": None,
@@ -197,41 +195,12 @@ def find_processor() -> str:
     return named[1] if named else platform.processor() or platform.machine()
 
 
-def measure_memory_bytes() -> int | None:
-    """Measure the memory of the machine, or of the container if its limit is lower.
-
-    Returns:
-        None if the system does not tell.
-    """
-    try:
-        whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):
-        return None
-    return min(whole, _read_number(_MEMORY_LIMIT) or whole)
-
-
-def measure_available_bytes() -> int | None:
-    """Measure the memory that is available without swapping; None if the system does not tell."""
-    found = re.search(r"^MemAvailable: *(\d+) kB$", _read(_MEMINFO), re.MULTILINE)
-    if not found:
-        return None
-    available = int(found[1]) * 1024
-    limit, used = _read_number(_MEMORY_LIMIT), _read_number(_MEMORY_USED)
-    return available if limit is None or used is None else min(available, max(limit - used, 0))
-
-
 def measure_free_disk_bytes(folder: Path) -> int | None:
     """Measure the free space of the disk that holds a folder; None if the folder is missing."""
     try:
         return shutil.disk_usage(folder).free
     except OSError:
         return None
-
-
-def _read_number(file: Path) -> int | None:
-    """Read the number in a file of the system; None if it holds none."""
-    text = _read(file).strip()
-    return int(text) if text.isdecimal() else None
 
 
 def _read(file: Path) -> str:

@@ -22,6 +22,7 @@ from charrnn.errors import CheckpointError, Remedy, UsageError
 from charrnn.files import is_file, is_folder
 from charrnn.folders import TemporaryFolder
 from charrnn.training.fine_tuning import Transfer, transfer_model
+from charrnn.training.footprint import check_settings_size
 from charrnn.training.progress import Observer
 from charrnn.training.run_config import Request, read_request
 from charrnn.training.run_data import check_unchanged, reread_corpus
@@ -99,6 +100,7 @@ def prepare_run(
     run = RunDirectory(path or RUNS / name)
     if not overwrite:
         run.refuse_if_begun()
+    check_settings_size(settings)
     with TemporaryFolder() as folder:
         paths, names = gather_sources(sources, folder)
         corpus = fit_corpus(paths, encoding, records, names)
@@ -113,7 +115,8 @@ def prepare_run(
         )
         split = SplitCorpus.of(corpus, settings["valid"])
         # A text that is too short is so for a batch of any size.
-        fit_shape(split.train, settings["batch"] or 1, settings["window"])
+        shape = fit_shape(split.train, settings["batch"] or 1, settings["window"])
+        check_settings_size(settings, len(corpus.alphabet), shape)
         yield NewRun(
             run=run,
             name=name,

@@ -49,6 +49,7 @@ from charrnn.training.auto_config import (
     fill_layers,
 )
 from charrnn.training.fine_tuning import Origin, Transfer
+from charrnn.training.footprint import check_training_size
 from charrnn.training.optimizers import build_optimizers
 from charrnn.training.progress import Evaluated, Progress, SettingsChosen
 from charrnn.training.run_config import Request, SavedRun
@@ -225,7 +226,7 @@ def fit_request(request: Request, split: SplitCorpus) -> Shape:
 
     Raises:
         CorpusError: the corpus is too short to train on.
-        UsageError: the model would not learn from it in that shape.
+        UsageError: the model would not learn from it in that shape, or takes too much memory.
     """
     model, train = request.model, request.train
     if split.corpus.records is not None and model.norm == "batch":
@@ -237,6 +238,7 @@ def fit_request(request: Request, split: SplitCorpus) -> Shape:
         )
     shape = fit_shape(split.train, train.batch, train.window)
     _refuse_idle_layers(model, shape)
+    check_training_size(model, train, request.compute, len(split.corpus.alphabet), shape)
     return shape
 
 
