@@ -63,8 +63,13 @@ class Checkpoint:
     arrays: Arrays
 
 
-def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+def write_checkpoint(path: Path, checkpoint: Checkpoint, like: Path | None = None) -> None:
     """Save a checkpoint, replacing the file at ``path``.
+
+    Args:
+        path: of the file.
+        checkpoint: its new content.
+        like: the file that a new one gets its permissions from; None for the user's umask.
 
     Raises:
         StorageError: the disk refused; the old file still stands.
@@ -75,7 +80,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         if not is_finite(array):
             raise ValueError(f"tensor {name} holds values that are not finite")
     envelope = {"format": FORMAT, "kind": checkpoint.kind, **checkpoint.header}
-    write_atomically(path, encode_checkpoint(envelope, checkpoint.arrays))
+    write_atomically(path, encode_checkpoint(envelope, checkpoint.arrays), like)
 
 
 def encode_checkpoint(envelope: dict[str, Any], arrays: Arrays) -> bytes:

@@ -3,10 +3,12 @@
 last.safetensors    everything that resuming the run takes
 best.safetensors    the best model so far, to be used and shared
 log.jsonl           one JSON object in each line
-corpus-*.txt        the text from a pipe, or a generated one, as it was read
+corpus-*.txt        the text from a pipe, or a generated one, as it was read; the user's alone
+report.html         the report, if one was written
 .lock               locked while a process trains here; the system unlocks it when that ends
 
-Disk space is checked before the first step: a run that cannot be saved is not begun.
+New files get the permissions of the last checkpoint. Disk space is checked before the first step: a
+run that cannot be saved is not begun.
 """
 
 from __future__ import annotations
@@ -35,6 +37,10 @@ from charrnn.locking import Lock
 
 _USE_ANOTHER = Remedy("name another directory", "run")
 
+REPORT_MARK = b'<meta name="generator" content="charrnn report'
+"""A mark near the beginning of every report, by which reports are recognized."""
+
+_MARK_WITHIN_BYTES = 400
 _DIGITS_OF_DIGEST = 12
 COPIES = f"corpus-{'[0-9a-f]' * _DIGITS_OF_DIGEST}-*.txt"
 """Pattern of the names of the copies of texts that came from a pipe or were generated."""
@@ -52,6 +58,7 @@ class RunDirectory:
         self.last = path / "last.safetensors"
         self.best = path / "best.safetensors"
         self.log = path / "log.jsonl"
+        self.report = path / "report.html"
         self._lock = Lock(path / ".lock")
 
     @property
@@ -75,7 +82,8 @@ class RunDirectory:
                 _USE_ANOTHER,
             )
         try:
-            for names in (self.last.name, self.best.name, self.log.name, COPIES, TRIAL_FILES):
+            files = (self.last, self.best, self.log, self.report)
+            for names in (*(file.name for file in files), COPIES, TRIAL_FILES):
                 clear_leftovers(self.path, names)
             yield
         finally:
@@ -118,7 +126,7 @@ class RunDirectory:
         made = [copy for copy in copies.values() if not is_file(copy)]
         try:
             for text, copy in copies.items():
-                copy_atomically(text, copy)
+                copy_atomically(text, copy, private=True)
             self.check_disk_space(checkpoint)
             self.save_last(checkpoint)
         except BaseException:
@@ -130,9 +138,13 @@ class RunDirectory:
         self.forget_others(kept=(*copies.values(), *sources))
 
     def forget_others(self, kept: Iterable[Path]) -> None:
-        """Remove the files of an earlier run; the last checkpoint is replaced already."""
+        """Remove the files of an earlier run; the last checkpoint is replaced already.
+
+        Reports are recognized by their content, whatever they are called here.
+        """
         kept = {path.resolve() for path in kept}
-        for file in (self.log, self.best, *self.path.glob(COPIES)):
+        reports = (file for file in self.path.glob("*") if is_report(file))
+        for file in (*reports, self.log, self.best, *self.path.glob(COPIES)):
             if file.resolve() not in kept:
                 remove(file)
 
@@ -156,12 +168,12 @@ class RunDirectory:
     def save_best(self, checkpoint: Checkpoint) -> None:
         """Replace the best model."""
         self._check_lock()
-        write_checkpoint(self.best, checkpoint)
+        write_checkpoint(self.best, checkpoint, like=self.last)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Append an object to the log."""
         self._check_lock()
-        append_line(self.log, json.dumps(record, allow_nan=False))
+        append_line(self.log, json.dumps(record, allow_nan=False), like=self.last)
 
     def _check_lock(self) -> None:
         """Raise StorageError if the path no longer leads to the directory that was locked."""
@@ -209,7 +221,18 @@ class RunDirectory:
             if record["step"] <= step and not _exceeds(record.get("halvings"), halvings)
         ]
         text = "".join(json.dumps(record) + "\n" for record in kept)
-        write_atomically(self.log, text.encode())
+        write_atomically(self.log, text.encode(), like=self.last)
+
+
+def is_report(path: Path) -> bool:
+    """Tell if a file is a report that charrnn wrote; one that cannot be read is none."""
+    if not is_file(path):
+        return False
+    try:
+        with path.open("rb") as stream:
+            return REPORT_MARK in stream.read(_MARK_WITHIN_BYTES)
+    except OSError:
+        return False
 
 
 def _is_flat(record: Mapping[str, Any]) -> bool:

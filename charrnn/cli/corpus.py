@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli import terminal
+from charrnn.cli.destination import STDOUT, Destination
 from charrnn.cli.options import Debug, Encoding, Json, complete_corpus
 from charrnn.config.training import TrainConfig
-from charrnn.errors import CorpusError, UsageError
+from charrnn.errors import CorpusError, Remedy, UsageError
 
 if TYPE_CHECKING:
     from charrnn.data.statistics import CharacterGroup, Lengths
@@ -142,9 +142,14 @@ def get(name: Name, as_json: Json = False, debug: Debug = False) -> None:
 def export(
     name: Name,
     output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="File to write. Left out: standard output."),
-    ] = None,
+        str,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="File to write; - is standard output.",
+        ),
+    ] = STDOUT,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing file.")
     ] = False,
@@ -156,18 +161,17 @@ def export(
     charrnn corpus export anbn | head -c 100
     """
     from charrnn.data.catalogue import find_entry, locate_entry
-    from charrnn.files import write_chunks_atomically
 
-    if output is not None and output.exists() and not overwrite:
-        raise UsageError(f"{output} exists already; name another file, or give --overwrite")
+    destination = Destination(output)
+    if destination.find_replaced() and not overwrite:
+        raise UsageError(
+            f"{output} exists already",
+            Remedy("name another file", "output"),
+            Remedy("replace it", "overwrite"),
+        )
     found = locate_entry(find_entry(name))
     chunks = _read_chunks(found) if isinstance(found, Path) else found.chunks()
-    if output is None:
-        for chunk in chunks:
-            with terminal.guard_stdout():
-                sys.stdout.buffer.write(chunk)
-    else:
-        write_chunks_atomically(output, chunks)
+    destination.write(chunks)
 
 
 def _read_chunks(path: Path) -> Iterator[bytes]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from charrnn.cli import terminal
+from charrnn.cli.destination import Destination
 from charrnn.cli.messages import option_name
 from charrnn.cli.options import Debug, RunArgument, TrainingText
 from charrnn.config.inference import SampleConfig
@@ -25,7 +25,8 @@ def report(
             "--output",
             "-o",
             metavar="FILE",
-            help="File to write. Left out: report.html in the run's directory.",
+            help="File to write; - is standard output. Left out: report.html in the run's "
+            "directory.",
             show_default=False,
         ),
     ] = None,
@@ -41,7 +42,7 @@ def report(
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
         from charrnn.report.content import gather_content
-        from charrnn.report.html import check_replaceable, render, write
+        from charrnn.report.html import check_replaceable, render
     except ModuleNotFoundError as problem:
         if problem.name == "torch":
             raise
@@ -55,6 +56,7 @@ def report(
             Remedy("set MPLCONFIGDIR or TMPDIR to a folder that may be written"),
         ) from problem
     from charrnn import api
+    from charrnn.checkpoints.run_directory import RunDirectory
     from charrnn.checkpoints.run_index import find_run
     from charrnn.cli.arguments import naming_corpus_option
     from charrnn.cli.training_command import shell, training_command
@@ -63,8 +65,9 @@ def report(
 
     folder = find_run(run)
     summary = read_summary(folder)
-    target = Path(output) if output else folder / "report.html"
-    check_replaceable(target)
+    run_directory = RunDirectory(folder)
+    destination = Destination(str(run_directory.report) if output is None else output)
+    check_replaceable(destination.find_replaced())
     model = api.load(folder, corpus=corpus or ())
     model.data.accept(summary.request, summary.corpus)
     with naming_corpus_option():
@@ -84,5 +87,8 @@ def report(
         split.held_out,
         draw_one,
     )
-    write(target, render(contents, shell(training_command(summary)), option_name))
-    terminal.print_facts({"report": str(target)})
+    page = render(contents, shell(training_command(summary)), option_name)
+    check_replaceable(destination.find_replaced())
+    destination.write([page.encode()], like=run_directory.last if output is None else None)
+    if not destination.is_stdout:
+        terminal.print_facts({"report": str(destination.path)})

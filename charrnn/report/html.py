@@ -18,45 +18,23 @@ from typing import NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from charrnn import __version__
+from charrnn.checkpoints.run_directory import is_report
 from charrnn.data.alphabet import RECORD_END
 from charrnn.display import visible
-from charrnn.errors import Remedy, StorageError, UsageError
-from charrnn.files import write_atomically
+from charrnn.errors import Remedy, UsageError
 from charrnn.report import plots
 from charrnn.report.content import Contents
 from charrnn.report.plots import pick_evenly
 from charrnn.training.run_summary import Measurement, Summary
 
-MARK = b'<meta name="generator" content="charrnn report'
-"""A mark near the beginning of every report, by which reports are recognized."""
-
-_MARK_WITHIN = 400
 _SHOWN_CHARACTERS = 600
 _SHOWN_EVALUATIONS = 5
 _ROWS_OF_EVALUATIONS = 25
 
 
-def write(path: Path, page: str) -> None:
-    """Save a report, and replace an earlier one.
-
-    Raises:
-        UsageError: the file exists and is not a report.
-        StorageError: the file cannot be written.
-    """
-    check_replaceable(path)
-    write_atomically(path, page.encode())
-
-
-def check_replaceable(path: Path) -> None:
-    """Raise UsageError if a file exists and is not a report."""
-    try:
-        with path.open("rb") as stream:
-            is_report = MARK in stream.read(_MARK_WITHIN)
-    except FileNotFoundError:
-        return
-    except OSError as problem:
-        raise StorageError(f"{path}: cannot be written: {problem.strerror}") from problem
-    if not is_report:
+def check_replaceable(path: Path | None) -> None:
+    """Raise UsageError if there is a file that is not a report."""
+    if path is not None and not is_report(path):
         raise UsageError(
             f"{path} exists already and is not a report, so it is not replaced",
             Remedy("name another file", "output"),
@@ -80,6 +58,7 @@ def render(contents: Contents, command: str, name_setting: Callable[[str], str])
     return environment.get_template("page.html").render(
         contents=contents,
         run=run,
+        name=name_run(run.path),
         version=__version__,
         training=plots.plot_training(run),
         reach=plots.plot_reach(contents.reaches),
@@ -97,6 +76,12 @@ def render(contents: Contents, command: str, name_setting: Callable[[str], str])
         command=command,
         shown=_SHOWN_CHARACTERS,
     )
+
+
+def name_run(path: Path) -> str:
+    """Name a run as its path does; where that ends in dots, as the folder does."""
+    name = path.name
+    return name if name.strip(".") else path.resolve().name or str(path.resolve())
 
 
 def _make_environment() -> Environment:

@@ -17,7 +17,12 @@ import numpy as np
 import pytest
 
 from charrnn.checkpoints.checkpoint import MODEL, TRAINING, Checkpoint, read_checkpoint
-from charrnn.checkpoints.run_directory import RunDirectory, Sizes, estimate_sizes
+from charrnn.checkpoints.run_directory import (
+    REPORT_MARK,
+    RunDirectory,
+    Sizes,
+    estimate_sizes,
+)
 from charrnn.checkpoints.run_index import RUNS, find_latest_run, find_model, find_run, mark_latest
 from charrnn.errors import CheckpointError, RunDirectoryError, StorageError
 from charrnn.files import name_temporary
@@ -95,10 +100,11 @@ def test_a_second_process_is_refused_until_the_first_is_killed(run: RunDirectory
 
 def test_a_refused_process_leaves_the_holders_files_alone(run: RunDirectory) -> None:
     with held_elsewhere(run):
-        name_temporary(run.last).write_bytes(b"being written")
+        written = name_temporary(run.last)
+        written.write_bytes(b"being written")
         with pytest.raises(RunDirectoryError), run.locked():
             pass
-        assert name_temporary(run.last).exists()
+        assert written.exists()
 
 
 def test_the_lock_is_held_within_and_free_after_even_an_error(run: RunDirectory) -> None:
@@ -116,9 +122,10 @@ def test_the_lock_is_held_within_and_free_after_even_an_error(run: RunDirectory)
 def test_locking_makes_the_directory_and_clears_what_a_crash_left_half_written() -> None:
     run = RunDirectory(RUNS / "deep" / "tales")
     with run.locked():
-        name_temporary(run.best).write_bytes(b"half")
+        half = name_temporary(run.best)
+        half.write_bytes(b"half")
     with run.locked():
-        assert not name_temporary(run.best).exists()
+        assert not half.exists()
 
 
 @pytest.mark.parametrize(
@@ -163,11 +170,47 @@ def test_a_new_run_keeps_its_text_and_forgets_the_old_runs_files(run: RunDirecto
     assert {file.name for file in run.path.glob("[!.]*")} == {run.last.name, kept.name}
 
 
+def test_no_report_on_a_replaced_run_is_left_whatever_it_is_called(run: RunDirectory) -> None:
+    reports = (run.report, run.path / "mine.htm")
+    for file in (*reports, run.last):
+        file.write_bytes(b"<!doctype html>\n" + REPORT_MARK + b' 0.1.0">')
+    run.begin(TRAINED, {})
+    assert set(run.path.glob("[!.]*")) == {run.last}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other modes")
+def test_a_runs_new_files_get_the_mode_of_its_last_checkpoint(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    text = tmp_path / "text"
+    text.touch(0o644)
+    copy = run.copy_of(text, "0123456789abcdef")
+    for file in (run.last, run.best, run.log):
+        file.touch(0o600)
+    run.begin(TRAINED, {text: copy})
+    run.save_best(TRAINED)
+    run.append({"step": 1})
+    assert {
+        file.name: file.stat().st_mode & 0o777 for file in run.path.glob("[!.]*")
+    } == dict.fromkeys((run.last.name, run.best.name, run.log.name, copy.name), 0o600)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other modes")
+def test_the_copy_of_a_text_from_a_pipe_is_the_users_alone(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    text = tmp_path / "text"
+    text.touch(0o644)
+    copy = run.copy_of(text, "0123456789abcdef")
+    run.begin(TRAINED, {text: copy})
+    assert copy.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_users_own_files_in_the_directory_are_left_alone(run: RunDirectory) -> None:
     names = ("corpus-mine.txt", "corpus-of-tales-0.txt", ".mine.tmp", "mine.safetensors")
-    own = [run.path / name for name in names]
+    own = [run.path / name for name in (*names, "report.html", "about.html")]
     for file in own:
-        file.touch()
+        file.write_text("<!doctype html><title>mine</title>")
     with run.locked():
         run.forget_others(kept=())
     assert all(file.exists() for file in own)

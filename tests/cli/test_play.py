@@ -111,6 +111,8 @@ def test_a_seed_can_be_set_again(trained: Path) -> None:
         ("/save", 2, "name a file after the command"),
         ("/save herons.txt", 2, "herons.txt exists already; name another file"),
         ("/save no/such/folder", 7, "no/such/folder: could not be written"),
+        ("/save -", 2, "- is standard output, where /show shows the text"),
+        ("/keep no/", 2, "'no/' names no file to write to"),
         ("/read nowhere.txt", 3, "nowhere.txt: cannot be read"),
         ("The \N{SNOWMAN}", 3, "(U+2603) at character 5 is not among"),
         (b"The \xff", 3, "the line: byte 4 is not UTF-8"),

@@ -164,7 +164,16 @@ def test_it_goes_into_the_runs_directory_and_replaces_an_earlier_one(tmp_path: P
         result = forked("report", "run", cwd=tmp_path)
         assert result.returncode == 0, explain(result)
         assert result.stdout == b"report  run/report.html\n"
-    assert (tmp_path / "run/report.html").read_bytes().startswith(b"<!doctype html>")
+    page = (tmp_path / "run/report.html").read_bytes()
+    assert page.startswith(b"<!doctype html>")
+    for stdout in ("-", "/dev/stdout"):
+        result = forked("report", ".", "-o", stdout, cwd=tmp_path / "run")
+        assert result.returncode == 0, explain(result)
+        assert result.stdout.startswith(b"<!doctype html>")
+        assert result.stdout.endswith(b"</html>\n" if page.endswith(b"\n") else b"</html>")
+        assert b"<title>run " in result.stdout
+    names = {file.name for file in (tmp_path / "run").glob("[!.]*")}
+    assert names == {"last.safetensors", "best.safetensors", "log.jsonl", "report.html"}
 
 
 @pytest.mark.slow
@@ -176,7 +185,7 @@ def test_what_is_no_report_is_left_alone(tmp_path: Path) -> None:
     assert b"is not a report" in result.stderr
     assert (tmp_path / "a.txt").read_bytes() == before
     folder = forked("report", "run", "-o", ".", cwd=tmp_path)
-    assert (folder.returncode, b"cannot be written" in folder.stderr) == (7, True)
+    assert (folder.returncode, b"could not be written" in folder.stderr) == (7, True)
 
 
 @pytest.mark.slow

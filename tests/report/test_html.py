@@ -1,6 +1,26 @@
-"""Numbers along a text as colors."""
+"""Numbers along a text as colors, and the name of a run."""
 
-from charrnn.report.html import BITS, ColoredText, color_by_activation, color_by_bits
+from pathlib import Path
+
+import pytest
+
+from charrnn.report.html import (
+    BITS,
+    ColoredText,
+    color_by_activation,
+    color_by_bits,
+    name_run,
+)
+
+
+def test_a_run_has_a_name_by_whatever_path_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tales" / "..hidden").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "tales")
+    named = {".": "tales", "": "tales", "..": tmp_path.name, "../tales/": "tales"}
+    named |= {"../..": tmp_path.parent.name, "..hidden": "..hidden", "/": str(Path("/").resolve())}
+    assert {path: name_run(Path(path)) for path in named} == named
 
 
 def test_neighbors_of_one_color_stand_together() -> None:

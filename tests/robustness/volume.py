@@ -86,15 +86,15 @@ class Volume(HurriedDisk):
         self._sizes: dict[int, int] = {}
         self._open: dict[int, int] = {}
 
-    def create(self, path: Path) -> int:
+    def create(self, path: Path, mode: int = 0o666) -> int:
         self._live()
-        file = self._open_known(path, super().create(path))
+        file = self._open_known(path, super().create(path, mode))
         self._cut(file, 0)
         return file
 
-    def extend(self, path: Path) -> int:
+    def extend(self, path: Path, mode: int = 0o666) -> int:
         self._live()
-        return self._open_known(path, super().extend(path))
+        return self._open_known(path, super().extend(path, mode))
 
     def write(self, file: int, data: memoryview) -> int:
         self._live()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,7 +39,9 @@ def play(
         int | None,
         typer.Option(help="Seed: the same lines give the same text. Left out: another.", min=0),
     ] = None,
-    keep: Annotated[Path, typer.Option(help="File that /keep appends to.")] = Path("kept.txt"),
+    keep: Annotated[
+        str, typer.Option(metavar="FILE", help="File that /keep appends to.")
+    ] = "kept.txt",
     unknown: Unknown = "error",
     stack_round: StackRound = None,
     device: Annotated[str, option(ComputeConfig, "device")] = "cpu",
@@ -68,10 +69,11 @@ def play(
     given = randbits(32) if seed is None else seed
     settings = PlaySettings.pick({**ctx.params, "seed": given})
     from charrnn import api
-    from charrnn.cli.play.conversation import MOST_BYTES, Conversation
+    from charrnn.cli.play.conversation import MOST_BYTES, Conversation, parse_output_name
     from charrnn.cli.play.input import PipedLines, TypedLines
     from charrnn.cli.play.output import Screen
 
+    keep_path = parse_output_name(keep)
     loaded = api.load(
         model, device=device, threads=threads, weights=weights, stack_round=stack_round
     )
@@ -82,7 +84,7 @@ def play(
         loaded.alphabet,
         settings,
         Screen(text, loaded.alphabet, typing=typed and sys.stdout.isatty(), raw=raw),
-        keep=keep,
+        keep=keep_path,
     )
     if typed:
         terminal.note(

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from charrnn.cli import signals, terminal
+from charrnn.cli.destination import STDOUT, parse_output_path
 from charrnn.cli.play.output import Screen
 from charrnn.cli.play.settings import SETTINGS, PlaySettings
 from charrnn.data.alphabet import Alphabet
 from charrnn.display import nearest
-from charrnn.errors import CorpusError, Remedy, StorageError, UsageError
+from charrnn.errors import CorpusError, Remedy, UsageError
+from charrnn.files import append_output, find_replaced, write_output
 from charrnn.folders import expand_user
 from charrnn.inference.interactive import Play
 
@@ -152,25 +154,27 @@ class Conversation:
         terminal.note(f"the text now ends with {end!r}" if end else "the text is now empty")
 
     def _append(self, rest: bytes) -> None:
-        self._write(_parse_path(rest) if rest else self._keep, "ab", _BETWEEN_KEPT)
+        path = parse_output_name(_parse_name(rest)) if rest else self._keep
+        append_output(path, self._encode_text() + _BETWEEN_KEPT)
+        self._note_written(path)
 
     def _save(self, rest: bytes) -> None:
-        self._write(_parse_path(rest), "xb", b"")
-
-    def _write(self, path: Path, mode: str, end: bytes) -> None:
-        text = self._play.text
-        if not text:
-            raise UsageError("there is no text yet")
-        try:
-            with path.open(mode) as file:
-                file.write(self._alphabet.to_bytes(text) + end)
-        except FileExistsError:
+        path = parse_output_name(_parse_name(rest))
+        data = self._encode_text()
+        if find_replaced(path):
             raise UsageError(
                 f"{path} exists already; name another file, or append to it: /keep {path}"
-            ) from None
-        except OSError as problem:
-            raise StorageError(f"{path}: could not be written: {problem.strerror}") from problem
-        terminal.note(f"{path}: {len(text):,} characters written")
+            )
+        write_output(path, [data])
+        self._note_written(path)
+
+    def _encode_text(self) -> bytes:
+        if not self._play.text:
+            raise UsageError("there is no text yet")
+        return self._alphabet.to_bytes(self._play.text)
+
+    def _note_written(self, path: Path) -> None:
+        terminal.note(f"{path}: {len(self._play.text):,} characters written")
 
     def _read(self, rest: bytes) -> None:
         path = _parse_path(rest)
@@ -225,10 +229,22 @@ def _make_size_error(name: str) -> CorpusError:
 
 
 def _parse_path(rest: bytes) -> Path:
+    return expand_user(_parse_name(rest))
+
+
+def parse_output_name(named: str) -> Path:
+    """Parse the name of a file for the text; raises UsageError for one that is none."""
+    if named == STDOUT:
+        raise UsageError("- is standard output, where /show shows the text; ./- is a file")
+    parse_output_path(named)
+    return expand_user(named)
+
+
+def _parse_name(rest: bytes) -> str:
     named = os.fsdecode(rest).strip()
     if not named:
         raise UsageError("name a file after the command")
-    return expand_user(named)
+    return named
 
 
 def _forbid_arguments(run: Callable[[], None]) -> Callable[[bytes], None]:
