@@ -28,20 +28,24 @@ class Remedy:
     "skip such characters (unknown='skip')"
     >>> str(Remedy("fetch it first", "fetch", "tinyshakespeare"))
     "fetch it first: charrnn.fetch('tinyshakespeare')"
+    >>> str(Remedy("train one", "train", "TEXT", records="line"))
+    "train one: charrnn.train('TEXT', records='line')"
 
     Attributes:
         action: a clause in the imperative.
         means: the setting to change for it, or the function to call, one of FUNCTIONS.
         values: what to set it to, or to call it with.
+        settings: of the function, by name.
     """
 
     FUNCTIONS = ("train", "resume", "fetch")
     """Functions of the package that a remedy may call."""
 
-    def __init__(self, action: str, means: str = "", *values: str | None) -> None:
+    def __init__(self, action: str, means: str = "", *values: str | None, **settings: str) -> None:
         self.action = action
         self.means = means
         self.values = values
+        self.settings = settings
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Remedy) and vars(self) == vars(other)
@@ -52,7 +56,8 @@ class Remedy:
     def __str__(self) -> str:
         if not self.means:
             return self.action
-        values = ", ".join(map(_spell, self.values))
+        settings = (f"{name}={_spell(value)}" for name, value in self.settings.items())
+        values = ", ".join((*map(_spell, self.values), *settings))
         if self.means in self.FUNCTIONS:
             return f"{self.action}: charrnn.{self.means}({values})"
         return f"{self.action} ({self.means}{values and '=' + values})"
@@ -84,9 +89,14 @@ class Notice(str):
         notice.message, notice.remedies = message, remedies
         return notice
 
-    def describe(self, advise: Callable[[Remedy], str] = str) -> str:
-        """Put the note into words; ``advise`` puts a remedy into words."""
-        return _join(self.message, map(advise, self.remedies))
+    def describe(
+        self,
+        advise: Callable[[Remedy], str] = str,
+        remedies: Iterable[Remedy] | None = None,
+    ) -> str:
+        """Put the note into words; see :meth:`CharrnnError.describe`."""
+        ways = self.remedies if remedies is None else remedies
+        return _join(self.message, map(advise, ways))
 
 
 def _join(message: str, ways: Iterable[str]) -> str:
@@ -133,14 +143,17 @@ class CharrnnError(Exception):
         self,
         name_setting: Callable[[str], str] = str,
         advise: Callable[[Remedy], str] = str,
+        remedies: Iterable[Remedy] | None = None,
     ) -> str:
         """Put the error into words: the message and, on a second line, the remedies.
 
         Args:
             name_setting: what to call a setting of that name.
             advise: a remedy in words.
+            remedies: those to name; None is all.
         """
-        return _join(self._say(name_setting), map(advise, self.remedies))
+        ways = self.remedies if remedies is None else remedies
+        return _join(self._say(name_setting), map(advise, ways))
 
     def _say(self, name_setting: Callable[[str], str]) -> str:
         subject = " and ".join(map(name_setting, self.settings))

@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from charrnn.cli import terminal
+from charrnn.cli.messages import InHand
 from charrnn.errors import UsageError
 from charrnn.folders import check_current_folder
 
@@ -48,11 +49,22 @@ def _list_commands(command: Any) -> Mapping[str, Any]:
     return {name: one for name, one in found.items() if not one.hidden}
 
 
+def list_options(command: Any, ctx: Any) -> set[str]:
+    """List the names of the options of a command."""
+    params = command.get_params(ctx)
+    return {name for param in params for name in (*param.opts, *param.secondary_opts)}
+
+
 class Command(TyperCommand):
     """A command that runs in a folder that exists, and whose help opens with examples."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; StorageError if the current folder has been removed."""
+        """Run the command, and note its options as those of the command in hand.
+
+        Raises:
+            StorageError: the current folder has been removed.
+        """
+        InHand.options = list_options(self, ctx)
         check_current_folder()
         return super().invoke(ctx)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -24,7 +25,7 @@ from charrnn.cli import (
     train,
     verify,
 )
-from charrnn.cli.messages import explain
+from charrnn.cli.messages import InHand, explain
 from charrnn.cli.options import Debugging
 from charrnn.cli.play import command
 from charrnn.display import did_you_mean
@@ -71,6 +72,8 @@ class Boundary(help_pages.Group):
                 _report("not enough memory for a model or a batch of this size")
                 raise typer.Exit(CharrnnError.exit_code) from None
             raise
+        finally:
+            InHand.options = None
 
 
 def _report(message: str) -> None:
@@ -134,6 +137,8 @@ help_pages.use_help_pages(app)
 def _describe_refusal(problem: Any) -> str:
     """Describe a command that Typer cannot parse, and suggest the nearest option."""
     message: str = problem.format_message()
+    if errors := getattr(problem.__cause__, "errors", None):
+        message = _describe_value(problem.param.opts[0], errors()[0])
     if unknown := getattr(problem, "option_name", None):
         # Typer lists all similar options in alphabetical order.
         known = getattr(problem, "possibilities", None) or ()
@@ -141,6 +146,19 @@ def _describe_refusal(problem: Any) -> str:
     context = getattr(problem, "ctx", None)
     where = context.command_path if context else _NAME
     return message and f"{message} ({where} --help)"
+
+
+_KINDS = {"float_parsing": "a number", "int_parsing": "a whole number"}
+"""Kinds of values by the errors of the library that Typer parses them with."""
+
+
+def _describe_value(option: str, error: Mapping[str, Any]) -> str:
+    """Describe a value that is not one that an option takes, and suggest the one that was meant."""
+    value, allowed = str(error["input"]), error["msg"].removeprefix("Input should be ")
+    message = f"{option} is {value!r:.60}; it must be {_KINDS.get(error['type'], allowed)}"
+    meant = value.replace(",", "." if error["type"] == "float_parsing" else "")
+    is_number = re.fullmatch(r"[-+]?\d+(\.\d+)?", meant)
+    return f"{message}; did you mean {meant}?" if is_number and meant != value else message
 
 
 def run() -> int:

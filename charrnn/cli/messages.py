@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Container
 
 from charrnn.errors import CharrnnError, Notice, Remedy
 
@@ -28,39 +27,78 @@ def option_name(setting: str) -> str:
     return _NAMES.get(setting, "--" + setting.replace("_", "-"))
 
 
-def command(function: str, *arguments: str) -> str:
+def command(function: str, *arguments: str, **settings: str) -> str:
     """Spell the command that calls a function, quoted for a shell.
 
     >>> command("resume", "my runs/tales")
     "charrnn train --resume 'my runs/tales'"
+    >>> command("train", "new.txt", base="tales")
+    'charrnn train new.txt --from tales'
     """
-    return " ".join([_COMMANDS[function], *map(quote, arguments)])
+    options = (word for name, value in settings.items() for word in (option_name(name), value))
+    return " ".join([_COMMANDS[function], *map(quote, (*arguments, *options))])
 
 
-def explain(problem: CharrnnError, name_setting: Callable[[str], str] = option_name) -> str:
+class InHand:
+    """The command that is run: its options; None is any."""
+
+    options: Container[str] | None = None
+
+
+def explain(
+    problem: CharrnnError,
+    name_setting: Callable[[str], str] = option_name,
+    options: Container[str] | None = None,
+) -> str:
     """Describe an error and its remedies in terms of options and commands.
 
     Args:
         problem: the error.
         name_setting: returns the user's name for a setting.
+        options: those that can be given; a remedy that takes another is left out, and a setting
+            without an option is called by its own name. None is those of the command in hand.
     """
-    return problem.describe(name_setting, partial(_advise, name_setting))
+    words = _Words(name_setting, InHand.options if options is None else options)
+    return problem.describe(words.name, words.advise, filter(words.offers, problem.remedies))
 
 
 def explain_note(note: str) -> str:
     """Describe a note and, if it has any, its remedies in terms of options and commands."""
-    return note.describe(partial(_advise, option_name)) if isinstance(note, Notice) else note
+    words = _Words(option_name, InHand.options)
+    if not isinstance(note, Notice):
+        return note
+    return note.describe(words.advise, filter(words.offers, note.remedies))
 
 
-def _advise(name_setting: Callable[[str], str], remedy: Remedy) -> str:
-    if not remedy.means:
-        return remedy.action
-    if remedy.means in _COMMANDS:
-        return f"{remedy.action}: {command(remedy.means, *map(str, remedy.values))}"
-    if (remedy.means, remedy.values) == ("encoding", (None,)):
-        return f"{remedy.action} with --bytes"
-    words = (name_setting(remedy.means), *(quote(str(value)) for value in remedy.values))
-    return f"{remedy.action} with {' '.join(words)}"
+class _Words:
+    """Puts settings and remedies into the words of a command that has some options."""
+
+    def __init__(self, name_setting: Callable[[str], str], options: Container[str] | None) -> None:
+        self._name_setting, self._options = name_setting, options
+
+    def name(self, setting: str) -> str:
+        option = self._name_setting(setting)
+        return option if self._has(option) else setting.replace("_", " ")
+
+    def offers(self, remedy: Remedy) -> bool:
+        calls = not remedy.means or remedy.means in _COMMANDS
+        return calls or self._has(self._find_option(remedy))
+
+    def advise(self, remedy: Remedy) -> str:
+        if not remedy.means:
+            return remedy.action
+        if remedy.means in _COMMANDS:
+            words = map(str, remedy.values)
+            return f"{remedy.action}: {command(remedy.means, *words, **remedy.settings)}"
+        values = (quote(value) for value in remedy.values if value is not None)
+        return f"{remedy.action} with {' '.join((self._find_option(remedy), *values))}"
+
+    def _has(self, option: str) -> bool:
+        return self._options is None or option in self._options
+
+    def _find_option(self, remedy: Remedy) -> str:
+        is_bytes = (remedy.means, remedy.values) == ("encoding", (None,))
+        return self._name_setting("as_bytes" if is_bytes else remedy.means)
 
 
 def quote(value: str) -> str:
