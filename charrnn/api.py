@@ -298,7 +298,7 @@ class Model:
                 raise UsageError(
                     f"{self.path}: is not a model of records, so it cannot draw unique or novel "
                     "ones",
-                    Remedy("train one", "records", "line"),
+                    Remedy("train one", "train", "TEXT", records="line"),
                 )
             return order_pieces(sample(backend, self.alphabet, config, ids, seed))
         known = self.data.records if novel else frozenset()
@@ -632,14 +632,14 @@ class Model:
         return name, divide_texts(texts, records)
 
     def _read_held_out(self) -> NamedText:
-        request = self.data.request
-        if request is None:
+        if not self.data.is_known:
             raise CorpusError(
                 f"{self.path}: is not in the directory of its run, so its validation split is "
                 "unknown",
                 Remedy("give a text to read"),
+                Remedy("name its training text", "corpus", "TEXT"),
             )
-        valid = request.train.valid
+        valid = self.file.corpus.valid
         if not valid:
             raise CorpusError(
                 f"{self.path.parent}: has no validation split, since nothing was held out",

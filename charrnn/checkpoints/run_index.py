@@ -8,10 +8,12 @@ runs/NAME            the directory of a run
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 
 from charrnn.checkpoints.run_directory import RunDirectory
+from charrnn.data.file_kinds import HEAD_BYTES, looks_like_text
 from charrnn.display import did_you_mean
 from charrnn.errors import CheckpointError, Remedy
 from charrnn.files import clear_leftovers, is_file, is_folder, make_folder, write_atomically
@@ -92,9 +94,17 @@ def find_run(named: str | None) -> Path:
         if is_folder(path):
             return path
     if is_file(Path(named)):
+        stem = Path(named).stem
         raise CheckpointError(
             f"{named:.200}: is a file, and a run is asked for",
-            Remedy("name the directory that holds it"),
+            Remedy(f"name the run: {stem}")
+            if RunDirectory(RUNS / stem).begun
+            else Remedy("name the directory that holds it"),
+        )
+    if kind := _describe_special(named):
+        raise CheckpointError(
+            f"{named:.200}: is {kind}, and a model is a file or the directory of a run",
+            Remedy("save the model to a file first"),
         )
     known = list_runs()
     hint = did_you_mean(Path(named).name, known)
@@ -115,9 +125,45 @@ def find_model(named: str | None) -> Path:
         named.endswith(MODEL_SUFFIX) or not RunDirectory(RUNS / named).begun
     )
     if named is not None and is_model and is_file(Path(named)):
+        _refuse_text_of_run(Path(named))
         return Path(named)
     run = RunDirectory(find_run(named))
     for file in (run.best, run.last):
         if is_file(file):
             return file
-    raise CheckpointError(f"{run.path}: holds no model yet; has training begun there?")
+    if run.begun:
+        raise CheckpointError(f"{run.path}: holds no model yet; has training begun there?")
+    inside = [str(path) for path in sorted(run.path.glob("*")) if _names_model(path)]
+    raise CheckpointError(
+        f"{run.path}: is a folder that holds no model",
+        Remedy(f"name one in it: {', '.join(inside)[:200]}")
+        if inside
+        else Remedy("name a run directory or a model file"),
+    )
+
+
+def _names_model(path: Path) -> bool:
+    """Tell if a path names a model: a model file or the directory of a run."""
+    return RunDirectory(path).begun or (path.suffix == MODEL_SUFFIX and is_file(path))
+
+
+def _refuse_text_of_run(path: Path) -> None:
+    """Raise CheckpointError for a text whose name is that of a run: the run is meant."""
+    if not RunDirectory(RUNS / path.stem).begun:
+        return
+    with suppress(OSError), path.open("rb") as stream:
+        if looks_like_text(stream.read(HEAD_BYTES)):
+            raise CheckpointError(
+                f"{path}: is a text, not a model", Remedy(f"name the run: {path.stem}")
+            )
+
+
+def _describe_special(named: str) -> str | None:
+    """Describe what is at a path and is neither a file nor a folder; None if nothing is."""
+    if named == "-":
+        return "standard input"
+    with suppress(OSError, ValueError):
+        mode = Path(named).stat().st_mode
+        kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+        return kinds.get(stat.S_IFMT(mode), "a device")
+    return None

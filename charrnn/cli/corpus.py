@@ -98,7 +98,9 @@ def show(
     charrnn corpus show novel.txt --json
     """
     from charrnn.api import describe_corpus
+    from charrnn.cli.arguments import refuse_models
 
+    refuse_models(sources)
     found = describe_corpus(sources, encoding=None if as_bytes else encoding, on_note=terminal.note)
     if as_json:
         terminal.print_json(_to_json(found))

@@ -15,6 +15,7 @@ from charrnn.cli.options import (
     Json,
     StackRound,
     SubjectArgument,
+    TrainingText,
     Unknown,
     among,
     option,
@@ -70,6 +71,7 @@ def evaluate(
     device: Annotated[str, option(ComputeConfig, "device")] = "cpu",
     threads: Annotated[int | None, option(UseConfig, "threads")] = UseConfig.threads,
     weights: Annotated[str, option(UseConfig, "weights")] = UseConfig.weights,
+    corpus: TrainingText = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -94,7 +96,12 @@ def evaluate(
     if formal is not None:
         _refuse_text_options(texts, encoding, unknown, scores_text=bool(reset_every or dynamic))
     loaded = api.load(
-        model, device=device, threads=threads, weights=weights, stack_round=stack_round
+        model,
+        device=device,
+        threads=threads,
+        weights=weights,
+        stack_round=stack_round,
+        corpus=corpus or (),
     )
     if loaded.records is not None and (formal is not None or reset_every or dynamic):
         _refuse_records(loaded.path, "--formal" if formal else "--reset-every and --dynamic")
@@ -144,7 +151,7 @@ def _refuse_records(path: Path, asked: str) -> None:
     """Raise UsageError: the option needs a model of one text."""
     raise UsageError(
         f"{path}: is a model of records, each read by itself; {asked} can be asked of a model "
-        "of one text only.\nTrain one without --records, or leave the option out."
+        "of one text only.\nTrain one on a text without records, or leave the option out."
     )
 
 

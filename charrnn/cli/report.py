@@ -58,7 +58,6 @@ def report(
     from charrnn import api
     from charrnn.checkpoints.run_directory import RunDirectory
     from charrnn.checkpoints.run_index import find_run
-    from charrnn.cli.arguments import naming_corpus_option
     from charrnn.cli.training_command import shell, training_command
     from charrnn.inference.record_sampling import draw_records
     from charrnn.training.run_summary import read_summary
@@ -70,8 +69,7 @@ def report(
     check_replaceable(destination.find_replaced())
     model = api.load(folder, corpus=corpus or ())
     model.data.accept(summary.request, summary.corpus)
-    with naming_corpus_option():
-        split = model.data.split
+    split = model.data.split
 
     def draw_one(config: SampleConfig) -> str:
         if model.records is not None:

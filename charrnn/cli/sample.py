@@ -99,7 +99,6 @@ def sample(
     from secrets import randbits
 
     from charrnn import api
-    from charrnn.cli.arguments import naming_corpus_option
     from charrnn.data.records import find_separator
 
     loaded = api.load(
@@ -119,8 +118,7 @@ def sample(
         seed = randbits(32)
     comparison = None
     if novelty or (novel and records is not None):
-        with naming_corpus_option():
-            split = loaded.data.split
+        split = loaded.data.split
         comparison = _compare(alphabet, split) if novelty else None
     pieces = loaded.draw(
         symbols,

@@ -20,7 +20,15 @@ from typing import IO, TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from charrnn.cli import terminal
-from charrnn.cli.options import Debug, Encoding, StackRound, SubjectArgument, Unknown, option
+from charrnn.cli.options import (
+    Debug,
+    Encoding,
+    StackRound,
+    SubjectArgument,
+    TrainingText,
+    Unknown,
+    option,
+)
 from charrnn.config.inference import UNITS, WINDOW, UseConfig
 from charrnn.config.training import ComputeConfig
 from charrnn.display import MARKED
@@ -92,6 +100,7 @@ def score(
     device: Annotated[str, option(ComputeConfig, "device")] = "cpu",
     threads: Annotated[int | None, option(UseConfig, "threads")] = UseConfig.threads,
     weights: Annotated[str, option(UseConfig, "weights")] = UseConfig.weights,
+    corpus: TrainingText = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print a JSON object for each, instead of columns.")
     ] = False,
@@ -107,10 +116,18 @@ def score(
     if window is not None and by != "window":
         raise UsageError("--window needs --by window; give both, or leave it out")
     from charrnn import api
-    from charrnn.cli.arguments import split_arguments
+    from charrnn.cli.arguments import refuse_unused_corpus, split_arguments
 
     name, texts = split_arguments(arguments or [])
-    model = api.load(name, device=device, threads=threads, weights=weights, stack_round=stack_round)
+    refuse_unused_corpus(corpus, texts)
+    model = api.load(
+        name,
+        device=device,
+        threads=threads,
+        weights=weights,
+        stack_round=stack_round,
+        corpus=corpus or (),
+    )
     scoring = model.score(
         texts or None,
         by=by,

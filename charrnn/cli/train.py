@@ -107,9 +107,13 @@ def train(
     run_path = Path(run) if run else None
     if as_bytes and _is_given(ctx, "encoding"):
         raise UsageError("--bytes reads bytes and --encoding decodes them; give one of them")
+    from charrnn.cli.arguments import refuse_models, split_arguments
+
     if resume:
         _refuse_new_settings(ctx, overwrite)
         named = list(sources or [])
+        if not run_path:
+            split_arguments(named)
 
         def resume_run(**follow: Any) -> api.Run:
             from charrnn import api
@@ -129,6 +133,8 @@ def train(
         raise UsageError(
             "name a text to train on: charrnn train FILE (or try: charrnn train tales)"
         )
+
+    refuse_models(sources)
 
     def start_run(**follow: Any) -> api.Run:
         from charrnn import api

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from charrnn.cli import terminal
+from charrnn.cli.messages import explain
 from charrnn.cli.options import Debug, Json, complete_run
 from charrnn.errors import CheckpointError
 
@@ -58,13 +59,13 @@ def _verify_all(named: str | None) -> Iterator[VerifiedFile | _Unsound]:
     try:
         paths = find_checkpoints(named)
     except CheckpointError as problem:
-        yield _Unsound(named, str(problem))
+        yield _Unsound(named, explain(problem, options=()))
         return
     for path in paths:
         try:
             yield verify_checkpoint(path)
         except CheckpointError as problem:
-            yield _Unsound(str(path), str(problem))
+            yield _Unsound(str(path), explain(problem, options=()))
 
 
 class _Unsound(NamedTuple):

@@ -182,8 +182,11 @@ def prepare_resumption(
             compute = replace(compute, threads=threads)
         if sources:
             source = replace(source, paths=tuple(map(resolve_source, sources)))
-        corpus = reread_corpus(run, source, facts.records)
-        check_unchanged(corpus, facts)
+        here = str(run.path)
+        moved = Remedy("name its new place", "resume", here, "TEXT")
+        corpus = reread_corpus(run, source, facts.records, moved)
+        another = Remedy("train on another from its model", "train", "TEXT", base=here, run="NEW")
+        check_unchanged(corpus, facts, another)
         yield ResumedRun(run, replace(request, source=source, compute=compute), corpus)
 
 

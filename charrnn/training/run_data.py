@@ -17,6 +17,8 @@ from charrnn.files import is_file, is_folder
 from charrnn.folders import TemporaryFolder
 from charrnn.training.run_config import Request, read_request
 
+_NAME_ITS_PLACE = Remedy("name the place where it is now", "corpus", "TEXT")
+
 
 class RunData:
     """The training text of a model and the request of its run.
@@ -32,6 +34,11 @@ class RunData:
     def __init__(self, path: Path, model: ModelFile, sources: Sequence[str] = ()) -> None:
         self._path, self._model, self._sources = path, model, sources
         self._saved: tuple[Request, CorpusFacts] | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """True if the sources of the text are known."""
+        return bool(self._sources) or self.request is not None
 
     def accept(self, request: Request, corpus: CorpusFacts) -> None:
         """Set the request and facts that were read from the run's checkpoint already.
@@ -74,12 +81,17 @@ class RunData:
             return self._read_given_sources()
         if self.request is None:
             raise CorpusError(
-                f"{self._path}: is not in the directory of its run, so its training text is unknown"
+                f"{self._path}: is not in the directory of its run, so its training text is "
+                "unknown",
+                _NAME_ITS_PLACE,
             )
         corpus = reread_corpus(
-            RunDirectory(self._path.parent), self.request.source, self._model.corpus.records
+            RunDirectory(self._path.parent),
+            self.request.source,
+            self._model.corpus.records,
+            _NAME_ITS_PLACE,
         )
-        check_unchanged(corpus, self._model.corpus)
+        check_unchanged(corpus, self._model.corpus, _NAME_ITS_PLACE)
         try:
             return corpus.reencode(self._model.alphabet)
         except UnknownCharacterError:
@@ -108,24 +120,32 @@ class RunData:
         return corpus
 
 
-def reread_corpus(run: RunDirectory, source: SourceConfig, records: str | None) -> Corpus:
+def reread_corpus(
+    run: RunDirectory, source: SourceConfig, records: str | None, if_moved: Remedy
+) -> Corpus:
     """Read the corpus of an existing run again from its sources.
 
     Args:
         run: the run's directory.
         source: the sources and their encoding.
         records: the separator of the records; None for a continuous text.
+        if_moved: the way out if a source is no longer there.
 
     Raises:
         CorpusError: it is missing or unreadable.
     """
     with TemporaryFolder() as folder:
-        paths = [_find_source(run, name, folder, i) for i, name in enumerate(source.paths)]
+        paths = [
+            _find_source(run, name, folder, number, if_moved)
+            for number, name in enumerate(source.paths)
+        ]
         names = name_copies(source.paths, paths, folder)
         return fit_corpus(paths, source.encoding, records, names)
 
 
-def _find_source(run: RunDirectory, name: str, folder: TemporaryFolder, number: int) -> Path:
+def _find_source(
+    run: RunDirectory, name: str, folder: TemporaryFolder, number: int, if_moved: Remedy
+) -> Path:
     own, path = run.path / name, Path(name)
     if is_file(own):
         return own
@@ -133,16 +153,21 @@ def _find_source(run: RunDirectory, name: str, folder: TemporaryFolder, number: 
         raise CorpusError(
             f"{path}: the text that {run.path} was trained on is no longer there",
             Remedy("put it back"),
-            Remedy("name its new place", "resume", str(run.path), "TEXT"),
+            if_moved,
         )
     return path if path.is_absolute() else find_source(name, folder, number)
 
 
-def check_unchanged(corpus: Corpus, facts: CorpusFacts) -> None:
+def check_unchanged(corpus: Corpus, facts: CorpusFacts, *remedies: Remedy) -> None:
     """Raise CorpusError if the text differs from the one that the facts describe.
 
     Its bytes may be the same and be read as other characters: a version of charrnn may have read
     the end of one file and the beginning of the next as one record.
+
+    Args:
+        corpus: the text as it is now.
+        facts: the text as it was.
+        remedies: ways out, besides restoring the text.
     """
     if (corpus.digest, len(corpus)) != (facts.digest, facts.characters):
         raise CorpusError(
@@ -150,5 +175,5 @@ def check_unchanged(corpus: Corpus, facts: CorpusFacts) -> None:
             f"characters, SHA-256 {facts.digest[:12]}; now {len(corpus):,} and "
             f"{corpus.digest[:12]})",
             Remedy("restore the old text"),
-            Remedy("begin a new run in another directory", "run"),
+            *remedies,
         )

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from charrnn.cli import terminal
-from charrnn.cli.options import Debug, Encoding, Json, StackRound, SubjectArgument, Unknown, option
+from charrnn.cli.options import (
+    Debug,
+    Encoding,
+    Json,
+    StackRound,
+    SubjectArgument,
+    TrainingText,
+    Unknown,
+    option,
+)
 from charrnn.config.training import ComputeConfig
 
 if TYPE_CHECKING:
@@ -22,6 +31,7 @@ def gates(
     encoding: Encoding = "utf-8",
     stack_round: StackRound = None,
     threads: Annotated[int | None, option(ComputeConfig, "threads")] = ComputeConfig.threads,
+    corpus: TrainingText = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -38,6 +48,7 @@ def gates(
         unknown=unknown,
         stack_round=stack_round,
         threads=threads,
+        corpus=corpus,
     )
     from charrnn.analysis.gates import MOST_CHARACTERS, measure_saturation
 

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charrnn.cli import terminal
-from charrnn.cli.options import Debug, Encoding, Json, StackRound, SubjectArgument, Unknown, option
+from charrnn.cli.options import (
+    Debug,
+    Encoding,
+    Json,
+    StackRound,
+    SubjectArgument,
+    TrainingText,
+    Unknown,
+    option,
+)
 from charrnn.config.training import ComputeConfig
 
 if TYPE_CHECKING:
@@ -25,6 +34,7 @@ def gradients(
     encoding: Encoding = "utf-8",
     stack_round: StackRound = None,
     threads: Annotated[int | None, option(ComputeConfig, "threads")] = ComputeConfig.threads,
+    corpus: TrainingText = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -44,6 +54,7 @@ def gradients(
         unknown=unknown,
         stack_round=stack_round,
         threads=threads,
+        corpus=corpus,
     )
     from charrnn.analysis.gradients import count_places, measure_reach
 

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli import heatmap, terminal
-from charrnn.cli.options import Debug, Encoding, Json, StackRound, SubjectArgument, Unknown, option
+from charrnn.cli.options import (
+    Debug,
+    Encoding,
+    Json,
+    StackRound,
+    SubjectArgument,
+    TrainingText,
+    Unknown,
+    option,
+)
 from charrnn.config.training import ComputeConfig
 from charrnn.errors import CorpusError, UsageError
 
@@ -47,6 +56,7 @@ def neurons(
     stack_round: StackRound = None,
     # A step is so little work that threads would wait for one another most of the time.
     threads: Annotated[int, option(ComputeConfig, "threads")] = 1,
+    corpus: TrainingText = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -74,6 +84,7 @@ def neurons(
         unknown=unknown,
         stack_round=stack_round,
         threads=threads,
+        corpus=corpus,
     )
     backend = model.backend("scoring")
     layer = _check_layer(layer, count_layers(backend))

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli import heatmap, terminal
-from charrnn.cli.options import Debug, Encoding, Json, StackRound, SubjectArgument, Unknown, option
+from charrnn.cli.options import (
+    Debug,
+    Encoding,
+    Json,
+    StackRound,
+    SubjectArgument,
+    TrainingText,
+    Unknown,
+    option,
+)
 from charrnn.config.training import ComputeConfig
 
 if TYPE_CHECKING:
@@ -34,6 +43,7 @@ def surprisal(
     encoding: Encoding = "utf-8",
     stack_round: StackRound = None,
     threads: Annotated[int | None, option(ComputeConfig, "threads")] = ComputeConfig.threads,
+    corpus: TrainingText = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -52,6 +62,7 @@ def surprisal(
         unknown=unknown,
         stack_round=stack_round,
         threads=threads,
+        corpus=corpus,
     )
     text = read.text[: read.text.unscored + length] if length else read.text
     backend = model.backend("scoring")

@@ -11,7 +11,7 @@ import typer
 from charrnn.cli import terminal
 from charrnn.cli.messages import explain
 from charrnn.cli.options import Debug, ModelArgument, StackRound, Unknown, option
-from charrnn.cli.play.settings import command_name
+from charrnn.cli.play.settings import COMMANDS, command_name
 from charrnn.cli.signals import Interrupted
 from charrnn.config.inference import SampleConfig, UseConfig
 from charrnn.config.training import ComputeConfig
@@ -111,7 +111,7 @@ def _converse(lines: Lines, conversation: Conversation, typed: bool) -> int:
         try:
             conversation.obey(line)
         except CharrnnError as problem:
-            terminal.error(explain(problem, command_name))
+            terminal.error(explain(problem, command_name, COMMANDS))
             if isinstance(problem, UnknownCharacterError):
                 lines.offer(line)
             refused = refused or problem.exit_code

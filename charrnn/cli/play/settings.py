@@ -54,3 +54,6 @@ SETTINGS = {
     if field.name not in ("count", "stop")
 }
 """The fields of the settings, by the names of their commands without the slash."""
+
+COMMANDS = frozenset(f"/{name}" for name in SETTINGS)
+"""The commands that change a setting."""
