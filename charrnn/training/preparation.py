@@ -25,7 +25,7 @@ from charrnn.training.fine_tuning import Transfer, transfer_model
 from charrnn.training.footprint import check_settings_size
 from charrnn.training.progress import Observer
 from charrnn.training.run_config import Request, read_request
-from charrnn.training.run_data import check_unchanged, reread_corpus
+from charrnn.training.run_data import check_unchanged, learn_another_text, reread_corpus
 
 
 @dataclass(frozen=True)
@@ -182,11 +182,9 @@ def prepare_resumption(
             compute = replace(compute, threads=threads)
         if sources:
             source = replace(source, paths=tuple(map(resolve_source, sources)))
-        here = str(run.path)
-        moved = Remedy("name its new place", "resume", here, "TEXT")
+        moved = Remedy("name its new place", "resume", str(run.path), "TEXT")
         corpus = reread_corpus(run, source, facts.records, moved)
-        another = Remedy("train on another from its model", "train", "TEXT", base=here, run="NEW")
-        check_unchanged(corpus, facts, another)
+        check_unchanged(corpus, facts, learn_another_text(run.path))
         yield ResumedRun(run, replace(request, source=source, compute=compute), corpus)
 
 

@@ -177,3 +177,8 @@ def check_unchanged(corpus: Corpus, facts: CorpusFacts, *remedies: Remedy) -> No
             Remedy("restore the old text"),
             *remedies,
         )
+
+
+def learn_another_text(run: Path) -> Remedy:
+    """Return the way out for a run that was to be resumed with another text."""
+    return Remedy("train on another from its model", "train", "TEXT", base=str(run), run="NEW")

@@ -53,7 +53,7 @@ from charrnn.training.footprint import check_training_size
 from charrnn.training.optimizers import build_optimizers
 from charrnn.training.progress import Evaluated, Progress, SettingsChosen
 from charrnn.training.run_config import Request, SavedRun
-from charrnn.training.run_data import check_unchanged
+from charrnn.training.run_data import check_unchanged, learn_another_text
 from charrnn.training.schedule import Schedule
 from charrnn.training.train_state import TrainState, WeightAverage
 from charrnn.training.trainer import Trainer
@@ -176,7 +176,7 @@ def resume_session(saved: SavedRun, corpus: Corpus, changed: Request | None = No
     model, alphabet, _ = parse_description(path, checkpoint.header)
     for part in ("model.", "average."):
         check_weights(path, model, len(alphabet), select_arrays(part, checkpoint.arrays))
-    check_unchanged(corpus, facts)
+    check_unchanged(corpus, facts, learn_another_text(path.parent))
     try:
         corpus = corpus.reencode(alphabet)
     except UnknownCharacterError:

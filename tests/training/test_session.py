@@ -440,7 +440,7 @@ def test_a_changed_corpus_is_refused(tmp_path: Path, saved: Path, text: str) -> 
     with pytest.raises(CorpusError, match="herons: the text has changed") as caught:
         resume_session(read_run(saved), read_text(tmp_path, text), asked)
     assert caught.value.exit_code == 3
-    assert [remedy.means for remedy in caught.value.remedies] == ["", "run"]
+    assert [remedy.means for remedy in caught.value.remedies] == ["", "train"]
 
 
 def test_a_model_file_is_refused_with_a_hint_at_the_run(corpus: Corpus, tmp_path: Path) -> None:
