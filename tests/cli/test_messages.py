@@ -105,6 +105,7 @@ def _remedies() -> list[Remedy]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         if node.func.id == "Remedy"
+        if all(isinstance(means, ast.Constant) for means in node.args[1:2])
     ]
 
     def value(node: ast.expr) -> Any:
