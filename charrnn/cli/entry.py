@@ -10,11 +10,14 @@ from charrnn.cli import signals
 def main() -> None:
     """Run the program on the arguments of the command line, and exit."""
     try:
-        signals.install()
-        from charrnn.cli.main import run
+        try:
+            signals.install()
+            from charrnn.cli.main import run
 
-        code = run()
+            code = run()
+        finally:
+            # A signal that still comes before this raises inside the outer block.
+            signals.uninstall()
     except signals.Interrupted as signal:
         code = signal.exit_code
-    signals.uninstall()
     sys.exit(code)

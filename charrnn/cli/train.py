@@ -171,8 +171,10 @@ def _follow(start: Callable[..., api.Run], *, show_samples: bool, as_json: bool)
                 f"stopped at step {result.steps:,} and saved; resume with: "
                 f"{command('resume', str(run.path))}"
             )
-            stop.check()
-        _summarize(result, as_json=as_json)
+        else:
+            _summarize(result, as_json=as_json)
+    if result.stopped:
+        stop.deliver()
 
 
 def _summarize(result: RunResult, *, as_json: bool) -> None:

@@ -253,7 +253,9 @@ def test_a_run_in_use_is_refused(text_file: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_saves_and_the_resumed_run_ends_like_an_uninterrupted_one(
     text_file: Path, number: signal.Signals, code: int
 ) -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at any moment: the program finishes, saves and leaves without a traceback.
+"""Ctrl-C, SIGTERM and SIGHUP at any moment: the program saves and leaves without a traceback.
 
 Real processes. What a signal comes in is seen from outside, as for kills.
 """
@@ -177,8 +177,8 @@ def _mark_beginning(marker: Path) -> None:
 
 PROMISES = (
     Promise(
-        "Ctrl-C or SIGTERM: the step, save or evaluation is finished, the run saved, the exit code "
-        "130 or 143, and it goes on as if nothing had happened",
+        "Ctrl-C, SIGTERM or SIGHUP: the step, save or evaluation is finished, the run saved, the "
+        "exit code 130, 143 or 129, and it goes on as if nothing had happened",
         interrupting(signal_once),
         200,
     ),

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charrnn.cli import terminal
+from charrnn.cli import signals, terminal
 from charrnn.cli.messages import explain
 from charrnn.cli.options import Debug, ModelArgument, StackRound, Unknown, option
 from charrnn.cli.play.settings import COMMANDS, command_name
-from charrnn.cli.signals import Interrupted
 from charrnn.config.inference import SampleConfig, UseConfig
 from charrnn.config.training import ComputeConfig
 from charrnn.errors import CharrnnError, UnknownCharacterError
@@ -90,9 +88,9 @@ def play(
         terminal.note(
             f"{loaded.path}: {_describe(loaded.file)}\nType a beginning; /help lists the commands."
         )
-    with terminal.keeping_output() if typed else nullcontext():
-        refused = _converse(TypedLines() if typed else PipedLines(MOST_BYTES), conversation, typed)
-    if refused and not typed:
+        with terminal.keeping_output(), signals.noted() as stop:
+            _converse(TypedLines(stop), conversation, stop, typed=True)
+    elif refused := _converse(PipedLines(MOST_BYTES), conversation, signals.Stop(), typed=False):
         raise typer.Exit(refused)
 
 
@@ -101,7 +99,7 @@ def _describe(model: ModelFile) -> str:
     return f"{shape.cell} {shape.layers} x {shape.hidden}, {len(model.alphabet)} characters"
 
 
-def _converse(lines: Lines, conversation: Conversation, typed: bool) -> int:
+def _converse(lines: Lines, conversation: Conversation, stop: signals.Stop, *, typed: bool) -> int:
     """Obey line after line; the exit code that the first one refused calls for, else 0.
 
     Where a person types them, Ctrl-C ends what one of them began, and not the program.
@@ -109,13 +107,14 @@ def _converse(lines: Lines, conversation: Conversation, typed: bool) -> int:
     refused = 0
     for line in lines:
         try:
-            conversation.obey(line)
+            with stop.raising():
+                conversation.obey(line)
         except CharrnnError as problem:
             terminal.error(explain(problem, command_name, COMMANDS))
             if isinstance(problem, UnknownCharacterError):
                 lines.offer(line)
             refused = refused or problem.exit_code
-        except Interrupted as signal:
+        except signals.Interrupted as signal:
             if not (signal.by_keyboard and typed):
                 raise
         if conversation.over:

@@ -138,7 +138,6 @@ class Conversation:
                         break
         finally:
             self._screen.end()
-        stop.check()
 
     def _retry(self) -> None:
         if self._play.ends_drawn:

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Protocol
 
 from charrnn.cli import terminal
-from charrnn.cli.signals import Interrupted
+from charrnn.cli.signals import Interrupted, Stop
 from charrnn.errors import CorpusError, StorageError
 from charrnn.files import is_file
 from charrnn.folders import find_home, find_state_folder
@@ -59,9 +59,13 @@ class TypedLines:
 
     If readline is available and stdout is a terminal, lines can be edited and recalled, those of
     earlier sessions too. Otherwise the prompt is written to stderr.
+
+    Args:
+        stop: signals are raised while a line is typed, and recorded otherwise.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
         self._editor = _find_editor() if sys.stdout.isatty() else None
         if self._editor and not terminal.supports_escapes(sys.stdout):
             self._editor.parse_and_bind("set enable-bracketed-paste off")
@@ -72,7 +76,8 @@ class TypedLines:
         try:
             while True:
                 try:
-                    line = self._ask()
+                    with self._stop.raising():
+                        line = self._ask()
                 except EOFError:
                     terminal.note("")
                     return

@@ -19,6 +19,7 @@ TEXT = GOLDEN / "format-1" / "reeds.txt"
 COMMANDS = """
 import contextlib, json, signal, sys
 from typer.testing import CliRunner
+from charrnn.cli import signals
 from charrnn.cli.main import app
 
 assert "torch" not in sys.modules
@@ -27,6 +28,7 @@ said = {}
 
 
 def run(title, *words):
+    signals.install()
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, (words, result.output, result.exception)
     said[title] = result.stdout
