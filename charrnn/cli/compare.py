@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli import terminal
+from charrnn.cli.help_pages import explained
 from charrnn.cli.messages import option_name
 from charrnn.cli.options import Debug, Json, complete_run
 from charrnn.errors import UsageError
@@ -20,6 +21,13 @@ _NO_VALUE = "-"
 _TEXT_SETTINGS = ("text", "SHA-256")
 
 
+@explained(
+    """Compare runs in one table: settings that differ, losses, speed and size.
+
+    charrnn compare lstm gru
+    charrnn compare runs/* --json
+    """
+)
 def compare(
     runs: Annotated[
         list[str] | None,
@@ -33,11 +41,7 @@ def compare(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Compare runs in one table: settings that differ, losses, speed and size.
-
-    charrnn compare lstm gru
-    charrnn compare runs/* --json
-    """
+    """Run ``charrnn compare``."""
     if len(runs or []) < 2:
         raise UsageError("name two or more runs: charrnn compare RUN RUN...")
     from charrnn.checkpoints.run_index import find_run

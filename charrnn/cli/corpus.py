@@ -13,6 +13,7 @@ import typer
 
 from charrnn.cli import terminal
 from charrnn.cli.destination import STDOUT, Destination
+from charrnn.cli.help_pages import explained
 from charrnn.cli.options import Debug, Encoding, Json, complete_corpus
 from charrnn.config.training import TrainConfig
 from charrnn.errors import CorpusError, Remedy, UsageError
@@ -37,12 +38,15 @@ Name = Annotated[
 
 
 @app.command("list")
-def list_corpora(as_json: Json = False, debug: Debug = False) -> None:
+@explained(
     """List the texts that charrnn knows by name.
 
     charrnn corpus list
     charrnn corpus list --json
     """
+)
+def list_corpora(as_json: Json = False, debug: Debug = False) -> None:
+    """Run ``charrnn corpus list``."""
     from charrnn.data.catalogue import Bundled, Download, Entry, is_intact, read_catalogue
 
     known = read_catalogue().values()
@@ -76,6 +80,13 @@ def list_corpora(as_json: Json = False, debug: Debug = False) -> None:
 
 
 @app.command("show")
+@explained(
+    """Describe a text: characters, lines, baselines, and the settings that would be chosen.
+
+    charrnn corpus show tales
+    charrnn corpus show novel.txt --json
+    """
+)
 def show(
     sources: Annotated[
         list[str],
@@ -92,11 +103,7 @@ def show(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Describe a text: characters, lines, baselines, and the settings that would be chosen.
-
-    charrnn corpus show tales
-    charrnn corpus show novel.txt --json
-    """
+    """Run ``charrnn corpus show``."""
     from charrnn.api import describe_corpus
     from charrnn.cli.arguments import refuse_models
 
@@ -110,12 +117,15 @@ def show(
 
 
 @app.command("get")
-def get(name: Name, as_json: Json = False, debug: Debug = False) -> None:
+@explained(
     """Download a text once, verify it, and keep it in your cache.
 
     charrnn corpus get tinyshakespeare
     charrnn train tinyshakespeare
     """
+)
+def get(name: Name, as_json: Json = False, debug: Debug = False) -> None:
+    """Run ``charrnn corpus get``."""
     from charrnn import api
     from charrnn.cli.progress import open_bar
     from charrnn.data.catalogue import find_entry
@@ -141,6 +151,13 @@ def get(name: Name, as_json: Json = False, debug: Debug = False) -> None:
 
 
 @app.command("export")
+@explained(
+    """Write a corpus to a file.
+
+    charrnn corpus export python -o python.txt
+    charrnn corpus export anbn | head -c 100
+    """
+)
 def export(
     name: Name,
     output: Annotated[
@@ -157,11 +174,7 @@ def export(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Write a corpus to a file.
-
-    charrnn corpus export python -o python.txt
-    charrnn corpus export anbn | head -c 100
-    """
+    """Run ``charrnn corpus export``."""
     from charrnn.data.catalogue import find_entry, locate_entry
 
     destination = Destination(output)

@@ -11,6 +11,7 @@ from typing import Any
 
 from charrnn import __version__
 from charrnn.cli import terminal
+from charrnn.cli.help_pages import explained
 from charrnn.cli.options import Debug, Json
 from charrnn.config.cells import CELLS
 from charrnn.config.limits import measure_available_bytes, measure_memory_bytes
@@ -35,12 +36,15 @@ _WITHOUT_TORCH: dict[str, Any] = {
 """The findings where torch is not installed."""
 
 
-def doctor(as_json: Json = False, debug: Debug = False) -> None:
+@explained(
     """Show the hardware and libraries in use, and check that their results are correct.
 
     charrnn doctor
     CHARRNN_KERNELS=none charrnn doctor --json
     """
+)
+def doctor(as_json: Json = False, debug: Debug = False) -> None:
+    """Run ``charrnn doctor``."""
     from charrnn.kernels.network import all_threads
 
     kernels = load_kernels()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli import terminal
+from charrnn.cli.help_pages import explained
 from charrnn.cli.options import (
     Debug,
     Encoding,
@@ -31,6 +32,17 @@ if TYPE_CHECKING:
     from charrnn.evaluation.results import Evaluation
 
 
+@explained(
+    """Score a text: every character exactly once, with the model's state carried along.
+
+    charrnn eval
+    charrnn eval runs/tales another.txt
+    cat letter.txt | charrnn eval - --json
+    charrnn eval --weights bf16
+    charrnn eval --reset-every 256 --dynamic --no-baselines
+    charrnn eval runs/anbn --formal anbn
+    """
+)
 def evaluate(
     arguments: SubjectArgument = None,
     formal: Annotated[
@@ -75,15 +87,7 @@ def evaluate(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Score a text: every character exactly once, with the model's state carried along.
-
-    charrnn eval
-    charrnn eval runs/tales another.txt
-    cat letter.txt | charrnn eval - --json
-    charrnn eval --weights bf16
-    charrnn eval --reset-every 256 --dynamic --no-baselines
-    charrnn eval runs/anbn --formal anbn
-    """
+    """Run ``charrnn eval``."""
     if formal is not None:
         find_language(formal)
     from contextlib import closing

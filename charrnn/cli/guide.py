@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from charrnn.cli import terminal
+from charrnn.cli.help_pages import explained
 from charrnn.cli.options import Debug, among
 from charrnn.display import did_you_mean
 from charrnn.errors import UsageError
@@ -25,6 +26,16 @@ _MOST_COLUMNS = 100
 _LINK_TO_GUIDE = re.compile(r"\[([^]]*)\]\((\w+)\.md(?:#[\w-]*)?\)")
 
 
+@explained(
+    """Show a guide, or list all guides.
+
+    charrnn guide
+    charrnn guide records
+    charrnn guide formats > formats.md
+
+    A guide is rendered on a terminal; a file or a pipe receives plain Markdown.
+    """
+)
 def guide(
     topic: Annotated[
         str | None,
@@ -37,14 +48,7 @@ def guide(
     ] = None,
     debug: Debug = False,
 ) -> None:
-    """Show a guide, or list all guides.
-
-    charrnn guide
-    charrnn guide records
-    charrnn guide formats > formats.md
-
-    A guide is rendered on a terminal; a file or a pipe receives plain Markdown.
-    """
+    """Run ``charrnn guide``."""
     if topic is None:
         terminal.print_facts({name: _find_summary(_read(name)) for name in TOPICS})
         return

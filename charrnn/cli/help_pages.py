@@ -1,16 +1,17 @@
 """Help pages: examples first, then the description, then the options in their panels.
 
-They are made from docstrings: the first paragraph is the summary, the second holds examples, one
-per line, and more paragraphs may follow. A group without examples shows the first example of each
-of its commands.
+They are made from the explanations of commands: the first paragraph is the summary, the second
+holds examples, one per line, and more paragraphs may follow. A group without examples shows the
+first example of each of its commands.
 """
 
 from __future__ import annotations
 
+import inspect
 import textwrap
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -24,8 +25,24 @@ _PANELS = {"argument": "Arguments", "option": "Options"}
 _MOST_NAME = 26
 
 
+AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
+
+
+def explained(text: str) -> Callable[[AnyCommand], AnyCommand]:
+    """Give a command the text that its help page is made from.
+
+    A docstring will not do: Python leaves docstrings out where PYTHONOPTIMIZE is 2.
+    """
+
+    def decorate(command: AnyCommand) -> AnyCommand:
+        command.__doc__ = inspect.cleandoc(text)
+        return command
+
+    return decorate
+
+
 class Description(NamedTuple):
-    """The parts of a command's docstring."""
+    """The parts of a command's explanation."""
 
     summary: str
     examples: tuple[str, ...]
@@ -33,7 +50,7 @@ class Description(NamedTuple):
 
     @classmethod
     def parse(cls, command: Any) -> Description:
-        """Split the docstring of a command; a group may take the examples of its commands."""
+        """Split the explanation of a command; a group may take the examples of its commands."""
         summary, _, rest = (command.help or "").partition("\n\n")
         examples, _, more = rest.partition("\n\n")
         shown = tuple(examples.splitlines())

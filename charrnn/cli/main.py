@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
 
 from charrnn.cli import (
     compare,
+    completion,
     corpus,
     doctor,
     evaluate,
@@ -86,6 +87,7 @@ app = typer.Typer(
     cls=Boundary,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "color": False},
 )
 app.command("train")(train.train)
@@ -102,26 +104,25 @@ app.command("doctor")(doctor.doctor)
 app.command("guide")(guide.guide)
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        from charrnn.cli import version
+def _show_version() -> None:
+    from charrnn.cli import version
 
-        terminal.say(version.describe())
-        raise typer.Exit()
+    terminal.say(version.describe())
+
+
+def _on(act: Callable[[], None]) -> Callable[[bool], None]:
+    """Return the callback of a flag that makes the program do one thing and end."""
+
+    def respond(wanted: bool) -> None:
+        if wanted:
+            act()
+            raise typer.Exit()
+
+    return respond
 
 
 @app.callback()
-def program(
-    show_version: Annotated[
-        bool,
-        typer.Option(
-            "--version",
-            help="Print the versions of charrnn, torch, Python and the native library.",
-            callback=_show_version,
-            is_eager=True,
-        ),
-    ] = False,
-) -> None:
+@help_pages.explained(
     """Train a character-level recurrent language model on your own text, and use it.
 
     charrnn train novel.txt
@@ -129,6 +130,37 @@ def program(
     charrnn play
     charrnn eval
     """
+)
+def program(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the versions of charrnn, torch, Python and the native library.",
+            callback=_on(_show_version),
+            is_eager=True,
+        ),
+    ] = False,
+    install_completion: Annotated[
+        bool,
+        typer.Option(
+            "--install-completion",
+            help="Install completion for the current shell.",
+            callback=_on(completion.install),
+            is_eager=True,
+        ),
+    ] = False,
+    show_completion: Annotated[
+        bool,
+        typer.Option(
+            "--show-completion",
+            help="Show completion for the current shell, to copy it or customize the installation.",
+            callback=_on(completion.show),
+            is_eager=True,
+        ),
+    ] = False,
+) -> None:
+    """Hold the options of the program itself."""
 
 
 help_pages.use_help_pages(app)
@@ -182,6 +214,9 @@ def run() -> int:
 
 def _run() -> int:
     try:
+        if completion.is_asked():
+            completion.answer(typer.main.get_command(app))
+            return 0
         code = app(prog_name=_NAME, standalone_mode=False)
     except SystemExit:
         # Rich and Typer exit with 1 when the reader of the help closes the pipe.

@@ -33,9 +33,11 @@ def among(words: Iterable[str]) -> Completer:
 
 def complete_run(incomplete: str) -> list[str]:
     """Complete the name of a run below the current folder."""
-    from charrnn.checkpoints.run_index import list_runs
+    from charrnn.checkpoints.run_index import RUNS, list_runs
 
-    return among(list_runs())(incomplete)
+    # A name that looks like an option is given with its folder.
+    runs = (str(RUNS / run) if run.startswith("-") else run for run in list_runs())
+    return among(runs)(incomplete)
 
 
 def complete_corpus(incomplete: str) -> list[str]:

@@ -9,6 +9,7 @@ import typer
 
 from charrnn.cli import terminal
 from charrnn.cli.destination import Destination
+from charrnn.cli.help_pages import explained
 from charrnn.cli.messages import option_name
 from charrnn.cli.options import Debug, RunArgument, TrainingText
 from charrnn.config.inference import SampleConfig
@@ -17,6 +18,13 @@ from charrnn.errors import CharrnnError, Remedy, StorageError
 _SEED = 1
 
 
+@explained(
+    """Write a report on a run as one HTML file that needs no network.
+
+    charrnn report
+    charrnn report runs/tales -o tales.html
+    """
+)
 def report(
     run: RunArgument = None,
     output: Annotated[
@@ -33,11 +41,7 @@ def report(
     corpus: TrainingText = None,
     debug: Debug = False,
 ) -> None:
-    """Write a report on a run as one HTML file that needs no network.
-
-    charrnn report
-    charrnn report runs/tales -o tales.html
-    """
+    """Run ``charrnn report``."""
     # Without a home matplotlib warns of the temporary folder that it takes instead.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:

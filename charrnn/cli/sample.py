@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli import terminal
+from charrnn.cli.help_pages import explained
 from charrnn.cli.options import (
     Debug,
     Json,
@@ -34,6 +35,16 @@ _BETWEEN_SAMPLES = "\n\n"
 _MOST_PRIME_BYTES = 1 << 24
 
 
+@explained(
+    r"""Draw text from a model, character by character.
+
+    charrnn sample --temp 0.8
+    charrnn sample --prime "Once, when the river was low," --length 300
+    charrnn sample runs/tales/best.safetensors --count 5 --stop $'\n' --json
+    charrnn sample --length 5000 --novelty
+    charrnn sample names --count 20 --unique --novel
+    """
+)
 def sample(
     ctx: typer.Context,
     model: ModelArgument = None,
@@ -83,14 +94,7 @@ def sample(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    r"""Draw text from a model, character by character.
-
-    charrnn sample --temp 0.8
-    charrnn sample --prime "Once, when the river was low," --length 300
-    charrnn sample runs/tales/best.safetensors --count 5 --stop $'\n' --json
-    charrnn sample --length 5000 --novelty
-    charrnn sample names --count 20 --unique --novel
-    """
+    """Run ``charrnn sample``."""
     config = SampleConfig.pick({**ctx.params, "stop": tuple(stop or ())})
     if corpus and not (novelty or novel):
         raise UsageError(

@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from charrnn.cli import terminal
+from charrnn.cli.help_pages import explained
 from charrnn.cli.options import (
     Debug,
     Encoding,
@@ -56,6 +57,15 @@ def _check_unit(unit: str | None) -> str | None:
     return unit
 
 
+@explained(
+    r"""Score a text line by line: bits, bits per character, and the line.
+
+    charrnn score app.log --worst 20
+    tail -f app.log | charrnn score logs - --unknown replace
+    charrnn score novel.txt --by window --window 200 --json
+    charrnn score letter.txt --by character
+    """
+)
 def score(
     arguments: SubjectArgument = None,
     by: Annotated[
@@ -106,13 +116,7 @@ def score(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    r"""Score a text line by line: bits, bits per character, and the line.
-
-    charrnn score app.log --worst 20
-    tail -f app.log | charrnn score logs - --unknown replace
-    charrnn score novel.txt --by window --window 200 --json
-    charrnn score letter.txt --by character
-    """
+    """Run ``charrnn score``."""
     if window is not None and by != "window":
         raise UsageError("--window needs --by window; give both, or leave it out")
     from charrnn import api

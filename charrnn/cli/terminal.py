@@ -153,6 +153,14 @@ def say(line: str = "") -> None:
         sys.stdout.write(visible(line) + "\n")
 
 
+def write_exactly(data: bytes) -> None:
+    """Write bytes to stdout as they are."""
+    with guard_stdout():
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
 def print_facts(facts: Mapping[str, str]) -> None:
     """Print names and values on stdout, one aligned pair per line."""
     print_table((), list(facts.items()), left=(0, 1))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli import signals, terminal
+from charrnn.cli.help_pages import explained
 from charrnn.cli.messages import command, option_name, quote
 from charrnn.cli.options import Debug, Encoding, Json, complete_run, complete_source, with_settings
 from charrnn.config.model import ModelConfig
@@ -28,6 +29,16 @@ _FREE_ON_RESUME = frozenset(
 
 
 @with_settings({ModelConfig: "Model", TrainConfig: "Training", ComputeConfig: "Run"})
+@explained(
+    """Train a model on your own text.
+
+    charrnn train novel.txt
+    charrnn train poems/ --minutes 3 --hidden 256 --dropout 0.2
+    charrnn train letters.txt --from novel
+    charrnn train names.txt --records line
+    charrnn train --resume
+    """
+)
 def train(
     ctx: typer.Context,
     sources: Annotated[
@@ -94,14 +105,7 @@ def train(
     debug: Debug = False,
     **settings: Any,
 ) -> None:
-    """Train a model on your own text.
-
-    charrnn train novel.txt
-    charrnn train poems/ --minutes 3 --hidden 256 --dropout 0.2
-    charrnn train letters.txt --from novel
-    charrnn train names.txt --records line
-    charrnn train --resume
-    """
+    """Run ``charrnn train``."""
     if run == "":
         raise UsageError("--run is empty; name a folder, or leave it out")
     run_path = Path(run) if run else None

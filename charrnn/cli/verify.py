@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from charrnn.cli import terminal
+from charrnn.cli.help_pages import explained
 from charrnn.cli.messages import explain
 from charrnn.cli.options import Debug, Json, complete_run
 from charrnn.errors import CheckpointError
@@ -17,6 +18,16 @@ if TYPE_CHECKING:
     from charrnn.training.verification import VerifiedFile
 
 
+@explained(
+    """Check that model files are intact and valid, and show their content.
+
+    charrnn verify
+    charrnn verify downloaded.safetensors
+    charrnn verify runs/tales other.safetensors --json
+
+    The optimizer and hidden states of a run are checked against the text when training resumes.
+    """
+)
 def verify(
     named: Annotated[
         list[str] | None,
@@ -31,14 +42,7 @@ def verify(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Check that model files are intact and valid, and show their content.
-
-    charrnn verify
-    charrnn verify downloaded.safetensors
-    charrnn verify runs/tales other.safetensors --json
-
-    The optimizer and hidden states of a run are checked against the text when training resumes.
-    """
+    """Run ``charrnn verify``."""
     names: Sequence[str | None] = named or [None]
     problems = []
     for found in chain.from_iterable(map(_verify_all, names)):

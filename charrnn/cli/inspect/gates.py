@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 from charrnn.cli import terminal
+from charrnn.cli.help_pages import explained
 from charrnn.cli.options import (
     Debug,
     Encoding,
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 _MOSTLY = 0.9
 
 
+@explained(
+    """Measure how often each gate is saturated: shut (below 0.1) or open (above 0.9).
+
+    charrnn inspect gates
+    charrnn inspect gates runs/tales another.txt --json
+    """
+)
 def gates(
     arguments: SubjectArgument = None,
     unknown: Unknown = "error",
@@ -35,11 +43,7 @@ def gates(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure how often each gate is saturated: shut (below 0.1) or open (above 0.9).
-
-    charrnn inspect gates
-    charrnn inspect gates runs/tales another.txt --json
-    """
+    """Run ``charrnn inspect gates``."""
     from charrnn.cli.arguments import load_and_read
 
     model, read = load_and_read(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charrnn.cli import terminal
+from charrnn.cli.help_pages import explained
 from charrnn.cli.options import (
     Debug,
     Encoding,
@@ -27,6 +28,15 @@ if TYPE_CHECKING:
 _SHOWN_STEPS = (0, 1, 2, 5, 10, 20, 30, 50, 70, 100, 200, 500, 1000, 2000, 5000)
 
 
+@explained(
+    """Measure how far back the gradient of the loss reaches, layer by layer.
+
+    charrnn inspect gradients
+    charrnn inspect gradients runs/tales another.txt --steps 200
+
+    A text of records is read as one text, so the gradient crosses the ends of records.
+    """
+)
 def gradients(
     arguments: SubjectArgument = None,
     steps: Annotated[int, typer.Option(help="Characters to look back.", min=1, max=10_000)] = 100,
@@ -38,13 +48,7 @@ def gradients(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure how far back the gradient of the loss reaches, layer by layer.
-
-    charrnn inspect gradients
-    charrnn inspect gradients runs/tales another.txt --steps 200
-
-    A text of records is read as one text, so the gradient crosses the ends of records.
-    """
+    """Run ``charrnn inspect gradients``."""
     from charrnn.cli.arguments import load_and_read
     from charrnn.data.encoded_text import RecordText
 

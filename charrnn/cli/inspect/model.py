@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from charrnn.cli import terminal
+from charrnn.cli.help_pages import explained
 from charrnn.cli.options import Debug, Json, ModelArgument
 from charrnn.display import in_one_line
 
@@ -12,12 +13,15 @@ if TYPE_CHECKING:
     from charrnn.checkpoints.model_file import Scores
 
 
-def summary(model: ModelArgument = None, as_json: Json = False, debug: Debug = False) -> None:
+@explained(
     """Summarize a model: shape, parameters, alphabet, corpus, scores, file, settings.
 
     charrnn inspect
     charrnn inspect runs/tales --json
     """
+)
+def summary(model: ModelArgument = None, as_json: Json = False, debug: Debug = False) -> None:
+    """Run ``charrnn inspect summary``."""
     from charrnn.checkpoints.checkpoint import open_checkpoint
     from charrnn.checkpoints.model_file import load_model
     from charrnn.checkpoints.run_index import find_model

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli import heatmap, terminal
+from charrnn.cli.help_pages import explained
 from charrnn.cli.options import (
     Debug,
     Encoding,
@@ -26,6 +27,17 @@ if TYPE_CHECKING:
     from charrnn.analysis.features import Follower
 
 
+@explained(
+    """Find units that follow a feature of a text, and color the text by their activation.
+
+    charrnn inspect neurons
+    charrnn inspect neurons code script.py --layer 1 --top 3
+    charrnn inspect neurons novel letter.txt --unit 17 --length 1000
+
+    The features are the position in a line, newlines, the indentation, the position in a word, the
+    inside of words, capitals, and the inside of quotes or brackets.
+    """
+)
 def neurons(
     arguments: SubjectArgument = None,
     layer: Annotated[
@@ -60,15 +72,7 @@ def neurons(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Find units that follow a feature of a text, and color the text by their activation.
-
-    charrnn inspect neurons
-    charrnn inspect neurons code script.py --layer 1 --top 3
-    charrnn inspect neurons novel letter.txt --unit 17 --length 1000
-
-    The features are the position in a line, newlines, the indentation, the position in a word, the
-    inside of words, capitals, and the inside of quotes or brackets.
-    """
+    """Run ``charrnn inspect neurons``."""
     from charrnn.analysis.activations import (
         compute_activations,
         count_layers,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn.cli import heatmap, terminal
+from charrnn.cli.help_pages import explained
 from charrnn.cli.options import (
     Debug,
     Encoding,
@@ -30,6 +31,14 @@ if TYPE_CHECKING:
 _ALTERNATIVES = 4
 
 
+@explained(
+    """Show the bits of each character, and the alternatives to the most surprising ones.
+
+    charrnn inspect surprisal letter.txt
+    echo "It was a dork and stormy night." | charrnn inspect surprisal novel -
+    charrnn inspect surprisal letter.txt --json
+    """
+)
 def surprisal(
     arguments: SubjectArgument = None,
     length: Annotated[
@@ -47,12 +56,7 @@ def surprisal(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Show the bits of each character, and the alternatives to the most surprising ones.
-
-    charrnn inspect surprisal letter.txt
-    echo "It was a dork and stormy night." | charrnn inspect surprisal novel -
-    charrnn inspect surprisal letter.txt --json
-    """
+    """Run ``charrnn inspect surprisal``."""
     from charrnn.cli.arguments import load_and_read
     from charrnn.evaluation.surprisal import find_expectations, find_worst, measure_surprisal
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charrnn.cli import signals, terminal
+from charrnn.cli.help_pages import explained
 from charrnn.cli.messages import explain
 from charrnn.cli.options import Debug, ModelArgument, StackRound, Unknown, option
 from charrnn.cli.play.settings import COMMANDS, command_name
@@ -21,6 +22,18 @@ if TYPE_CHECKING:
     from charrnn.cli.play.input import Lines
 
 
+@explained(
+    """Write with a model in turns: type a beginning, let it go on, undo, retry.
+
+    charrnn play
+    charrnn play runs/tales --temp 0.7 --length 300
+    echo "Once, when the river was low," | charrnn play > tale.txt
+
+    Enter goes on from where the text ends; /help lists the commands, such as /retry, /undo and
+    /temp 0.5. Ctrl-C stops the text and Ctrl-D leaves. From a pipe each line is taken the same way,
+    and stdout is the text alone. A model of records ends each continuation with its record.
+    """
+)
 def play(
     ctx: typer.Context,
     model: ModelArgument = None,
@@ -50,16 +63,7 @@ def play(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """Write with a model in turns: type a beginning, let it go on, undo, retry.
-
-    charrnn play
-    charrnn play runs/tales --temp 0.7 --length 300
-    echo "Once, when the river was low," | charrnn play > tale.txt
-
-    Enter goes on from where the text ends; /help lists the commands, such as /retry, /undo and
-    /temp 0.5. Ctrl-C stops the text and Ctrl-D leaves. From a pipe each line is taken the same way,
-    and stdout is the text alone. A model of records ends each continuation with its record.
-    """
+    """Run ``charrnn play``."""
     from secrets import randbits
 
     from charrnn.cli.play.settings import PlaySettings
