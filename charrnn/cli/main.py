@@ -110,11 +110,11 @@ def _show_version() -> None:
     terminal.say(version.describe())
 
 
-def _on(act: Callable[[], None]) -> Callable[[bool], None]:
+def _on(act: Callable[[], None]) -> Callable[[typer.Context, bool], None]:
     """Return the callback of a flag that makes the program do one thing and end."""
 
-    def respond(wanted: bool) -> None:
-        if wanted:
+    def respond(ctx: typer.Context, wanted: bool) -> None:
+        if wanted and not ctx.resilient_parsing:
             act()
             raise typer.Exit()
 
