@@ -193,6 +193,12 @@ def write_chunks_atomically(
         disk.sync_folder(file.parent)
 
 
+def check_replaceable(path: Path) -> None:
+    """Raise StorageError if there is something at a path, links followed, that is not a file."""
+    with _reporting(f"{path}: could not be written"):
+        _find_file(path)
+
+
 def find_replaced(path: Path) -> Path | None:
     """Find the file that :func:`write_output` would replace, all links followed; None if none.
 

@@ -9,6 +9,9 @@ from filelock import lock_descriptor
 
 from charrnn.errors import StorageError
 
+# A link that another user laid there would make an empty file elsewhere. Windows has no such flag.
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
 
 class Lock:
     """A lock on a file.
@@ -34,7 +37,7 @@ class Lock:
         """
         try:
             while True:
-                self._file = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+                self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o666)
                 # Not filelock.FileLock: where a disk cannot lock, it makes do with a marker file,
                 # which a process that is killed would leave behind.
                 if not lock_descriptor(self._file, blocking=wait):

@@ -96,6 +96,13 @@ def test_a_file_removed_while_it_is_being_locked_is_not_held(
     lock.release()
 
 
+def test_a_link_that_lies_in_wait_is_not_followed(path: Path) -> None:
+    path.symlink_to("elsewhere")
+    with pytest.raises(StorageError, match="cannot be locked"):
+        Lock(path).acquire()
+    assert not path.exists()
+
+
 @pytest.mark.parametrize("name", ["missing/lock", "", "n" * 300])
 def test_a_file_that_cannot_be_made_is_a_storage_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(StorageError, match="cannot be locked"):

@@ -26,6 +26,7 @@ from charrnn.files import (
     TRIAL_FILES,
     append_line,
     check_disk_space,
+    check_replaceable,
     clear_leftovers,
     copy_atomically,
     is_file,
@@ -152,9 +153,11 @@ class RunDirectory:
         """Check that the disk has room for all that a run will save from a checkpoint on.
 
         Raises:
-            StorageError: it has not.
+            StorageError: it has not, or a file has the name of something that is none.
         """
         self._check_lock()
+        for file in (self.last, self.best, self.log):
+            check_replaceable(file)
         sizes = estimate_sizes(checkpoint)
         growth = (sizes.last - _size(self.last), sizes.best - _size(self.best), sizes.log)
         # While a file is replaced, the new one stands beside the old one.

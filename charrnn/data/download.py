@@ -20,7 +20,14 @@ from typing import IO
 from charrnn import __version__
 from charrnn.data.catalogue import Download, Zipped, is_intact
 from charrnn.errors import CorpusError, Remedy, StorageError
-from charrnn.files import is_file, make_folder, remove, write_chunks_atomically
+from charrnn.files import (
+    append_output,
+    clear_leftovers,
+    is_file,
+    make_folder,
+    remove,
+    write_chunks_atomically,
+)
 from charrnn.locking import Lock
 
 TRIES = 5
@@ -57,6 +64,7 @@ def fetch_text(download: Download) -> Iterator[int]:
     if not lock.acquire():
         raise CorpusError(f"{download.name}: is being fetched by another charrnn process")
     try:
+        clear_leftovers(partial.parent, download.path.name)
         if not is_intact(download):
             yield from _complete(download, partial)
             _verify(download, partial)
@@ -98,7 +106,7 @@ def _request_rest(download: Download, partial: Path, begin: int) -> Iterator[int
         here = begin if response.status == _PARTIAL_CONTENT else 0
         _check_answer(download, response, here)
         while data := response.read1(min(_CHUNK_BYTES, download.bytes - here)):
-            _append(partial, data[max(begin - here, 0) :])
+            append_output(partial, data[max(begin - here, 0) :])
             here += len(data)
             yield here
 
@@ -122,14 +130,6 @@ def _check_answer(download: Download, response: http.client.HTTPResponse, here: 
             f"{download.name}: {download.url} has {here + response.length:,} bytes, not "
             f"{download.bytes:,}: it is not the text of the catalogue"
         )
-
-
-def _append(partial: Path, data: bytes) -> None:
-    try:
-        with partial.open("ab") as stream:
-            stream.write(data)
-    except OSError as problem:
-        raise StorageError(f"{partial}: could not be written: {problem.strerror}") from problem
 
 
 def _size(path: Path) -> int:

@@ -195,6 +195,16 @@ def test_a_runs_new_files_get_the_mode_of_its_last_checkpoint(
     } == dict.fromkeys((run.last.name, run.best.name, run.log.name, copy.name), 0o600)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes with names")
+@pytest.mark.parametrize("name", ["last", "best", "log"])
+def test_a_run_is_not_begun_over_a_pipe_which_stays(run: RunDirectory, name: str) -> None:
+    pipe: Path = getattr(run, name)
+    os.mkfifo(pipe)
+    with pytest.raises(StorageError, match=f"{pipe.name}.*not a file but a device, a pipe"):
+        run.begin(TRAINED, {})
+    assert list(run.path.iterdir()) == [pipe]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other modes")
 def test_the_copy_of_a_text_from_a_pipe_is_the_users_alone(
     run: RunDirectory, tmp_path: Path

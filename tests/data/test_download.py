@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -15,11 +16,13 @@ from typing import IO
 
 import pytest
 
+from charrnn import files
 from charrnn.data import download
 from charrnn.data.catalogue import Download, Zipped, is_intact, locate_entry
 from charrnn.data.download import TRIES, fetch_text, find_partial_path
 from charrnn.errors import CorpusError, StorageError
 from charrnn.locking import Lock
+from tests.support.disks import Fault, FaultyDisk, refusal
 from tests.support.web import Site, serve
 
 BODY = random.Random(1).randbytes(300_000)
@@ -256,12 +259,9 @@ def test_a_full_disk_is_told_and_what_is_there_is_kept(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     download = described(site)
-
-    def refuse(path: Path, *_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
+    full = FaultyDisk(Fault(refusal(errno.ENOSPC), ("extend",)), 1)
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", refuse)
+        patch.setattr(files, "disk", full)
         with pytest.raises(StorageError, match="No space left"):
             list(fetch_text(download))
     assert site.asked == ["bytes=0-"]
