@@ -652,7 +652,8 @@ class Model:
         self, sources: Sequence[str], encoding: str, unknown: str, on_note: Callable[[str], None]
     ) -> NamedText:
         with TemporaryFolder() as folder:
-            paths, names = gather_sources(sources, folder)
+            known = None if self.alphabet.kind == "bytes" else encoding
+            paths, names = gather_sources(sources, folder, known)
             corpus = encode_corpus(
                 paths,
                 self.alphabet,
@@ -907,7 +908,7 @@ def describe_corpus(
 
     texts = _list_sources(sources)
     with TemporaryFolder() as folder:
-        paths, names = gather_sources(texts, folder)
+        paths, names = gather_sources(texts, folder, encoding)
         corpus = fit_corpus(paths, encoding, names=names)
     for message in corpus.notes:
         on_note(message)

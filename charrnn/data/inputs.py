@@ -13,7 +13,8 @@ from typing import cast
 
 from charrnn.data.catalogue import Built, Generated, identify_source, locate_source
 from charrnn.data.encoded_text import EncodedText
-from charrnn.data.text_reader import TextReader, path_exists, read_text
+from charrnn.data.file_kinds import HEAD_BYTES, identify_file
+from charrnn.data.text_reader import Decoder, TextReader, check_encoding, path_exists, read_text
 from charrnn.data.text_signs import TextSigns
 from charrnn.errors import CorpusError, UsageError
 from charrnn.files import is_file, is_folder
@@ -73,11 +74,17 @@ def name_source(source: str) -> str:
 
 
 def gather_sources(
-    sources: Sequence[str], folder: TemporaryFolder
+    sources: Sequence[str], folder: TemporaryFolder, encoding: str | None = None
 ) -> tuple[list[Path], dict[Path, str]]:
     """Find the files and folders that sources stand for.
 
     Text from a pipe, which cannot be read twice, and generated text are copied into ``folder``.
+
+    Args:
+        sources: see the head of this file.
+        folder: for the copies.
+        encoding: in which the sources will be read: a copy ends at the first bytes that are not
+            valid in it, of which the reader of the copy tells. None takes every byte.
 
     Returns:
         The path of each source, and the names of the copies among them, for errors and notes.
@@ -87,7 +94,7 @@ def gather_sources(
         UsageError: standard input is named twice.
     """
     _check_standard_input(sources)
-    paths = [_take(source, folder, number) for number, source in enumerate(sources)]
+    paths = [_take(source, folder, number, encoding) for number, source in enumerate(sources)]
     return paths, name_copies(sources, paths, folder)
 
 
@@ -107,11 +114,12 @@ def _check_standard_input(sources: Sequence[str]) -> None:
         raise UsageError("- (standard input) can be given only once")
 
 
-def _take(source: str, folder: TemporaryFolder, number: int) -> Path:
+def _take(source: str, folder: TemporaryFolder, number: int, encoding: str | None) -> Path:
     if source != STDIN:
-        return find_source(source, folder, number)
+        return find_source(source, folder, number, encoding)
     copy = folder.path / str(number)
-    _write(read_text(_STANDARD_INPUT, cast("BufferedReader", sys.stdin.buffer)), copy)
+    chunks = read_text(_STANDARD_INPUT, cast("BufferedReader", sys.stdin.buffer))
+    _write(_end_at_invalid(chunks, encoding), copy)
     return copy
 
 
@@ -120,8 +128,13 @@ def is_generated(source: str) -> bool:
     return source != STDIN and isinstance(identify_source(source), Generated)
 
 
-def find_source(source: str, folder: TemporaryFolder, number: int) -> Path:
-    """Find the path of a source, or of a copy in ``folder`` whose name starts with ``number``."""
+def find_source(
+    source: str, folder: TemporaryFolder, number: int, encoding: str | None = None
+) -> Path:
+    """Find the path of a source, or of a copy in ``folder`` whose name starts with ``number``.
+
+    The encoding is that of :func:`gather_sources`.
+    """
     found = locate_source(source)
     if isinstance(found, Generated | Built):
         copy = folder.path / f"{number}-{found.name}"
@@ -131,8 +144,26 @@ def find_source(source: str, folder: TemporaryFolder, number: int) -> Path:
         return found
     copy = folder.path / str(number)
     with _open(found) as stream:
-        _write(read_text(source, stream), copy)
+        _write(_end_at_invalid(read_text(source, stream), encoding), copy)
     return copy
+
+
+def _end_at_invalid(chunks: Iterable[bytes], encoding: str | None) -> Iterator[bytes]:
+    """Pass on the bytes of a text up to those, included, that make it no text in its encoding."""
+    if encoding is None:
+        yield from chunks
+        return
+    check_encoding(encoding)
+    decoder, is_first = Decoder(_STANDARD_INPUT, encoding), True
+    for data in chunks:
+        yield data
+        try:
+            decoder.decode(data)
+        except CorpusError:
+            return
+        if is_first and identify_file(data[:HEAD_BYTES]):
+            return
+        is_first = False
 
 
 def _can_be_read_again(file: Path) -> bool:

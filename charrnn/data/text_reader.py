@@ -18,13 +18,11 @@ from pathlib import Path
 from charrnn.data.alphabet import KEEPING_BYTES
 from charrnn.data.file_kinds import HEAD_BYTES, identify_file
 from charrnn.data.text_signs import TextSigns, guess_encoding
+from charrnn.data.text_size import check_file, find_most_bytes, guard_stream, make_size_error
 from charrnn.errors import CorpusError, Notice, Remedy, UsageError
 from charrnn.files import is_file, is_folder
 
 CHUNK_BYTES = 1 << 20
-
-MOST_BYTES = 4 << 30
-"""The most bytes of a text; an endless device, or a huge sparse file, is refused by it."""
 
 _SNIFF_BYTES = 1 << 16
 _HEAD_BYTES = 1 << 10
@@ -57,38 +55,30 @@ def read_text(name: object, stream: BufferedReader) -> Iterator[bytes]:
         stream: read to its end.
 
     Raises:
-        CorpusError: it cannot be read, or has more than MOST_BYTES.
+        CorpusError: it cannot be read, is too long, or shows that it has no end.
     """
-    yield from read_chunks(name, stream, MOST_BYTES)
+    try:
+        file = stream.fileno()
+    except OSError:
+        file = None
+    yield from guard_stream(name, file, read_chunks(name, stream))
 
 
-def read_chunks(name: object, stream: BufferedReader, most: int | None) -> Iterator[bytes]:
+def read_chunks(name: object, stream: BufferedReader) -> Iterator[bytes]:
     """Read the bytes of a stream, chunk by chunk as they arrive.
 
     Args:
         name: its name in errors.
         stream: read to its end.
-        most: the most bytes allowed; None is no limit.
 
     Raises:
-        CorpusError: it cannot be read, or has more bytes.
+        CorpusError: it cannot be read.
     """
-    size = 0
     try:
         while data := stream.read1(CHUNK_BYTES):
-            size += len(data)
-            if most is not None and size > most:
-                raise _build_size_error(name)
             yield data
     except OSError as problem:
         raise _unreadable(name, problem) from problem
-
-
-def _build_size_error(name: object) -> CorpusError:
-    return CorpusError(
-        f"{name}: has more than {MOST_BYTES:,} bytes, the most that a text may have, or is endless",
-        Remedy("give a part of it"),
-    )
 
 
 class TextReader:
@@ -115,8 +105,8 @@ class TextReader:
         UsageError: Python does not know the encoding.
         CorpusError: a path is missing or unreadable, a folder has no text, a file is of another
             kind than text, bytes are not valid in the encoding (with their offset and line), there
-            are more than MOST_BYTES, or a file changes while it is read, so that the same text
-            could not be read again.
+            are more of them than is allowed, or a file changes while it is read, so that the same
+            text could not be read again.
     """
 
     def __init__(
@@ -137,11 +127,12 @@ class TextReader:
         self.signs = signs or TextSigns(encoding)
         self._names = names or {}
         self._hash = hashlib.sha256()
-        self._size = 0
+        self._size, self._most = 0, find_most_bytes()
         self.skipped: list[str] = []
         self.file: Path | None = None
         self.start = 0
         self._files = [file for path in paths for file in self._expand(path)]
+        self._check_sizes()
 
     @property
     def name(self) -> str:
@@ -173,10 +164,19 @@ class TextReader:
             name: its name in errors.
             stream: read to its end, if it has one.
         """
-        yield from self._read(name, read_chunks(name, stream, most=None))
+        yield from self._read(name, read_chunks(name, stream))
 
     def _name(self, file: Path) -> str:
         return self._names.get(file, str(file))
+
+    def _check_sizes(self) -> None:
+        """Raise CorpusError if the files are too large together, before the first is read."""
+        size = 0
+        for file in self._files:
+            with suppress(OSError):
+                status = file.stat()
+                check_file(self._name(file), status, size)
+                size += status.st_size
 
     def _expand(self, path: Path) -> list[Path]:
         if not path_exists(path):
@@ -303,10 +303,11 @@ class TextReader:
             with file.open("rb") as stream:
                 before = os.fstat(stream.fileno())
                 self.signs.identify(before.st_dev, before.st_ino)
-                if self._size + before.st_size > MOST_BYTES:
-                    raise _build_size_error(name)
-                for data in read_chunks(name, stream, MOST_BYTES - self._size):
+                check_file(name, before, self._size)
+                for data in read_chunks(name, stream):
                     self._size += len(data)
+                    if self._size > self._most:
+                        raise make_size_error(name, self._most)
                     self._hash.update(data)
                     yield data
                 after = os.fstat(stream.fileno())

@@ -102,7 +102,7 @@ def prepare_run(
         run.refuse_if_begun()
     check_settings_size(settings)
     with TemporaryFolder() as folder:
-        paths, names = gather_sources(sources, folder)
+        paths, names = gather_sources(sources, folder, encoding)
         corpus = fit_corpus(paths, encoding, records, names)
         for message in corpus.notes:
             observer.note(message)

@@ -103,7 +103,8 @@ class RunData:
         sources, model = self._sources, self._model
         encoding = self.request.source.encoding if self.request else "utf-8"
         with TemporaryFolder() as folder:
-            paths, names = gather_sources(sources, folder)
+            known = None if model.alphabet.kind == "bytes" else encoding
+            paths, names = gather_sources(sources, folder, known)
             corpus = encode_corpus(
                 paths,
                 model.alphabet,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from charrnn.data import text_reader
+from charrnn.data import text_reader, text_size
 from charrnn.data.alphabet import TAKE_BYTES
 from charrnn.data.text_reader import TextReader, check_encoding
 from charrnn.errors import CorpusError, UsageError
@@ -475,7 +475,7 @@ def test_an_empty_file_is_an_empty_text(file: Path) -> None:
 @pytest.fixture
 def bounded(monkeypatch: pytest.MonkeyPatch) -> int:
     """The bytes that a text may have in these tests."""
-    monkeypatch.setattr(text_reader, "MOST_BYTES", 1000)
+    monkeypatch.setattr(text_size, "MOST_BYTES", 1000)
     monkeypatch.setattr(text_reader, "CHUNK_BYTES", 64)
     return 1000
 

@@ -189,7 +189,8 @@ def refuse_the_endless(count: int, seed: int) -> Iterator[str | None]:
                     capture_output=True,
                     check=False,
                 )
-            refused = result.returncode == 3 and b"bytes, the most" in result.stderr
+            told = (b"bytes, the most", b"may have no end", b"is not utf-8")
+            refused = result.returncode == 3 and any(words in result.stderr for words in told)
             yield None if refused else f"{source}: {result.returncode}, {result.stderr!r}"
 
 
