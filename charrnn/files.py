@@ -179,7 +179,7 @@ def write_chunks_atomically(
 
     An exception that the chunks raise is passed on, and the file stays as it was.
     """
-    with _reporting(f"{path}: could not be written", _BEFORE):
+    with _reporting(f"{path}: could not be written", _BEFORE if is_file(path) else ""):
         file = _find_file(path)
         temporary = name_temporary(file)
         try:
@@ -193,8 +193,8 @@ def write_chunks_atomically(
         disk.sync_folder(file.parent)
 
 
-def check_replaceable(path: Path) -> None:
-    """Raise StorageError if there is something at a path, links followed, that is not a file."""
+def check_regular(path: Path) -> None:
+    """Raise StorageError if something other than a file is at a path, links followed."""
     with _reporting(f"{path}: could not be written"):
         _find_file(path)
 

@@ -86,6 +86,7 @@ def test_a_refused_write_leaves_the_old_content_and_no_temporary_file(
 ) -> None:
     message = failed_write(path, monkeypatch, request_)
     assert "No space left" in message
+    assert "the old content still stands" in message
     assert path.read_bytes() == b"old"
     assert list(path.parent.iterdir()) == [path]
 
@@ -114,7 +115,7 @@ def test_a_refused_folder_fsync_is_reported_without_a_false_word_on_what_stands(
 def test_a_refused_write_creates_nothing_where_there_was_nothing(
     tmp_path: Path, monkeypatch: Patch, request_: str
 ) -> None:
-    failed_write(tmp_path / "new", monkeypatch, request_)
+    assert "old content" not in failed_write(tmp_path / "new", monkeypatch, request_)
     assert not list(tmp_path.iterdir())
 
 

@@ -26,7 +26,7 @@ from charrnn.files import (
     TRIAL_FILES,
     append_line,
     check_disk_space,
-    check_replaceable,
+    check_regular,
     clear_leftovers,
     copy_atomically,
     is_file,
@@ -157,7 +157,7 @@ class RunDirectory:
         """
         self._check_lock()
         for file in (self.last, self.best, self.log):
-            check_replaceable(file)
+            check_regular(file)
         sizes = estimate_sizes(checkpoint)
         growth = (sizes.last - _size(self.last), sizes.best - _size(self.best), sizes.log)
         # While a file is replaced, the new one stands beside the old one.

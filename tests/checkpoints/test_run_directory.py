@@ -501,7 +501,7 @@ def test_a_model_file_is_found_by_its_path(run: RunDirectory, tmp_path: Path) ->
 
 
 def test_a_run_without_a_model_is_refused_by_name(run: RunDirectory) -> None:
-    with pytest.raises(CheckpointError, match="tales: holds no model"):
+    with pytest.raises(CheckpointError, match="tales: is a folder that holds no model"):
         find_model("tales")
 
 
