@@ -9,6 +9,7 @@ import codecs
 import hashlib
 import io
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from io import BufferedReader
@@ -197,7 +198,7 @@ class TextReader:
                 f"{path}: skipped {len(others)} of {len(found)} files that are not text or not "
                 f"readable: {_list_below(path, others)}"
             )
-            skipped.append(Notice(message, *self._name_encodings(others)))
+            skipped.append(Notice(message, *self._name_most_common_encoding(others)))
         if not texts:
             seen = "; ".join([f"{len(found)} files found", *(one.message for one in skipped)])
             ways = [remedy for one in skipped for remedy in one.remedies]
@@ -205,14 +206,14 @@ class TextReader:
         self.skipped += skipped
         return texts
 
-    def _name_encodings(self, files: Iterable[Path]) -> list[Remedy]:
-        """Name the encodings of files that are texts, but in another encoding than the rest."""
-        if self._encoding is None:
-            return []
+    def _name_most_common_encoding(self, files: Iterable[Path]) -> list[Remedy]:
+        """Name the encoding of files that are texts, but in another encoding than the rest."""
         heads = (_read_head(file) for file in files if is_file(file))
-        guesses = {guess for head in heads if (guess := guess_encoding(head))} - {"utf-8"}
+        guesses = Counter(map(guess_encoding, heads))
+        for useless in (None, self._encoding):
+            del guesses[useless]
         action = "name the encoding of those that are text"
-        return [Remedy(action, "encoding", guess) for guess in sorted(guesses)]
+        return [Remedy(action, "encoding", guess) for guess, _ in guesses.most_common(1)]
 
     def _walk(self, folder: Path, skipped: list[Notice], outside: list[Path]) -> Iterator[Path]:
         """Yield the files in a folder at any depth, except hidden ones and those of training runs.
@@ -226,7 +227,10 @@ class TextReader:
             skipped: receives messages about folders that cannot be read.
             outside: receives the links that lead out of the folder.
         """
-        root = folder.resolve()
+        try:
+            root = folder.resolve()
+        except OSError as problem:  # The current folder was removed.
+            raise _unreadable(folder, problem) from problem
         waiting = [folder]
         while waiting:
             here = waiting.pop()

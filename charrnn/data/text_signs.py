@@ -133,7 +133,7 @@ class _Sign(NamedTuple):
 _DROPPED_MARK = _Sign("dropped the byte-order mark")
 _AGAIN = _Sign(
     "given more than once, and read each time",
-    (Remedy("give it once, or what is held out of it is learned as well"),),
+    (Remedy("give it once, so that no text is both learned and held out"),),
 )
 _GLUED = _Sign(
     "no newline at the end, so that the next text begins on the last line",
@@ -391,7 +391,7 @@ class TextSigns:
             yield _Sign(
                 "{both:,} lines end with a carriage return before the newline, which stays in the "
                 "records",
-                (*self._divide_by(of_all), _WITHOUT_RETURNS),
+                (_WITHOUT_RETURNS, *self._divide_by(of_all)),
             )
         elif both and not returns + newlines:
             yield _Sign(

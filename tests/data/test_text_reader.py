@@ -415,6 +415,15 @@ def test_a_folder_that_is_named_by_a_link_holds_what_it_leads_to(shelf: Path) ->
     assert read(named) == "text\ntext\n"
 
 
+def test_a_working_folder_that_was_removed_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert "cannot be read" in error_of([Path()])
+
+
 def test_a_folder_of_nothing_but_links_out_of_it_says_so(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("text")
     folder = tmp_path / "links"
@@ -430,8 +439,10 @@ def test_files_of_another_encoding_that_a_folder_leaves_out_are_told_with_it(
 ) -> None:
     (tmp_path / "a.txt").write_text("text")
     (tmp_path / "b.txt").write_text("text of Windows", encoding="utf-16-le")
+    (tmp_path / "c.txt").write_text("text of Windows", encoding="utf-16-le")
+    (tmp_path / "d.txt").write_text("text of Windows", encoding="utf-16")
     (note,) = TextReader([tmp_path]).notes
-    assert note.endswith("b.txt\nName the encoding of those that are text (encoding='utf-16-le')")
+    assert note.endswith("d.txt\nName the encoding of those that are text (encoding='utf-16-le')")
 
 
 @pytest.mark.parametrize("name", [None, "picture.bin", ".hidden"])

@@ -177,7 +177,7 @@ def test_a_text_that_cannot_be_decoded_is_told_the_encoding_that_its_beginning_t
 @pytest.mark.parametrize(
     ("text", "records", "way_out"),
     [
-        ("Ada\r\nBo\r\n", "line", "Separate the records there with --records $'\\r\\n', or take"),
+        ("Ada\r\nBo\r\n", "line", "or separate the records there with --records $'\\r\\n'"),
         ("Ada\r\nBo\n", "line", "Take the carriage returns out first"),
         ("A\r\n\r\nB\r\n\r\n", "paragraph", "Take the carriage returns out first"),
         ("A\r\n%\r\nB\n%\nC", "\n%\n", "Take the carriage returns out first"),
