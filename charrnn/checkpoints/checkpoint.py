@@ -33,6 +33,7 @@ from charrnn.checkpoints.safetensors_io import (
     read_array,
     read_head,
     read_pieces,
+    split_bytes,
 )
 from charrnn.config.limits import check_memory
 from charrnn.data.file_kinds import HEAD_BYTES, identify_file, looks_like_text
@@ -274,7 +275,8 @@ def _parse_envelope(text: str) -> dict[str, Any]:
 
 def _contents_of(arrays: Arrays) -> _Contents:
     for name, array in sorted(arrays.items()):
-        yield name, TensorSpec(array.dtype, array.shape), (array.data,)
+        data = array.reshape(-1).view(np.uint8).data
+        yield name, TensorSpec(array.dtype, array.shape), split_bytes(data)
 
 
 def _digest(envelope: Mapping[str, Any], contents: _Contents) -> str:

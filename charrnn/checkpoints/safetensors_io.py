@@ -210,9 +210,15 @@ def read_array(stream: BufferedIOBase, spec: TensorSpec) -> NDArray[Any]:
         ValueError: the file ends within them.
     """
     data = np.empty(spec.nbytes, np.uint8)
-    if stream.readinto(data.data) != spec.nbytes:
-        raise ValueError("it became shorter while it was read")
+    for piece in split_bytes(data.data):
+        if stream.readinto(piece) != len(piece):
+            raise ValueError("it became shorter while it was read")
     return data.view(spec.dtype).reshape(spec.shape)
+
+
+def split_bytes(data: memoryview) -> Iterator[memoryview]:
+    """Split bytes into pieces, between which signals are heard."""
+    return (data[begin : begin + _PIECE_BYTES] for begin in range(0, len(data), _PIECE_BYTES))
 
 
 def read_pieces(stream: BufferedIOBase, spec: TensorSpec) -> Iterator[bytes]:

@@ -18,8 +18,10 @@ from charrnn.checkpoints.safetensors_io import (
     MOST_BYTES,
     MOST_PARTS,
     MOST_TABLE_BYTES,
+    TensorSpec,
     encode_file,
     parse_json,
+    read_array,
 )
 from charrnn.data.file_kinds import HEAD_BYTES
 from charrnn.errors import CheckpointError, UsageError
@@ -231,3 +233,20 @@ def test_json_is_parsed_up_to_its_bound() -> None:
     assert len(parse_json("[" + "0," * (MOST_PARTS - 2) + "0]")) == MOST_PARTS - 1
     with pytest.raises(ValueError, match="more parts"):
         parse_json("[" + "0," * MOST_PARTS + "0]")
+
+
+def test_a_large_tensor_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(safetensors_io, "_PIECE_BYTES", 64)
+    asked: list[int] = []
+
+    class Counting(BytesIO):
+        def readinto(self, buffer: Any) -> int:
+            asked.append(len(buffer))
+            return super().readinto(buffer)
+
+    array = np.arange(100, dtype=np.float32).reshape(4, 25)
+    read = read_array(Counting(array.tobytes()), TensorSpec(array.dtype, array.shape))
+    assert (read == array).all()
+    assert asked == [64] * 6 + [16]
+    with pytest.raises(ValueError, match="became shorter"):
+        read_array(BytesIO(array.tobytes()[:-1]), TensorSpec(array.dtype, array.shape))

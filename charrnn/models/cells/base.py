@@ -32,6 +32,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 """Functions that hidden units apply, by name."""
 
+_DRAWN_AT_ONCE = 1 << 22
+
 IDENTITY_INPUT_DEVIATION = 1e-3
 """Standard deviation of the input's weights where the recurrent matrix starts as the identity."""
 
@@ -205,9 +207,15 @@ def initialize(input_weight: Tensor, recurrent_weight: Tensor, init: str, gain: 
     recurrent_weight.mul_(gain)
 
 
+@torch.no_grad()
 def fill_uniform(weight: Tensor, hidden: int) -> None:
-    """Fill a weight with uniform draws from +-1/sqrt(hidden)."""
-    nn.init.uniform_(weight, -(hidden**-0.5), hidden**-0.5)
+    """Fill a weight (R, C) with uniform draws from +-1/sqrt(hidden).
+
+    The draws are those of the whole. It is filled some rows at a time, since no signal is heard
+    during a call.
+    """
+    for rows in torch.split(weight, max(_DRAWN_AT_ONCE // weight.shape[1], 1)):
+        nn.init.uniform_(rows, -(hidden**-0.5), hidden**-0.5)
 
 
 def make_zero_bias(bias: Tensor) -> Tensor:

@@ -4,14 +4,15 @@ from itertools import cycle
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from charrnn.config.cells import CELLS
-from charrnn.models.cells import cell_class
+from charrnn.models.cells import base, cell_class
 from charrnn.models.cells.base import (
     IDENTITY_INPUT_DEVIATION,
     Cell,
     detach_states,
+    fill_uniform,
     initialize,
     name_states,
     restore_states,
@@ -150,6 +151,21 @@ def draw(init: str, gain: float = 1.0, gates: int = GATES) -> tuple[Tensor, Tens
     recurrent_weight = torch.empty(gates * INIT_HIDDEN, INIT_HIDDEN, dtype=torch.float64)
     initialize(input_weight, recurrent_weight, init, gain)
     return input_weight, recurrent_weight
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (100, 33), (7, 1)])
+def test_uniform_weights_are_drawn_in_parts_as_the_whole_would_be(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]
+) -> None:
+    found, expected = torch.zeros(shape), torch.zeros(shape)
+    torch.manual_seed(1)
+    nn.init.uniform_(expected, -0.5, 0.5)
+    after = torch.rand(1)
+    torch.manual_seed(1)
+    monkeypatch.setattr(base, "_DRAWN_AT_ONCE", 70)
+    fill_uniform(nn.Parameter(found), 4)
+    assert torch.equal(found, expected)
+    assert torch.equal(torch.rand(1), after)
 
 
 def assert_uniform(weight: Tensor) -> None:
