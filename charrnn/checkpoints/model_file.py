@@ -94,6 +94,8 @@ class ModelFile:
     corpus: CorpusFacts
     scores: Scores | None
     weights: Arrays
+    digest: str = ""
+    """SHA-256 of the file that it was read from, in hexadecimal; empty if it was made here."""
 
     @property
     def parameters(self) -> int:
@@ -174,7 +176,8 @@ def load_model(file: CheckpointFile) -> ModelFile:
         scores = Scores.from_dict(found) if file.kind == MODEL and found is not None else None
     except ValueError as problem:
         raise CheckpointError(f"{file.path}: its scores are not sound: {problem}") from problem
-    return ModelFile(config, alphabet, corpus, scores, select_arrays(part, file.read()))
+    weights = select_arrays(part, file.read())
+    return ModelFile(config, alphabet, corpus, scores, weights, str(file.digest))
 
 
 def select_arrays(prefix: str, arrays: Mapping[str, T]) -> dict[str, T]:

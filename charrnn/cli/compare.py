@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _NO_VALUE = "-"
 _TEXT_SETTINGS = ("text", "SHA-256")
+_IN_JSON = {"text": "corpus", "SHA-256": "text_sha256"}
 
 
 @explained(
@@ -48,9 +49,7 @@ def compare(
     from charrnn.training.run_summary import find_differences, read_summary, share_validation_split
 
     summaries = [read_summary(find_run(run)) for run in runs or []]
-    settings = {
-        _name_setting(setting): each for setting, each in find_differences(summaries).items()
-    }
+    settings = find_differences(summaries)
     if not share_validation_split(summaries):
         terminal.note("the runs hold out different texts, so their losses cannot be compared")
     if as_json:
@@ -59,8 +58,11 @@ def compare(
                 "runs": [
                     {
                         "run": str(run.path),
-                        **_list_figures(run),
-                        "settings": {name: values[place] for name, values in settings.items()},
+                        **list_figures(run),
+                        "settings": {
+                            _IN_JSON.get(name, name): values[place]
+                            for name, values in settings.items()
+                        },
                     }
                     for place, run in enumerate(summaries)
                 ]
@@ -70,18 +72,19 @@ def compare(
     _print_table(summaries, settings)
 
 
-def _list_figures(run: Summary) -> dict[str, Any]:
+def list_figures(run: Summary) -> dict[str, Any]:
+    """List the figures of a run by their names in JSON."""
     last = run.last
     return {
-        "best_valid_nats_per_char": run.progress.best_nats_per_char,
+        "valid_nats_per_char": run.progress.best_nats_per_char,
         "last_valid_nats_per_char": last and last.valid_nats_per_char,
         "last_train_nats_per_char": last and last.train_nats_per_char,
         "chars_per_second": run.chars_per_second,
         "train_seconds": run.progress.seconds,
         "steps": run.progress.step,
-        "characters": run.characters,
+        "train_characters": run.characters,
         "parameters": run.parameters,
-        "bytes": run.bytes,
+        "model_bytes": run.bytes,
     }
 
 
@@ -91,22 +94,25 @@ def _name_setting(setting: str) -> str:
 
 def _print_table(runs: Sequence[Summary], settings: dict[str, list[Any]]) -> None:
     """Print a row per figure and per differing setting, and a column per run."""
-    figures = [_list_figures(run) for run in runs]
+    figures = [list_figures(run) for run in runs]
     rows = [
         [shown, *(_format(of_run[name], form) for of_run in figures)]
         for name, shown, form in (
-            ("best_valid_nats_per_char", "held out, best (nats per character)", ".4f"),
+            ("valid_nats_per_char", "held out, best (nats per character)", ".4f"),
             ("last_valid_nats_per_char", "held out, last", ".4f"),
             ("last_train_nats_per_char", "training, last", ".4f"),
             ("chars_per_second", "characters per second", ",.0f"),
             ("train_seconds", "seconds of training", ",.1f"),
             ("steps", "steps", ","),
-            ("characters", "characters read", ","),
+            ("train_characters", "characters read", ","),
             ("parameters", "parameters", ","),
-            ("bytes", "bytes of the model's file", ","),
+            ("model_bytes", "bytes of the model's file", ","),
         )
     ]
-    rows += [[name, *(_format(value) for value in values)] for name, values in settings.items()]
+    rows += [
+        [_name_setting(name), *(_format(value) for value in values)]
+        for name, values in settings.items()
+    ]
     header = ["run", *(str(run.path) for run in runs)]
     terminal.print_table(header, rows)
     if not settings:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,7 @@ from charrnn.config.training import TrainConfig
 from charrnn.errors import CorpusError, Remedy, UsageError
 
 if TYPE_CHECKING:
+    from charrnn.data.catalogue import Entry
     from charrnn.data.statistics import CharacterGroup, Lengths
     from charrnn.evaluation.baselines import Baselines
     from charrnn.training.corpus_description import CorpusDescription, SuggestedSettings
@@ -47,7 +49,7 @@ Name = Annotated[
 )
 def list_corpora(as_json: Json = False, debug: Debug = False) -> None:
     """Run ``charrnn corpus list``."""
-    from charrnn.data.catalogue import Bundled, Download, Entry, is_intact, read_catalogue
+    from charrnn.data.catalogue import Bundled, Download, is_intact, read_catalogue
 
     known = read_catalogue().values()
 
@@ -61,10 +63,7 @@ def list_corpora(as_json: Json = False, debug: Debug = False) -> None:
         return f"{entry.kind}, {'absent' if is_absent else 'altered'}"
 
     if as_json:
-        described = [
-            {**entry.to_dict(), "kind": entry.kind, "size": entry.size, "here": is_here(entry)}
-            for entry in known
-        ]
+        described = [{**_describe_entry(entry), "here": is_here(entry)} for entry in known]
         terminal.print_json({"corpora": described})
         return
     rows = [
@@ -141,13 +140,13 @@ def get(name: Name, as_json: Json = False, debug: Debug = False) -> None:
     facts: dict[str, Any] = {
         "name": name,
         "path": str(path),
-        "size": entry.size,
+        "bytes": entry.size,
         "licence": entry.licence,
     }
     if as_json:
         terminal.print_json(facts)
     else:
-        terminal.print_facts({**facts, "size": f"{entry.size:,} bytes"})
+        terminal.print_facts({**facts, "bytes": f"{entry.size:,}"})
 
 
 @app.command("export")
@@ -172,12 +171,18 @@ def export(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing file.")
     ] = False,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Run ``charrnn corpus export``."""
     from charrnn.data.catalogue import find_entry, locate_entry
 
     destination = Destination(output)
+    if as_json and destination.is_stdout:
+        raise UsageError(
+            "--json describes the file that is written, and standard output takes the text itself",
+            Remedy("name a file", "output", "FILE"),
+        )
     if destination.find_replaced() and not overwrite:
         raise UsageError(
             f"{output} exists already",
@@ -185,8 +190,28 @@ def export(
             Remedy("replace it", "overwrite"),
         )
     found = locate_entry(find_entry(name))
-    chunks = _read_chunks(found) if isinstance(found, Path) else found.chunks()
-    destination.write(chunks)
+    tally = _Tally()
+    destination.write(
+        tally.count(_read_chunks(found) if isinstance(found, Path) else found.chunks())
+    )
+    if as_json:
+        terminal.print_json({"name": name, "path": str(destination.path), **tally.to_dict()})
+
+
+class _Tally:
+    """Counts the bytes of a text as they pass, and computes their digest."""
+
+    def __init__(self) -> None:
+        self._bytes, self._hash = 0, hashlib.sha256()
+
+    def count(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self._bytes += len(chunk)
+            self._hash.update(chunk)
+            yield chunk
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"bytes": self._bytes, "text_sha256": self._hash.hexdigest()}
 
 
 def _read_chunks(path: Path) -> Iterator[bytes]:
@@ -200,25 +225,42 @@ def _read_chunks(path: Path) -> Iterator[bytes]:
         raise CorpusError(f"{path}: cannot be read: {problem.strerror}") from problem
 
 
+def _describe_entry(entry: Entry) -> dict[str, Any]:
+    """List the facts of a corpus of the catalogue by their names in JSON."""
+    from charrnn.data.catalogue import Bundled, Download
+
+    own = entry.to_dict()
+    facts = {name: own.pop(name) for name in ("name", "description", "licence")}
+    facts |= {"kind": entry.kind, "bytes": entry.size}
+    if isinstance(entry, Bundled | Download):
+        facts["text_sha256"] = entry.text_digest
+    if isinstance(entry, Download):
+        facts |= {"url": entry.url, "download_bytes": entry.bytes, "download_sha256": entry.sha256}
+    kept = ("language", "characters", "origin", "member")
+    return {**facts, **{name: own[name] for name in kept if name in own}}
+
+
 def _to_json(found: CorpusDescription) -> dict[str, Any]:
-    baselines = found.baselines
+    from charrnn.training.verification import describe_alphabet
+
+    characters = asdict(found.characters)
+    del characters["different"]
+    for group in (characters["rare"], *characters["groups"].values()):
+        group["symbols"] = group.pop("characters")
+    layout = asdict(found.layout)
+    for lengths in (layout["lines"], layout["paragraphs"]):
+        lengths["longest_characters"] = lengths.pop("longest")
     return {
-        "text": found.name,
+        "source": found.name,
         "characters": len(found.corpus),
-        "sha256": found.corpus.digest,
-        **asdict(found.characters),
-        **asdict(found.layout),
+        "text_sha256": found.corpus.digest,
+        "alphabet": describe_alphabet(found.corpus.alphabet),
+        **characters,
+        **layout,
         "copied_share": found.copied_share,
-        "held_out": {
-            "share": TrainConfig.valid,
-            "learnt_characters": baselines.learnt,
-            "scored_characters": baselines.scored,
-            "ngram_bits_per_char": [nats / math.log(2) for nats in baselines.ngrams],
-            "compressor_bits_per_char": {
-                name: nats / math.log(2) for name, nats in baselines.compressors.items()
-            },
-        },
-        "chosen": found.suggested.settings if found.suggested else {},
+        "valid": TrainConfig.valid,
+        "baselines": found.baselines.to_dict(),
+        "settings": found.suggested.settings if found.suggested else None,
     }
 
 

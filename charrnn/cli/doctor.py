@@ -58,7 +58,7 @@ def doctor(as_json: Json = False, debug: Debug = False) -> None:
         "disk_free_bytes": measure_free_disk_bytes(Path()),
         "build": kernels.build if kernels else None,
         "builds": {build: _describe_build(build, kernels) for build in BUILDS},
-        "chosen": os.environ.get(CHOICE) or None,
+        "chosen_build": os.environ.get(CHOICE) or None,
         **_examine_torch(kernels),
     }
     if as_json:
@@ -136,8 +136,8 @@ def _describe(findings: dict[str, Any]) -> dict[str, str]:
         " and ".join(_list_native_cells()): _describe_backend(findings),
         **{f"  {build}": standing for build, standing in findings["builds"].items()},
     }
-    if findings["chosen"]:
-        facts[CHOICE] = findings["chosen"]
+    if findings["chosen_build"]:
+        facts[CHOICE] = findings["chosen_build"]
     if not findings["torch"]:
         return facts
     facts["trains in"] = ", ".join(f"{cell} {kind}" for cell, kind in findings["precision"].items())
@@ -179,7 +179,7 @@ def _format_gigabytes(count: int | None) -> str:
 def _describe_backend(findings: dict[str, Any]) -> str:
     if findings["build"]:
         return f"through the native library, {findings['build']}"
-    if findings["chosen"] == NONE:
+    if findings["chosen_build"] == NONE:
         return f"through torch, as {CHOICE} asks for"
     if not findings["torch"]:
         return "not at all: no build of the native library can be used, and torch is missing"

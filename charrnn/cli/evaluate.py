@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,7 +27,6 @@ from charrnn.data.formal_languages import LANGUAGES, Language, find_language
 from charrnn.errors import UsageError
 
 if TYPE_CHECKING:
-    from charrnn.evaluation.baselines import Baselines
     from charrnn.evaluation.formal_languages import FormalScore
     from charrnn.evaluation.results import Evaluation
 
@@ -124,9 +123,14 @@ def evaluate(
             on_progress=bars.show,
         )
     if as_json:
-        beside = {"baselines": _list_baselines(found.baselines)} if baselines else {}
+        measured = found.baselines and found.baselines.to_dict()
         terminal.print_json(
-            {**found.to_dict(), **beside, "model": str(loaded.path), "text": found.text}
+            {
+                "model": str(loaded.path),
+                "source": found.text,
+                **found.to_dict(),
+                **({"baselines": measured} if baselines else {}),
+            }
         )
         return
     _print_evaluation(loaded.path, found, reset_every)
@@ -180,20 +184,6 @@ def _print_evaluation(path: Path, found: Evaluation, reset_every: int | None) ->
         terminal.print_facts({"dynamic evaluation": _both_units(found.dynamic_nats_per_char)})
 
 
-def _list_baselines(baselines: Baselines | None) -> dict[str, Any] | None:
-    """List the losses of n-grams and compressors for JSON."""
-    if baselines is None:
-        return None
-    best = baselines.best_order
-    return {
-        "ngram_order": best,
-        "ngram_nats_per_char": baselines.ngrams[best],
-        **{f"{name}_nats_per_char": nats for name, nats in baselines.compressors.items()},
-        "learnt_characters": baselines.learnt,
-        "scored_characters": baselines.scored,
-    }
-
-
 def _describe_baselines(found: Evaluation) -> dict[str, str]:
     """Describe the losses of n-grams and compressors for people."""
     baselines = found.baselines
@@ -218,7 +208,8 @@ def _print_formal(path: Path, language: Language, score: FormalScore, *, as_json
     if as_json:
         terminal.print_json(
             {
-                "formal": language.name,
+                "model": str(path),
+                "language": language.name,
                 "per_cent_solved": score.per_cent_solved,
                 "first_unsolved": score.first_unsolved,
                 "least_size": sizes[0],
@@ -230,7 +221,6 @@ def _print_formal(path: Path, language: Language, score: FormalScore, *, as_json
                 "predictable_characters": score.predictable_characters,
                 "characters": score.characters,
                 "sequences": score.sequences,
-                "model": str(path),
             }
         )
         return

@@ -17,7 +17,7 @@ from charrnn.errors import UsageError
 
 TOPICS = (
     *("training", "sampling", "scoring", "records", "corpora", "inspecting", "examples"),
-    *("networks", "hardware", "formats", "scripting", "python"),
+    *("networks", "hardware", "formats", "scripting", "json", "python"),
     *("promises", "benchmarks", "changelog"),
 )
 """The guides in the order in which they are listed; each is a file of ``charrnn/guides``."""

@@ -11,9 +11,9 @@ from charrnn.cli import terminal
 from charrnn.cli.destination import Destination
 from charrnn.cli.help_pages import explained
 from charrnn.cli.messages import option_name
-from charrnn.cli.options import Debug, RunArgument, TrainingText
+from charrnn.cli.options import Debug, Json, RunArgument, TrainingText
 from charrnn.config.inference import SampleConfig
-from charrnn.errors import CharrnnError, Remedy, StorageError
+from charrnn.errors import CharrnnError, Remedy, StorageError, UsageError
 
 _SEED = 1
 
@@ -39,6 +39,7 @@ def report(
         ),
     ] = None,
     corpus: TrainingText = None,
+    as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Run ``charrnn report``."""
@@ -62,6 +63,7 @@ def report(
     from charrnn import api
     from charrnn.checkpoints.run_directory import RunDirectory
     from charrnn.checkpoints.run_index import find_run
+    from charrnn.cli.compare import list_figures
     from charrnn.cli.training_command import shell, training_command
     from charrnn.inference.record_sampling import draw_records
     from charrnn.training.run_summary import read_summary
@@ -70,6 +72,11 @@ def report(
     summary = read_summary(folder)
     run_directory = RunDirectory(folder)
     destination = Destination(str(run_directory.report) if output is None else output)
+    if as_json and destination.is_stdout:
+        raise UsageError(
+            "--json describes the file that is written, and standard output takes the page itself",
+            Remedy("name a file", "output", "FILE"),
+        )
     check_replaceable(destination.find_replaced())
     model = api.load(folder, corpus=corpus or ())
     model.data.accept(summary.request, summary.corpus)
@@ -92,5 +99,8 @@ def report(
     page = render(contents, shell(training_command(summary)), option_name)
     check_replaceable(destination.find_replaced())
     destination.write([page.encode()], like=run_directory.last if output is None else None)
-    if not destination.is_stdout:
+    if as_json:
+        figures = {"run": str(folder), "model": str(model.path), **list_figures(summary)}
+        terminal.print_json({"report": str(destination.path), **figures})
+    elif not destination.is_stdout:
         terminal.print_facts({"report": str(destination.path)})

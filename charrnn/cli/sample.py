@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from charrnn import __version__
 from charrnn.cli import terminal
 from charrnn.cli.help_pages import explained
 from charrnn.cli.options import (
@@ -25,6 +26,7 @@ from charrnn.config.training import ComputeConfig
 from charrnn.errors import CharrnnError, CorpusError, UsageError
 
 if TYPE_CHECKING:
+    from charrnn.api import Model
     from charrnn.cli.novelty import Comparison
     from charrnn.data.alphabet import Alphabet
     from charrnn.data.corpus import SplitCorpus
@@ -136,7 +138,17 @@ def sample(
     if comparison is not None:
         pieces = comparison.watch(pieces)
     if as_json:
-        described = _describe(pieces, alphabet, symbols, seed)
+        settings = {
+            **config.to_dict(),
+            "unique": unique,
+            "novel": novel,
+            "unknown": unknown,
+            "corpus": corpus or [],
+            "stack_round": stack_round,
+            "device": device,
+            "threads": threads,
+        }
+        described = _describe(pieces, loaded, symbols, {"seed": seed, "settings": settings})
         for one in comparison.complete(described) if comparison else described:
             terminal.print_json(one)
         return
@@ -214,28 +226,56 @@ def _print_text(
 
 
 def _describe(
-    pieces: Iterable[Piece], alphabet: Alphabet, prime: str, seed: int
+    pieces: Iterable[Piece], model: Model, prime: str, drawn_with: dict[str, Any]
 ) -> Iterator[dict[str, Any]]:
-    """Yield a JSON object for each sample as it ends."""
+    """Yield a JSON object for each sample as it ends: all that it takes to draw it again.
+
+    Args:
+        pieces: of one sample after another.
+        model: the model.
+        prime: the symbols that it has read, with which each record begins.
+        drawn_with: the seed and the settings.
+    """
+    from charrnn.inference.native_backend import NativeBackend
+    from charrnn.inference.select_backend import settle_weights
+    from charrnn.kernels.library import load_kernels
+
+    alphabet, kernels = model.alphabet, load_kernels()
+    is_native = isinstance(model.backend("sampling"), NativeBackend)
+    weights = settle_weights(model.use.weights, "sampling", is_native=is_native)
+    facts = {
+        "model": str(model.path),
+        "model_sha256": model.file.digest,
+        "charrnn": __version__,
+        "build": kernels.build if kernels and is_native else None,
+        **drawn_with,
+        "settings": {**drawn_with["settings"], "weights": weights},
+        **_spell("prime", alphabet, prime),
+    }
     symbols = ""
     for piece in pieces:
         symbols += piece.symbols
         if not piece.last:
             continue
-        data = alphabet.to_bytes(symbols)
-        described = {
-            "text": data.decode("utf-8", "replace"),
-            "prime": _legible(alphabet, prime),
-            "seed": seed,
+        if model.records is not None:
+            symbols = symbols.removeprefix(prime)
+        yield {
+            **facts,
             "sample": piece.sample,
+            **_spell("text", alphabet, symbols),
             "characters": len(symbols),
             "seconds": piece.seconds,
             "chars_per_second": len(symbols) / max(piece.seconds, 1e-9),
         }
-        if alphabet.kind == "bytes":
-            described["base64"] = base64.b64encode(data).decode()
-        yield described
         symbols = ""
+
+
+def _spell(name: str, alphabet: Alphabet, symbols: str) -> dict[str, str]:
+    """Spell symbols for JSON under a name, and the exact bytes of a model of bytes."""
+    spelled = {name: _legible(alphabet, symbols)}
+    if alphabet.kind == "bytes":
+        spelled[f"{name}_base64"] = base64.b64encode(alphabet.to_bytes(symbols)).decode()
+    return spelled
 
 
 def _legible(alphabet: Alphabet, symbols: str) -> str:

@@ -10,7 +10,6 @@ backslash, so the original text can be recovered.
 from __future__ import annotations
 
 import heapq
-import json
 import shutil
 import sys
 import tempfile
@@ -162,9 +161,9 @@ class _Row(NamedTuple):
     text: IO[bytes]
 
     def write(self, before: str, after: str) -> None:
-        """Write the text to stdout, between two strings."""
+        """Write the text to stdout, between two strings, and close it."""
         self.text.seek(0)
-        with terminal.guard_stdout():
+        with self.text, terminal.guard_stdout():
             sys.stdout.buffer.write(before.encode())
             shutil.copyfileobj(self.text, sys.stdout.buffer)
             sys.stdout.buffer.write(f"{after}\n".encode())
@@ -193,26 +192,37 @@ class Rows:
         """
         problems: list[CharrnnError] = []
 
-        def collect_scored() -> Iterator[_Row]:
-            try:
-                yield from (row for row in self._collect() if row.score.characters)
-            except CharrnnError as problem:
-                problems.append(problem)
-
-        for row in heapq.nlargest(count, collect_scored(), key=lambda row: row.score.bits_per_char):
+        worst: list[tuple[float, int, _Row]] = []
+        try:
+            for row in self._collect():
+                # Of those that cost the same the first come first.
+                entry = (row.score.bits_per_char, -row.score.number, row)
+                if not row.score.characters:
+                    row.text.close()
+                elif len(worst) < count:
+                    heapq.heappush(worst, entry)
+                else:
+                    heapq.heappushpop(worst, entry)[-1].text.close()
+        except CharrnnError as problem:
+            problems.append(problem)
+        for *_, row in sorted(worst, reverse=True):
             self._print(row)
         if problems:
             raise problems[0]
 
     def _collect(self) -> Iterator[_Row]:
+        """Yield the units; the text of each is to be closed."""
         written = _open_text()
-        for text, score in self._scoring.parts():
-            shown = json.dumps(text)[1:-1] if self._as_json else escape(text)
-            with writing_temporary_files():
-                written.write(shown.encode())
-            if score:
-                yield _Row(score, written)
-                written = _open_text()
+        try:
+            for text, score in self._scoring.parts():
+                shown = terminal.encode_json(text)[1:-1] if self._as_json else escape(text)
+                with writing_temporary_files():
+                    written.write(shown.encode())
+                if score:
+                    yield _Row(score, written)
+                    written = _open_text()
+        finally:
+            written.close()
 
     def _print(self, row: _Row) -> None:
         score = row.score
@@ -226,7 +236,7 @@ class Rows:
             "characters": score.characters,
             "text": "",
         }
-        row.write(json.dumps(figures, allow_nan=False).removesuffix('"}'), '"}')
+        row.write(terminal.encode_json(figures).removesuffix('"}'), '"}')
 
 
 def _open_text() -> IO[bytes]:

@@ -209,8 +209,17 @@ def tabulate(
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Print a JSON object on one line of stdout; a number that is not finite becomes null."""
-    _print([json.dumps(_replace_nonfinite(value), ensure_ascii=True, allow_nan=False)])
+    """Print a JSON object on one line of stdout, encoded by :func:`encode_json`."""
+    _print([encode_json(value)])
+
+
+def encode_json(value: Any) -> str:
+    """Encode a value as JSON that every reader takes, in ASCII.
+
+    A number that is not finite becomes null, and a surrogate, which stands for a byte that is not
+    valid, U+FFFD.
+    """
+    return json.dumps(_make_plain(value), ensure_ascii=True, allow_nan=False)
 
 
 def _print(lines: Sequence[str]) -> None:
@@ -218,15 +227,17 @@ def _print(lines: Sequence[str]) -> None:
         sys.stdout.write("\n".join(lines) + "\n")
 
 
-def _replace_nonfinite(value: Any) -> Any:
-    """Replace every number that is not finite by None, at any depth."""
+def _make_plain(value: Any) -> Any:
+    """Replace numbers that are not finite and surrogates, at any depth."""
     match value:
         case Mapping():
-            return {name: _replace_nonfinite(item) for name, item in value.items()}
+            return {_make_plain(name): _make_plain(item) for name, item in value.items()}
         case list() | tuple():
-            return [_replace_nonfinite(item) for item in value]
+            return [_make_plain(item) for item in value]
         case float() if not math.isfinite(value):
             return None
+        case str() if not value.isascii():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         case _:
             return value
 

@@ -188,10 +188,8 @@ def _summarize(result: RunResult, *, as_json: bool) -> None:
         terminal.print_json(
             {
                 "run": str(result.path),
-                "best": str(result.best),
-                "cell": model.cell,
-                "layers": model.layers,
-                "hidden": model.hidden,
+                "model": str(result.best),
+                "network": model.to_dict(),
                 "parameters": result.parameters,
                 "steps": result.steps,
                 "epochs": result.epochs,

@@ -81,22 +81,8 @@ class _Unsound(NamedTuple):
 
 def _to_json(found: VerifiedFile | _Unsound) -> dict[str, Any]:
     if isinstance(found, _Unsound):
-        return {"file": found.file, "sound": False, "problem": found.problem}
-    return {
-        "file": str(found.path),
-        "sound": True,
-        "format": found.format,
-        "kind": found.kind,
-        "charrnn": found.version,
-        "model": found.model.to_dict(),
-        "parameters": found.parameters,
-        "tensors": found.tensors,
-        "alphabet": {"kind": found.alphabet.kind, "size": len(found.alphabet)},
-        "corpus": found.corpus.to_dict(),
-        "step": found.step,
-        "scores": found.scores.to_dict() if found.scores else None,
-        "sha256": found.digest,
-    }
+        return {"model": found.file, "sound": False, "problem": found.problem}
+    return {"sound": True, **found.to_dict()}
 
 
 def _describe(found: VerifiedFile) -> dict[str, str]:

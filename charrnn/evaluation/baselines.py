@@ -28,6 +28,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,16 @@ class Baselines:
     def best_order(self) -> int:
         """The order of the best n-gram model."""
         return self.ngrams.index(min(self.ngrams))
+
+    def to_dict(self) -> dict[str, Any]:
+        """List the figures by their names in JSON."""
+        return {
+            "ngram_order": self.best_order,
+            "ngram_nats_per_char": list(self.ngrams),
+            "compressor_nats_per_char": self.compressors,
+            "learnt_characters": self.learnt,
+            "scored_characters": self.scored,
+        }
 
 
 def measure_baselines(

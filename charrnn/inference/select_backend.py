@@ -44,7 +44,7 @@ def load_backend(
         model,
         device=device,
         threads=use.threads,
-        weights="bf16" if (purpose, use.weights) == ("sampling", "auto") else use.weights,
+        weights=settle_weights(use.weights, purpose, is_native=True),
     )
     if native is not None:
         return native
@@ -56,6 +56,13 @@ def load_backend(
         model, device=device, threads=use.threads or fewest, weights=use.weights
     )
     return TorchBackend(network)
+
+
+def settle_weights(weights: str, purpose: Purpose, *, is_native: bool) -> str:
+    """Return the precision of the weights that a choice comes to."""
+    if weights != "auto":
+        return weights
+    return "bf16" if purpose == "sampling" and is_native else "fp32"
 
 
 def load_native(

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from charrnn.checkpoints.checkpoint import TRAINING, open_checkpoint
-from charrnn.checkpoints.model_file import CorpusFacts, Scores, load_model
+from charrnn.checkpoints.model_file import CorpusFacts, ModelFile, Scores, load_model
 from charrnn.checkpoints.run_directory import RunDirectory
 from charrnn.checkpoints.run_index import find_model
 from charrnn.config.model import ModelConfig
@@ -35,6 +36,7 @@ class VerifiedFile:
         step: the number of steps that it was trained for; None if that is not known.
         scores: the results of its training; None if they are not known.
         digest: SHA-256 of the content, in hexadecimal.
+        content: the model itself.
     """
 
     path: Path
@@ -49,6 +51,39 @@ class VerifiedFile:
     step: int | None
     scores: Scores | None
     digest: str
+    content: ModelFile
+
+    def to_dict(self) -> dict[str, Any]:
+        """List the facts by their names in JSON; what is not known is None."""
+        scores = self.scores
+        return {
+            "model": str(self.path),
+            "format": self.format,
+            "kind": self.kind,
+            "written_by": self.version,
+            "model_sha256": self.digest,
+            "network": self.model.to_dict(),
+            "parameters": self.parameters,
+            "tensors": self.tensors,
+            "alphabet": describe_alphabet(self.alphabet),
+            "corpus": {
+                "name": self.corpus.name,
+                "characters": self.corpus.characters,
+                "text_sha256": self.corpus.digest,
+                "valid": self.corpus.valid,
+                "separator": self.corpus.records,
+            },
+            "steps": self.step,
+            "epochs": scores and scores.epoch,
+            "train_seconds": scores and scores.train_seconds,
+            "train_nats_per_char": scores and scores.train_nats_per_char,
+            "valid_nats_per_char": scores and scores.valid_nats_per_char,
+        }
+
+
+def describe_alphabet(alphabet: Alphabet) -> dict[str, Any]:
+    """List the facts of an alphabet by their names in JSON."""
+    return {"kind": alphabet.kind, "size": len(alphabet), "symbols": alphabet.characters}
 
 
 def verify_checkpoint(path: Path) -> VerifiedFile:
@@ -73,6 +108,7 @@ def verify_checkpoint(path: Path) -> VerifiedFile:
         step=progress.step if progress else model.scores.step if model.scores else None,
         scores=model.scores,
         digest=str(file.digest),
+        content=model,
     )
 
 

@@ -63,7 +63,7 @@ def gates(
         terminal.print_json(
             {
                 "model": str(model.path),
-                "text": read.name,
+                "source": read.name,
                 "characters": characters,
                 "gates": [
                     {"layer": one.layer, "gate": one.gate, "shut": one.shut, "open": one.open}

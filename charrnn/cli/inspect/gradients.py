@@ -71,8 +71,8 @@ def gradients(
         terminal.print_json(
             {
                 "model": str(model.path),
-                "text": read.name,
-                "steps": steps,
+                "source": read.name,
+                "look_back": steps,
                 "places": places,
                 "gradients": [
                     {"layer": reach.layer, "part": reach.part, "norms": reach.norms}

@@ -22,44 +22,31 @@ if TYPE_CHECKING:
 )
 def summary(model: ModelArgument = None, as_json: Json = False, debug: Debug = False) -> None:
     """Run ``charrnn inspect summary``."""
-    from charrnn.checkpoints.checkpoint import open_checkpoint
-    from charrnn.checkpoints.model_file import load_model
     from charrnn.checkpoints.run_index import find_model
     from charrnn.models.parameter_shapes import count_parameters_by_part
     from charrnn.training.run_data import RunData
+    from charrnn.training.verification import verify_checkpoint
 
-    path = find_model(model)
-    with open_checkpoint(path) as opened:
-        file = load_model(opened)
-        form, kind, digest = opened.format, opened.kind, opened.digest
-        version = str(opened.header.get("charrnn", ""))
-    request = RunData(path, file).request
-    parameters = count_parameters_by_part(file.model, len(file.alphabet))
-    shape = {name: value for name, value in file.model.to_dict().items() if value is not None}
-    alphabet, corpus = file.alphabet, file.corpus
+    found = verify_checkpoint(find_model(model))
+    path, alphabet, corpus = found.path, found.alphabet, found.corpus
+    request = RunData(path, found.content).request
+    parameters = count_parameters_by_part(found.model, len(alphabet))
     if as_json:
         terminal.print_json(
             {
-                "model": str(path),
-                "format": form,
-                "kind": kind,
-                "charrnn": version,
-                "sha256": digest,
-                "shape": shape,
-                "parameters": parameters,
-                "alphabet": alphabet.to_dict(),
-                "corpus": corpus.to_dict(),
-                "scores": file.scores.to_dict() if file.scores else None,
-                "train": request.train.to_dict() if request else None,
+                **found.to_dict(),
+                "parameters_by_part": parameters,
+                "settings": request.train.to_dict() if request else None,
             }
         )
         return
+    shape = {name: value for name, value in found.model.to_dict().items() if value is not None}
     settings = request.train.to_dict() if request else {}
     terminal.print_facts(
         {
             "model": str(path),
-            "file": f"format {form}, {kind}, by charrnn {version}",
-            "SHA-256": str(digest),
+            "file": f"format {found.format}, {found.kind}, by charrnn {found.version!s:.40}",
+            "SHA-256": found.digest,
             "shape": _list_settings(shape),
             "parameters": f"{sum(parameters.values()):,}: "
             + ", ".join(f"{name} {count:,}" for name, count in parameters.items()),
@@ -67,7 +54,7 @@ def summary(model: ModelArgument = None, as_json: Json = False, debug: Debug = F
             "corpus": f"{corpus.name}, {corpus.characters:,} characters, the last "
             f"{corpus.valid:.0%} held out, SHA-256 {corpus.digest[:12]}"
             + ("" if corpus.records is None else f", records separated by {corpus.records!r}"),
-            "scores": _describe_scores(file.scores),
+            "scores": _describe_scores(found.scores),
             "trained with": _list_settings(settings)
             or "unknown: the file is not in the directory of its run",
         }

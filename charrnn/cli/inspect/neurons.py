@@ -111,11 +111,11 @@ def neurons(
         terminal.print_json(
             {
                 "model": str(model.path),
-                "text": read.name,
+                "source": read.name,
                 "layer": layer,
                 "characters": len(text),
                 "followers": [_describe(follower, names) for follower in followers],
-                "content": symbols[:length],
+                "text": symbols[:length],
                 "activations": {names[one]: active[:length, one].tolist() for one in shown},
             }
         )

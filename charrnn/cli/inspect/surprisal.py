@@ -79,10 +79,11 @@ def surprisal(
         terminal.print_json(
             {
                 "model": str(model.path),
-                "text": read.name,
+                "source": read.name,
+                "characters": len(text),
                 "bits_per_char": mean,
-                "content": symbols,
-                "bits": bits.tolist(),
+                "text": symbols,
+                "character_bits": bits.tolist(),
                 "worst": worst_ones,
             }
         )
@@ -114,10 +115,10 @@ def _describe(
         "position": position,
         text.unit: place.number,
         "column": place.column,
-        "character": alphabet.characters[text.ids[position]],
+        "text": alphabet.characters[text.ids[position]],
         "bits": float(bits[position]),
         "expected": [
-            {"character": alphabet.characters[one], "probability": probability}
+            {"text": alphabet.characters[one], "probability": probability}
             for one, probability in expectation.likeliest
         ],
     }
@@ -130,10 +131,10 @@ def _print_worst(worst: Sequence[dict[str, Any]], unit: str, *, is_bytes: bool) 
     rows = []
     for one in worst:
         likeliest = ", ".join(
-            f"{quoted(other['character'])} {other['probability']:.0%}" for other in one["expected"]
+            f"{quoted(other['text'])} {other['probability']:.0%}" for other in one["expected"]
         )
         place = f"{one[unit]}:{one['column']}"
-        rows.append([place, quoted(one["character"]), f"{one['bits']:.2f}", likeliest])
+        rows.append([place, quoted(one["text"]), f"{one['bits']:.2f}", likeliest])
     terminal.print_table(
         [f"{unit}:column", "character", "bits", "expected"],
         rows,
