@@ -64,10 +64,10 @@ def test_json_has_an_object_for_each_run(runs: Path) -> None:
     herons, plain = json.loads(result.stdout)["runs"]
     run = read_summary(runs / "runs" / "plain")
     assert plain["run"] == "runs/plain"
-    assert plain["best_valid_nats_per_char"] == run.progress.best_nats_per_char
+    assert plain["valid_nats_per_char"] == run.progress.best_nats_per_char
     assert plain["parameters"] == run.parameters
-    assert plain["settings"]["--cell"] == "rnn"
-    assert herons["settings"]["--activation"] is None
+    assert plain["settings"]["cell"] == "rnn"
+    assert herons["settings"]["activation"] is None
 
 
 def test_a_run_does_not_differ_from_itself(runs: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -56,7 +57,7 @@ def test_every_corpus_is_listed_with_its_kind_size_and_license(tmp_path: Path) -
     assert [entry["name"] for entry in listed["corpora"]] == list(read_catalogue())
     for entry in listed["corpora"]:
         known = read_catalogue()[entry["name"]]
-        assert (entry["kind"], entry["size"]) == (known.kind, known.size)
+        assert (entry["kind"], entry["bytes"]) == (known.kind, known.size)
         assert entry["here"] is not isinstance(known, Download)
     shown = facts(forked("corpus", "list", cwd=tmp_path, environment=environment))
     for name, known in read_catalogue().items():
@@ -74,25 +75,25 @@ def test_a_text_is_described(tmp_path: Path) -> None:
     text = data.decode()
     assert found["characters"] == len(text)
     assert found["bytes"] == len(data)
-    assert found["sha256"] == hashlib.sha256(data).hexdigest()
-    assert found["different"] == len(set(text))
+    assert found["text_sha256"] == hashlib.sha256(data).hexdigest()
+    assert found["alphabet"]["size"] == len(set(text))
     assert found["groups"]["curly quotes"]["count"] == 2
-    assert found["groups"]["spaces of other kinds"] == {"characters": "\u00a0", "count": 1}
+    assert found["groups"]["spaces of other kinds"] == {"symbols": "\u00a0", "count": 1}
     assert found["lines"]["count"] == 91
     assert found["blank_lines"] == 1
     assert found["repeated_lines"] == 87
-    held_out = found["held_out"]
-    assert held_out["scored_characters"] + held_out["learnt_characters"] == len(text)
-    assert len(held_out["ngram_bits_per_char"]) == 6
-    assert set(held_out["compressor_bits_per_char"]) == {"zlib", "bz2", "xz"}
-    assert set(found["chosen"]) == set(REPORTED)
+    baselines = found["baselines"]
+    assert baselines["scored_characters"] + baselines["learnt_characters"] == len(text)
+    assert len(baselines["ngram_nats_per_char"]) == 6
+    assert set(baselines["compressor_nats_per_char"]) == {"zlib", "bz2", "xz"}
+    assert set(found["settings"]) == set(REPORTED)
     shown = forked(*arguments, cwd=tmp_path)
     assert shown.stderr == b""
     named = facts(shown)
     assert named["size"] == f"{len(text):,} characters, {len(data):,} bytes"
     assert named["spaces of other kinds"] == "1: U+00A0"
-    for order, bits in enumerate(held_out["ngram_bits_per_char"]):
-        assert named[f"n-grams of order {order}"].endswith(f"{bits:.4f}")
+    for order, nats in enumerate(baselines["ngram_nats_per_char"]):
+        assert named[f"n-grams of order {order}"].endswith(f"{nats / math.log(2):.4f}")
     assert "--minutes" in named["would choose"]
 
 
@@ -106,9 +107,9 @@ def test_a_text_comes_by_name_through_a_pipe_and_as_bytes(tmp_path: Path) -> Non
     as_bytes = said(forked("corpus", "show", tales.path, "--bytes", "--json", cwd=tmp_path))
     # What is chosen hangs on how fast the machine is at the moment.
     for found in (by_name, by_pipe, as_bytes):
-        found.pop("chosen")
-    assert by_pipe == {**by_name, "text": "-"}
-    assert as_bytes["different"] == by_name["different"]
+        found.pop("settings")
+    assert by_pipe == {**by_name, "source": "-"}
+    assert as_bytes["bytes"] == by_name["bytes"]
     assert as_bytes["lines"] == by_name["lines"]
     assert as_bytes["scripts"] == {}
 
@@ -119,7 +120,7 @@ def test_a_text_of_many_characters_is_described(tmp_path: Path) -> None:
     assert found["scripts"]["Han"] > 1000
     assert found["bytes"] > 2 * found["characters"]
     # A model that knows no character would pay the logarithm of the alphabet.
-    assert 0 < found["held_out"]["ngram_bits_per_char"][0] < 16
+    assert 0 < found["baselines"]["ngram_nats_per_char"][0] < 12
     shown = forked("corpus", "show", CHINESE, cwd=tmp_path)
     assert "Han" in facts(shown)["letters"]
 
@@ -134,7 +135,7 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path, text: bytes) -> None:
 @pytest.mark.slow
 def test_a_text_of_two_characters_is_described(tmp_path: Path) -> None:
     found = said(forked("corpus", "show", "-", "--json", cwd=tmp_path, stdin=b"ab"))
-    assert found["held_out"]["ngram_bits_per_char"] == [2.0] * 6
+    assert found["baselines"]["ngram_nats_per_char"] == pytest.approx([math.log(4)] * 6)
 
 
 @pytest.mark.slow
@@ -200,12 +201,12 @@ def test_a_text_is_fetched_and_then_used_like_any_other(tmp_path: Path) -> None:
         site.body = data
         fetched = said(with_download("corpus", "get", "reeds", "--json"))
         assert Path(fetched["path"]).read_bytes() == data
-        assert "bytes" in facts(with_download("corpus", "get", "reeds"))["size"]
+        assert facts(with_download("corpus", "get", "reeds"))["bytes"] == f"{len(data):,}"
         assert site.asked == ["bytes=0-"]
     assert with_download("corpus", "export", "reeds").stdout == data
     trained = with_download("train", "reeds", "--steps", "2", *SMALL)
     assert trained.returncode == 0, explain(trained)
-    assert said(with_download("eval", "--json"))["text"].startswith("reeds")
+    assert said(with_download("eval", "--json"))["source"].startswith("reeds")
 
 
 @pytest.mark.slow
@@ -216,4 +217,4 @@ def test_the_standard_library_is_trained_on_and_kept_with_the_run(tmp_path: Path
     (copy,) = (tmp_path / "runs/python").glob("corpus-*-python.txt")
     assert b"class OrderedDict(dict):" in copy.read_bytes()
     scored = said(forked("eval", "--json", "--no-baselines", cwd=tmp_path))
-    assert scored["text"].startswith("python")
+    assert scored["source"].startswith("python")

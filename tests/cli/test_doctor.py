@@ -34,7 +34,7 @@ def findings(folder: Path, environment: dict[str, str]) -> dict[str, Any]:
 @needs_library
 def test_the_fastest_build_is_in_use_and_agrees_with_torch(tmp_path: Path) -> None:
     found = findings(tmp_path, {"CHARRNN_KERNELS": ""})
-    assert (found["build"], found["chosen"], found["agrees"]) == (USABLE[0], None, True)
+    assert (found["build"], found["chosen_build"], found["agrees"]) == (USABLE[0], None, True)
     assert found["builds"].pop(USABLE[0]) == "in use"
     for build, standing in found["builds"].items():
         assert standing == ("could be used" if build in USABLE else library.find_obstacle(build))
@@ -68,7 +68,7 @@ def test_the_lines_for_people_say_what_is_in_use_and_why(tmp_path: Path) -> None
 @pytest.mark.slow
 def test_without_the_library_torch_is_in_use_and_nothing_is_compared(tmp_path: Path) -> None:
     found = findings(tmp_path, {"CHARRNN_KERNELS": "none"})
-    assert (found["build"], found["chosen"]) == (None, "none")
+    assert (found["build"], found["chosen_build"]) == (None, "none")
     assert (found["agrees"], found["differences"]) == (None, {})
     assert "in use" not in found["builds"].values()
     result = charrnn("doctor", cwd=tmp_path, environment={"CHARRNN_KERNELS": "none"})

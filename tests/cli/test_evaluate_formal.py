@@ -53,7 +53,7 @@ def test_all_figures_are_in_the_json(folder: Path, expected: FormalScore) -> Non
     assert result.returncode == 0, explain(result)
     assert result.stderr == b""
     assert json.loads(result.stdout) == {
-        "formal": "anbn",
+        "language": "anbn",
         "per_cent_solved": pytest.approx(100 / 60),
         "first_unsolved": 2,
         "least_size": 1,

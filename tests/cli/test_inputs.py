@@ -76,7 +76,7 @@ def test_the_held_out_end_and_the_whole_of_a_generated_text_are_scored(begun: Pa
     held_out = json.loads(forked("eval", "--json", cwd=begun).stdout)
     whole = json.loads(forked("eval", "runs/anbn", "anbn", "--json", cwd=begun).stdout)
     assert held_out["characters"] == length - int(length * 0.9)
-    assert (whole["characters"], whole["text"]) == (length, "anbn")
+    assert (whole["characters"], whole["source"]) == (length, "anbn")
 
 
 @pytest.mark.slow

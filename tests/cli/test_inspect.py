@@ -60,8 +60,8 @@ def test_gradients_in_the_held_out_text_of_the_latest_run_as_json(trained: Path)
     assert (result.returncode, result.stderr) == (0, b""), explain(result)
     assert json.loads(result.stdout) == {
         "model": BEST,
-        "text": "herons, the last 10%, held out",
-        "steps": STEPS,
+        "source": "herons, the last 10%, held out",
+        "look_back": STEPS,
         "places": 64,
         "gradients": [
             {"layer": reach.layer, "part": reach.part, "norms": about(reach.norms)}
@@ -88,7 +88,7 @@ def test_gates_on_a_text_from_a_pipe_as_json(trained: Path) -> None:
     result = forked("inspect", "gates", "herons", "-", "--json", cwd=trained, stdin=data)
     assert (result.returncode, result.stderr) == (0, b""), explain(result)
     found = json.loads(result.stdout)
-    assert (found["model"], found["text"]) == (BEST, "-")
+    assert (found["model"], found["source"]) == (BEST, "-")
     assert found["characters"] == len(data)
     expected = saturations(trained)
     assert [(one["layer"], one["gate"]) for one in found["gates"]] == [

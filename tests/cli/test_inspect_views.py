@@ -35,17 +35,18 @@ def test_a_model_is_summed_up(trained: Path) -> None:
     model = read_model(trained / BEST)
     assert model.scores
     assert found["model"] == BEST
-    assert (found["format"], found["kind"], found["charrnn"][:2]) == (FORMAT, "model", "0.")
-    assert found["sha256"] in (trained / BEST).read_bytes().decode("latin-1")
-    assert found["shape"]["hidden"] == 16
-    assert "gru_reset" not in found["shape"]
-    assert found["alphabet"] == model.alphabet.to_dict()
-    assert found["corpus"] == model.corpus.to_dict()
-    assert found["scores"] == model.scores.to_dict()
-    assert (found["train"]["steps"], found["train"]["window"]) == (120, 16)
+    assert (found["format"], found["kind"], found["written_by"][:2]) == (FORMAT, "model", "0.")
+    assert found["model_sha256"] in (trained / BEST).read_bytes().decode("latin-1")
+    assert found["network"] == model.model.to_dict()
+    assert found["alphabet"]["symbols"] == model.alphabet.characters
+    assert found["corpus"]["text_sha256"] == model.corpus.digest
+    assert found["steps"] == model.scores.step
+    assert found["valid_nats_per_char"] == model.scores.valid_nats_per_char
+    assert (found["settings"]["steps"], found["settings"]["window"]) == (120, 16)
     network = build_model(model.model, len(model.alphabet))
-    assert sum(found["parameters"].values()) == count_parameters(network)
-    assert list(found["parameters"]) == ["embedding", "layer 1", "head"]
+    assert found["parameters"] == count_parameters(network)
+    assert sum(found["parameters_by_part"].values()) == found["parameters"]
+    assert list(found["parameters_by_part"]) == ["embedding", "layer 1", "head"]
     by_name = forked("inspect", "herons", "--json", cwd=trained)
     assert by_name.stdout == forked("inspect", "summary", "--json", cwd=trained).stdout
     assert json.loads(by_name.stdout) == found
@@ -56,14 +57,14 @@ def test_a_model_is_summed_up_for_people(trained: Path) -> None:
     result = forked("inspect", cwd=trained)
     assert (result.returncode, result.stderr) == (0, b""), explain(result)
     facts = dict(re.split("  +", line, maxsplit=1) for line in result.stdout.decode().splitlines())
-    assert facts["SHA-256"] == told["sha256"]
-    assert facts["file"] == f"format {FORMAT}, model, by charrnn {told['charrnn']}"
+    assert facts["SHA-256"] == told["model_sha256"]
+    assert facts["file"] == f"format {FORMAT}, model, by charrnn {told['written_by']}"
     assert "cell lstm, layers 1, hidden 16" in facts["shape"]
-    assert facts["parameters"].startswith(f"{sum(told['parameters'].values()):,}: embedding ")
-    characters = told["alphabet"]["characters"]
+    assert facts["parameters"].startswith(f"{told['parameters']:,}: embedding ")
+    characters = told["alphabet"]["symbols"]
     assert facts["alphabet"] == f"{len(characters)} characters: \u240a{characters[1:]}"
     assert facts["corpus"].startswith(f"herons, {told['corpus']['characters']:,} characters, ")
-    assert f"held out {told['scores']['valid_nats_per_char']:.4f}" in facts["scores"]
+    assert f"held out {told['valid_nats_per_char']:.4f}" in facts["scores"]
     assert "steps 120" in facts["trained with"]
 
 
@@ -76,8 +77,8 @@ def test_a_model_far_from_its_run_does_not_know_how_it_was_trained(
     assert b"trained with  unknown: " in result.stdout
     last = forked("inspect", "runs/herons/last.safetensors", "--json", cwd=trained)
     found = json.loads(last.stdout)
-    assert (found["kind"], found["scores"]) == ("training", None)
-    assert found["train"]["steps"] == 120
+    assert (found["kind"], found["valid_nats_per_char"]) == ("training", None)
+    assert found["settings"]["steps"] == 120
 
 
 def surprisal(folder: Path, *options: str, text: str = LINE) -> dict[str, object]:
@@ -92,42 +93,42 @@ def test_surprisal_sums_to_what_eval_says(trained: Path) -> None:
     found = surprisal(trained)
     by_eval = forked("eval", "herons", "-", "--json", cwd=trained, stdin=LINE.encode())
     total = json.loads(by_eval.stdout)["nats_per_char"] * len(LINE) / math.log(2)
-    bits = found["bits"]
+    bits = found["character_bits"]
     assert isinstance(bits, list)
     assert math.fsum(bits) == pytest.approx(total, rel=1e-12)
-    assert found["content"] == LINE
+    assert found["text"] == LINE
     assert found["bits_per_char"] == pytest.approx(total / len(LINE), rel=1e-12)
 
 
 def test_the_worst_characters_come_with_what_was_expected(trained: Path) -> None:
     found = surprisal(trained, "--worst", "4")
-    bits, worst = np.array(found["bits"]), found["worst"]
+    bits, worst = np.array(found["character_bits"]), found["worst"]
     assert isinstance(worst, list)
     places = [one["position"] for one in worst]
     assert places == list(np.argsort(-bits[1:], kind="stable")[:4] + 1)
     for one in worst:
-        assert one["character"] == LINE[one["position"]]
+        assert one["text"] == LINE[one["position"]]
         lines = LINE.split("\n")
-        assert lines[one["line"] - 1][one["column"] - 1] == one["character"]
+        assert lines[one["line"] - 1][one["column"] - 1] == one["text"]
         assert one["bits"] == bits[one["position"]]
         likely = [other["probability"] for other in one["expected"]]
         assert likely == sorted(likely, reverse=True)
         assert sum(likely) + 2 ** -one["bits"] <= 1 + 1e-6
-        came = [o["probability"] for o in one["expected"] if o["character"] == one["character"]]
+        came = [o["probability"] for o in one["expected"] if o["text"] == one["text"]]
         assert came in ([], [pytest.approx(2 ** -one["bits"], rel=1e-4)])
 
 
 @pytest.mark.slow
 def test_a_part_of_a_text_is_its_beginning(trained: Path) -> None:
     whole, part = surprisal(trained), surprisal(trained, "--length", "20")
-    assert (part["content"], part["bits"]) == (LINE[:20], list(whole["bits"])[:20])  # type: ignore[call-overload]
+    assert (part["text"], part["character_bits"]) == (LINE[:20], list(whole["character_bits"])[:20])  # type: ignore[call-overload]
     long = LINE * 50
-    assert surprisal(trained, "--length", "0", text=long)["content"] == long
-    assert surprisal(trained, text=long)["content"] == long[:3000]
+    assert surprisal(trained, "--length", "0", text=long)["text"] == long
+    assert surprisal(trained, text=long)["text"] == long[:3000]
 
 
 def test_surprisal_without_color_has_marks_beneath(trained: Path) -> None:
-    bits = surprisal(trained)["bits"]
+    bits = surprisal(trained)["character_bits"]
     assert isinstance(bits, list)
     result = forked("inspect", "surprisal", "herons", "-", cwd=trained, stdin=LINE.encode())
     assert (result.returncode, result.stderr) == (0, b""), explain(result)
@@ -234,7 +235,7 @@ def test_neurons_are_those_found_in_the_text(trained: Path, shuffled: Path) -> N
         }
         for one in expected
     ]
-    assert (found["layer"], found["characters"], found["content"]) == (1, len(text), text[:400])
+    assert (found["layer"], found["characters"], found["text"]) == (1, len(text), text[:400])
     for unit, values in found["activations"].items():
         np.testing.assert_allclose(values, active[:400, names.index(unit)], atol=1e-4)
     assert set(found["activations"]) == {one["unit"] for one in found["followers"]}

@@ -11,6 +11,7 @@ import typer
 from charrnn.cli.main import app
 from charrnn.cli.messages import option_name
 from charrnn.cli.terminal import encode_json
+from tests.support import GOLDEN
 from tests.support.called import called
 from tests.support.program import SMALL
 from tests.support.schema import SCHEMA
@@ -68,7 +69,9 @@ CALLS: dict[str, tuple[str, ...]] = {
     "corpus export": ("corpus export anbn -o anbn.txt",),
     "inspect summary": ("inspect summary herons", "inspect runs/data/last.safetensors"),
     "inspect surprisal": ("inspect surprisal herons", "inspect surprisal names"),
-    "inspect neurons": ("inspect neurons herons herons.txt",),
+    "inspect neurons": (
+        f"inspect neurons {GOLDEN}/format-4/gru-best.safetensors {GOLDEN}/format-1/reeds.txt",
+    ),
     "inspect gradients": ("inspect gradients herons --steps 2",),
     "inspect gates": ("inspect gates herons",),
     "compare": ("compare herons names data",),

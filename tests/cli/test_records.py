@@ -112,12 +112,12 @@ def test_surprisal_is_that_of_each_record_read_by_itself(named: Path) -> None:
     command = ("inspect", "surprisal", "runs/names", "-", "--json")
     alone = json.loads(ask(named, *command, stdin=b"Alna"))
     after = json.loads(ask(named, *command, stdin=b"Frian\nAlna"))
-    assert after["content"] == "\x1eFrian\x1eAlna\x1e"
-    assert after["bits"][-5:] == pytest.approx(alone["bits"][-5:], rel=1e-4)
+    assert after["text"] == "\x1eFrian\x1eAlna\x1e"
+    assert after["character_bits"][-5:] == pytest.approx(alone["character_bits"][-5:], rel=1e-4)
     for one in after["worst"]:
-        chances = {each["character"]: each["probability"] for each in one["expected"]}
-        if one["character"] in chances:
-            assert 2 ** -one["bits"] == pytest.approx(chances[one["character"]], rel=1e-3)
+        chances = {each["text"]: each["probability"] for each in one["expected"]}
+        if one["text"] in chances:
+            assert 2 ** -one["bits"] == pytest.approx(chances[one["text"]], rel=1e-3)
 
 
 def test_surprisal_says_in_which_record_and_where_in_it(named: Path) -> None:
@@ -125,16 +125,16 @@ def test_surprisal_says_in_which_record_and_where_in_it(named: Path) -> None:
     worst = json.loads(ask(named, *command, "--json"))["worst"]
     assert len({one["record"] for one in worst}) > 1
     for one in worst:
-        assert f"{(NAMES * 3)[one['record'] - 1]}\x1e"[one["column"] - 1] == one["character"]
+        assert f"{(NAMES * 3)[one['record'] - 1]}\x1e"[one["column"] - 1] == one["text"]
     assert "record:column" in ask(named, *command)
 
 
 def test_surprisal_of_so_many_characters_leaves_the_first_end_out(named: Path) -> None:
     command = ("inspect", "surprisal", "runs/names", "names.txt", "--json", "--length")
     found = [json.loads(ask(named, *command, length)) for length in ("1", "9")]
-    assert [one["content"] for one in found] == ["\x1eA", "\x1eAlna\x1eAlla"]
+    assert [one["text"] for one in found] == ["\x1eA", "\x1eAlna\x1eAlla"]
     for one in found:
-        scored = one["bits"][1:]
+        scored = one["character_bits"][1:]
         assert one["bits_per_char"] == pytest.approx(sum(scored) / len(scored))
 
 
@@ -192,7 +192,7 @@ def test_gates_and_units_are_those_of_each_record_by_itself(named: Path) -> None
         assert one["open"] == pytest.approx(other["open"])
     unit = ("inspect", "neurons", "names", "-", "--unit", "h1", "--json")
     found = json.loads(ask(named, *unit, stdin=b"Alna\nFrila\nAlna\n"))
-    assert found["content"] == "\x1eAlna\x1eFrila\x1eAlna\x1e"
+    assert found["text"] == "\x1eAlna\x1eFrila\x1eAlna\x1e"
     active = found["activations"]["h1"]
     assert active[:5] == pytest.approx(active[11:16], rel=1e-4)
 

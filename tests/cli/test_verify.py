@@ -35,36 +35,50 @@ def test_of_the_latest_run_both_files_are_found_sound(trained: Path) -> None:
     assert (result.returncode, result.stderr) == (0, b""), explain(result)
     best, last = found(result)
     model = read_model(trained / BEST)
+    assert model.scores
     assert best == {
-        "file": BEST,
+        "model": BEST,
         "sound": True,
         "format": FORMAT,
         "kind": "model",
-        "charrnn": read_header(trained / BEST)[1]["charrnn"],
-        "model": model.model.to_dict(),
+        "written_by": read_header(trained / BEST)[1]["charrnn"],
+        "network": model.model.to_dict(),
         "parameters": sum(weight.size for weight in model.weights.values()),
         "tensors": len(model.weights),
-        "alphabet": {"kind": "text", "size": len(model.alphabet)},
-        "corpus": model.corpus.to_dict(),
-        "step": model.scores.step if model.scores else None,
-        "scores": model.scores.to_dict() if model.scores else None,
-        "sha256": best["sha256"],
+        "alphabet": {
+            "kind": "text",
+            "size": len(model.alphabet),
+            "symbols": model.alphabet.characters,
+        },
+        "corpus": {
+            "name": "herons",
+            "characters": model.corpus.characters,
+            "text_sha256": model.corpus.digest,
+            "valid": 0.1,
+            "separator": None,
+        },
+        "steps": model.scores.step,
+        "epochs": model.scores.epoch,
+        "train_seconds": model.scores.train_seconds,
+        "train_nats_per_char": model.scores.train_nats_per_char,
+        "valid_nats_per_char": model.scores.valid_nats_per_char,
+        "model_sha256": model.digest,
     }
-    assert (last["file"], last["kind"], last["sound"], last["step"]) == (
+    assert (last["model"], last["kind"], last["sound"], last["steps"]) == (
         LAST,
         "training",
         True,
         120,
     )
     assert last["tensors"] == len(read_checkpoint(trained / LAST).arrays)
-    assert last["model"] == best["model"]
-    assert last["sha256"] != best["sha256"]
+    assert last["network"] == best["network"]
+    assert last["model_sha256"] != best["model_sha256"]
 
 
 @pytest.mark.parametrize("named", ["herons", "runs/herons"])
 def test_a_run_is_verified_by_its_name_or_its_path(trained: Path, named: str) -> None:
     result = forked("verify", named, "--json", cwd=trained)
-    assert [findings["file"] for findings in found(result)] == [BEST, LAST]
+    assert [findings["model"] for findings in found(result)] == [BEST, LAST]
 
 
 def test_a_file_is_described_for_people(trained: Path) -> None:
@@ -109,7 +123,7 @@ def test_what_is_unsound_does_not_keep_the_rest_from_being_looked_at(folder: Pat
     assert result.returncode == 4, explain(result)
     nowhere, best, last = found(result)
     assert [findings["sound"] for findings in (nowhere, best, last)] == [False, False, True]
-    assert [findings["file"] for findings in (nowhere, best, last)] == ["nowhere", BEST, LAST]
+    assert [findings["model"] for findings in (nowhere, best, last)] == ["nowhere", BEST, LAST]
     problems = f"{nowhere['problem']}\n{best['problem']}".replace("\n", "\n  ")
     assert result.stderr.decode() == f"charrnn: {problems}\n"
 
