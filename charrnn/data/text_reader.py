@@ -89,8 +89,8 @@ class TextReader:
 
     Args:
         paths: files and folders. A folder means its text files, found at any depth and sorted
-            by path. Other files are skipped with a note, hidden files and the files of training
-            runs without one.
+            by path. Other files, and links that lead out of the folder, are skipped with a note,
+            hidden files and the files of training runs without one.
         encoding: encoding of the files; None makes every byte a symbol.
         names: names in errors and notes for paths that are not the user's own.
         remedies: for bytes that are not valid in the encoding, besides naming the right one.

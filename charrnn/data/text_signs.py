@@ -11,7 +11,7 @@ import codecs
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
@@ -190,7 +190,7 @@ class TextSigns:
     ) -> None:
         self._encoding, self._separator, self._may_divide = encoding, separator, may_divide
         self._found: dict[_Sign, dict[str, Mapping[str, int]]] = {}
-        self._told: set[_Sign] = set()
+        self._told: set[tuple[_Sign, str]] = set()
         self._files: set[tuple[int, int]] = set()
         self._unended: str | None = None
         self.begin("")
@@ -204,8 +204,8 @@ class TextSigns:
         self._held, self._last, self._unmeasured = "", "", ""
 
     def identify(self, device: int, inode: int) -> None:
-        """Tell which file the text is in."""
-        if (device, inode) in self._files:
+        """Tell which file the text is in; some file systems do not know it, and give 0."""
+        if inode and (device, inode) in self._files:
             self._note(_AGAIN)
         self._files.add((device, inode))
 
@@ -272,7 +272,7 @@ class TextSigns:
     @property
     def notices(self) -> list[Notice]:
         """What was found and is not yet told."""
-        return [self._describe(sign) for sign in self._found if sign not in self._told]
+        return self._describe_untold(self._found)
 
     def find_ways_around(self, character: str) -> tuple[Remedy, ...]:
         """Find ways out for a character that a model does not know.
@@ -285,9 +285,10 @@ class TextSigns:
 
     def take_urgent(self) -> list[Notice]:
         """Return what cannot wait for the end of the text, once."""
-        urgent = [sign for sign in self._found if sign.is_urgent and sign not in self._told]
-        self._told.update(urgent)
-        return [self._describe(sign) for sign in urgent]
+        urgent = [sign for sign in self._found if sign.is_urgent]
+        notices = self._describe_untold(urgent)
+        self._told.update((sign, name) for sign in urgent for name in self._found[sign])
+        return notices
 
     def _note(self, sign: _Sign, **figures: int) -> None:
         self._note_of(self._name, sign, figures)
@@ -295,14 +296,19 @@ class TextSigns:
     def _note_of(self, name: str, sign: _Sign, figures: Mapping[str, int]) -> None:
         self._found.setdefault(sign, {})[name] = figures
 
-    def _describe(self, sign: _Sign) -> Notice:
-        texts = self._found[sign]
-        names = list(texts)
+    def _describe_untold(self, signs: Iterable[_Sign]) -> list[Notice]:
+        untold = {
+            sign: [name for name in self._found[sign] if (sign, name) not in self._told]
+            for sign in signs
+        }
+        return [self._describe(sign, names) for sign, names in untold.items() if names]
+
+    def _describe(self, sign: _Sign, names: Sequence[str]) -> Notice:
         named = ", ".join(names[:_NAMED])
         more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
         figures: Counter[str] = Counter()
-        for each in texts.values():
-            figures.update(each)
+        for name in names:
+            figures.update(self._found[sign][name])
         return Notice(f"{named}{more}: {sign.message.format(**figures)}", *sign.remedies)
 
     def _judge_head(self) -> None:

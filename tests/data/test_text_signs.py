@@ -15,7 +15,7 @@ from charrnn.data.alphabet import Alphabet
 from charrnn.data.corpus import encode_corpus, fit_corpus
 from charrnn.data.inputs import stream_sources
 from charrnn.data.text_reader import TextReader
-from charrnn.data.text_signs import guess_encoding
+from charrnn.data.text_signs import TextSigns, guess_encoding
 from charrnn.errors import CorpusError, Notice, UnknownCharacterError
 
 CHUNKS = [1, 3, 1 << 20]
@@ -259,6 +259,24 @@ def test_a_wrong_encoding_is_told_before_a_stream_ends(tmp_path: Path) -> None:
     del texts
     for end in (reading, writing):
         os.close(end)
+
+
+def test_every_text_of_a_stream_in_a_wrong_encoding_is_told(tmp_path: Path) -> None:
+    told: list[str] = []
+    sources = [str(tmp_path / name) for name in ("1", "2")]
+    for source in sources:
+        Path(source).write_bytes("the heron stood\n".encode("utf-16-le"))
+    for text in stream_sources(sources, "utf-8", None, told.append):
+        "".join(text)
+    assert [note.split(": ")[0] for note in told] == sources
+
+
+def test_files_that_no_number_tells_apart_are_not_taken_for_one(file: Path) -> None:
+    signs = TextSigns("utf-8")
+    for name in ("1", "2"):
+        signs.begin(name)
+        signs.identify(1, 0)
+    assert signs.notices == []
 
 
 def test_a_stream_is_told_of_once_and_its_texts_together(tmp_path: Path) -> None:
