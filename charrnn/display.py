@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 
 _BIDI = [*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C]
@@ -34,12 +35,36 @@ def visible(text: str) -> str:
     >>> visible("a\x1b[2Jb")
     'a␛[2Jb'
     """
-    return _encodable(text.translate(_IN_TEXT))
+    return _encodable(decode_typed(text).translate(_IN_TEXT))
 
 
 def in_one_line(text: str) -> str:
     """Replace control characters by marks as :func:`visible` does, newlines and tabs included."""
-    return _encodable(text.translate(_MARKS))
+    return _encodable(decode_typed(text).translate(_MARKS))
+
+
+def decode_typed(text: str) -> str:
+    r"""Decode a name or an argument whose bytes the system's encoding could not.
+
+    Where that is ASCII, Python keeps the bytes of other characters in lone surrogates (PEP 383). If
+    they are UTF-8 they are decoded here.
+
+    >>> decode_typed("na\udcc3\udcafve")
+    'naïve'
+    """
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # Surrogates that stand for no bytes.
+        return text
+
+
+def as_file_name(text: str) -> str:
+    """Return text as the system's encoding can name a file; the inverse of decode_typed."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return os.fsdecode(text.encode("utf-8", "surrogateescape"))
+    return text
 
 
 def _encodable(text: str) -> str:

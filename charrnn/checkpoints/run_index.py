@@ -41,7 +41,7 @@ def mark_latest(run: Path) -> None:
     lock.acquire(wait=True)
     try:
         clear_leftovers(RUNS, _LATEST)
-        write_atomically(RUNS / _LATEST, f"{name}\n".encode("utf-8", "surrogateescape"))
+        write_atomically(RUNS / _LATEST, os.fsencode(f"{name}\n"))
     finally:
         lock.release()
 

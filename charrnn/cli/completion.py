@@ -99,7 +99,7 @@ def answer(program: Any) -> None:
         shown = [f"{word}\n" for word in spell_for_bash(words, line, replaced)]
     else:
         shown = [f"{word}\0" for word in words]
-    terminal.write_exactly("".join(shown).encode("utf-8", "surrogateescape"))
+    terminal.write_exactly(os.fsencode("".join(shown)))
 
 
 def _join_older() -> str:
@@ -185,8 +185,7 @@ def _escape(word: str) -> str:
     if word.isprintable():
         return re.sub(r"[^\w@%+=:,./-]", r"\\\g<0>", word, flags=re.ASCII)
     # ANSI-C quoting: what is not printable, and the bytes of a name that are no UTF-8.
-    data = word.encode("utf-8", "surrogateescape")
-    return f"$'{''.join(_escape_byte(byte) for byte in data)}'"
+    return f"$'{''.join(map(_escape_byte, os.fsencode(word)))}'"
 
 
 def _escape_byte(byte: int) -> str:

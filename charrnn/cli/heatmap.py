@@ -73,7 +73,7 @@ def display(symbol: str, *, is_bytes: bool) -> str:
     """
     if is_bytes and (symbol == "\\" or ord(symbol) > 0x7F):
         return f"\\x{ord(symbol):02x}" if symbol != "\\" else r"\\"
-    return in_one_line(symbol)
+    return terminal.as_printed(in_one_line(symbol))
 
 
 def _supports_color() -> bool:
@@ -91,7 +91,7 @@ def _print_colored(shown: Sequence[Shown], levels: Levels) -> None:
     for level, run in groupby(shown, key=lambda pair: pair[1]):
         for character, _ in run:
             text.append(character, level.style)
-            if character == in_one_line("\n"):
+            if character == terminal.as_printed(in_one_line("\n")):
                 text.append("\n")
     legend = Text("  ").join(Text(f" {level.meaning} ", level.style) for level in levels)
     Console(soft_wrap=True, highlight=False).print(text, "", legend, sep="\n")
@@ -123,7 +123,7 @@ def _split_lines(shown: Sequence[Shown], columns: int) -> Iterator[list[Shown]]:
             line, width = [], 0
         line.append((character, level))
         width += size
-        if character == in_one_line("\n"):
+        if character == terminal.as_printed(in_one_line("\n")):
             yield line
             line, width = [], 0
     if line:

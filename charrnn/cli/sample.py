@@ -23,6 +23,7 @@ from charrnn.cli.options import (
 )
 from charrnn.config.inference import SampleConfig, UseConfig
 from charrnn.config.training import ComputeConfig
+from charrnn.display import decode_typed
 from charrnn.errors import CharrnnError, CorpusError, UsageError
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def sample(
     debug: Debug = False,
 ) -> None:
     """Run ``charrnn sample``."""
-    config = SampleConfig.pick({**ctx.params, "stop": tuple(stop or ())})
+    config = SampleConfig.pick({**ctx.params, "stop": tuple(map(decode_typed, stop or ()))})
     if corpus and not (novelty or novel):
         raise UsageError(
             "--corpus names the text that --novelty and --novel compare with; give one of them"

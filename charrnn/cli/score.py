@@ -10,8 +10,6 @@ backslash, so the original text can be recovered.
 from __future__ import annotations
 
 import heapq
-import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Annotated, NamedTuple
@@ -163,10 +161,13 @@ class _Row(NamedTuple):
     def write(self, before: str, after: str) -> None:
         """Write the text to stdout, between two strings, and close it."""
         self.text.seek(0)
-        with self.text, terminal.guard_stdout():
-            sys.stdout.buffer.write(before.encode())
-            shutil.copyfileobj(self.text, sys.stdout.buffer)
-            sys.stdout.buffer.write(f"{after}\n".encode())
+        output = terminal.TextOutput(raw=False)
+        with self.text:
+            data = before.encode() + self.text.read(MOST_HELD)
+            while more := self.text.read(MOST_HELD):
+                output.write(data)
+                data = more
+            output.write(data + f"{after}\n".encode())
 
 
 class Rows:

@@ -200,12 +200,18 @@ def tabulate(
     table = Table(box=None, pad_edge=False, show_header=bool(header))
     for place, name in enumerate(header or rows[0]):
         side: Literal["left", "right"] = "left" if place in left else "right"
-        table.add_column(Text(in_one_line(name)), justify=side, no_wrap=True)
+        table.add_column(Text(as_printed(in_one_line(name))), justify=side, no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(in_one_line(cell)) for cell in row))
+        table.add_row(*(Text(as_printed(in_one_line(cell))) for cell in row))
     lines = io.StringIO()
     Console(file=lines, width=_ANY_WIDTH, color_system=None).print(table)
     return [line.rstrip(" ") for line in lines.getvalue().removesuffix("\n").split("\n")]
+
+
+def as_printed(text: str) -> str:
+    """Return text as stdout shows it: what its encoding lacks is escaped and takes more cells."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -15,6 +15,7 @@ from charrnn.cli.messages import command, option_name, quote
 from charrnn.cli.options import Debug, Encoding, Json, complete_run, complete_source, with_settings
 from charrnn.config.model import ModelConfig
 from charrnn.config.training import SAVE_EVERY, ComputeConfig, TrainConfig
+from charrnn.display import decode_typed
 from charrnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def train(
             sources,
             run=run_path,
             encoding=None if as_bytes else encoding,
-            records=records,
+            records=None if records is None else decode_typed(records),
             base=base,
             overwrite=overwrite,
             save_every=save_every,

@@ -16,6 +16,7 @@ from charrnn.data.encoded_text import EncodedText
 from charrnn.data.file_kinds import HEAD_BYTES, identify_file
 from charrnn.data.text_reader import Decoder, TextReader, check_encoding, path_exists, read_text
 from charrnn.data.text_signs import TextSigns
+from charrnn.display import decode_typed
 from charrnn.errors import CorpusError, UsageError
 from charrnn.files import is_file, is_folder
 from charrnn.folders import TemporaryFolder, writing_temporary_files
@@ -54,7 +55,8 @@ def derive_corpus_name(source: str) -> str:
     else:
         name = path.stem
     # A run that begins with a dot would be hidden, hide runs/.latest or lie outside of runs.
-    return "".join(c if c.isprintable() else "_" for c in name).lstrip(".") or "corpus"
+    typed = decode_typed(name)
+    return "".join(c if c.isprintable() else "_" for c in typed).lstrip(".") or "corpus"
 
 
 def _name_folder(path: Path) -> str:

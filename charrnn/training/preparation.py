@@ -18,6 +18,7 @@ from charrnn.config.training import SourceConfig
 from charrnn.data.batches import fit_shape
 from charrnn.data.corpus import Corpus, SplitCorpus, fit_corpus
 from charrnn.data.inputs import derive_corpus_name, gather_sources, is_generated, resolve_source
+from charrnn.display import as_file_name
 from charrnn.errors import CheckpointError, Remedy, UsageError
 from charrnn.files import is_file, is_folder
 from charrnn.folders import TemporaryFolder
@@ -97,7 +98,7 @@ def prepare_run(
             "records",
             Remedy("train on a text of your own"),
         )
-    run = RunDirectory(path or RUNS / name)
+    run = RunDirectory(path or RUNS / as_file_name(name))
     if not overwrite:
         run.refuse_if_begun()
     check_settings_size(settings)
@@ -199,7 +200,7 @@ def find_run_to_resume(named: str | None) -> Path:
     """
     if named is None:
         return find_run(None)
-    by_corpus = RUNS / derive_corpus_name(named)
+    by_corpus = RUNS / as_file_name(derive_corpus_name(named))
     if is_folder(by_corpus) and not is_folder(Path(named)):
         return by_corpus
     return find_run(named)

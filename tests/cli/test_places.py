@@ -13,6 +13,7 @@ from charrnn.cli.main import run
 from charrnn.cli.play.input import PipedLines, find_history_file
 from charrnn.errors import CorpusError
 from tests.cli.test_manners import EVERYTHING
+from tests.support.program import SMALL, charrnn, explain
 from tests.test_folders import homeless
 
 __all__ = ["homeless"]
@@ -169,3 +170,38 @@ def test_lines_that_cannot_be_read_are_an_error_of_the_text(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(_Unreadable())))
     with pytest.raises(CorpusError, match="standard input: cannot be read: Bad file"):
         list(PipedLines(9))
+
+
+_ASCII = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+
+
+@pytest.mark.slow
+def test_a_locale_of_ascii_keeps_names_primes_and_separators(tmp_path: Path) -> None:
+    (tmp_path / "é.txt").write_text("naïve café\n" * 60, encoding="utf-8")
+    train = ("train", "é.txt", "--records", "ï", "--steps", "2", *SMALL)
+    for arguments, said in (
+        (train, rb"runs/\xe9"),
+        (("sample", "é", "--prime", "é", "--stop", "f", "--json"), b'"prime": "\\u00e9"'),
+        (("eval", "é", "é.txt"), rb"\xe9.txt"),
+    ):
+        result = charrnn(*arguments, cwd=tmp_path, environment=_ASCII)
+        assert result.returncode == 0, explain(result)
+        assert said in result.stdout, explain(result)
+    assert [run.name for run in (tmp_path / "runs").iterdir() if run.is_dir()] == ["é"]
+
+
+@pytest.mark.slow
+def test_help_is_the_same_where_docstrings_are_left_out(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom charrnn.cli.entry import main\n"
+        f"for words in {[*EVERYTHING]!r}:\n"
+        "    sys.argv = ['charrnn', *words, '--help']\n"
+        "    try:\n        main()\n    except SystemExit:\n        pass\n"
+    )
+    command = (sys.executable, "-c", code)
+    whole, stripped = (
+        charrnn(command=command, cwd=tmp_path, environment={"PYTHONOPTIMIZE": level}).stdout
+        for level in ("0", "2")
+    )
+    assert b"Draw text from a model" in whole
+    assert whole == stripped

@@ -137,6 +137,13 @@ def test_columns_are_aligned_by_the_cells_that_characters_take() -> None:
     assert terminal.tabulate((), rows) == ["\u4e2d\u6587  1", "e\u0301e    2"]
 
 
+def test_columns_are_aligned_where_names_must_be_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    with terminal_stream("ascii") as (written, _):
+        monkeypatch.setattr(sys, "stdout", written)
+        rows = [["\u4e2d", "1"], ["e\u0301", "2"], ["\udcc3\udca9", "3"]]
+        assert terminal.tabulate((), rows) == ["\\u4e2d   1", "e\\u0301  2", "\\xe9     3"]
+
+
 def test_a_table_is_neither_wrapped_nor_cut_nor_colored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     monkeypatch.setenv("FORCE_COLOR", "1")

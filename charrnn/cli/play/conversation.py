@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from charrnn.cli.destination import STDOUT, parse_output_path
 from charrnn.cli.play.output import Screen
 from charrnn.cli.play.settings import SETTINGS, PlaySettings
 from charrnn.data.alphabet import Alphabet
-from charrnn.display import nearest
+from charrnn.display import as_file_name, nearest
 from charrnn.errors import CorpusError, Remedy, UsageError
 from charrnn.files import append_output, find_replaced, write_output
 from charrnn.folders import expand_user
@@ -240,7 +239,7 @@ def parse_output_name(named: str) -> Path:
 
 
 def _parse_name(rest: bytes) -> str:
-    named = os.fsdecode(rest).strip()
+    named = as_file_name(rest.decode("utf-8", "surrogateescape")).strip()
     if not named:
         raise UsageError("name a file after the command")
     return named
