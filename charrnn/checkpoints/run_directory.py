@@ -20,8 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charrnn.checkpoints.checkpoint import Arrays, Checkpoint, write_checkpoint
-from charrnn.errors import Remedy, RunDirectoryError, StorageError
+from charrnn.checkpoints.checkpoint import (
+    Arrays,
+    Checkpoint,
+    open_checkpoint,
+    write_checkpoint,
+)
+from charrnn.errors import CheckpointError, Remedy, RunDirectoryError, StorageError
 from charrnn.files import (
     TRIAL_FILES,
     append_line,
@@ -153,15 +158,37 @@ class RunDirectory:
         """Check that the disk has room for all that a run will save from a checkpoint on.
 
         Raises:
-            StorageError: it has not, or a file has the name of something that is none.
+            StorageError: it has not, or something else is in the place of a file.
         """
         self._check_lock()
-        for file in (self.last, self.best, self.log):
-            check_regular(file)
+        self._check_places()
         sizes = estimate_sizes(checkpoint)
         growth = (sizes.last - _size(self.last), sizes.best - _size(self.best), sizes.log)
         # While a file is replaced, the new one stands beside the old one.
         check_disk_space(self.path, [sizes.last, *(max(size, 0) for size in growth)])
+
+    def _check_places(self) -> None:
+        """Raise StorageError for a pipe or the like in a file's place, or a link to a foreign one.
+
+        A directory that comes from somebody else is to replace no file of the user's.
+        """
+        for file in (self.last, self.best, self.log):
+            check_regular(file)
+            if file.is_symlink() and _size(file) and not self._is_own(file):
+                raise StorageError(
+                    f"{file}: is a link to a file that is not of a run, so it is not replaced",
+                    Remedy("remove the link"),
+                    _USE_ANOTHER,
+                )
+
+    def _is_own(self, file: Path) -> bool:
+        if file == self.log:
+            return bool(self.records())
+        try:
+            with open_checkpoint(file):
+                return True
+        except CheckpointError:
+            return False
 
     def save_last(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint that the run resumes from."""

@@ -205,6 +205,30 @@ def test_a_run_is_not_begun_over_a_pipe_which_stays(run: RunDirectory, name: str
     assert list(run.path.iterdir()) == [pipe]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows makes no links for everybody")
+@pytest.mark.parametrize("name", ["last", "best", "log"])
+def test_a_link_in_a_run_leads_to_the_runs_own_files_alone(
+    run: RunDirectory, tmp_path: Path, name: str
+) -> None:
+    link: Path = getattr(run, name)
+    own, foreign = tmp_path / "own", tmp_path / "foreign"
+    run.save_best(TRAINED)
+    run.append(RECORDS[0])
+    (run.log if name == "log" else run.best).rename(own)
+    foreign.write_text("mine")
+    link.unlink(missing_ok=True)
+    link.symlink_to(foreign)
+    with pytest.raises(StorageError, match=f"{link.name}: is a link to a file that is not of a"):
+        run.check_disk_space(TRAINED)
+    assert foreign.read_text() == "mine"
+    link.unlink()
+    link.symlink_to(own)
+    run.check_disk_space(TRAINED)
+    run.forget_after(1, 0)
+    run.save_last(TRAINED)
+    assert link.is_symlink()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other modes")
 def test_the_copy_of_a_text_from_a_pipe_is_the_users_alone(
     run: RunDirectory, tmp_path: Path
