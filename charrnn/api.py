@@ -844,7 +844,11 @@ def resume(
     with (
         _observing(on_event, should_stop) as observer,
         prepare_resumption(
-            path, sources=_list_sources(texts), device=device, threads=threads
+            path,
+            sources=_list_sources(texts),
+            device=device,
+            threads=threads,
+            observer=observer,
         ) as resumed,
     ):
         from charrnn.training.run import resume_run

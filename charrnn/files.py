@@ -36,7 +36,11 @@ _NEW_MODE = 0o666
 _PRIVATE_MODE = 0o600
 _ACCESS_LIST = "system.posix_acl_access"
 
-_NO_SUCH_REQUEST = (errno.EINVAL, errno.ENOTSUP)
+_NO_SUCH_REQUEST = (
+    *(errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS),
+    # A folder is opened for reading only, and some systems flush nothing that was.
+    *(errno.EBADF, errno.EACCES, errno.EPERM),
+)
 
 
 class Disk:
@@ -103,21 +107,31 @@ class Disk:
         """Make a folder in one that exists."""
         path.mkdir()
 
-    def sync_folder(self, path: Path) -> None:
-        """Wait until the names in a folder have reached the disk.
+    def remove_folder(self, path: Path) -> None:
+        """Remove an empty folder."""
+        path.rmdir()
 
-        Windows and some network drives have no such request; there nothing is done.
+    def sync_folder(self, path: Path) -> bool:
+        """Wait until the names in a folder have reached the disk, and return whether that works.
+
+        Windows and some network drives have no such request, and a folder whose names may not be
+        listed cannot be opened for it; there nothing is done.
         """
         if os.name == "nt":
-            return
-        descriptor = os.open(path, os.O_RDONLY)
+            return False
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except PermissionError:
+            return False
         try:
             os.fsync(descriptor)
         except OSError as problem:
             if problem.errno not in _NO_SUCH_REQUEST:
                 raise
+            return False
         finally:
             os.close(descriptor)
+        return True
 
 
 def _copy_access_list(file: int, model: Path) -> None:
@@ -322,25 +336,44 @@ def make_folder(path: Path) -> None:
     Raises:
         StorageError: the system refused, or a file stands in the way.
     """
-    with _reporting(f"{path}: cannot be made a folder"):
-        for folder in reversed(path.parents):
-            _make_if_missing(folder)
-        _make_if_missing(path)
-        # A process that made the folder may have been killed before it flushed.
-        if os.access(path.parent, os.R_OK):
-            disk.sync_folder(path.parent)
+    for folder in (*reversed(path.parents), path):
+        _make_if_missing(folder)
+    # A process that made the folder may have been killed before it flushed.
+    flush_folder(path.parent)
+
+
+def flush_folder(path: Path) -> bool:
+    """Flush the names in a folder to the disk, and return whether the file system can do that.
+
+    Raises:
+        StorageError: the system refused.
+    """
+    with _reporting(f"{path}: its names cannot be flushed to the disk"):
+        return disk.sync_folder(path)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder if it is there and empty.
+
+    Raises:
+        StorageError: the system refused.
+    """
+    with _reporting(f"{path}: cannot be removed"), suppress(FileNotFoundError):
+        disk.remove_folder(path)
+        disk.sync_folder(path.parent)
 
 
 def _make_if_missing(folder: Path) -> None:
     if is_folder(folder):
         return
-    try:
-        disk.make_folder(folder)
-    except FileExistsError:
-        # Another process may have made it just now.
-        if not is_folder(folder):
-            raise
-    disk.sync_folder(folder.parent)
+    with _reporting(f"{folder}: cannot be made a folder"):
+        try:
+            disk.make_folder(folder)
+        except FileExistsError:
+            # Another process may have made it just now.
+            if not is_folder(folder):
+                raise
+    flush_folder(folder.parent)
 
 
 def is_file(path: Path) -> bool:

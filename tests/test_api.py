@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -16,7 +17,16 @@ import charrnn
 from charrnn.api import Model, Run
 from charrnn.config.inference import SampleConfig
 from charrnn.errors import CheckpointError, CorpusError, RunDirectoryError, UsageError
-from charrnn.training.progress import Drawn, Evaluated, Ready, Started, Step
+from charrnn.training.progress import (
+    Drawn,
+    Evaluated,
+    Note,
+    Ready,
+    SettingsChosen,
+    Started,
+    Step,
+)
+from charrnn.training.trainer import Trainer
 from tests.support import GOLDEN, TEXTS
 
 LSTM = GOLDEN / "format-3" / "lstm-best.safetensors"
@@ -259,6 +269,83 @@ def test_nothing_is_written_before_a_run_is_ready(
     with pytest.raises(KeyboardInterrupt):
         charrnn.train(text_file, on_event=refuse, **TINY)
     assert list(tmp_path.iterdir()) == [text_file]
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt, MemoryError, ZeroDivisionError])
+@pytest.mark.parametrize("during", [Ready, SettingsChosen, Started])
+def test_a_start_that_fails_leaves_nothing_that_refuses_the_next(
+    tmp_path: Path,
+    text_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    problem: type[BaseException],
+    during: type,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def fail(event: object) -> None:
+        if isinstance(event, during):
+            raise problem
+
+    for _ in range(2):
+        with pytest.raises(problem):
+            charrnn.train(text_file, run="deep/run", on_event=fail, **TINY)
+    left = {path.name for path in tmp_path.rglob("*")} - {"runs", ".latest", ".latest.lock"}
+    assert left == {text_file.name}
+
+
+def test_a_first_step_that_fails_leaves_nothing_that_refuses_the_next(
+    tmp_path: Path, text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "fit", mock.Mock(side_effect=MemoryError))
+        with pytest.raises(MemoryError):
+            charrnn.train(text_file, run="run", **TINY)
+    assert not Path("run").exists()
+    assert charrnn.train(text_file, run="run", **TINY).result.steps == 6
+
+
+def test_a_start_that_fails_leaves_the_run_that_it_was_to_replace_and_its_text(
+    tmp_path: Path, text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = Path("run")
+    run.mkdir()
+    text = text_file.rename(run / "herons.txt")
+    with monkeypatch.context() as patched:
+        patched.setattr(Trainer, "fit", mock.Mock(side_effect=MemoryError))
+        with pytest.raises(MemoryError):
+            charrnn.train(text, run=run, **TINY)
+    assert list(run.iterdir()) == [text]
+    charrnn.train(text, run=run, **TINY)
+    with pytest.raises(KeyboardInterrupt):
+        charrnn.train(text, run=run, overwrite=True, on_event=stop_when_ready, **TINY)
+    assert charrnn.resume(run).result.steps == 6
+
+
+def stop_when_ready(event: object) -> None:
+    if isinstance(event, Ready):
+        raise KeyboardInterrupt
+
+
+def test_a_current_folder_that_takes_no_mark_is_noted_and_nothing_more(
+    tmp_path: Path, text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    Path("runs").touch()
+    notes: list[str] = []
+
+    def note(event: object) -> None:
+        if isinstance(event, Note):
+            notes.append(event.text)
+
+    run = charrnn.train(text_file, run=tmp_path / "run", on_event=note, **TINY)
+    assert run.result.steps == 6
+    assert charrnn.resume(tmp_path / "run", on_event=note).result.steps == 6
+    marks = [text for text in notes if text.startswith("the run is not marked as the latest: runs")]
+    assert len(marks) == 2
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import socket
 import stat
 import struct
@@ -22,9 +23,11 @@ from charrnn.files import (
     copy_atomically,
     find_descriptor,
     find_replaced,
+    flush_folder,
     make_folder,
     name_temporary,
     remove,
+    remove_folder,
     write_atomically,
     write_chunks_atomically,
     write_output,
@@ -177,16 +180,45 @@ def test_to_sync_is_to_ask_the_system_to(path: Path, monkeypatch: Patch) -> None
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot open folders")
-@pytest.mark.parametrize("number", [errno.EINVAL, errno.EIO])
+@pytest.mark.parametrize(
+    ("number", "is_lacking"),
+    [
+        *((number, True) for number in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)),
+        *((number, True) for number in (errno.EBADF, errno.EACCES, errno.EPERM)),
+        *((number, False) for number in (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS)),
+    ],
+)
 def test_a_folder_need_not_be_synced_where_that_is_unknown(
-    path: Path, monkeypatch: Patch, number: int
+    path: Path, monkeypatch: Patch, number: int, is_lacking: bool
 ) -> None:
+    assert Disk().sync_folder(path.parent)
     monkeypatch.setattr(os, "fsync", mock.Mock(side_effect=refusal(number)()))
-    if number == errno.EINVAL:
-        Disk().sync_folder(path.parent)
+    if is_lacking:
+        assert not Disk().sync_folder(path.parent)
     else:
-        with pytest.raises(OSError, match="Input/output"):
+        with pytest.raises(OSError, match=re.escape(os.strerror(number))):
             Disk().sync_folder(path.parent)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows cannot open folders")
+def test_a_folder_that_may_be_written_and_not_listed_is_written(
+    path: Path, monkeypatch: Patch
+) -> None:
+    real = os.open
+
+    def refuse_folders(name: Path, flags: int, mode: int = 0o777) -> int:
+        if Path(name).is_dir():
+            raise refusal(errno.EACCES)()
+        return real(name, flags, mode)
+
+    monkeypatch.setattr(os, "open", refuse_folders)
+    write_atomically(path, b"new")
+    append_line(path.parent / "log", "one")
+    make_folder(path.parent / "folder")
+    assert not flush_folder(path.parent)
+    remove_folder(path.parent / "folder")
+    assert path.read_bytes() == b"new"
+    assert sorted(file.name for file in path.parent.iterdir()) == ["kept", "log"]
 
 
 def test_a_copy_is_a_replacement_too(path: Path, tmp_path: Path) -> None:

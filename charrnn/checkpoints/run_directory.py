@@ -14,7 +14,7 @@ run that cannot be saved is not begun.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,9 +34,12 @@ from charrnn.files import (
     check_regular,
     clear_leftovers,
     copy_atomically,
+    flush_folder,
     is_file,
+    is_folder,
     make_folder,
     remove,
+    remove_folder,
     write_atomically,
 )
 from charrnn.locking import Lock
@@ -50,6 +53,10 @@ _MARK_WITHIN_BYTES = 400
 _DIGITS_OF_DIGEST = 12
 COPIES = f"corpus-{'[0-9a-f]' * _DIGITS_OF_DIGEST}-*.txt"
 """Pattern of the names of the copies of texts that came from a pipe or were generated."""
+
+
+def _ignore(note: str) -> None:
+    pass
 
 
 class RunDirectory:
@@ -66,6 +73,7 @@ class RunDirectory:
         self.log = path / "log.jsonl"
         self.report = path / "report.html"
         self._lock = Lock(path / ".lock")
+        self._saved: object = None
 
     @property
     def begun(self) -> bool:
@@ -73,27 +81,61 @@ class RunDirectory:
         return any(is_file(file) for file in (self.last, self.best, self.log))
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, on_note: Callable[[str], object] = _ignore) -> Iterator[None]:
         """Lock the directory; one process at a time writes to it.
+
+        If this fails before a run has begun there, nothing is left of it.
+
+        Args:
+            on_note: called with messages about abilities that the file system lacks.
 
         Raises:
             RunDirectoryError: another process has locked it.
             StorageError: it cannot be made or locked.
         """
-        make_folder(self.path)
-        if not self._lock.acquire():
+        missing = [folder for folder in (self.path, *self.path.parents) if not is_folder(folder)]
+        try:
+            make_folder(self.path)
+            self._acquire(on_note)
+            yield
+        except BaseException:
+            if not self.begun:
+                self._lock.remove()
+                for folder in missing:
+                    with suppress(StorageError):
+                        remove_folder(folder)
+            raise
+        finally:
+            self._lock.release()
+
+    def _acquire(self, on_note: Callable[[str], object]) -> None:
+        """Take the lock, and clear what a process that held it may have left half written."""
+        if not self._lock.acquire(
+            on_slow=lambda: on_note(
+                f"{self._lock.path}: the file system does not answer the request to lock it; "
+                "waiting for it"
+            )
+        ):
             raise RunDirectoryError(
                 f"{self.path} is in use: another charrnn is training there",
                 Remedy("wait for it"),
                 _USE_ANOTHER,
             )
-        try:
+        if not flush_folder(self.path):
+            on_note(
+                f"{self.path}: the file system cannot flush the names in this folder, so a power "
+                "cut may take back what was saved last"
+            )
+        if self._lock.lacking is None:
             files = (self.last, self.best, self.log, self.report)
             for names in (*(file.name for file in files), COPIES, TRIAL_FILES):
                 clear_leftovers(self.path, names)
-            yield
-        finally:
-            self._lock.release()
+            return
+        self._saved = self._find_saved()
+        on_note(
+            f"{self.path}: the file system has no locks ({self._lock.lacking}), so nothing keeps "
+            "two charrnn from training there at once; one of them will notice and stop"
+        )
 
     def refuse_if_begun(self) -> None:
         """Raise RunDirectoryError if the directory already holds a run."""
@@ -154,6 +196,15 @@ class RunDirectory:
             if file.resolve() not in kept:
                 remove(file)
 
+    def discard(self, kept: Iterable[Path] = ()) -> None:
+        """Remove the files of the run that is in the directory.
+
+        Args:
+            kept: files in the directory that are none of the run's own.
+        """
+        remove(self.last)
+        self.forget_others(kept)
+
     def check_disk_space(self, checkpoint: Checkpoint) -> None:
         """Check that the disk has room for all that a run will save from a checkpoint on.
 
@@ -194,6 +245,7 @@ class RunDirectory:
         """Replace the checkpoint that the run resumes from."""
         self._check_lock()
         write_checkpoint(self.last, checkpoint)
+        self._saved = self._find_saved()
 
     def save_best(self, checkpoint: Checkpoint) -> None:
         """Replace the best model."""
@@ -213,6 +265,22 @@ class RunDirectory:
                 "so nothing more is saved",
                 Remedy("if it is elsewhere now, go on with it there", "resume", "PATH"),
             )
+        if self._lock.lacking is not None and self._find_saved() != self._saved:
+            raise StorageError(
+                f"{self.last}: another process has replaced it during training, so nothing more is "
+                "saved",
+                Remedy("let only one process train there"),
+            )
+
+    def _find_saved(self) -> object:
+        """Return the digest of the last checkpoint, or None; None too where a lock protects it."""
+        if self._lock.lacking is None:
+            return None
+        try:
+            with open_checkpoint(self.last) as file:
+                return file.digest
+        except CheckpointError:
+            return None
 
     def records(self) -> list[dict[str, Any]]:
         """Read the objects of the log that have a step, in order.

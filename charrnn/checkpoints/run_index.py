@@ -1,6 +1,6 @@
 """Runs found by name: the runs below the current folder, and the latest of them.
 
-runs/.latest         the name of the run that was begun or resumed last
+runs/.latest         the name of the run that was begun or resumed last, where it can be written
 runs/.latest.lock    locked while that name is written
 runs/NAME            the directory of a run
 """
@@ -15,8 +15,15 @@ from pathlib import Path
 from charrnn.checkpoints.run_directory import RunDirectory
 from charrnn.data.file_kinds import HEAD_BYTES, looks_like_text
 from charrnn.display import did_you_mean
-from charrnn.errors import CheckpointError, Remedy
-from charrnn.files import clear_leftovers, is_file, is_folder, make_folder, write_atomically
+from charrnn.errors import CheckpointError, Remedy, StorageError
+from charrnn.files import (
+    clear_leftovers,
+    is_file,
+    is_folder,
+    make_folder,
+    remove_folder,
+    write_atomically,
+)
 from charrnn.locking import Lock
 
 RUNS = Path("runs")
@@ -27,21 +34,41 @@ MODEL_SUFFIX = ".safetensors"
 
 _LATEST = ".latest"
 _LONGEST_PATH = 4096
+_PATIENCE_SECONDS = 2.0
 
 
 def mark_latest(run: Path) -> None:
-    """Mark a run as the latest, which is meant wherever no run is named."""
-    make_folder(RUNS)
-    place, runs = run.absolute(), RUNS.absolute()
-    # A link among the runs is kept as it is named; one that leads there is followed.
-    if not place.is_relative_to(runs):
-        place, runs = run.resolve(), RUNS.resolve()
-    name = place.relative_to(runs) if place.is_relative_to(runs) else run.absolute()
-    lock = Lock(RUNS / f"{_LATEST}.lock")
-    lock.acquire(wait=True)
+    """Mark a run as the latest, which is meant wherever no run is named.
+
+    The mark is a convenience of the current folder, which may not take it.
+
+    Raises:
+        StorageError: the mark cannot be written.
+    """
     try:
-        clear_leftovers(RUNS, _LATEST)
+        place, runs = run.absolute(), RUNS.absolute()
+        # A link among the runs is kept as it is named; one that leads there is followed.
+        if not place.is_relative_to(runs):
+            place, runs = run.resolve(), RUNS.resolve()
+        name = place.relative_to(runs) if place.is_relative_to(runs) else run.absolute()
+    except (OSError, RuntimeError) as problem:
+        # The current folder was removed, or a link leads to itself.
+        raise StorageError(f"{RUNS}: cannot be found") from problem
+    is_new = not is_folder(RUNS)
+    lock = Lock(RUNS / f"{_LATEST}.lock")
+    try:
+        make_folder(RUNS)
+        if not lock.acquire(wait=True, patience=_PATIENCE_SECONDS):
+            raise StorageError(f"{lock.path}: another charrnn holds it")
+        if lock.lacking is None:
+            clear_leftovers(RUNS, _LATEST)
         write_atomically(RUNS / _LATEST, os.fsencode(f"{name}\n"))
+    except BaseException:
+        if is_new:
+            lock.remove()
+            with suppress(StorageError):
+                remove_folder(RUNS)
+        raise
     finally:
         lock.release()
 
@@ -57,8 +84,11 @@ def find_latest_run() -> Path:
         with suppress(OSError), (RUNS / _LATEST).open("rb") as stream:
             name = os.fsdecode(stream.read(_LONGEST_PATH)).removesuffix("\n")
     if not name or not is_folder(RUNS / name):
+        where = RUNS
+        with suppress(OSError, RuntimeError):
+            where = RUNS.resolve()
         raise CheckpointError(
-            f"there is no latest run in {RUNS.resolve()}",
+            f"there is no latest run in {where}",
             Remedy("train one", "train", "FILE"),
             Remedy("name a run directory or a model file"),
         )

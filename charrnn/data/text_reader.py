@@ -9,13 +9,16 @@ import codecs
 import hashlib
 import io
 import os
+import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from io import BufferedReader
 from itertools import chain
 from pathlib import Path
 
+from charrnn.config.settings import Plain
 from charrnn.data.alphabet import KEEPING_BYTES
 from charrnn.data.file_kinds import HEAD_BYTES, identify_file
 from charrnn.data.text_signs import TextSigns, guess_encoding
@@ -29,6 +32,30 @@ _SNIFF_BYTES = 1 << 16
 _HEAD_BYTES = 1 << 10
 _NAMED = 3
 _RUN_FILE = "last.safetensors"
+
+
+@dataclass(frozen=True)
+class FileFacts(Plain):
+    """Facts of a file or folder that are known without reading it, and hardly to be guessed.
+
+    Attributes:
+        bytes: its size; 0 for a folder.
+        modified_ns: the time of its last change, in nanoseconds since 1970.
+    """
+
+    bytes: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> FileFacts:
+        """Select them from what the system says of a file."""
+        size = 0 if stat.S_ISDIR(status.st_mode) else status.st_size
+        return cls(size, status.st_mtime_ns)
+
+
+def examine_file(path: Path) -> FileFacts | None:
+    """Return the facts of a file or folder without opening it; None if there is none."""
+    return FileFacts.of(path.stat()) if is_file(path) or is_folder(path) else None
 
 
 def path_exists(path: Path) -> bool:
@@ -317,7 +344,7 @@ class TextReader:
                 after = os.fstat(stream.fileno())
         except OSError as problem:
             raise _unreadable(name, problem) from problem
-        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        if FileFacts.of(before) != FileFacts.of(after):
             raise CorpusError(
                 f"{name}: changed while it was read (then {before.st_size:,} bytes, now "
                 f"{after.st_size:,})",

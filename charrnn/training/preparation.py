@@ -18,6 +18,7 @@ from charrnn.config.training import SourceConfig
 from charrnn.data.batches import fit_shape
 from charrnn.data.corpus import Corpus, SplitCorpus, fit_corpus
 from charrnn.data.inputs import derive_corpus_name, gather_sources, is_generated, resolve_source
+from charrnn.data.text_reader import FileFacts
 from charrnn.display import as_file_name
 from charrnn.errors import CheckpointError, Remedy, UsageError
 from charrnn.files import is_file, is_folder
@@ -26,7 +27,13 @@ from charrnn.training.fine_tuning import Transfer, transfer_model
 from charrnn.training.footprint import check_settings_size
 from charrnn.training.progress import Observer
 from charrnn.training.run_config import Request, read_request
-from charrnn.training.run_data import check_unchanged, learn_another_text, reread_corpus
+from charrnn.training.run_data import (
+    TEXT,
+    check_unchanged,
+    examine_sources,
+    learn_another_text,
+    reread_corpus,
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,7 @@ class NewRun:
         settings: fields of ModelConfig, TrainConfig and ComputeConfig, by name; None for a setting
             to choose automatically.
         source: the text as the run stores it.
+        files: see :class:`charrnn.training.run_config.Request`.
         split: the text, in the alphabet of the model.
         start: the model to fine-tune; None trains from scratch.
         generated: True if the text is a generated corpus.
@@ -51,6 +59,7 @@ class NewRun:
     name: str
     settings: Mapping[str, Any]
     source: SourceConfig
+    files: tuple[FileFacts | None, ...]
     split: SplitCorpus
     start: Transfer | None
     generated: bool
@@ -123,6 +132,7 @@ def prepare_run(
             name=name,
             settings=settings,
             source=SourceConfig(paths=stored, encoding=encoding),
+            files=examine_sources(stored),
             split=split,
             start=start,
             generated=generated,
@@ -154,6 +164,7 @@ def prepare_resumption(
     sources: Sequence[str] = (),
     device: str | None = None,
     threads: int | None = None,
+    observer: Observer = Observer(),  # noqa: B008
 ) -> Iterator[ResumedRun]:
     """Lock a run, and read its configuration and its text.
 
@@ -162,6 +173,7 @@ def prepare_resumption(
         sources: the new places of the texts; empty if they have not moved.
         device: a new device; None keeps the previous one.
         threads: a new number of threads; None keeps the previous one.
+        observer: receives notes.
 
     Raises:
         CheckpointError: there is no run to resume, or its checkpoint is not valid.
@@ -174,19 +186,22 @@ def prepare_resumption(
             f"{run.path}: holds no run to resume: it has no {run.last.name}",
             Remedy("begin the run again"),
         )
-    with run.locked():
+    with run.locked(observer.note):
         request, facts = read_request(run.last)
-        compute, source = request.compute, request.source
+        compute = request.compute
         if device is not None and device != compute.device:
             compute = replace(compute, device=device, precision="auto")
         if threads is not None:
             compute = replace(compute, threads=threads)
+        request = replace(request, compute=compute)
         if sources:
-            source = replace(source, paths=tuple(map(resolve_source, sources)))
-        moved = Remedy("name its new place", "resume", str(run.path), "TEXT")
-        corpus = reread_corpus(run, source, facts.records, moved)
+            paths = tuple(map(resolve_source, sources))
+            source = replace(request.source, paths=paths)
+            request = replace(request, source=source, files=examine_sources(paths))
+        moved = Remedy("name its new place", "resume", str(run.path), TEXT)
+        corpus = reread_corpus(run, request, facts, moved)
         check_unchanged(corpus, facts, learn_another_text(run.path))
-        yield ResumedRun(run, replace(request, source=source, compute=compute), corpus)
+        yield ResumedRun(run, request, corpus)
 
 
 def find_run_to_resume(named: str | None) -> Path:

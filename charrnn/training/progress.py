@@ -286,7 +286,7 @@ class SettingsChosen:
 
 @dataclass(frozen=True)
 class Ready:
-    """The settings are final, and nothing has been written yet.
+    """The settings are final, and nothing has been written yet; the run's directory is locked.
 
     From here on :attr:`Observer.should_stop` is the way to end the run, since it saves it.
     """

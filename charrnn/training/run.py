@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from charrnn.config.model import ModelConfig
 from charrnn.config.training import SAVE_EVERY
 from charrnn.data.alphabet import encode_default_prime
 from charrnn.data.records import find_separator
-from charrnn.errors import DivergedError, PredictionError
+from charrnn.errors import DivergedError, PredictionError, StorageError
 from charrnn.inference.record_sampling import open_record, stop_at_record_end
 from charrnn.inference.sampling import sample
 from charrnn.inference.select_backend import load_native
@@ -82,7 +83,8 @@ def train_run(
 
     Args:
         new: the prepared run.
-        observer: receives the events. Nothing is written before it receives :class:`Ready`.
+        observer: receives the events. Nothing but the lock of the directory is written before it
+            receives :class:`Ready`.
         save_every: seconds between saves; an evaluation saves in addition.
 
     Raises:
@@ -100,15 +102,24 @@ def train_run(
         generated=new.generated,
         begins_trained=new.start is not None,
     )
+    request = replace(request, files=new.files)
     session = begin_session(request, new.split, new.name, new.start)
-    observer.tell(Ready())
-    with run.locked():
+    with run.locked(observer.note):
+        replaces = run.begun
         if not new.overwrite:
             run.refuse_if_begun()
-        run.begin(session.checkpoint(), new.copies, sources=new.kept)
-        if chosen is not None:
-            observer.tell(chosen)
-        return _train(session, run, observer, save_every)
+        observer.tell(Ready())
+        try:
+            run.begin(session.checkpoint(), new.copies, sources=new.kept)
+            if chosen is not None:
+                observer.tell(chosen)
+            return _train(session, run, observer, save_every)
+        except BaseException:
+            # A run that has learned nothing would only be in the way of the next try.
+            if not replaces and not session.trainer.progress.step:
+                with suppress(StorageError):
+                    run.discard(new.kept)
+            raise
 
 
 def resume_run(
@@ -148,7 +159,10 @@ def _train(session: Session, run: RunDirectory, observer: Observer, save_every: 
     """Train to the end of the schedule, and save the run from time to time."""
     for message in session.notes:
         observer.note(message)
-    mark_latest(run.path)
+    try:
+        mark_latest(run.path)
+    except StorageError as problem:
+        observer.note(f"the run is not marked as the latest: {problem.headline}")
     observer.tell(_describe_start(session, run))
     trainer = session.trainer
     try:

@@ -21,18 +21,29 @@ from charrnn.checkpoints.model_file import (
 )
 from charrnn.config.model import ModelConfig
 from charrnn.config.training import ComputeConfig, SourceConfig, TrainConfig
+from charrnn.data.text_reader import FileFacts
 from charrnn.errors import CheckpointError, UsageError
 from charrnn.training.progress import Progress
 
 
 @dataclass(frozen=True)
 class Request:
-    """The configuration of a run; together with the corpus it determines the result."""
+    """The configuration of a run; together with the corpus it determines the result.
+
+    Attributes:
+        source: the sources of the text and their encoding.
+        model: the network.
+        train: the settings of training.
+        compute: device, precision and threads.
+        files: facts of each source when it was last named by the user; None for one that is no file
+            or folder of the user's, and none at all in older checkpoints.
+    """
 
     source: SourceConfig
     model: ModelConfig
     train: TrainConfig
     compute: ComputeConfig
+    files: tuple[FileFacts | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -90,8 +101,11 @@ def parse_request(path: Path, kind: str, header: dict[str, Any]) -> tuple[Reques
             model=model,
             train=TrainConfig.from_dict(header.get("train")),
             compute=ComputeConfig.from_dict(header.get("compute")),
+            files=_parse_files(header.get("files", [])),
         )
         _check_source_paths(request.source)
+        if request.files and len(request.files) != len(request.source.paths):
+            raise ValueError("it has facts of more or fewer files than it names")
     except UsageError as problem:
         raise CheckpointError(
             f"{path}: its settings are not valid: {problem.headline}"
@@ -118,6 +132,12 @@ def check_run(file: CheckpointFile) -> Progress:
         return Progress.from_dict(file.header.get("progress"))
     except ValueError as problem:
         raise CheckpointError(f"{file.path}: its progress is not valid: {problem}") from problem
+
+
+def _parse_files(entries: object) -> tuple[FileFacts | None, ...]:
+    if not isinstance(entries, list):
+        raise ValueError("the facts of its files are no list")
+    return tuple(None if entry is None else FileFacts.from_dict(entry) for entry in entries)
 
 
 def _check_source_paths(source: SourceConfig) -> None:

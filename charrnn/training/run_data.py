@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 from charrnn.checkpoints.model_file import CorpusFacts, ModelFile
 from charrnn.checkpoints.run_directory import RunDirectory
-from charrnn.config.training import SourceConfig
 from charrnn.data.alphabet import RECORD_END
 from charrnn.data.corpus import Corpus, SplitCorpus, encode_corpus, fit_corpus
 from charrnn.data.inputs import find_source, gather_sources, name_copies
+from charrnn.data.text_reader import FileFacts, examine_file, path_exists
 from charrnn.errors import CheckpointError, CorpusError, Remedy, UnknownCharacterError
 from charrnn.files import is_file, is_folder
 from charrnn.folders import TemporaryFolder
 from charrnn.training.run_config import Request, read_request
 
-_NAME_ITS_PLACE = Remedy("name the place where it is now", "corpus", "TEXT")
+TEXT = "TEXT"
+"""What stands for the path of a text in a remedy."""
+
+_NAME_ITS_PLACE = Remedy("name the place where it is now", "corpus", TEXT)
 
 
 class RunData:
@@ -85,12 +89,8 @@ class RunData:
                 "unknown",
                 _NAME_ITS_PLACE,
             )
-        corpus = reread_corpus(
-            RunDirectory(self._path.parent),
-            self.request.source,
-            self._model.corpus.records,
-            _NAME_ITS_PLACE,
-        )
+        run = RunDirectory(self._path.parent)
+        corpus = reread_corpus(run, self.request, self._model.corpus, _NAME_ITS_PLACE)
         check_unchanged(corpus, self._model.corpus, _NAME_ITS_PLACE)
         try:
             return corpus.reencode(self._model.alphabet)
@@ -121,42 +121,99 @@ class RunData:
         return corpus
 
 
+def examine_sources(sources: Sequence[str]) -> tuple[FileFacts | None, ...]:
+    """Return the facts of sources in the form that a run stores; None for what is no path."""
+    return tuple(
+        examine_file(Path(source)) if Path(source).is_absolute() else None for source in sources
+    )
+
+
 def reread_corpus(
-    run: RunDirectory, source: SourceConfig, records: str | None, if_moved: Remedy
+    run: RunDirectory, request: Request, facts: CorpusFacts, if_moved: Remedy
 ) -> Corpus:
     """Read the corpus of an existing run again from its sources.
 
+    A run may come from elsewhere and name any path. Outside of its directory and the current folder
+    only a file or folder that has the size and the time that the run recorded is read.
+
     Args:
         run: the run's directory.
-        source: the sources and their encoding.
-        records: the separator of the records; None for a continuous text.
-        if_moved: the way out if a source is no longer there.
+        request: the sources, their encoding and the facts of their files.
+        facts: facts of the corpus, as the run recorded them.
+        if_moved: the way out if a source is not there or is not read, by naming TEXT.
 
     Raises:
-        CorpusError: it is missing or unreadable.
+        CorpusError: it is missing, unreadable, or not to be read unasked.
     """
+    paths = request.source.paths
+    files = request.files or (None,) * len(paths)
     with TemporaryFolder() as folder:
-        paths = [
-            _find_source(run, name, folder, number, if_moved)
-            for number, name in enumerate(source.paths)
+        found = [
+            _find_source(run, name, known, folder, number, if_moved)
+            for number, (name, known) in enumerate(zip(paths, files, strict=True))
         ]
-        names = name_copies(source.paths, paths, folder)
-        return fit_corpus(paths, source.encoding, records, names)
+        names = name_copies(paths, found, folder)
+        return fit_corpus(found, request.source.encoding, facts.records, names)
 
 
 def _find_source(
-    run: RunDirectory, name: str, folder: TemporaryFolder, number: int, if_moved: Remedy
+    run: RunDirectory,
+    name: str,
+    known: FileFacts | None,
+    folder: TemporaryFolder,
+    number: int,
+    if_moved: Remedy,
 ) -> Path:
-    own, path = run.path / name, Path(name)
-    if is_file(own):
-        return own
-    if path.is_absolute() and not (is_file(path) or is_folder(path)):
+    """Find the path of a source, or of a copy in ``folder``, without opening it."""
+    # An absolute path stays what it is.
+    own = run.path / name
+    path = own if is_file(own) else Path(name)
+    if not (path.is_absolute() or path is own or path_exists(path)):
+        return find_source(name, folder, number)
+    if not (is_file(path) or is_folder(path)):
         raise CorpusError(
             f"{path}: the text that {run.path} was trained on is no longer there",
             Remedy("put it back"),
             if_moved,
         )
-    return path if path.is_absolute() else find_source(name, folder, number)
+    _check_may_read(run, path, known, if_moved)
+    return path
+
+
+def _check_may_read(
+    run: RunDirectory, path: Path, known: FileFacts | None, if_moved: Remedy
+) -> None:
+    """Raise CorpusError unless a source can be the text of a run, and may be read unasked."""
+    found = examine_file(path)
+    if known and found and known.bytes != found.bytes:
+        raise CorpusError(
+            f"{path}: the text has changed since the run began (then {known.bytes:,} bytes, now "
+            f"{found.bytes:,})",
+            Remedy("restore the old text"),
+            if_moved,
+        )
+    if not (found == known or _is_below(path, run.path) or _is_in_working_tree(path)):
+        values = (str(path) if value == TEXT else value for value in if_moved.values)
+        raise CorpusError(
+            f"{path}: is named by {run.path} and lies outside of it and of the current folder; it "
+            "is not read, since it has not the size and the time that the run recorded",
+            Remedy("if it is the text, name it", if_moved.means, *values),
+            Remedy("change to its folder"),
+        )
+
+
+def _is_in_working_tree(path: Path) -> bool:
+    """Tell if a path lies below the current folder; the root, above everything, is no such tree."""
+    try:
+        here = Path.cwd()
+    except OSError:
+        return False
+    return here != Path(here.anchor) and _is_below(path, here)
+
+
+def _is_below(path: Path, folder: Path) -> bool:
+    """Tell if a path that exists lies below a folder, all links followed."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def check_unchanged(corpus: Corpus, facts: CorpusFacts, *remedies: Remedy) -> None:

@@ -94,6 +94,7 @@ class Session:
             "kernels": _kernels_of(self.request.model),
             **describe_model(self.request.model, self.alphabet, self.corpus),
             "source": self.request.source.to_dict(),
+            "files": [facts and facts.to_dict() for facts in self.request.files],
             "train": self.request.train.to_dict(),
             "compute": self.request.compute.to_dict(),
             "from": self.origin.to_dict() if self.origin else None,

@@ -1,5 +1,6 @@
 """The run directory: its lock, its log, and how a run or a model is found."""
 
+import errno
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
+from charrnn import files
 from charrnn.checkpoints.checkpoint import MODEL, TRAINING, Checkpoint, read_checkpoint
 from charrnn.checkpoints.run_directory import (
     REPORT_MARK,
@@ -26,7 +28,9 @@ from charrnn.checkpoints.run_directory import (
 from charrnn.checkpoints.run_index import RUNS, find_latest_run, find_model, find_run, mark_latest
 from charrnn.errors import CheckpointError, RunDirectoryError, StorageError
 from charrnn.files import name_temporary
+from charrnn.locking import Lock
 from tests.robustness.here import PLANS, RESUME, RUN, charrnn
+from tests.support.disks import Fault, FaultyDisk, HurriedDisk, refusal
 from tests.support.optimizers import OPTIMIZERS_HERE
 
 HOLDER = """
@@ -310,6 +314,108 @@ def test_nothing_is_saved_in_a_directory_that_was_taken_away(
     assert not replaced or read_checkpoint(run.last).header == {"whose": "another's"}
 
 
+def without_locks(patch: pytest.MonkeyPatch, number: int = errno.ENOLCK) -> None:
+    """Make the file system answer requests for locks as one that has none."""
+
+    def refuse(file: int, *, blocking: bool) -> bool:
+        raise OSError(number, os.strerror(number))
+
+    patch.setattr("charrnn.locking.lock_descriptor", refuse)
+
+
+def test_where_there_are_no_locks_that_is_noted_and_nobodys_files_are_cleared(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_locks(monkeypatch)
+    half = run.path / f".{run.last.name}.1.tmp"
+    half.touch()
+    notes: list[str] = []
+    with run.locked(notes.append):
+        run.save_last(TRAINED)
+        run.save_best(TRAINED)
+        run.append({"step": 1})
+    assert half.exists()
+    assert [note for note in notes if "no locks (No locks available)" in note] == notes
+
+
+def test_where_there_are_no_locks_one_of_two_processes_notices_and_stops(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_locks(monkeypatch)
+    other = RunDirectory(run.path)
+    with run.locked(), other.locked():
+        other.save_last(Checkpoint(MODEL, {"whose": "another's"}, {}))
+        for save in (run.save_last, run.save_best, run.check_disk_space):
+            with pytest.raises(StorageError, match="another process has replaced it"):
+                save(TRAINED)
+        with pytest.raises(StorageError, match="another process has replaced it"):
+            run.append({"step": 1})
+        other.append({"step": 1})
+        other.save_last(Checkpoint(MODEL, {"whose": "another's, later"}, {}))
+    assert read_checkpoint(run.last).header == {"whose": "another's, later"}
+
+
+def test_names_that_cannot_be_flushed_are_noted(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Forgetful(HurriedDisk):
+        def sync_folder(self, path: Path) -> bool:
+            return False
+
+    monkeypatch.setattr(files, "disk", Forgetful())
+    notes: list[str] = []
+    with run.locked(notes.append):
+        run.save_last(TRAINED)
+    assert len(notes) == 1
+    assert "power cut" in notes[0]
+
+
+def test_a_lock_that_does_not_come_is_noted_with_its_file(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def be_slow(lock: Lock, on_slow: Callable[[], object]) -> bool:
+        on_slow()
+        return False
+
+    monkeypatch.setattr(Lock, "acquire", be_slow)
+    notes: list[str] = []
+    with pytest.raises(RunDirectoryError), run.locked(notes.append):
+        pass
+    assert len(notes) == 1
+    assert f"{run.path}/.lock: the file system does not answer" in notes[0]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, None])
+def test_what_fails_before_a_run_has_begun_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int | None
+) -> None:
+    if number:
+        without_locks(monkeypatch, number)
+    (tmp_path / "mine").touch()
+    for path in (Path("a/b/c"), tmp_path / "runs" / "d"):
+        with pytest.raises((StorageError, KeyboardInterrupt)), RunDirectory(path).locked():
+            raise KeyboardInterrupt
+    assert [file.name for file in tmp_path.iterdir()] == ["mine"]
+
+
+def test_what_fails_before_a_run_has_begun_leaves_what_was_there(run: RunDirectory) -> None:
+    (run.path / ".lock").touch()
+    (run.path / "mine").touch()
+    with pytest.raises(KeyboardInterrupt), run.locked():
+        raise KeyboardInterrupt
+    assert {file.name for file in run.path.iterdir()} == {".lock", "mine"}
+
+
+def test_a_folder_that_was_made_and_cannot_be_flushed_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = Fault(refusal(errno.EIO), ("sync_folder",))
+    monkeypatch.setattr(files, "disk", FaultyDisk(fault, 3))
+    with pytest.raises(StorageError, match="cannot be flushed"), RunDirectory(Path("a/b")).locked():
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_clearing_what_cannot_be_removed_is_a_storage_error(run: RunDirectory) -> None:
     run.log.mkdir()
     with pytest.raises(StorageError, match="tales"):
@@ -419,6 +525,57 @@ def test_the_latest_run_is_called_as_it_was_and_not_by_where_a_link_leads(
     Path("shelf").symlink_to(RUNS)
     mark_latest(Path("shelf/tales"))
     assert find_latest_run().resolve() == tmp_path / "9f86d081"
+
+
+@pytest.mark.parametrize("in_the_way", ["runs", "runs/.latest/x", "runs/.latest.lock/x"])
+def test_a_mark_that_cannot_be_written_is_a_storage_error_and_leaves_what_was_there(
+    tmp_path: Path, in_the_way: str
+) -> None:
+    run = new_run(tmp_path / "elsewhere")
+    Path(in_the_way).parent.mkdir(parents=True, exist_ok=True)
+    Path(in_the_way).touch()
+    before = set(tmp_path.rglob("*"))
+    with pytest.raises(StorageError, match="runs"):
+        mark_latest(run.path)
+    made = {path.name for path in set(tmp_path.rglob("*")) - before}
+    assert made <= {".latest.lock"}
+    with pytest.raises(CheckpointError, match="no latest run"):
+        find_latest_run()
+
+
+@pytest.mark.parametrize("request_", ["make_folder", "create", "write", "rename", "sync_folder"])
+def test_a_folder_that_does_not_take_the_mark_gets_no_folder_of_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_: str
+) -> None:
+    run = new_run(tmp_path / "elsewhere")
+    fault = Fault(refusal(errno.EDQUOT), (request_,))
+    monkeypatch.setattr(files, "disk", FaultyDisk(fault, 1))
+    with pytest.raises(StorageError):
+        mark_latest(run.path)
+    assert set(tmp_path.iterdir()) == {run.path}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not remove a current folder")
+def test_a_current_folder_that_was_removed_has_no_mark_and_takes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = new_run(tmp_path / "elsewhere")
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(StorageError):
+        mark_latest(run.path)
+    with pytest.raises(CheckpointError, match="no latest run"):
+        find_latest_run()
+
+
+def test_a_mark_is_written_where_there_are_no_locks(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_locks(monkeypatch)
+    mark_latest(run.path)
+    assert find_latest_run() == run.path
 
 
 @pytest.mark.parametrize("find", [find_run, find_model])

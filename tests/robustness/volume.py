@@ -128,9 +128,15 @@ class Volume(HurriedDisk):
         super().make_folder(path)
         self._name(path.parent, {_key(path): _FOLDER})
 
-    def sync_folder(self, path: Path) -> None:
+    def remove_folder(self, path: Path) -> None:
+        self._live()
+        super().remove_folder(path)
+        self._name(path.parent, {_key(path): None})
+
+    def sync_folder(self, path: Path) -> bool:
         self._live()
         self.events.append(Sync(_key(path)))
+        return True
 
     def _live(self) -> None:
         if self.dies_at is not None and len(self.events) >= self.dies_at:

@@ -16,7 +16,7 @@ from charrnn.files import Disk
 TAKING_ROOM = ("create", "extend", "write", "sync", "make_folder")
 """Requests that a full disk refuses."""
 
-CHANGING = (*TAKING_ROOM, "truncate", "rename", "remove", "sync_folder")
+CHANGING = (*TAKING_ROOM, "truncate", "rename", "remove", "remove_folder", "sync_folder")
 """Requests that a disk which can only be read refuses."""
 
 REQUESTS = (*CHANGING, "close")
@@ -32,8 +32,8 @@ class HurriedDisk(Disk):
     def sync(self, file: int) -> None:
         pass
 
-    def sync_folder(self, path: Path) -> None:
-        pass
+    def sync_folder(self, path: Path) -> bool:
+        return True
 
 
 class WatchedDisk(HurriedDisk):

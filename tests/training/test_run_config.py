@@ -33,3 +33,26 @@ def test_a_run_remembers_absolute_paths_and_names(path: str) -> None:
 def test_a_path_that_leads_elsewhere_from_where_the_program_stands_is_refused(path: str) -> None:
     with pytest.raises(CheckpointError, match="neither an absolute path nor a name"):
         request_for("tales", path)
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ("x", "no list"),
+        ([{"bytes": 1}], "FileFacts"),
+        ([{"bytes": 1, "modified_ns": "x"}], "modified_ns"),
+        ([None, None, None], "more or fewer"),
+    ],
+)
+def test_facts_of_files_that_no_run_has_are_refused(files: object, reason: str) -> None:
+    kind, header = read_header(LAST)
+    with pytest.raises(CheckpointError, match=reason):
+        parse_request(LAST, kind, {**header, "files": files})
+
+
+def test_a_run_remembers_the_facts_of_its_files_and_an_older_one_has_none() -> None:
+    kind, header = read_header(LAST)
+    assert parse_request(LAST, kind, header)[0].files == ()
+    facts = {"bytes": 5, "modified_ns": 2**60}
+    found = parse_request(LAST, kind, {**header, "files": [facts]})[0].files
+    assert [one and one.to_dict() for one in found] == [facts]
