@@ -357,6 +357,7 @@ class Model:
         9
         """
         ReadConfig(unknown=unknown)
+        self._refuse_idle_encoding(text, encoding)
         if text is None:
             return self._read_held_out()
         if isinstance(text, str):
@@ -615,6 +616,7 @@ class Model:
         on_note: Callable[[str], None],
     ) -> tuple[str, Iterator[str]]:
         """Stream the symbols of a text, and name it for errors."""
+        self._refuse_idle_encoding(text, encoding)
         if text is None:
             return "", iter([self.alphabet.decode(self._read_held_out().text.scored)])
         records = None if self.records is None else self.alphabet.symbols(self.records)
@@ -630,6 +632,22 @@ class Model:
         if records is None:
             return name, chain.from_iterable(texts)
         return name, divide_texts(texts, records)
+
+    def _refuse_idle_encoding(
+        self, text: str | os.PathLike[str] | Sequence[Source] | None, encoding: str
+    ) -> None:
+        """Raise UsageError for an encoding where there is no file to decode with it."""
+        if encoding == SourceConfig.encoding:
+            return
+        if self.alphabet.kind == "bytes":
+            reason = f"{self.path} reads bytes, which are not decoded"
+        elif text is None:
+            reason = "the held-out text is read as in training"
+        elif isinstance(text, str):
+            reason = "the text is a string, which is decoded already"
+        else:
+            return
+        raise UsageError(f"is {encoding!r:.40}, but {reason}; leave it out", settings=("encoding",))
 
     def _read_held_out(self) -> NamedText:
         if not self.data.is_known:
@@ -780,6 +798,8 @@ def train(
     True
     """
     texts = _list_sources(sources)
+    if run is not None and not os.fspath(run):
+        raise UsageError("is empty", Remedy("name a folder"), settings=("run",))
     if records == "":
         raise UsageError(
             "is empty", Remedy("give line, paragraph or a separator"), settings=("records",)

@@ -116,6 +116,10 @@ def find_run(named: str | None) -> Path:
     """
     if named is None:
         return find_latest_run()
+    if not named:
+        raise CheckpointError(
+            "the name of a run is empty", Remedy("name a run directory or a model file")
+        )
     places = (Path(named), RUNS / named)
     for path in places:
         if RunDirectory(path).begun:

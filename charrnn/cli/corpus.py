@@ -15,7 +15,7 @@ import typer
 from charrnn.cli import terminal
 from charrnn.cli.destination import STDOUT, Destination
 from charrnn.cli.help_pages import explained
-from charrnn.cli.options import Debug, Encoding, Json, complete_corpus
+from charrnn.cli.options import Debug, Encoding, Json, choose_encoding, complete_corpus
 from charrnn.config.training import TrainConfig
 from charrnn.errors import CorpusError, Remedy, UsageError
 
@@ -87,6 +87,7 @@ def list_corpora(as_json: Json = False, debug: Debug = False) -> None:
     """
 )
 def show(
+    ctx: typer.Context,
     sources: Annotated[
         list[str],
         typer.Argument(
@@ -104,10 +105,12 @@ def show(
 ) -> None:
     """Run ``charrnn corpus show``."""
     from charrnn.api import describe_corpus
+
+    decoded_by = choose_encoding(ctx, encoding, as_bytes=as_bytes)
     from charrnn.cli.arguments import refuse_models
 
     refuse_models(sources)
-    found = describe_corpus(sources, encoding=None if as_bytes else encoding, on_note=terminal.note)
+    found = describe_corpus(sources, encoding=decoded_by, on_note=terminal.note)
     if as_json:
         terminal.print_json(_to_json(found))
     else:
@@ -178,6 +181,8 @@ def export(
     from charrnn.data.catalogue import find_entry, locate_entry
 
     destination = Destination(output)
+    if overwrite and destination.is_stdout:
+        raise UsageError("--overwrite replaces a file, and none is named: give -o as well")
     if as_json and destination.is_stdout:
         raise UsageError(
             "--json describes the file that is written, and standard output takes the text itself",

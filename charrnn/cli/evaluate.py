@@ -19,6 +19,7 @@ from charrnn.cli.options import (
     TrainingText,
     Unknown,
     among,
+    is_given,
     option,
 )
 from charrnn.config.inference import UseConfig
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     """
 )
 def evaluate(
+    ctx: typer.Context,
     arguments: SubjectArgument = None,
     formal: Annotated[
         str | None,
@@ -98,6 +100,11 @@ def evaluate(
     model, texts = split_arguments(arguments or [])
     if formal is not None:
         _refuse_text_options(texts, encoding, unknown, scores_text=bool(reset_every or dynamic))
+        if corpus or (baselines and is_given(ctx, "baselines")):
+            raise UsageError(
+                "--formal fits no baselines, which --baselines and --corpus are about; leave them "
+                "out"
+            )
     loaded = api.load(
         model,
         device=device,

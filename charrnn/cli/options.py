@@ -18,6 +18,7 @@ from charrnn.cli.messages import option_name
 from charrnn.config.cells import takers
 from charrnn.config.inference import UNKNOWN_CHOICES
 from charrnn.config.settings import Config
+from charrnn.errors import UsageError
 
 Completer = Callable[[str], list[str]]
 
@@ -133,6 +134,23 @@ def _check_unknown(choice: str) -> str:
     if choice not in UNKNOWN_CHOICES:
         raise typer.BadParameter(f"{choice!r} is not one of {', '.join(UNKNOWN_CHOICES)}")
     return choice
+
+
+def is_given(ctx: typer.Context, name: str) -> bool:
+    """Return whether a parameter stands on the command line."""
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def choose_encoding(ctx: typer.Context, encoding: str, *, as_bytes: bool) -> str | None:
+    """Choose the encoding of a text; None makes every byte a symbol.
+
+    Raises:
+        UsageError: both ways to read it are given.
+    """
+    if as_bytes and is_given(ctx, "encoding"):
+        raise UsageError("--bytes reads bytes and --encoding decodes them; give one of them")
+    return None if as_bytes else encoding
 
 
 Debug = Annotated[

@@ -103,6 +103,8 @@ def sample(
         raise UsageError(
             "--corpus names the text that --novelty and --novel compare with; give one of them"
         )
+    if raw and as_json:
+        raise UsageError("--raw is for text on a terminal, and --json escapes it; give one of them")
     from secrets import randbits
 
     from charrnn import api

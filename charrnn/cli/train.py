@@ -12,7 +12,16 @@ import typer
 from charrnn.cli import signals, terminal
 from charrnn.cli.help_pages import explained
 from charrnn.cli.messages import command, option_name, quote
-from charrnn.cli.options import Debug, Encoding, Json, complete_run, complete_source, with_settings
+from charrnn.cli.options import (
+    Debug,
+    Encoding,
+    Json,
+    choose_encoding,
+    complete_run,
+    complete_source,
+    is_given,
+    with_settings,
+)
 from charrnn.config.model import ModelConfig
 from charrnn.config.training import SAVE_EVERY, ComputeConfig, TrainConfig
 from charrnn.display import decode_typed
@@ -110,8 +119,7 @@ def train(
     if run == "":
         raise UsageError("--run is empty; name a folder, or leave it out")
     run_path = Path(run) if run else None
-    if as_bytes and _is_given(ctx, "encoding"):
-        raise UsageError("--bytes reads bytes and --encoding decodes them; give one of them")
+    decoded_by = choose_encoding(ctx, encoding, as_bytes=as_bytes)
     from charrnn.cli.arguments import refuse_models, split_arguments
 
     if resume:
@@ -126,7 +134,7 @@ def train(
             return api.resume(
                 run_path or (named.pop(0) if named else None),
                 texts=named,
-                device=settings["device"] if _is_given(ctx, "device") else None,
+                device=settings["device"] if is_given(ctx, "device") else None,
                 threads=settings["threads"],
                 save_every=save_every,
                 **follow,
@@ -147,12 +155,12 @@ def train(
         return api.train(
             sources,
             run=run_path,
-            encoding=None if as_bytes else encoding,
+            encoding=decoded_by,
             records=None if records is None else decode_typed(records),
             base=base,
             overwrite=overwrite,
             save_every=save_every,
-            **{name: value for name, value in settings.items() if _is_given(ctx, name)},
+            **{name: value for name, value in settings.items() if is_given(ctx, name)},
             **follow,
         )
 
@@ -220,16 +228,11 @@ def _summarize(result: RunResult, *, as_json: bool) -> None:
     )
 
 
-def _is_given(ctx: typer.Context, name: str) -> bool:
-    source = ctx.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
-
-
 def _refuse_new_settings(ctx: typer.Context, overwrite: bool) -> None:
     """Raise UsageError if settings were given: a resumed run keeps its own."""
     if overwrite:
         raise UsageError("--resume continues a run and --overwrite replaces it; give one of them")
-    given = [name for name in ctx.params if name not in _FREE_ON_RESUME and _is_given(ctx, name)]
+    given = [name for name in ctx.params if name not in _FREE_ON_RESUME and is_given(ctx, name)]
     if given:
         options = ", ".join(map(option_name, given))
         raise UsageError(

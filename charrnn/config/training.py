@@ -97,7 +97,10 @@ class TrainConfig(Config):
         0.1, "Share held out at the end of the text; 0 turns it off.", least=0.0, most=0.9
     )
     evaluations: int = setting(
-        10, "Evaluations over the run, the last one at its end.", least=1, most=10**6
+        10,
+        "Evaluations over the run, one a step at most, the last one at its end.",
+        least=1,
+        most=10**6,
     )
     on_divergence: str = setting(
         "stop",

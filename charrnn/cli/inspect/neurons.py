@@ -50,8 +50,14 @@ def neurons(
         ),
     ] = None,
     top: Annotated[
-        int, typer.Option(metavar="N", help="Units to find for each feature.", min=1)
-    ] = 1,
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Units to find for each feature. Left out: 1.",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
     unit: Annotated[
         str | None,
         typer.Option(
@@ -94,8 +100,15 @@ def neurons(
     layer = _check_layer(layer, count_layers(backend))
     names = name_units(backend)
     wanted = None if unit is None else _find_unit(unit, names)
+    if wanted is not None and (top is not None or not length):
+        raise UsageError(
+            "--unit shows one unit: --top, which finds others, and a --length of 0 leave nothing "
+            "to do"
+        )
     most = limit_characters(backend)
     text = read.text[: most if wanted is None else min(most, length)]
+    if length > most and len(read.text) > most:
+        terminal.note(f"the first {most:,} characters are read and shown, not {length:,}")
     if wanted is None and len(text) < LEAST_CHARACTERS:
         raise CorpusError(
             f"{read.name}: {len(text):,} characters are too few to tell a correlation from "
@@ -105,7 +118,7 @@ def neurons(
     active = compute_activations(backend, text, layer)
     followers = []
     if wanted is None:
-        followers = find_followers(active, compute_features(symbols), top)
+        followers = find_followers(active, compute_features(symbols), top or 1)
     shown = dict.fromkeys(f.unit for f in followers) if wanted is None else [wanted]
     if as_json:
         terminal.print_json(
