@@ -43,23 +43,6 @@ def report(
     debug: Debug = False,
 ) -> None:
     """Run ``charrnn report``."""
-    # Without a home matplotlib warns of the temporary folder that it takes instead.
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    try:
-        from charrnn.report.content import gather_content
-        from charrnn.report.html import check_replaceable, render
-    except ModuleNotFoundError as problem:
-        if problem.name == "torch":
-            raise
-        raise CharrnnError(
-            f"a report takes {problem.name}, which is not installed here.\n"
-            "Install what reports need: pip install 'charrnn[report]'"
-        ) from None
-    except OSError as problem:
-        raise StorageError(
-            "a report takes matplotlib, which finds no folder for its temporary files",
-            Remedy("set MPLCONFIGDIR or TMPDIR to a folder that may be written"),
-        ) from problem
     from charrnn import api
     from charrnn.checkpoints.run_directory import RunDirectory
     from charrnn.checkpoints.run_index import find_run
@@ -77,10 +60,27 @@ def report(
             "--json describes the file that is written, and standard output takes the page itself",
             Remedy("name a file", "output", "FILE"),
         )
-    check_replaceable(destination.find_replaced())
     model = api.load(folder, corpus=corpus or ())
     model.data.accept(summary.request, summary.corpus)
     split = model.data.split
+    # Without a home matplotlib warns of the temporary folder that it takes instead.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    try:
+        from charrnn.report.content import gather_content
+        from charrnn.report.html import check_replaceable, render
+    except ModuleNotFoundError as problem:
+        if problem.name == "torch":
+            raise
+        raise CharrnnError(
+            f"a report takes {problem.name}, which is not installed here.\n"
+            "Install what reports need: pip install 'charrnn[report]'"
+        ) from None
+    except OSError as problem:
+        raise StorageError(
+            "a report takes matplotlib, which finds no folder for its temporary files",
+            Remedy("set MPLCONFIGDIR or TMPDIR to a folder that may be written"),
+        ) from problem
+    check_replaceable(destination.find_replaced())
 
     def draw_one(config: SampleConfig) -> str:
         if model.records is not None:

@@ -24,6 +24,9 @@ MISTAKES = (
     ("inspect", "gates", "nosuch"),
     ("inspect", "gradients", "herons", "nosuch.txt"),
     ("eval", "herons", "nosuch.txt", "--dynamic"),
+    ("report", "nosuch"),
+    ("report", "herons", "--corpus", "other.txt"),
+    ("report", "herons", "--json", "-o", "-"),
 )
 
 PROGRAM = """
