@@ -188,9 +188,11 @@ def _describe_value(option: str, error: Mapping[str, Any]) -> str:
     """Describe a value that is not one that an option takes, and suggest the one that was meant."""
     value, allowed = str(error["input"]), error["msg"].removeprefix("Input should be ")
     message = f"{option} is {value!r:.60}; it must be {_KINDS.get(error['type'], allowed)}"
-    meant = value.replace(",", "." if error["type"] == "float_parsing" else "")
-    is_number = re.fullmatch(r"[-+]?\d+(\.\d+)?", meant)
-    return f"{message}; did you mean {meant}?" if is_number and meant != value else message
+    decimal = error["type"] == "float_parsing"
+    form = r"[-+]?\d+,\d+" if decimal else r"[-+]?\d{1,3}(,\d{3})+"
+    if not re.fullmatch(form, value):
+        return message
+    return f"{message}; did you mean {value.replace(',', '.' if decimal else '')}?"
 
 
 def run() -> int:

@@ -5,6 +5,7 @@ Sources: the specifications of the formats, which name the bytes that their file
 
 from __future__ import annotations
 
+import codecs
 import re
 from typing import NamedTuple
 
@@ -118,7 +119,9 @@ def is_html(head: bytes) -> bool:
 
 
 def looks_like_text(head: bytes) -> bool:
-    """Return whether first bytes are those of a plain text in UTF-8."""
+    """Return whether first bytes are those of a plain text in UTF-8, or in UTF-16 with a mark."""
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return True
     if not head or b"\0" in head or identify_file(head):
         return False
     try:

@@ -184,6 +184,14 @@ def test_every_option_of_a_number_repeats_what_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "meant"), [("1,000", "; did you mean 1000?"), ("12,5", ""), ("1e3", "")]
+)
+def test_a_comma_between_thousands_is_recognized(tmp_path: Path, value: str, meant: str) -> None:
+    said = called("sample", "--length", value, cwd=tmp_path).stderr.decode()
+    assert f"--length is {value!r}; it must be a whole number{meant} (" in said
+
+
+@pytest.mark.parametrize(
     ("value", "meant"), [("0,8", "; did you mean 0.8?"), ("1,2,3", ""), ("o.8", ""), ("", "")]
 )
 def test_a_decimal_comma_is_recognized(tmp_path: Path, value: str, meant: str) -> None:
