@@ -129,7 +129,7 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
     shown = HOSTILE.replace("\u202e", "<U+202E>")
     assert shown in found.sections["Surprisal"]
     assert "<b>&amp;" in found.sections["Settings"]
-    assert "<b>&amp;<U+202E>.txt" in found.sections["Reproduction"]
+    assert r"$'<b>&amp;\xe2\x80\xae.txt'" in found.sections["Reproduction"]
 
 
 @pytest.mark.slow
