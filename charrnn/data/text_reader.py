@@ -335,7 +335,10 @@ class TextReader:
                 before = os.fstat(stream.fileno())
                 self.signs.identify(before.st_dev, before.st_ino)
                 check_file(name, before, self._size)
-                for data in read_chunks(name, stream):
+                chunks = read_chunks(name, stream)
+                if not before.st_size:
+                    chunks = guard_stream(name, stream.fileno(), chunks)
+                for data in chunks:
                     self._size += len(data)
                     if self._size > self._most:
                         raise make_size_error(name, self._most)

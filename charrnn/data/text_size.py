@@ -90,7 +90,8 @@ def guard_stream(name: object, file: int | None, chunks: Iterable[bytes]) -> Ite
         CorpusError: it has too many bytes; or all of them repeat themselves or look random.
     """
     status = None if file is None else os.fstat(file)
-    if status is not None and stat.S_ISREG(status.st_mode):
+    # The files of /proc have no size, and some of them no end.
+    if status is not None and stat.S_ISREG(status.st_mode) and status.st_size:
         check_file(name, status)
         yield from _count(name, chunks, find_most_bytes())
         return

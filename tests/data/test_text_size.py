@@ -108,6 +108,21 @@ def test_a_file_on_standard_input_has_a_size(
             next(read_text("it", stream))
 
 
+def test_a_file_that_tells_no_size_is_looked_at_as_a_pipe_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "proc"
+    path.touch()
+    passed: list[int] = []
+    monkeypatch.setattr(
+        "charrnn.data.text_reader.read_chunks", lambda *_: endless(bytes(MIB), passed)
+    )
+    with pytest.raises(CorpusError, match=r"repeats the same byte for 8\.0 MiB"):
+        list(TextReader([path]))
+    with path.open("rb") as stream, pytest.raises(CorpusError, match="may have no end"):
+        list(read_text("it", stream))
+
+
 def test_a_large_file_of_holes_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "holes.txt"
     with path.open("wb") as stream:
