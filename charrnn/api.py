@@ -842,7 +842,7 @@ def resume(
         run: its directory, its name, or the corpus that it was trained on; None is the latest.
         texts: the new places of its texts; empty if they have not moved.
         device: a new device; None keeps the previous one.
-        threads: a new number of threads; None keeps the previous one.
+        threads: a new number of threads; None keeps the previous one, if as many can be used here.
         save_every: seconds between saves; an evaluation saves in addition.
         on_event: see :func:`train`.
         should_stop: see :func:`train`.

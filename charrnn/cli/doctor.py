@@ -12,6 +12,7 @@ from typing import Any
 from charrnn import __version__
 from charrnn.cli import terminal
 from charrnn.cli.help_pages import explained
+from charrnn.cli.loading import explain_loading
 from charrnn.cli.options import Debug, Json
 from charrnn.config.cells import CELLS
 from charrnn.config.limits import measure_available_bytes, measure_memory_bytes
@@ -26,6 +27,8 @@ _WITHOUT_TORCH: dict[str, Any] = {
     "cuda": False,
     "mps": False,
     "threads": None,
+    "threads_missing": None,
+    "wrong_products": [],
     "device": None,
     "precision": {},
     "openmp": None,
@@ -65,12 +68,27 @@ def doctor(as_json: Json = False, debug: Debug = False) -> None:
         terminal.print_json(findings)
     else:
         terminal.print_facts(_describe(findings))
+    if wrong := findings["wrong_products"]:
+        raise CharrnnError(
+            f"torch's own matrix products in {' and '.join(wrong)} are wrong here, whatever the "
+            f"native library computes{_suspect_environment()}.\n"
+            "Install another version of torch"
+            + (", or train with --precision fp32." if wrong == ["bf16"] else ".")
+        )
     if findings["agrees"] is False:
         raise CharrnnError(
             "the results of the native library differ from those of torch.\n"
             f"Set {CHOICE}={NONE} to use torch alone, or name another build there; and please "
             "report the output above."
         )
+
+
+def _suspect_environment() -> str:
+    """Name the variables of the environment that may be the cause of wrong products."""
+    from charrnn.models.threads import list_openmp_limits
+
+    limits = list_openmp_limits()
+    return f"; {' and '.join(limits)} may be the cause" if limits else ""
 
 
 def _examine_torch(kernels: Kernels | None) -> dict[str, Any]:
@@ -80,15 +98,19 @@ def _examine_torch(kernels: Kernels | None) -> dict[str, Any]:
     except ModuleNotFoundError:
         return _WITHOUT_TORCH
     except (ImportError, OSError) as problem:
-        raise CharrnnError(f"torch cannot be imported: {problem}. Install it again.") from None
+        raise CharrnnError(
+            explain_loading(problem) or f"torch cannot be imported: {problem}. Install it again."
+        ) from None
     from charrnn.kernels.torch_calls import find_openmp
     from charrnn.models.device import (
         choose_device,
         choose_precision,
         keep_freed_memory,
+        multiplies_correctly,
         prepare_process,
     )
     from charrnn.models.selftest import MOST_DIFFERENCE, measure_differences
+    from charrnn.models.threads import explain_threads
 
     threads = prepare_process(None)
     device = choose_device("auto")
@@ -99,6 +121,12 @@ def _examine_torch(kernels: Kernels | None) -> dict[str, Any]:
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "threads": threads,
+        "threads_missing": explain_threads() or None,
+        "wrong_products": [
+            name
+            for name, kind in (("fp32", torch.float32), ("bf16", torch.bfloat16))
+            if not multiplies_correctly(kind)
+        ],
         "device": device.type,
         "precision": {
             cell: choose_precision("auto", device, ModelConfig(cell=cell))
@@ -124,6 +152,8 @@ def _describe(findings: dict[str, Any]) -> dict[str, str]:
     accelerators = [name.upper() for name in ("cuda", "mps") if findings[name]]
     torch = f"{findings['torch']}, with {' and '.join(accelerators) or 'no accelerator'}"
     threads = f"; {findings['threads']} threads in use" if findings["threads"] else ""
+    if findings["threads_missing"]:
+        threads += f": {findings['threads_missing']}"
     facts = {
         "charrnn": findings["charrnn"],
         "Python": findings["python"],

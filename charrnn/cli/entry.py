@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from charrnn.cli import signals
+from charrnn.cli.loading import explain_loading
 
 
 def main() -> None:
     """Run the program on the arguments of the command line, and exit."""
+    # numpy's products are small. Its library would start a thread for each core when it is loaded,
+    # and send this process a SIGINT if the system does not allow them.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         try:
             signals.install()
@@ -20,4 +25,9 @@ def main() -> None:
             signals.uninstall()
     except signals.Interrupted as signal:
         code = signal.exit_code
+    except (ImportError, MemoryError) as problem:
+        if (message := explain_loading(problem)) is None:
+            raise
+        sys.stderr.write(f"charrnn: {message}\n".replace(".\n", ".\n  ", 1))
+        code = 1
     sys.exit(code)

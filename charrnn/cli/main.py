@@ -26,6 +26,7 @@ from charrnn.cli import (
     train,
     verify,
 )
+from charrnn.cli.loading import describe_limit, explain_loading
 from charrnn.cli.messages import InHand, explain
 from charrnn.cli.options import Debugging
 from charrnn.cli.play import command
@@ -62,7 +63,15 @@ class Boundary(help_pages.Group):
                 raise
             _report(WITHOUT_TORCH)
             raise typer.Exit(CharrnnError.exit_code) from None
+        except ImportError as problem:
+            if (message := explain_loading(problem)) is None:
+                raise
+            _report(message)
+            raise typer.Exit(CharrnnError.exit_code) from None
         except OSError as problem:
+            if message := explain_loading(problem):
+                _report(message)
+                raise typer.Exit(CharrnnError.exit_code) from None
             refusal = terminal.describe_system_error(problem)
             _report(explain(refusal))
             raise typer.Exit(refusal.exit_code) from None
@@ -70,7 +79,7 @@ class Boundary(help_pages.Group):
             if isinstance(problem, typer.Exit | typer.Abort):
                 raise
             if isinstance(problem, MemoryError) or _OUT_OF_MEMORY.search(str(problem)):
-                _report("not enough memory for a model or a batch of this size")
+                _report(f"not enough memory for a model or a batch of this size{describe_limit()}")
                 raise typer.Exit(CharrnnError.exit_code) from None
             raise
         finally:

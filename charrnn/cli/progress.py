@@ -27,6 +27,8 @@ from charrnn.training.progress import (
 )
 
 _SECONDS_BETWEEN_LINES = 5.0
+
+tqdm.monitor_interval = 0  # No thread of its own: every step updates the bar.
 # The most important part comes first: a narrow terminal cuts off the end.
 _BAR = "{percentage:3.0f}% {desc} left{postfix}, {n_fmt}/{total_fmt} steps |{bar}|"
 

@@ -7,10 +7,10 @@ reaction is a single assignment, and a signal is recorded before it is counted.
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -212,9 +212,9 @@ def _ending_at_second() -> Iterator[None]:
     """
     source, sink = os.pipe()
     os.set_blocking(sink, False)
-    watcher = threading.Thread(target=_exit_at_second, args=(source,), daemon=True)
     try:
-        watcher.start()
+        # Not threading.Thread, which waits without end for a thread that lacks memory to begin.
+        _thread.start_new_thread(_exit_at_second, (source,))
     except RuntimeError:  # No thread can be started; the handler remains.
         os.close(source)
         os.close(sink)

@@ -13,6 +13,7 @@ from torch import Tensor
 from charrnn.kernels.library import Kernels, load_kernels
 
 _LOADED = re.compile(r" (/.*/lib(?:gomp|iomp5|omp)[^/\n]*\.so[^/\n]*)$", re.MULTILINE)
+SEMAPHORE_BYTES = 64  # More than a sem_t of any system has.
 _FUNCTIONS = ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")
 
 
@@ -26,6 +27,26 @@ class OpenMP(NamedTuple):
 
     path: Path
     functions: tuple[int | None, ...]
+
+    def start_threads(self, wanted: int) -> int:
+        """Start threads, which are kept for later work, and return how many there are.
+
+        From now on, as many come whenever so many are asked for: the library is told not to change
+        their number as the load of the machine changes. The system must allow the threads: OpenMP
+        ends the process where it cannot start one.
+
+        Args:
+            wanted: number of threads, this one included.
+        """
+        library, system = ctypes.CDLL(str(self.path)), ctypes.CDLL(None)
+        library.omp_set_dynamic(0)
+        # Every thread posts the semaphore once: a function of the system that takes an address, as
+        # a parallel region does, and that counts.
+        semaphore, count = ctypes.create_string_buffer(SEMAPHORE_BYTES), ctypes.c_int()
+        system.sem_init(semaphore, 0, 0)
+        library.GOMP_parallel(system.sem_post, semaphore, wanted, 0)
+        system.sem_getvalue(semaphore, ctypes.byref(count))
+        return count.value
 
 
 @cache

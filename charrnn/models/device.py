@@ -14,11 +14,13 @@ import torch
 from charrnn.config.cells import CELLS
 from charrnn.config.model import ModelConfig
 from charrnn.config.training import DEVICES, PRECISIONS, ComputeConfig
-from charrnn.errors import UsageError
+from charrnn.errors import Remedy, UsageError
 from charrnn.kernels.library import load_kernels
 from charrnn.models.cells import cell_class
+from charrnn.models.threads import start_threads
 
 _MEASURED_SIZE, _MEASURED_TIMES = 1024, 6
+_CHECKED_SHAPE, _MOST_ROUNDING = (256, 192, 320), 0.02
 _M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1  # From glibc's malloc.h.
 
 
@@ -76,15 +78,37 @@ def choose_precision(name: str, device: torch.device, model: ModelConfig) -> str
         model: the network to train.
 
     Raises:
-        UsageError: no such precision.
+        UsageError: no such precision, or torch computes wrong products in it here.
     """
     if name not in PRECISIONS:
         raise UsageError(
             f"is {name!r:.40}; it must be one of {', '.join(PRECISIONS)}", settings=("precision",)
         )
-    if name != "auto":
-        return name
-    return "bf16" if device.type == "cpu" and _gains_from_bfloat16(model) else "fp32"
+    on_cpu = device.type == "cpu"
+    if name == "auto":
+        gains = on_cpu and _gains_from_bfloat16(model)
+        return "bf16" if gains and multiplies_correctly(torch.bfloat16) else "fp32"
+    if name == "bf16" and on_cpu and not multiplies_correctly(torch.bfloat16):
+        raise UsageError(
+            "is bf16, whose products torch computes wrongly on this machine",
+            Remedy("use float32", "precision", "fp32"),
+            settings=("precision",),
+        )
+    return name
+
+
+def multiplies_correctly(kind: torch.dtype) -> bool:
+    """Return whether torch's matrix products on the CPU are right up to rounding.
+
+    Its products in bfloat16 are not where OpenMP runs them on fewer threads than torch asked for,
+    which :func:`prepare_process` prevents where it can.
+    """
+    rows, inner, columns = _CHECKED_SHAPE
+    left = torch.linspace(-1, 1, rows * inner).sin().view(rows, inner).to(kind)
+    right = torch.linspace(2, -1, inner * columns).cos().view(inner, columns).to(kind)
+    expected = left.double() @ right.double()
+    off = ((left @ right).double() - expected).abs().max() / expected.abs().max()
+    return bool(off <= _MOST_ROUNDING)
 
 
 def settle_compute(requested: ComputeConfig, model: ModelConfig) -> ComputeConfig:
@@ -94,10 +118,11 @@ def settle_compute(requested: ComputeConfig, model: ModelConfig) -> ComputeConfi
         UsageError: the device or the precision is not available.
     """
     device = choose_device(requested.device)
+    threads = prepare_process(requested.threads)
     return ComputeConfig(
         device=device.type,
         precision=choose_precision(requested.precision, device, model),
-        threads=prepare_process(requested.threads),
+        threads=threads,
     )
 
 
@@ -142,11 +167,15 @@ def measure_products_per_second(compute: ComputeConfig) -> float:
 def prepare_process(count: int | None) -> int:
     """Set up torch in this process: threads, memory, and denormals flushed to zero.
 
+    Torch gets no more threads than really come: some of its products are wrong with fewer than it
+    asked for, and OpenMP ends the process where it cannot start a thread.
+
     Args:
         count: number of threads; None keeps torch's own choice.
 
     Returns:
-        The number of threads in use.
+        The number of threads in use; :func:`charrnn.models.threads.explain_threads`
+        tells why there are fewer.
 
     Raises:
         UsageError: the number is out of bounds.
@@ -155,6 +184,7 @@ def prepare_process(count: int | None) -> int:
         if not 1 <= count <= 1024:
             raise UsageError(f"is {count}; it must be from 1 to 1024", settings=("threads",))
         torch.set_num_threads(count)
+    start_threads(torch.get_num_threads())
     torch.set_flush_denormal(True)
     keep_freed_memory()
     return torch.get_num_threads()

@@ -172,7 +172,7 @@ def prepare_resumption(
         path: the run directory.
         sources: the new places of the texts; empty if they have not moved.
         device: a new device; None keeps the previous one.
-        threads: a new number of threads; None keeps the previous one.
+        threads: a new number of threads; None keeps the previous one, if as many can be used here.
         observer: receives notes.
 
     Raises:
@@ -191,9 +191,7 @@ def prepare_resumption(
         compute = request.compute
         if device is not None and device != compute.device:
             compute = replace(compute, device=device, precision="auto")
-        if threads is not None:
-            compute = replace(compute, threads=threads)
-        request = replace(request, compute=compute)
+        request = replace(request, compute=replace(compute, threads=threads))
         if sources:
             paths = tuple(map(resolve_source, sources))
             source = replace(request.source, paths=paths)

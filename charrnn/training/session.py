@@ -40,6 +40,7 @@ from charrnn.models.device import (
     measure_products_per_second,
     settle_compute,
 )
+from charrnn.models.threads import count_usual_threads, explain_threads
 from charrnn.training.auto_config import (
     SHARE_OF_PRODUCTS,
     SHARE_UNCOMPILED,
@@ -97,6 +98,7 @@ class Session:
             "files": [facts and facts.to_dict() for facts in self.request.files],
             "train": self.request.train.to_dict(),
             "compute": self.request.compute.to_dict(),
+            "usual_threads": count_usual_threads(),
             "from": self.origin.to_dict() if self.origin else None,
             "progress": self.trainer.progress.to_dict(),
             "good": good.progress.to_dict() if good else None,
@@ -133,7 +135,7 @@ def begin_session(
     """
     corpus = split.corpus
     shape = fit_request(request, split)
-    notes = []
+    notes = [shortage] if (shortage := explain_threads()) else []
     if (shape.batch, shape.window) != (request.train.batch, request.train.window):
         kind = "stream" if corpus.records is None else "record"
         rows = f"{shape.batch} {kind}" + ("" if shape.batch == 1 else "s")
@@ -182,8 +184,16 @@ def resume_session(saved: SavedRun, corpus: Corpus, changed: Request | None = No
         corpus = corpus.reencode(alphabet)
     except UnknownCharacterError:
         raise CheckpointError(f"{path}: its alphabet is not that of its corpus") from None
-    request = replace(request, compute=settle_compute(request.compute, model))
     notes = []
+    previous = saved.request.compute.threads
+    if request.compute.threads is None and previous is not None:
+        threads, note = _fit_threads(previous, checkpoint.header)
+        request = replace(request, compute=replace(request.compute, threads=threads))
+        if note:
+            notes.append(note)
+    request = replace(request, compute=settle_compute(request.compute, model))
+    if shortage := explain_threads():
+        notes.append(shortage)
     kernels = _kernels_of(model)
     if (
         request.compute != saved.request.compute
@@ -210,6 +220,27 @@ def resume_session(saved: SavedRun, corpus: Corpus, changed: Request | None = No
     except ValueError as problem:
         raise CheckpointError(f"{path}: holds no run that can be resumed: {problem}") from problem
     return Session(request, alphabet, facts, trainer, origin, tuple(notes))
+
+
+def _fit_threads(previous: int, header: Mapping[str, Any]) -> tuple[int, str]:
+    """Fit a run's number of threads to this machine: fewer than before where fewer can be used.
+
+    A number that did not fit the machine on which the run was saved was asked for, and is kept.
+
+    Returns:
+        The number, and a note for the user if the machine has changed; else an empty one.
+    """
+    here = count_usual_threads()
+    then = header.get("usual_threads")
+    if not isinstance(then, int):
+        then = max(previous, here)  # Older checkpoints lack this entry.
+    if here < min(previous, then):
+        return here, (
+            f"the run used {previous} threads, and {here} can be used here: it goes on with {here}"
+        )
+    if previous < here > then:
+        return previous, f"the run keeps its number of threads, {previous}; {here} can be used here"
+    return previous, ""
 
 
 def _kernels_of(model: ModelConfig) -> str:

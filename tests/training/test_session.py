@@ -266,6 +266,48 @@ def test_a_run_of_before_there_were_kernels_goes_on_without_a_note(
     assert resume_session(read_run(saved), corpus).notes == ()
 
 
+GOES_ON_WITH_1 = "the run used 2 threads, and 1 can be used here: it goes on with 1"
+
+
+@pytest.mark.parametrize(
+    ("usual", "here", "expected", "note"),
+    [
+        (4, 1, 1, GOES_ON_WITH_1),
+        (4, 2, 2, ""),
+        (1, 1, 2, ""),
+        (None, 1, 1, GOES_ON_WITH_1),
+        (None, 8, 2, ""),
+        ("many", 8, 2, ""),
+        (2, 8, 2, "the run keeps its number of threads, 2; 8 can be used here"),
+    ],
+)
+def test_a_run_goes_on_with_as_many_threads_as_can_be_used(
+    monkeypatch: pytest.MonkeyPatch,
+    corpus: Corpus,
+    saved: Path,
+    usual: object,
+    here: int,
+    expected: int,
+    note: str,
+) -> None:
+    def change(header: dict[str, Any], _: object) -> None:
+        header["compute"]["threads"] = 2
+        header["usual_threads"] = usual
+        if usual is None:
+            del header["usual_threads"]
+
+    rewrite(saved, change)
+    monkeypatch.setattr(session, "count_usual_threads", lambda: here)
+    monkeypatch.setattr(session, "settle_compute", lambda asked, model: asked)
+    run = read_run(saved)
+    asked = replace(run.request, compute=replace(run.request.compute, threads=None))
+    taken_up = resume_session(run, corpus, asked)
+    assert taken_up.request.compute.threads == expected
+    assert list(taken_up.notes[:1]) == ([note] if note else [])
+    given = replace(run.request, compute=replace(run.request.compute, threads=2))
+    assert resume_session(run, corpus, given).request.compute.threads == 2
+
+
 @pytest.mark.slow
 def test_training_put_down_after_every_step_ends_with_identical_weights(
     corpus: Corpus, last: Path
