@@ -21,6 +21,7 @@ from charrnn.files import (
     is_file,
     is_folder,
     make_folder,
+    remove,
     remove_folder,
     write_atomically,
 )
@@ -62,6 +63,8 @@ def mark_latest(run: Path) -> None:
             raise StorageError(f"{lock.path}: another charrnn holds it")
         if lock.lacking is None:
             clear_leftovers(RUNS, _LATEST)
+        if (RUNS / _LATEST).is_symlink():
+            remove(RUNS / _LATEST)  # The mark replaces the link and not what it leads to.
         write_atomically(RUNS / _LATEST, os.fsencode(f"{name}\n"))
     except BaseException:
         if is_new:

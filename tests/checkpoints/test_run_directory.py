@@ -715,3 +715,16 @@ def test_what_is_foreseen_at_the_first_step_and_at_the_last_suffices(
         for file, size in ((RUN.last, sizes.last), (RUN.best, sizes.best), (RUN.log, sizes.log)):
             taken = (tmp_path / file).stat().st_size
             assert taken <= size < 2 * taken + (1 << 16)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows makes no links for everybody")
+def test_the_mark_of_the_latest_run_replaces_a_link_and_not_its_end(
+    run: RunDirectory, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").write_text("mine")
+    for target in (tmp_path / "mine", Path(run.path.name)):
+        (RUNS / ".latest").unlink(missing_ok=True)
+        (RUNS / ".latest").symlink_to(target)
+        mark_latest(run.path)
+        assert find_latest_run() == run.path
+    assert (tmp_path / "mine").read_text() == "mine"
