@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
 from platformdirs import user_cache_path, user_state_path
 
@@ -116,6 +116,12 @@ class TemporaryFolder:
     def holds(self, path: Path) -> bool:
         """Return whether a path is that of a file in the folder."""
         return self._made is not None and path.parent == self.path
+
+
+def check_temporary_folder() -> None:
+    """Raise StorageError if there is no folder for temporary files; torch may want one."""
+    with writing_temporary_files():
+        gettempdir()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Any, Literal, TextIO
 from charrnn.cli.messages import explain_note
 from charrnn.display import in_one_line, visible
 from charrnn.errors import CharrnnError, StorageError
-from charrnn.folders import check_current_folder
+from charrnn.folders import check_current_folder, check_temporary_folder
 
 _RED, _DIM = "1;31", "2"
 _ANY_WIDTH = 1 << 30
@@ -107,6 +107,7 @@ def describe_system_error(problem: OSError) -> CharrnnError:
     """Describe an error of the operating system that nothing below could say more about."""
     try:
         check_current_folder()
+        check_temporary_folder()
     except StorageError as refusal:
         return refusal
     named = f"{problem.filename}: " if problem.filename else ""

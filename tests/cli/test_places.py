@@ -156,6 +156,20 @@ def test_an_error_of_the_system_that_nobody_foresaw_is_one_line(
     assert "the system refused: " in said
 
 
+def test_a_library_that_finds_no_temporary_folder_names_the_variable(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_get_default_tempdir", refuse)
+    monkeypatch.setattr(guide, "_read", lambda _: tempfile.gettempdir())
+    code, _, said = program("guide", "records")
+    assert code == 7
+    assert "Set TMPDIR to a folder" in said
+
+
 class _Unreadable(io.RawIOBase):
     def readable(self) -> bool:
         return True
