@@ -48,6 +48,7 @@ from charrnn.inference.sampling import Piece, check_stops, order_pieces, sample
 from charrnn.inference.select_backend import Purpose, load_backend, load_torch_network
 from charrnn.kernels.network import Floats
 from charrnn.training.auto_config import REPORTED, complete_settings
+from charrnn.training.learnt import describe_learnt
 from charrnn.training.preparation import find_run_to_resume, prepare_resumption, prepare_run
 from charrnn.training.progress import (
     Evaluated,
@@ -408,6 +409,11 @@ class Model:
                 settings=tuple(name for name, given in asked.items() if given),
             )
         read = self.read(text, encoding=encoding, unknown=unknown, on_note=on_note)
+        if len(read.text) == 1:
+            on_note(
+                "the text is a single character, which nothing stands before: its score is that of "
+                "the alphabet's size, whatever the model"
+            )
         backend = self.backend("scoring")
 
         def score(window: int | None, title: str) -> Score:
@@ -436,6 +442,7 @@ class Model:
             reset_nats_per_char=reset.nats_per_char if reset else None,
             dynamic_nats_per_char=followed.nats_per_char if followed else None,
             baselines=self._measure_baselines(read.text) if baselines else None,
+            held_out_learnt=read.learnt,
         )
 
     def solve(self, language: str) -> FormalScore:
@@ -663,8 +670,11 @@ class Model:
                 f"{self.path.parent}: has no validation split, since nothing was held out",
                 Remedy("give a text to read"),
             )
-        name = f"{self.file.corpus.name}, the last {valid:.0%}, held out"
-        return NamedText(name, self.data.split.held_out)
+        name = f"{self.file.corpus.name}, the last {100 * valid:.3g}%, held out"
+        share = self.file.held_out_learnt
+        if share:
+            name += f"; not new to the model: {describe_learnt(share)}"
+        return NamedText(name, self.data.split.held_out, share)
 
     def _read_sources(
         self, sources: Sequence[str], encoding: str, unknown: str, on_note: Callable[[str], None]
@@ -818,6 +828,7 @@ def train(
             records=records,
             overwrite=overwrite,
             origin=origin,
+            chooses_share="valid" not in settings,
             observer=observer,
         ) as new,
     ):
@@ -938,6 +949,8 @@ def describe_corpus(
         on_note(message)
     settings = complete_settings({})
     split = SplitCorpus.of(corpus, settings["valid"])
+    if shortage := split.describe_shortage(settings["window"]):
+        on_note(f"training would hold nothing out: {settings['valid']:.0%} are {shortage}")
     generated = all(map(is_generated, texts))
     return describe_split(", ".join(texts), split, _suggest(settings, split, generated=generated))
 
@@ -997,6 +1010,7 @@ class _NotebookBar:
     def __init__(self) -> None:
         self._bar: Any = None
         self._notes: list[str] = []
+        self._mark = ""
 
     def show(self, event: RunEvent) -> None:
         match event:
@@ -1008,6 +1022,7 @@ class _NotebookBar:
                 from tqdm.auto import tqdm
 
                 self._bar = tqdm(unit="step", desc=event.corpus)
+                self._mark = " (not new to the base model)" if event.held_out_learnt else ""
                 for note in self._notes:
                     self._write(note)
             case Step():
@@ -1015,7 +1030,7 @@ class _NotebookBar:
                 self._bar.set_postfix({"loss": f"{event.nats_per_char:.3f}"}, refresh=False)
                 self._bar.update(event.step - self._bar.n)
             case Evaluated(valid_nats_per_char=float(nats)):
-                self._write(f"step {event.step:,}: held-out loss {nats:.3f}")
+                self._write(f"step {event.step:,}: held-out loss {nats:.3f}{self._mark}")
 
     def _write(self, line: str) -> None:
         """Write a line above the bar, once there is one."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 
 from charrnn import __version__
@@ -23,6 +25,7 @@ from charrnn.config.model import ModelConfig
 from charrnn.config.settings import Plain
 from charrnn.config.training import LONGEST_RUN_STEPS
 from charrnn.data.alphabet import RECORD_END, Alphabet
+from charrnn.data.sketch import MOST_HASHES, Hashes
 from charrnn.errors import CheckpointError, UsageError
 from charrnn.models.parameter_shapes import list_parameter_shapes
 
@@ -86,6 +89,51 @@ class Scores(Plain):
 
 
 @dataclass(frozen=True)
+class Learnt(Plain):
+    """The text that weights were trained on, in all runs that led to them.
+
+    Attributes:
+        spans: its sketch (``data/sketch.py``): unsigned integers of 64 bits, little-endian, in
+            base64.
+        held_out: the share of the text that this run holds out that its base model was trained on.
+
+    Raises:
+        ValueError: no sketch, or no share.
+    """
+
+    spans: str
+    held_out: float
+
+    def __post_init__(self) -> None:
+        hashes = self.sketch
+        if len(hashes) > MOST_HASHES or (hashes[1:] <= hashes[:-1]).any():
+            raise ValueError("the hashes of a sketch are few and ascend")
+        if not 0 <= self.held_out <= 1:
+            raise ValueError("what was learnt of the held-out text is a share of it")
+
+    @classmethod
+    def of(cls, sketch: Hashes, held_out: float) -> Learnt:
+        """Make it of a sketch."""
+        return cls(base64.b64encode(sketch.astype("<u8").tobytes()).decode("ascii"), held_out)
+
+    @property
+    def sketch(self) -> Hashes:
+        """The hashes."""
+        data = base64.b64decode(self.spans.encode("ascii"), validate=True)
+        return np.frombuffer(data, "<u8").astype(np.uint64)
+
+    @classmethod
+    def from_header(cls, header: Mapping[str, Any]) -> Learnt | None:
+        """Read it from a checkpoint's header; None in a file of a version that did not write it.
+
+        Raises:
+            ValueError: the entry is not valid.
+        """
+        found = header.get("learnt")
+        return None if found is None else cls.from_dict(found)
+
+
+@dataclass(frozen=True)
 class ModelFile:
     """The content of a model file: all that using a model takes."""
 
@@ -96,6 +144,13 @@ class ModelFile:
     weights: Arrays
     digest: str = ""
     """SHA-256 of the file that it was read from, in hexadecimal; empty if it was made here."""
+    learnt: Learnt | None = None
+    """What the weights were trained on; None in a file of a version that did not write it."""
+
+    @property
+    def held_out_learnt(self) -> float:
+        """The share of the held-out text that a base model was trained on; 0 if none is known."""
+        return self.learnt.held_out if self.learnt else 0.0
 
     @property
     def parameters(self) -> int:
@@ -106,7 +161,7 @@ class ModelFile:
         """Make the checkpoint to write."""
         header = {
             "charrnn": __version__,
-            **describe_model(self.model, self.alphabet, self.corpus),
+            **describe_model(self.model, self.alphabet, self.corpus, self.learnt),
             "scores": self.scores.to_dict() if self.scores else None,
         }
         return Checkpoint(MODEL, header, self.weights)
@@ -126,9 +181,16 @@ class ModelFile:
         return replace(self, weights=weights)
 
 
-def describe_model(model: ModelConfig, alphabet: Alphabet, corpus: CorpusFacts) -> dict[str, Any]:
+def describe_model(
+    model: ModelConfig, alphabet: Alphabet, corpus: CorpusFacts, learnt: Learnt | None
+) -> dict[str, Any]:
     """Make the part of a header that every kind of checkpoint has."""
-    return {"model": model.to_dict(), "alphabet": alphabet.to_dict(), "corpus": corpus.to_dict()}
+    described = {
+        "model": model.to_dict(),
+        "alphabet": alphabet.to_dict(),
+        "corpus": corpus.to_dict(),
+    }
+    return {**described, "learnt": learnt.to_dict()} if learnt else described
 
 
 def parse_description(
@@ -148,6 +210,18 @@ def parse_description(
         return model, alphabet, corpus
     except UsageError as problem:
         raise CheckpointError(f"{path}: its header is not sound: {problem.headline}") from problem
+    except ValueError as problem:
+        raise CheckpointError(f"{path}: its header is not sound: {problem}") from problem
+
+
+def parse_learnt(path: Path, header: Mapping[str, Any]) -> Learnt | None:
+    """Parse what the weights have learnt; None in a file of a version that did not write it.
+
+    Raises:
+        CheckpointError: it is out of bounds.
+    """
+    try:
+        return Learnt.from_header(header)
     except ValueError as problem:
         raise CheckpointError(f"{path}: its header is not sound: {problem}") from problem
 
@@ -176,8 +250,9 @@ def load_model(file: CheckpointFile) -> ModelFile:
         scores = Scores.from_dict(found) if file.kind == MODEL and found is not None else None
     except ValueError as problem:
         raise CheckpointError(f"{file.path}: its scores are not sound: {problem}") from problem
+    learnt = parse_learnt(file.path, file.header)
     weights = select_arrays(part, file.read())
-    return ModelFile(config, alphabet, corpus, scores, weights, str(file.digest))
+    return ModelFile(config, alphabet, corpus, scores, weights, str(file.digest), learnt)
 
 
 def select_arrays(prefix: str, arrays: Mapping[str, T]) -> dict[str, T]:

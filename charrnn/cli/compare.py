@@ -46,12 +46,19 @@ def compare(
     if len(runs or []) < 2:
         raise UsageError("name two or more runs: charrnn compare RUN RUN...")
     from charrnn.checkpoints.run_index import find_run
+    from charrnn.training.learnt import describe_learnt
     from charrnn.training.run_summary import find_differences, read_summary, share_validation_split
 
     summaries = [read_summary(find_run(run)) for run in runs or []]
     settings = find_differences(summaries)
     if not share_validation_split(summaries):
         terminal.note("the runs hold out different texts, so their losses cannot be compared")
+    for run in summaries:
+        if share := run.held_out_learnt:
+            terminal.note(
+                f"{run.path}: its held-out text is not new to it, so its losses there are too low: "
+                f"{describe_learnt(share)}"
+            )
     if as_json:
         terminal.print_json(
             {
@@ -78,6 +85,7 @@ def list_figures(run: Summary) -> dict[str, Any]:
     return {
         "valid_nats_per_char": run.progress.best_nats_per_char,
         "last_valid_nats_per_char": last and last.valid_nats_per_char,
+        "held_out_learnt": run.held_out_learnt,
         "last_train_nats_per_char": last and last.train_nats_per_char,
         "chars_per_second": run.chars_per_second,
         "train_seconds": run.progress.seconds,
@@ -100,6 +108,7 @@ def _print_table(runs: Sequence[Summary], settings: dict[str, list[Any]]) -> Non
         for name, shown, form in (
             ("valid_nats_per_char", "held out, best (nats per character)", ".4f"),
             ("last_valid_nats_per_char", "held out, last", ".4f"),
+            ("held_out_learnt", "held out, known to the base model", ".0%"),
             ("last_train_nats_per_char", "training, last", ".4f"),
             ("chars_per_second", "characters per second", ",.0f"),
             ("train_seconds", "seconds of training", ",.1f"),

@@ -81,6 +81,7 @@ class TrainingView:
         self._first: tuple[float, int] | None = None
         self._line_at = time.monotonic()
         self._held_out = ""
+        self._mark = ""
 
     def __enter__(self) -> TrainingView:
         return self
@@ -106,6 +107,7 @@ class TrainingView:
                 terminal.note(f"chosen settings: {describe_choice(event)}")
             case Started():
                 terminal.note(describe_start(event))
+                self._mark = " (not new to the base model)" if event.held_out_learnt else ""
                 self._open_bar(event)
             case Step():
                 self._show_step(event)
@@ -153,7 +155,7 @@ class TrainingView:
 
     def _show_evaluation(self, event: Evaluated) -> None:
         if event.valid_nats_per_char is not None:
-            self._held_out = f", held out {event.valid_nats_per_char:.3f}"
+            self._held_out = f", held out {event.valid_nats_per_char:.3f}{self._mark}"
         if self._bar is None or self._bar.disable:
             best = " (best so far)" if event.improved else ""
             train = event.train_nats_per_char

@@ -192,6 +192,8 @@ def _follow(start: Callable[..., api.Run], *, show_samples: bool, as_json: bool)
 
 def _summarize(result: RunResult, *, as_json: bool) -> None:
     """Print the result of a run on stdout."""
+    from charrnn.training.learnt import describe_learnt
+
     best, model = result.valid_nats_per_char, result.model
     if as_json:
         terminal.print_json(
@@ -207,6 +209,7 @@ def _summarize(result: RunResult, *, as_json: bool) -> None:
                 "best_step": result.best_step,
                 "valid_nats_per_char": best,
                 "valid_bits_per_char": None if best is None else best / math.log(2),
+                "held_out_learnt": result.held_out_learnt,
             }
         )
         return
@@ -216,6 +219,8 @@ def _summarize(result: RunResult, *, as_json: bool) -> None:
             f"{best:.4f} nats, {best / math.log(2):.4f} bits per character "
             f"(best, step {result.best_step:,})"
         )
+        if result.held_out_learnt:
+            loss += f"; {describe_learnt(result.held_out_learnt)}"
     terminal.print_facts(
         {
             "trained": f"{model.cell} {model.layers} x {model.hidden} on {result.corpus}, "

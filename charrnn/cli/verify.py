@@ -87,10 +87,14 @@ def _to_json(found: VerifiedFile | _Unsound) -> dict[str, Any]:
 
 def _describe(found: VerifiedFile) -> dict[str, str]:
     """Describe a file for people."""
+    from charrnn.training.learnt import describe_learnt
+
     model, corpus, scores = found.model, found.corpus, found.scores
     trained = "not known" if found.step is None else f"{found.step:,} steps"
     if scores and scores.valid_nats_per_char is not None:
         trained += f", {scores.valid_nats_per_char:.4f} nats per held-out character"
+        if found.held_out_learnt:
+            trained += f" ({describe_learnt(found.held_out_learnt)})"
     return {
         "file": str(found.path),
         "format": f"{found.format}, {found.kind}, charrnn {found.version!s:.40}",

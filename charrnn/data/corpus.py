@@ -22,6 +22,7 @@ from charrnn.data.text_signs import TextSigns
 from charrnn.errors import CorpusError, Remedy, UnknownCharacterError
 
 _LEAST_RECORDS = 2
+_LEAST_HELD_OUT = 2
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,24 @@ class SplitCorpus:
     def of(cls, corpus: Corpus, valid: float) -> SplitCorpus:
         """Split a corpus, holding out the share ``valid`` of it."""
         return cls(corpus, *corpus.split(valid))
+
+    def describe_shortage(self, window: int) -> str:
+        """Tell in numbers that too little is held out to compare models by; empty if it is enough.
+
+        A window of characters is the least, or as many as there are to train on. Of a single
+        character every model has the same score, since nothing stands before it.
+
+        Args:
+            window: characters of a window of training.
+        """
+        held_out = len(self.held_out.scored)
+        least = max(min(window, len(self.train) - 1), _LEAST_HELD_OUT)
+        if held_out >= least:
+            return ""
+        return (
+            f"{held_out:,} of {len(self.corpus):,} characters, fewer than a window of {least:,}: "
+            "too few to tell models apart"
+        )
 
 
 def fit_corpus(

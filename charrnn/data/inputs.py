@@ -33,10 +33,13 @@ class NamedText:
     Attributes:
         name: its name in messages.
         text: its ids.
+        learnt: the share of it that the model was trained on, if it is held-out text that a base
+            model has read; else 0.
     """
 
     name: str
     text: EncodedText
+    learnt: float = 0.0
 
 
 def derive_corpus_name(source: str) -> str:

@@ -30,6 +30,8 @@ class Evaluation:
             asked for.
         baselines: n-grams and compressors that have read the training text; None if they were not
             asked for, or the training text is not at hand.
+        held_out_learnt: the share of a held-out text that the base model was trained on, so that
+            the score is too low for a text that is new; else 0.
 
     >>> evaluation = Evaluation("a line", Score(nats=6.9, characters=10, bytes=10))
     >>> round(evaluation.bits_per_char, 3)
@@ -42,6 +44,7 @@ class Evaluation:
     reset_nats_per_char: float | None = None
     dynamic_nats_per_char: float | None = None
     baselines: Baselines | None = None
+    held_out_learnt: float = 0.0
 
     @property
     def characters(self) -> int:
@@ -87,6 +90,8 @@ class Evaluation:
         for name in ("reset_nats_per_char", "dynamic_nats_per_char"):
             if (value := getattr(self, name)) is not None:
                 figures[name] = value
+        if self.held_out_learnt:
+            figures["held_out_learnt"] = self.held_out_learnt
         return figures
 
     def _repr_html_(self) -> str:

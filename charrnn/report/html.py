@@ -25,6 +25,7 @@ from charrnn.errors import Remedy, UsageError
 from charrnn.report import plots
 from charrnn.report.content import Contents
 from charrnn.report.plots import pick_evenly
+from charrnn.training.learnt import describe_learnt
 from charrnn.training.run_summary import Measurement, Summary
 
 _SHOWN_CHARACTERS = 600
@@ -60,6 +61,8 @@ def render(contents: Contents, command: str, name_setting: Callable[[str], str])
         run=run,
         name=name_run(run.path),
         version=__version__,
+        learnt=describe_learnt(run.held_out_learnt),
+        mark=" (not new)" if run.held_out_learnt else "",
         training=plots.plot_training(run),
         reach=plots.plot_reach(contents.reaches),
         copying=plots.plot_copied(contents.copied),

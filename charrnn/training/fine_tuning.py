@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.checkpoints.checkpoint import Arrays
-from charrnn.checkpoints.model_file import ModelFile
+from charrnn.checkpoints.model_file import CorpusFacts, Learnt, ModelFile
 from charrnn.config.model import ModelConfig
 from charrnn.config.settings import Plain
 from charrnn.data.alphabet import RECORD_END, TAKE_BYTES, Alphabet, Ids, count_ids
@@ -81,6 +81,9 @@ class Transfer:
         added: characters of the text that the model did not know.
         unused: characters of the model that the text lacks; they stay in the alphabet.
         forgotten: characters of the model that no such text can hold.
+        base: facts of the text that the model was trained on.
+        learnt: what its weights were trained on; None if its file is of a version that did not
+            write it.
     """
 
     origin: Origin
@@ -91,6 +94,8 @@ class Transfer:
     added: str
     unused: str
     forgotten: str
+    base: CorpusFacts
+    learnt: Learnt | None
 
     def describe(self) -> str:
         """Describe the transfer in one line for the user."""
@@ -138,7 +143,18 @@ def transfer_model(path: Path, file: ModelFile, corpus: Corpus) -> Transfer:
     shares = count_ids(grown.ids, len(both)) / len(grown)
     weights = _grow(file.weights, old.encode(known), both.encode(known), shares)
     origin = Origin(str(path), file.corpus.name, file.corpus.digest)
-    return Transfer(origin, grown, file.model, weights, kept, added, unused, forgotten)
+    return Transfer(
+        origin=origin,
+        corpus=grown,
+        model=file.model,
+        weights=weights,
+        kept=kept,
+        added=added,
+        unused=unused,
+        forgotten=forgotten,
+        base=file.corpus,
+        learnt=file.learnt,
+    )
 
 
 def _find_impossible(corpus: Corpus) -> str:

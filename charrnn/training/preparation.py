@@ -78,6 +78,7 @@ def prepare_run(
     records: str | None = None,
     overwrite: bool = False,
     origin: tuple[Path, ModelFile] | None = None,
+    chooses_share: bool = True,
     observer: Observer = Observer(),  # noqa: B008
 ) -> Iterator[NewRun]:
     """Prepare a new run, from scratch or from a model to fine-tune; nothing is written yet.
@@ -90,11 +91,13 @@ def prepare_run(
         records: separator of the records; None for a continuous text.
         overwrite: True replaces an existing run.
         origin: path and contents of a model to fine-tune; None trains from scratch.
+        chooses_share: True holds nothing out where the share of ``settings`` would be too little;
+            False refuses it.
         observer: receives notes.
 
     Raises:
         CorpusError: the text cannot be read, or is too short to train on.
-        UsageError: settings contradict each other.
+        UsageError: settings contradict each other, or less than a window would be held out.
         RunDirectoryError: the directory holds a run already.
     """
     if not sources:
@@ -124,6 +127,20 @@ def prepare_run(
             for source, path in zip(sources, paths, strict=True)
         )
         split = SplitCorpus.of(corpus, settings["valid"])
+        if settings["valid"] and (shortage := split.describe_shortage(settings["window"])):
+            if not chooses_share:
+                raise UsageError(
+                    f"is {settings['valid']:g}, which holds out {shortage}",
+                    Remedy("hold out a larger share", "valid"),
+                    Remedy("hold nothing out", "valid", "0"),
+                    settings=("valid",),
+                )
+            observer.note(
+                f"nothing is held out: {settings['valid']:.0%} are {shortage}. The last model is "
+                "kept, since none is known to be the best"
+            )
+            settings = {**settings, "valid": 0.0}
+            split = SplitCorpus.of(corpus, 0.0)
         # A text that is too short is so for a batch of any size.
         shape = fit_shape(split.train, settings["batch"] or 1, settings["window"])
         check_settings_size(settings, len(corpus.alphabet), shape)

@@ -252,6 +252,7 @@ class Started:
         minutes: requested training time; None if the request sets steps or epochs.
         seconds_left: expected training time left; NaN if it is unknown.
         compute: device, precision and threads.
+        held_out_learnt: the share of the held-out text that the base model was trained on.
     """
 
     path: Path
@@ -265,6 +266,7 @@ class Started:
     minutes: float | None
     seconds_left: float
     compute: ComputeConfig
+    held_out_learnt: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,8 @@ class RunResult:
         chars_per_second: training speed over the run.
         best_step: the step of the best model's evaluation.
         valid_nats_per_char: validation loss of the best model; None without a validation split.
+        held_out_learnt: the share of the validation split that the base model was trained on: the
+            loss is too low for a text that is new. 0 without a base model.
     """
 
     path: Path
@@ -71,6 +73,7 @@ class RunResult:
     chars_per_second: float
     best_step: int
     valid_nats_per_char: float | None
+    held_out_learnt: float = 0.0
 
 
 def train_run(
@@ -186,6 +189,7 @@ def _train(session: Session, run: RunDirectory, observer: Observer, save_every: 
         chars_per_second=trainer.chars_per_second,
         best_step=progress.best_step,
         valid_nats_per_char=progress.best_nats_per_char,
+        held_out_learnt=session.held_out_learnt,
     )
 
 
@@ -258,6 +262,7 @@ def _describe_start(session: Session, run: RunDirectory) -> Started:
         minutes=request.train.minutes,
         seconds_left=trainer.seconds_left,
         compute=request.compute,
+        held_out_learnt=session.held_out_learnt,
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn.checkpoints.checkpoint import read_header
-from charrnn.checkpoints.model_file import CorpusFacts, parse_description
+from charrnn.checkpoints.model_file import CorpusFacts, parse_description, parse_learnt
 from charrnn.checkpoints.run_directory import RunDirectory
 from charrnn.errors import CheckpointError, StorageError
 from charrnn.files import is_file
@@ -61,6 +61,7 @@ class Summary:
         parameters: number of trainable parameters.
         bytes: size of the file of its best model.
         made_with: versions of charrnn and torch, and the build of the native library.
+        held_out_learnt: the share of the held-out text that the base model was trained on.
     """
 
     path: Path
@@ -73,6 +74,7 @@ class Summary:
     parameters: int
     bytes: int
     made_with: dict[str, str]
+    held_out_learnt: float = 0.0
 
     @property
     def characters(self) -> int:
@@ -119,6 +121,7 @@ def read_summary(path: Path) -> Summary:
         progress, origin = Progress.from_dict(header.get("progress")), Origin.from_header(header)
     except ValueError as problem:
         raise CheckpointError(f"{run.last}: its progress is not valid: {problem}") from problem
+    learnt = parse_learnt(run.last, header)
     records = [record for record in run.records() if record["step"] <= progress.step]
     return Summary(
         path=path,
@@ -131,6 +134,7 @@ def read_summary(path: Path) -> Summary:
         parameters=sum(count_parameters_by_part(model, len(alphabet)).values()),
         bytes=_size(run.best if is_file(run.best) else run.last),
         made_with={name: str(header[name]) for name in _MAKERS if name in header},
+        held_out_learnt=learnt.held_out if learnt else 0.0,
     )
 
 

@@ -17,11 +17,13 @@ from charrnn import __version__
 from charrnn.checkpoints.checkpoint import TRAINING, Arrays, Checkpoint
 from charrnn.checkpoints.model_file import (
     CorpusFacts,
+    Learnt,
     ModelFile,
     Scores,
     check_weights,
     describe_model,
     parse_description,
+    parse_learnt,
     select_arrays,
 )
 from charrnn.config.cells import CELLS
@@ -51,6 +53,7 @@ from charrnn.training.auto_config import (
 )
 from charrnn.training.fine_tuning import Origin, Transfer
 from charrnn.training.footprint import check_training_size
+from charrnn.training.learnt import describe_learnt, trace_learnt
 from charrnn.training.optimizers import build_optimizers
 from charrnn.training.progress import Evaluated, Progress, SettingsChosen
 from charrnn.training.run_config import Request, SavedRun
@@ -71,6 +74,7 @@ class Session:
         corpus: facts of its text.
         trainer: trains the model.
         origin: the base model of fine-tuning; None if it is trained from scratch.
+        learnt: what its weights are trained on; None if an older version began the run.
         notes: messages for the user, such as changes of the request to fit the corpus.
     """
 
@@ -79,7 +83,13 @@ class Session:
     corpus: CorpusFacts
     trainer: Trainer
     origin: Origin | None = None
+    learnt: Learnt | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def held_out_learnt(self) -> float:
+        """The share of the held-out text that the base model was trained on."""
+        return self.learnt.held_out if self.learnt else 0.0
 
     def checkpoint(self) -> Checkpoint:
         """Return a checkpoint to resume from; its arrays share memory with the run.
@@ -93,7 +103,7 @@ class Session:
             "charrnn": __version__,
             "torch": torch.__version__,
             "kernels": _kernels_of(self.request.model),
-            **describe_model(self.request.model, self.alphabet, self.corpus),
+            **describe_model(self.request.model, self.alphabet, self.corpus, self.learnt),
             "source": self.request.source.to_dict(),
             "files": [facts and facts.to_dict() for facts in self.request.files],
             "train": self.request.train.to_dict(),
@@ -115,7 +125,9 @@ class Session:
             valid_nats_per_char=evaluation.valid_nats_per_char,
         )
         arrays = _arrays_of(self.trainer.train_state.average.model.state_dict())
-        return ModelFile(self.request.model, self.alphabet, self.corpus, scores, arrays)
+        return ModelFile(
+            self.request.model, self.alphabet, self.corpus, scores, arrays, learnt=self.learnt
+        )
 
 
 def begin_session(
@@ -159,7 +171,14 @@ def begin_session(
     if start:
         trainer.train_state.load_weights(start.weights)
         notes.append(start.describe())
-    return Session(request, corpus.alphabet, facts, trainer, origin, tuple(notes))
+    learnt = trace_learnt(split, request.train.valid, start)
+    notes += _warn_of_learnt(learnt)
+    if start and start.base.digest == corpus.digest and len(split.held_out) and not learnt.held_out:
+        notes.append(
+            "the base model was trained on this same text, and held out the part that is held out "
+            "now; it was chosen by its loss there"
+        )
+    return Session(request, corpus.alphabet, facts, trainer, origin, learnt, tuple(notes))
 
 
 def resume_session(saved: SavedRun, corpus: Corpus, changed: Request | None = None) -> Session:
@@ -210,6 +229,8 @@ def resume_session(saved: SavedRun, corpus: Corpus, changed: Request | None = No
         good = checkpoint.header.get("good")
         good = Progress.from_dict(good) if good is not None else None
         split = SplitCorpus.of(corpus, request.train.valid)
+        if request.train.valid and (shortage := split.describe_shortage(request.train.window)):
+            notes.append(f"this run holds out {shortage}")
         shape = fit_request(request, split)
         states = select_arrays("state.", checkpoint.arrays)
         check_states(model, len(alphabet), shape.batch, states)
@@ -219,7 +240,19 @@ def resume_session(saved: SavedRun, corpus: Corpus, changed: Request | None = No
         trainer.restore(tensors, progress, good)
     except ValueError as problem:
         raise CheckpointError(f"{path}: holds no run that can be resumed: {problem}") from problem
-    return Session(request, alphabet, facts, trainer, origin, tuple(notes))
+    learnt = parse_learnt(path, checkpoint.header)
+    notes += _warn_of_learnt(learnt)
+    return Session(request, alphabet, facts, trainer, origin, learnt, tuple(notes))
+
+
+def _warn_of_learnt(learnt: Learnt | None) -> list[str]:
+    """Return a note if the base model was trained on held-out text."""
+    if not (learnt and learnt.held_out):
+        return []
+    return [
+        f"the held-out text is not new to this run: {describe_learnt(learnt.held_out)}, so its "
+        "losses there are too low to be compared with those of others"
+    ]
 
 
 def _fit_threads(previous: int, header: Mapping[str, Any]) -> tuple[int, str]:

@@ -53,6 +53,11 @@ class VerifiedFile:
     digest: str
     content: ModelFile
 
+    @property
+    def held_out_learnt(self) -> float:
+        """The share of the held-out text that the base model was trained on."""
+        return self.content.held_out_learnt
+
     def to_dict(self) -> dict[str, Any]:
         """List the facts by their names in JSON; what is not known is None."""
         scores = self.scores
@@ -78,6 +83,7 @@ class VerifiedFile:
             "train_seconds": scores and scores.train_seconds,
             "train_nats_per_char": scores and scores.train_nats_per_char,
             "valid_nats_per_char": scores and scores.valid_nats_per_char,
+            "held_out_learnt": self.held_out_learnt,
         }
 
 

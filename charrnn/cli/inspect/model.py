@@ -54,7 +54,7 @@ def summary(model: ModelArgument = None, as_json: Json = False, debug: Debug = F
             "corpus": f"{corpus.name}, {corpus.characters:,} characters, the last "
             f"{corpus.valid:.0%} held out, SHA-256 {corpus.digest[:12]}"
             + ("" if corpus.records is None else f", records separated by {corpus.records!r}"),
-            "scores": _describe_scores(found.scores),
+            "scores": _describe_scores(found.scores, found.held_out_learnt),
             "trained with": _list_settings(settings)
             or "unknown: the file is not in the directory of its run",
         }
@@ -74,12 +74,15 @@ def _describe_alphabet(characters: str, kind: str) -> str:
     return f"{len(characters):,} characters: {shown}{'...' if len(characters) > 200 else ''}"
 
 
-def _describe_scores(scores: Scores | None) -> str:
+def _describe_scores(scores: Scores | None, learnt: float) -> str:
+    from charrnn.training.learnt import describe_learnt
+
     if scores is None:
         return "not in this file; charrnn eval computes them"
     held_out, train = scores.valid_nats_per_char, scores.train_nats_per_char
+    mark = f" ({describe_learnt(learnt)})" if learnt else ""
     return (
-        f"{'nothing held out' if held_out is None else f'held out {held_out:.4f}'}, "
+        f"{'nothing held out' if held_out is None else f'held out {held_out:.4f}{mark}'}, "
         f"{'' if train is None else f'training {train:.4f} '}nats per character, after "
         f"{scores.step:,} steps, {scores.epoch:.2f} epochs, {scores.train_seconds:,.1f} s"
     )
