@@ -132,7 +132,7 @@ def test_training_out_of_bounds_is_refused(tmp_path: Path, monkeypatch: pytest.M
 
 def test_one_source_needs_no_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.txt").write_text("the heron " * 50)
+    (tmp_path / "a.txt").write_text("the heron " * 200)
     run = charrnn.train("a.txt", hidden=8, layers=1, steps=2)
     (tmp_path / "a.txt").rename("b.txt")
     assert charrnn.resume("a", texts="b.txt").path == run.path

@@ -287,7 +287,7 @@ class TextReader:
                 head = stream.read(_SNIFF_BYTES)
             if identify_file(head[:HEAD_BYTES]):
                 return False
-            decoder = Decoder(file, self._encoding, self._remedies)
+            decoder = Decoder(file, self._encoding, self._remedies, self._errors)
             # Empty bytes would tell the decoder that the file has ended.
             return not head or "\0" not in decoder.decode(head)
         except (OSError, CorpusError):

@@ -127,6 +127,8 @@ def prepare_run(
             for source, path in zip(sources, paths, strict=True)
         )
         split = SplitCorpus.of(corpus, settings["valid"])
+        # A text that is too short is so for a batch of any size.
+        shape = fit_shape(split.train, settings["batch"] or 1, settings["window"])
         if settings["valid"] and (shortage := split.describe_shortage(settings["window"])):
             if not chooses_share:
                 raise UsageError(
@@ -141,8 +143,7 @@ def prepare_run(
             )
             settings = {**settings, "valid": 0.0}
             split = SplitCorpus.of(corpus, 0.0)
-        # A text that is too short is so for a batch of any size.
-        shape = fit_shape(split.train, settings["batch"] or 1, settings["window"])
+            shape = fit_shape(split.train, settings["batch"] or 1, settings["window"])
         check_settings_size(settings, len(corpus.alphabet), shape)
         yield NewRun(
             run=run,

@@ -90,3 +90,11 @@ def test_of_a_line_that_is_too_long_the_rest_is_passed_over(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
     assert list(PipedLines(4)) == lines
+
+
+def test_a_file_may_be_cut_within_a_character(tmp_path: Path) -> None:
+    play, conversation = converse()
+    cut = tmp_path / "cut"
+    cut.write_bytes("\N{SNOWMAN}ab\N{SNOWMAN}".encode()[1:-1])
+    conversation.obey(f"/read {cut}".encode())
+    assert play.text == "ab"

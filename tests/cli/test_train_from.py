@@ -74,3 +74,30 @@ def test_what_the_network_has_anyway_may_be_said(folder: Path) -> None:
     given = ("--hidden", "16", "--dropout", "0.1", "--steps", "3")
     result = forked("train", "owls.txt", "--from", "herons", *given, cwd=folder)
     assert result.returncode == 0, explain(result)
+
+
+@pytest.mark.slow
+def test_held_out_text_that_the_model_has_read_is_marked_wherever_it_is_scored(
+    folder: Path, trained: Path
+) -> None:
+    text = trained / "herons.txt"
+    arguments = ("train", text, "--from", "herons", "--steps", "3", "--run", "runs/more")
+    result = forked(*arguments, "--valid", "0.3", "--json", cwd=folder)
+    assert result.returncode == 0, explain(result)
+    assert "the base model was trained on about 67% of it" in result.stderr.decode()
+    assert "held out" in result.stderr.decode()
+    assert json.loads(result.stdout)["held_out_learnt"] == pytest.approx(2 / 3)
+    mark = "trained on about 67% of it"
+    for command in ("eval", "inspect", "verify"):
+        assert mark in forked(command, "runs/more", cwd=folder).stdout.decode()
+    compared = forked("compare", "herons", "more", "--json", cwd=folder)
+    assert mark in compared.stderr.decode()
+    shares = [run["held_out_learnt"] for run in json.loads(compared.stdout)["runs"]]
+    assert shares == [0, pytest.approx(2 / 3)]
+    scored = json.loads(forked("eval", "runs/more", "--json", cwd=folder).stdout)
+    assert scored["held_out_learnt"] == pytest.approx(2 / 3)
+    assert forked("report", "runs/more", cwd=folder).returncode == 0
+    assert mark in (folder / "runs/more/report.html").read_text()
+    same = forked(*arguments[:-1], "runs/same", cwd=folder)
+    assert b"held out the part that is held out now" in same.stderr
+    assert b"not new" not in same.stderr + same.stdout

@@ -62,6 +62,7 @@ def test_of_the_latest_run_both_files_are_found_sound(trained: Path) -> None:
         "train_seconds": model.scores.train_seconds,
         "train_nats_per_char": model.scores.train_nats_per_char,
         "valid_nats_per_char": model.scores.valid_nats_per_char,
+        "held_out_learnt": 0.0,
         "model_sha256": model.digest,
     }
     assert (last["model"], last["kind"], last["sound"], last["steps"]) == (

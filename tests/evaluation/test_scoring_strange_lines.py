@@ -94,3 +94,21 @@ def test_the_text_before_an_unknown_character_is_measured_when_carried() -> None
     assert [next(scoring).text for _ in range(2)] == ["ab", "ca"]
     with pytest.raises(UnknownCharacterError, match="character 6 "):
         next(scoring)
+
+
+def test_a_file_with_an_invalid_byte_is_one_of_the_texts_of_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.log").write_bytes(b"ab\n")
+    (tmp_path / "b.log").write_bytes(b"a\xffb\n")
+    texts = stream_sources([str(tmp_path)], "utf-8", None, pytest.fail)
+    assert ["".join(chunks) for chunks in texts] == ["ab\n", "a\udcffb\n"]
+
+
+def test_a_file_may_grow_while_it_is_scored(tmp_path: Path) -> None:
+    path = tmp_path / "growing.log"
+    path.write_text("abc\n")
+    texts = stream_sources([str(path)], "utf-8", None, pytest.fail)
+    chunks = next(texts)
+    assert next(chunks) == "abc\n"
+    with path.open("a") as log:
+        log.write("def\n")
+    assert "".join(chunks) == "def\n"

@@ -48,7 +48,7 @@ def test_of_a_short_text_nothing_is_held_out_and_it_is_said(tmp_path: Path) -> N
         "nothing is held out: 10% are 120 of 1,200 characters, fewer than a window of 128"
         in notes[0]
     )
-    assert prepare(tmp_path, "ab")[1] == 0
+    assert prepare(tmp_path, "abc")[1] == 0
 
 
 @pytest.mark.parametrize(

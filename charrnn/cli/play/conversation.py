@@ -11,7 +11,7 @@ from charrnn.cli import signals, terminal
 from charrnn.cli.destination import STDOUT, parse_output_path
 from charrnn.cli.play.output import Screen
 from charrnn.cli.play.settings import SETTINGS, PlaySettings
-from charrnn.data.alphabet import Alphabet
+from charrnn.data.alphabet import Alphabet, drop_cut_characters
 from charrnn.display import as_file_name, nearest
 from charrnn.errors import CorpusError, Remedy, UsageError
 from charrnn.files import append_output, find_replaced, write_output
@@ -183,7 +183,7 @@ class Conversation:
             raise CorpusError(f"{path}: cannot be read: {problem.strerror}") from problem
         if len(data) > MOST_BYTES:
             raise _make_size_error(str(path))
-        self._add(data, str(path))
+        self._add(data if self._alphabet.kind == "bytes" else drop_cut_characters(data), str(path))
 
     def _add_line(self, rest: bytes) -> None:
         self._add(rest + b"\n", "the line")
