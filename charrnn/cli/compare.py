@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 _NO_VALUE = "-"
+_LEARNT = "held_out_learnt"
 _TEXT_SETTINGS = ("text", "SHA-256")
 _IN_JSON = {"text": "corpus", "SHA-256": "text_sha256"}
 
@@ -85,7 +86,7 @@ def list_figures(run: Summary) -> dict[str, Any]:
     return {
         "valid_nats_per_char": run.progress.best_nats_per_char,
         "last_valid_nats_per_char": last and last.valid_nats_per_char,
-        "held_out_learnt": run.held_out_learnt,
+        _LEARNT: run.held_out_learnt,
         "last_train_nats_per_char": last and last.train_nats_per_char,
         "chars_per_second": run.chars_per_second,
         "train_seconds": run.progress.seconds,
@@ -108,7 +109,7 @@ def _print_table(runs: Sequence[Summary], settings: dict[str, list[Any]]) -> Non
         for name, shown, form in (
             ("valid_nats_per_char", "held out, best (nats per character)", ".4f"),
             ("last_valid_nats_per_char", "held out, last", ".4f"),
-            ("held_out_learnt", "held out, known to the base model", ".0%"),
+            (_LEARNT, "held out, known to the base model", ".0%"),
             ("last_train_nats_per_char", "training, last", ".4f"),
             ("chars_per_second", "characters per second", ",.0f"),
             ("train_seconds", "seconds of training", ",.1f"),
@@ -117,6 +118,7 @@ def _print_table(runs: Sequence[Summary], settings: dict[str, list[Any]]) -> Non
             ("parameters", "parameters", ","),
             ("model_bytes", "bytes of the model's file", ","),
         )
+        if name != _LEARNT or any(of_run[name] for of_run in figures)
     ]
     rows += [
         [_name_setting(name), *(_format(value) for value in values)]
