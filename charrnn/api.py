@@ -961,6 +961,7 @@ def _suggest(
     """Choose settings as training would; None without torch, whose speed they depend on."""
     from charrnn.training.corpus_description import SuggestedSettings
 
+    check_current_folder()
     try:
         from charrnn.training.session import build_request
     except ModuleNotFoundError as problem:

@@ -17,7 +17,7 @@ _NAME = "charrnn"
 def check_current_folder() -> None:
     """Raise StorageError if the current folder has been removed.
 
-    No relative path means anything then, and a library under torch ends the process.
+    A library under torch ends the process then, so this is called before torch is imported.
     """
     try:
         Path.cwd()

@@ -18,6 +18,7 @@ from charrnn.config.cells import CELLS
 from charrnn.config.limits import measure_available_bytes, measure_memory_bytes
 from charrnn.config.model import ModelConfig
 from charrnn.errors import CharrnnError
+from charrnn.folders import check_current_folder
 from charrnn.kernels.library import BUILDS, CHOICE, NONE, Kernels, find_obstacle, load_kernels
 
 _CPUINFO = Path("/proc/cpuinfo")
@@ -93,6 +94,7 @@ def _suspect_environment() -> str:
 
 def _examine_torch(kernels: Kernels | None) -> dict[str, Any]:
     """Collect the findings that need torch, and compare the native library with it."""
+    check_current_folder()
     try:
         import torch
     except ModuleNotFoundError:

@@ -19,7 +19,6 @@ from typer.core import TyperCommand, TyperGroup
 from charrnn.cli import terminal
 from charrnn.cli.messages import InHand
 from charrnn.errors import UsageError
-from charrnn.folders import check_current_folder
 
 _PANELS = {"argument": "Arguments", "option": "Options"}
 _MOST_NAME = 26
@@ -73,16 +72,11 @@ def list_options(command: Any, ctx: Any) -> set[str]:
 
 
 class Command(TyperCommand):
-    """A command that runs in a folder that exists, and whose help opens with examples."""
+    """A command whose help opens with examples."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command, and note its options as those of the command in hand.
-
-        Raises:
-            StorageError: the current folder has been removed.
-        """
+        """Run the command, and note its options as those of the command in hand."""
         InHand.options = list_options(self, ctx)
-        check_current_folder()
         return super().invoke(ctx)
 
     def get_help_option(self, ctx: Any) -> Any:

@@ -14,6 +14,7 @@ from charrnn.cli.messages import option_name
 from charrnn.cli.options import Debug, Json, RunArgument, TrainingText
 from charrnn.config.inference import SampleConfig
 from charrnn.errors import CharrnnError, Remedy, StorageError, UsageError
+from charrnn.folders import check_current_folder
 
 _SEED = 1
 
@@ -63,6 +64,7 @@ def report(
     model = api.load(folder, corpus=corpus or ())
     model.data.accept(summary.request, summary.corpus)
     split = model.data.split
+    check_current_folder()
     # Without a home matplotlib warns of the temporary folder that it takes instead.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:

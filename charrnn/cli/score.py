@@ -4,12 +4,16 @@ In columns separated by tabs the text is escaped, so that it stays in its line a
 terminal obeys it: a backslash becomes \\, a newline \n, a carriage return \r, a tab \t, any other
 control character, line separator or mark of the writing direction \uXXXX, or \UXXXXXXXX beyond
 U+FFFF, and a byte that is not valid in the text's encoding \xXX. Only escapes begin with a
-backslash, so the original text can be recovered.
+backslash, so the original text can be recovered. In JSON a byte that is not valid is U+FFFD,
+and the exact bytes of such a text stand beside it in base64.
 """
 
 from __future__ import annotations
 
+import base64
+import codecs
 import heapq
+import itertools
 import tempfile
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Annotated, NamedTuple
@@ -153,21 +157,16 @@ def escape(text: str) -> str:
 
 
 class _Row(NamedTuple):
-    """The score of a unit, and its text as it is printed."""
+    """The score of a unit, and its text: escaped, or as it is for JSON."""
 
     score: UnitScore
     text: IO[bytes]
 
-    def write(self, before: str, after: str) -> None:
-        """Write the text to stdout, between two strings, and close it."""
+    def parts(self) -> Iterator[bytes]:
+        """Yield the text part by part; each but the last has a length that three divides."""
         self.text.seek(0)
-        output = terminal.TextOutput(raw=False)
-        with self.text:
-            data = before.encode() + self.text.read(MOST_HELD)
-            while more := self.text.read(MOST_HELD):
-                output.write(data)
-                data = more
-            output.write(data + f"{after}\n".encode())
+        while data := self.text.read(MOST_HELD // 3 * 3):
+            yield data
 
 
 class Rows:
@@ -213,12 +212,14 @@ class Rows:
 
     def _collect(self) -> Iterator[_Row]:
         """Yield the units; the text of each is to be closed."""
+        from charrnn.data.alphabet import KEEPING_BYTES
+
         written = _open_text()
         try:
             for text, score in self._scoring.parts():
-                shown = terminal.encode_json(text)[1:-1] if self._as_json else escape(text)
+                exact = text.encode("utf-8", KEEPING_BYTES) if self._as_json else b""
                 with writing_temporary_files():
-                    written.write(shown.encode())
+                    written.write(exact or escape(text).encode())
                 if score:
                     yield _Row(score, written)
                     written = _open_text()
@@ -226,10 +227,19 @@ class Rows:
             written.close()
 
     def _print(self, row: _Row) -> None:
+        output = terminal.TextOutput(raw=False)
+        with row.text:
+            for data in self._spell_json(row) if self._as_json else self._spell_columns(row):
+                output.write(data)
+
+    def _spell_columns(self, row: _Row) -> Iterator[bytes]:
+        yield f"{row.score.bits:.3f}\t{row.score.bits_per_char:.4f}\t".encode()
+        yield from row.parts()
+        yield b"\n"
+
+    def _spell_json(self, row: _Row) -> Iterator[bytes]:
+        """Spell a unit as JSON, with the exact bytes of a text that holds U+FFFD."""
         score = row.score
-        if not self._as_json:
-            row.write(f"{score.bits:.3f}\t{score.bits_per_char:.4f}\t", "")
-            return
         figures = {
             self._scoring.by: score.number,
             "bits": score.bits,
@@ -237,7 +247,16 @@ class Rows:
             "characters": score.characters,
             "text": "",
         }
-        row.write(terminal.encode_json(figures).removesuffix('"}'), '"}')
+        yield terminal.encode_json(figures).removesuffix('"}').encode()
+        decoder, is_exact = codecs.getincrementaldecoder("utf-8")("replace"), True
+        for data in itertools.chain(row.parts(), (b"",)):
+            text = decoder.decode(data, final=not data)
+            is_exact = is_exact and "\ufffd" not in text
+            yield terminal.encode_json(text)[1:-1].encode()
+        if not is_exact:
+            yield b'", "text_base64": "'
+            yield from map(base64.b64encode, row.parts())
+        yield b'"}\n'
 
 
 def _open_text() -> IO[bytes]:

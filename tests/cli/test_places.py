@@ -81,18 +81,49 @@ def test_an_error_to_a_full_disk_keeps_its_exit_code(
         assert program(*arguments) == (before[0], "", "")
 
 
-@every_command
-def test_a_current_folder_that_is_gone_is_told(
-    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+@pytest.fixture
+def gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The current folder has been removed."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+
+
+NEEDS_FOLDER = (
+    *("train tales", "train --resume RUN", "doctor", "report RUN", "corpus show tales"),
+    *("inspect gates RUN TEXT", "inspect gradients RUN TEXT"),
+)
+NEEDS_NO_FOLDER = (
+    *("sample RUN --length 9", "eval RUN TEXT", "score RUN TEXT", "play RUN", "verify RUN"),
+    *("compare RUN RUN", "guide", "guide python", "corpus list", "corpus export tales -o -"),
+    *("inspect summary RUN", "inspect surprisal RUN TEXT", "inspect neurons RUN TEXT"),
+)
+IN_VAIN = ("sample", "train --resume", "eval RUN herons.txt", "compare runs/a runs/b", "verify x")
+
+
+@pytest.mark.usefixtures("gone")
+@pytest.mark.parametrize("line", [*NEEDS_FOLDER, *NEEDS_NO_FOLDER, *IN_VAIN])
+def test_a_current_folder_that_is_gone_is_told_where_it_is_needed(
+    program: Program, trained: Path, monkeypatch: pytest.MonkeyPatch, line: str
 ) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    monkeypatch.chdir(gone)
-    gone.rmdir()
-    required = () if words[0] != "corpus" or words[1] == "list" else ("tales",)
-    code, told, said = program(*words, *required)
-    assert (code, told) == (7, "")
-    assert said.startswith("charrnn: the current folder cannot be found: ")
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"The heron\n")))
+    places = {"RUN": str(trained / "runs/herons"), "TEXT": str(trained / "herons.txt")}
+    code, told, said = program(*(places.get(word, word) for word in line.split()))
+    if line in NEEDS_NO_FOLDER:
+        assert code == 0, said
+        assert told
+    else:
+        assert code in ((7,) if line in NEEDS_FOLDER else (3, 4, 7)), said
+        assert told == ""
+        assert said.startswith("charrnn: ")
+    if line in NEEDS_FOLDER:
+        assert said.startswith("charrnn: the current folder cannot be found: ")
+
+
+@pytest.mark.usefixtures("gone")
+@every_command
+def test_help_needs_no_current_folder(program: Program, words: tuple[str, ...]) -> None:
     assert program(*words, "--help")[0] == 0
 
 

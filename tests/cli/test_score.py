@@ -1,5 +1,6 @@
 """charrnn score, through the real program."""
 
+import base64
 import json
 import math
 import os
@@ -275,9 +276,14 @@ def test_bytes_of_every_kind_keep_to_their_line(tmp_path: Path) -> None:
     assert found[1][2] == "na\N{LATIN SMALL LETTER I WITH DIAERESIS}ve\\r"
     assert b"".join(unescape(row[2]) + b"\n" for row in found) == data
     by_json = forked("score", "data.bin", "--json", cwd=tmp_path)
-    texts = [json.loads(row)["text"] for row in by_json.stdout.splitlines()]
-    joined = "\n".join(texts).encode("utf-8", "surrogateescape")
-    assert joined + b"\n" == data
+    units = [json.loads(row) for row in by_json.stdout.splitlines()]
+    assert units[0]["text"] == "abc\tdef\\n\x00\ufffd\ufffd\x1b[31m"
+    assert "text_base64" not in units[1]
+    exact = [
+        base64.b64decode(one["text_base64"]) if "text_base64" in one else one["text"].encode()
+        for one in units
+    ]
+    assert b"\n".join(exact) + b"\n" == data
 
 
 @pytest.mark.parametrize(

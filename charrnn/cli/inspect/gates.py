@@ -54,9 +54,9 @@ def gates(
         threads=threads,
         corpus=corpus,
     )
+    network = model.torch_model()
     from charrnn.analysis.gates import MOST_CHARACTERS, measure_saturation
 
-    network = model.torch_model()
     found = measure_saturation(network, read.text)
     characters = min(len(read.text), MOST_CHARACTERS)
     if as_json:

@@ -60,9 +60,9 @@ def gradients(
         threads=threads,
         corpus=corpus,
     )
+    network = model.torch_model()
     from charrnn.analysis.gradients import count_places, measure_reach
 
-    network = model.torch_model()
     if isinstance(read.text, RecordText):
         terminal.note("the records are read as one text: the state is carried across their ends")
     reaches = measure_reach(network, read.text.ids, steps)
