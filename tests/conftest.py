@@ -1,15 +1,25 @@
 """Fixtures and settings of all tests."""
 
+import signal
 from pathlib import Path
 
 import pytest
 import torch
+
+from charrnn.cli.signals import SIGNALS
 
 SENTENCES = (
     "The heron stood in the ford and counted what went by.",
     "The badger ground the corn and kept the tenth part for himself.",
     "Nobody asked the mouse, so the mouse asked everybody.",
 )
+
+
+def pytest_configure() -> None:
+    """Take no notice of signals that are ignored here, as nohup does: programs inherit it."""
+    for number in SIGNALS:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

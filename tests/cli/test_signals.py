@@ -86,7 +86,10 @@ def test_a_second_signal_ends_the_program_within_a_function_of_a_library(
         assert process.stdout.read(4) == b"held"
         process.send_signal(signal.SIGINT if second != signal.SIGINT else signal.SIGTERM)
         process.send_signal(second)
-        assert process.wait(60) - 128 in (signal.SIGINT, signal.SIGTERM, second)
+        try:
+            assert process.wait(60) - 128 in (signal.SIGINT, signal.SIGTERM, second)
+        finally:
+            process.kill()
 
 
 TRACED = {signals.__file__, entry.__file__, contextlib.__file__, __file__}
