@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
@@ -99,6 +99,7 @@ class TemporaryFolder:
 
     def __exit__(self, *exception: object) -> None:
         if self._made is not None:
+            _open.discard(self._made)
             self._made.cleanup()
 
     @property
@@ -111,11 +112,22 @@ class TemporaryFolder:
         if self._made is None:
             with writing_temporary_files():
                 self._made = TemporaryDirectory()
+            _open.add(self._made)
         return Path(self._made.name)
 
     def holds(self, path: Path) -> bool:
         """Return whether a path is that of a file in the folder."""
         return self._made is not None and path.parent == self.path
+
+
+_open: set[TemporaryDirectory[str]] = set()
+
+
+def remove_temporary_folders() -> None:
+    """Remove all temporary folders, for a process that ends at once and leaves no context."""
+    for folder in tuple(_open):
+        with suppress(OSError):
+            folder.cleanup()
 
 
 def check_temporary_folder() -> None:

@@ -22,6 +22,7 @@ from charrnn.cli import (
     report,
     sample,
     score,
+    signals,
     terminal,
     train,
     verify,
@@ -32,6 +33,7 @@ from charrnn.cli.options import Debugging
 from charrnn.cli.play import command
 from charrnn.display import did_you_mean
 from charrnn.errors import CharrnnError, StorageError, UsageError
+from charrnn.folders import remove_temporary_folders
 
 _NAME = "charrnn"
 _OUT_OF_MEMORY = re.compile("allocate memory|out of memory")
@@ -206,6 +208,7 @@ def _describe_value(option: str, error: Mapping[str, Any]) -> str:
 
 def run() -> int:
     """Run the program on the arguments of the command line, and return its exit code."""
+    signals.clear_by(remove_temporary_folders)
     terminal.reopen_closed_streams()
     sys.excepthook = terminal.show_traceback
     for stream in (sys.stdout, sys.stderr):

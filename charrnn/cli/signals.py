@@ -68,11 +68,13 @@ class _Record:
         ends: the signals of which the second one ends the program immediately.
         interrupts: True if Ctrl-C has arrived where it may be repeated.
         mode: replaced in one piece.
+        clear: called before the program ends within an import.
     """
 
     ends: list[int]
     interrupts: bool
     mode: _Mode
+    clear: Callable[[], None] = lambda: None
 
 
 _record = _Record([], False, _Mode(_exit))
@@ -128,6 +130,14 @@ def install() -> None:
     sys.unraisablehook = _leave_if_unraisable
 
 
+def clear_by(clear: Callable[[], None]) -> None:
+    """Set what removes the files that the program leaves where a signal ends it within an import.
+
+    Nothing else can: no exception goes through an import, and so none through what surrounds it.
+    """
+    _record.clear = clear
+
+
 def uninstall() -> None:
     """Make signals end the program silently, because nothing is left to be done."""
     _record.mode = _Mode(_exit)
@@ -174,8 +184,9 @@ def _raise_once(afterwards: _Mode) -> Reaction:
         numbers = [*_record.ends, number]
         while frame is not None:
             # A module that is being imported may catch the exception or turn it into another one;
-            # and during imports there is nothing to save or to remove.
+            # and during imports there is nothing to save.
             if frame.f_code.co_filename.startswith(_IMPORT_SYSTEM):
+                _record.clear()
                 _exit(number)
             # The exception ends other handlers, which may not have recorded their signals.
             if frame.f_code is _handle.__code__:

@@ -43,6 +43,25 @@ def test_a_module_that_catches_everything_does_not_catch_a_signal(
     assert (result.returncode, result.stderr) == (128 + number, b"")
 
 
+def test_a_signal_within_an_import_leaves_no_temporary_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slow.py").write_text(SIGNALLED.format(name="SIGINT"))
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    result = run(
+        "from charrnn.folders import TemporaryFolder, remove_temporary_folders\n"
+        "signals.clear_by(remove_temporary_folders)\n"
+        "with TemporaryFolder() as copies:\n"
+        "    (copies.path / 'text').touch()\n"
+        "    import slow\n",
+        tmp_path,
+    )
+    assert (result.returncode, result.stderr) == (128 + signal.SIGINT, b"")
+    assert not list(folder.iterdir())
+
+
 @each_signal
 def test_a_signal_in_a_finalizer_is_not_lost(tmp_path: Path, number: signal.Signals) -> None:
     body = SIGNALLED.format(name=number.name).replace("\n", "\n        ")
