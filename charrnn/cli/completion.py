@@ -237,16 +237,19 @@ def install() -> None:
     if started_by is not None:
         named = place.parent if shell == "zsh" else place
         wanted = line.format(shlex.quote(str(named)))
-        if wanted not in _read_lines(started_by):
-            append_line(started_by, wanted)
+        present = _read(started_by)
+        if wanted not in present.splitlines():
+            # The last line of a file that a person writes may lack its end.
+            begin = "" if present.endswith("\n") or not present else "\n"
+            append_line(started_by, begin + wanted)
     terminal.say(f"{shell} completes charrnn from its next start, with {place}")
 
 
-def _read_lines(path: Path) -> list[str]:
+def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+        return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return []
+        return ""
 
 
 def _detect_shell() -> str:

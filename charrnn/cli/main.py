@@ -235,6 +235,9 @@ def _run() -> int:
     except SystemExit:
         # Rich and Typer exit with 1 when the reader of the help closes the pipe.
         return 0
+    except BrokenPipeError:
+        terminal.silence(sys.stdout)
+        return 0
     except (CharrnnError, OSError) as problem:
         # An eager option such as --version runs before Boundary does.
         refusal = (

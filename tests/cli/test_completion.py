@@ -150,10 +150,29 @@ def test_an_installation_is_begun_by_the_shell_once(
     assert once[home / ".bashrc"].startswith("alias l=ls\n")
 
 
+def test_the_last_line_of_a_file_is_completed_before_another_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".bashrc").write_text("alias l=ls")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    called_from(monkeypatch, "bash")
+    install()
+    assert (tmp_path / ".bashrc").read_text().startswith("alias l=ls\nsource ")
+
+
 def test_a_shell_without_a_script_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     called_from(monkeypatch, "tcsh")
     with pytest.raises(UsageError, match="tcsh: completion is for bash, zsh, fish"):
         completion.show()
+
+
+def test_a_shell_that_does_not_listen_any_more_is_told_nothing() -> None:
+    source, sink = os.pipe()
+    os.close(source)
+    asked = {**ENVIRONMENT, "_CHARRNN_COMPLETE": "source_bash"}
+    result = subprocess.run(COMMAND, env=asked, stdout=sink, stderr=subprocess.PIPE, check=False)
+    os.close(sink)
+    assert (result.returncode, result.stderr) == (0, b"")
 
 
 def test_a_home_that_cannot_be_written_is_told(
