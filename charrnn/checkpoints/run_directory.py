@@ -201,7 +201,11 @@ class RunDirectory:
 
         Args:
             kept: files in the directory that are none of the run's own.
+
+        Raises:
+            StorageError: the system refused, or the files are those of another process.
         """
+        self._check_lock()
         remove(self.last)
         self.forget_others(kept)
 

@@ -310,6 +310,8 @@ def test_nothing_is_saved_in_a_directory_that_was_taken_away(
             assert caught.value.exit_code == 7
         with pytest.raises(StorageError, match="removed, moved or replaced"):
             run.append({"step": 1})
+        with pytest.raises(StorageError, match="removed, moved or replaced"):
+            run.discard()
     assert run.path.exists() == replaced
     assert not replaced or read_checkpoint(run.last).header == {"whose": "another's"}
 
@@ -350,6 +352,8 @@ def test_where_there_are_no_locks_one_of_two_processes_notices_and_stops(
                 save(TRAINED)
         with pytest.raises(StorageError, match="another process has replaced it"):
             run.append({"step": 1})
+        with pytest.raises(StorageError, match="another process has replaced it"):
+            run.discard()
         other.append({"step": 1})
         other.save_last(Checkpoint(MODEL, {"whose": "another's, later"}, {}))
     assert read_checkpoint(run.last).header == {"whose": "another's, later"}
