@@ -61,18 +61,19 @@ def report(
             "--json describes the file that is written, and standard output takes the page itself",
             Remedy("name a file", "output", "FILE"),
         )
+    _check_replaceable(destination)
     model = api.load(folder, corpus=corpus or ())
     model.data.accept(summary.request, summary.corpus)
     split = model.data.split
     check_current_folder()
+    # It takes torch, whose errors are not those of the libraries below.
+    from charrnn.report.content import gather_content
+
     # Without a home matplotlib warns of the temporary folder that it takes instead.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     try:
-        from charrnn.report.content import gather_content
-        from charrnn.report.html import check_replaceable, render
+        from charrnn.report.html import render
     except ModuleNotFoundError as problem:
-        if problem.name == "torch":
-            raise
         raise CharrnnError(
             f"a report takes {problem.name}, which is not installed here.\n"
             "Install what reports need: pip install 'charrnn[report]'"
@@ -82,7 +83,6 @@ def report(
             "a report takes matplotlib, which finds no folder for its temporary files",
             Remedy("set MPLCONFIGDIR or TMPDIR to a folder that may be written"),
         ) from problem
-    check_replaceable(destination.find_replaced())
 
     def draw_one(config: SampleConfig) -> str:
         if model.records is not None:
@@ -99,10 +99,22 @@ def report(
         draw_one,
     )
     page = render(contents, shell(training_command(summary)), option_name)
-    check_replaceable(destination.find_replaced())
+    _check_replaceable(destination)
     destination.write([page.encode()], like=run_directory.last if output is None else None)
     if as_json:
         figures = {"run": str(folder), "model": str(model.path), **list_figures(summary)}
         terminal.print_json({"report": str(destination.path), **figures})
     elif not destination.is_stdout:
         terminal.print_facts({"report": str(destination.path)})
+
+
+def _check_replaceable(destination: Destination) -> None:
+    """Raise UsageError if a file that is not a report would be replaced."""
+    from charrnn.checkpoints.run_directory import is_report
+
+    path = destination.find_replaced()
+    if path is not None and not is_report(path):
+        raise UsageError(
+            f"{path} exists already and is not a report, so it is not replaced",
+            Remedy("name another file", "output"),
+        )

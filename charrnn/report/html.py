@@ -18,10 +18,8 @@ from typing import NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from charrnn import __version__
-from charrnn.checkpoints.run_directory import is_report
 from charrnn.data.alphabet import RECORD_END
 from charrnn.display import visible
-from charrnn.errors import Remedy, UsageError
 from charrnn.report import plots
 from charrnn.report.content import Contents
 from charrnn.report.plots import pick_evenly
@@ -31,15 +29,6 @@ from charrnn.training.run_summary import Measurement, Summary
 _SHOWN_CHARACTERS = 600
 _SHOWN_EVALUATIONS = 5
 _ROWS_OF_EVALUATIONS = 25
-
-
-def check_replaceable(path: Path | None) -> None:
-    """Raise UsageError if there is a file that is not a report."""
-    if path is not None and not is_report(path):
-        raise UsageError(
-            f"{path} exists already and is not a report, so it is not replaced",
-            Remedy("name another file", "output"),
-        )
 
 
 def render(contents: Contents, command: str, name_setting: Callable[[str], str]) -> str:

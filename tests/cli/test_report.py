@@ -213,3 +213,24 @@ def test_without_the_extra_it_says_what_to_install(trained: Path, missing: str) 
     assert result.returncode == 1
     assert f"a report takes {missing}".encode() in result.stderr
     assert b"pip install 'charrnn[report]'" in result.stderr
+
+
+@pytest.mark.slow
+def test_torch_that_cannot_be_loaded_is_not_taken_for_a_library_of_reports(trained: Path) -> None:
+    code = (
+        "import sys\n"
+        "class Broken:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'torch':\n"
+        "            raise OSError('libtorch.so: cannot open shared object file')\n"
+        "sys.meta_path.insert(0, Broken())\n"
+        "from charrnn.cli.entry import main\n"
+        "sys.argv = ['charrnn', 'report']\n"
+        "main()\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, cwd=trained, check=False
+    )
+    assert result.returncode == 7
+    assert b"libtorch.so" in result.stderr
+    assert b"matplotlib" not in result.stderr

@@ -27,6 +27,7 @@ MISTAKES = (
     ("report", "nosuch"),
     ("report", "herons", "--corpus", "other.txt"),
     ("report", "herons", "--json", "-o", "-"),
+    ("report", "herons", "-o", "other.txt"),
 )
 
 PROGRAM = """
