@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import threading
@@ -135,12 +136,13 @@ class _Attempt:
         self.lacking: str | None = None
         self._path = path
         self._file: int | None = None
-        self._problem: OSError | None = None
+        self._problem: OSError | MemoryError | None = None
         self._answered = threading.Event()
         self._settling = threading.Lock()
         self._abandoned = False
         try:
-            threading.Thread(target=self._ask, daemon=True).start()
+            # Not threading.Thread, which waits without end for a thread that lacks memory to begin.
+            _thread.start_new_thread(self._ask, ())
         except RuntimeError:
             # No more threads are allowed.
             self._ask()
@@ -154,6 +156,7 @@ class _Attempt:
 
         Raises:
             OSError: the system refused.
+            MemoryError: there is too little memory for the request.
         """
         if self._problem is not None:
             raise self._problem
@@ -179,6 +182,9 @@ class _Attempt:
                 is_held, self.lacking = True, problem.strerror
             else:
                 self._problem = problem
+        except MemoryError as problem:
+            # Without an answer the program would wait for this thread without end.
+            self._problem = problem
         with self._settling:
             if self._problem is not None:
                 self._remove()

@@ -1,5 +1,6 @@
 """The lock: one holder at a time, and only of a file that still stands."""
 
+import _thread
 import errno
 import os
 import subprocess
@@ -146,6 +147,18 @@ def test_a_disk_without_locks_says_so_and_keeps_nobody_out(
         lock.release()
 
 
+def test_an_error_of_the_request_comes_through_and_is_not_waited_for(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(file: int, *, blocking: bool) -> bool:
+        raise MemoryError
+
+    monkeypatch.setattr("charrnn.locking.lock_descriptor", fail)
+    with pytest.raises(MemoryError):
+        Lock(path).acquire(on_slow=lambda: None)
+    assert not path.exists()
+
+
 class Silent:
     """A system that answers no request for a lock until it is told to.
 
@@ -212,10 +225,10 @@ def test_waiting_for_a_disk_can_be_broken_off_and_the_lock_is_given_back(
 def test_where_no_thread_can_start_the_system_is_asked_directly(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(thread: threading.Thread) -> None:
+    def refuse(function: object, arguments: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(_thread, "start_new_thread", refuse)
     first = Lock(path)
     assert first.acquire()
     assert not Lock(path).acquire()
