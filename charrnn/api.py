@@ -404,8 +404,7 @@ class Model:
         asked = {"reset_every": reset_every is not None, "dynamic": dynamic}
         if self.records is not None and any(asked.values()):
             raise UsageError(
-                f"needs a model of continuous text; {self.path} is a model of records, each read "
-                "by itself",
+                f"cannot be asked of {self.path}, a model of records: each is read by itself",
                 settings=tuple(name for name, given in asked.items() if given),
             )
         read = self.read(text, encoding=encoding, unknown=unknown, on_note=on_note)

@@ -113,8 +113,6 @@ def evaluate(
         stack_round=stack_round,
         corpus=corpus or (),
     )
-    if loaded.records is not None and (formal is not None or reset_every or dynamic):
-        _refuse_records(loaded.path, "--formal" if formal else "--reset-every and --dynamic")
     if formal is not None:
         _print_formal(loaded.path, find_language(formal), loaded.solve(formal), as_json=as_json)
         return
@@ -160,14 +158,6 @@ def _refuse_text_options(
         )
     if scores_text:
         raise UsageError("--formal scores no text, which --reset-every and --dynamic are about")
-
-
-def _refuse_records(path: Path, asked: str) -> None:
-    """Raise UsageError: the option needs a model of one text."""
-    raise UsageError(
-        f"{path}: is a model of records, each read by itself; {asked} can be asked of a model "
-        "of one text only.\nTrain one on a text without records, or leave the option out."
-    )
 
 
 def _print_evaluation(path: Path, found: Evaluation, reset_every: int | None) -> None:

@@ -54,6 +54,7 @@ class PassBars:
         self._title = ""
         self._bar: tqdm[Any] | None = None
 
+    @terminal.ignore_stderr_errors()
     def show(self, title: str, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` characters of a pass are done."""
         if self._bar is None or title != self._title:
@@ -61,6 +62,7 @@ class PassBars:
             self._title, self._bar = title, open_bar(title, total, "char")
         self._bar.update(done - self._bar.n)
 
+    @terminal.ignore_stderr_errors()
     def close(self) -> None:
         """Erase the bar."""
         if self._bar is not None:
