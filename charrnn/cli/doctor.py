@@ -74,7 +74,11 @@ def doctor(as_json: Json = False, debug: Debug = False) -> None:
             f"torch's own matrix products in {' and '.join(wrong)} are wrong here, whatever the "
             f"native library computes{_suspect_environment()}.\n"
             "Install another version of torch"
-            + (", or train with --precision fp32." if wrong == ["bf16"] else ".")
+            + (
+                ", or train in fp32: charrnn train TEXT --precision fp32"
+                if wrong == ["bf16"]
+                else ""
+            )
         )
     if findings["agrees"] is False:
         raise CharrnnError(
