@@ -253,11 +253,15 @@ def append_output(path: Path, data: bytes) -> None:
     """Append to a file that a user named, or write into a device, a pipe or an open file.
 
     Raises:
-        StorageError: as :func:`write_output` does.
+        StorageError: as :func:`write_output` does; a file is as it was.
     """
     with _reporting(f"{path}: could not be written"):
         place = _find_place(path)
-        with _closing(place.open() if isinstance(place, _Stream) else _extend(place)) as file:
+        if isinstance(place, _Stream):
+            with _closing(place.open()) as file:
+                _write_whole(file, data)
+            return
+        with _closing(_extend(place)) as file, _cutting_back(file):
             _write_whole(file, data)
 
 
@@ -306,15 +310,10 @@ def append_line(path: Path, line: str, like: Path | None = None) -> None:
     with _reporting(f"{path}: could not be written"):
         log = _find_file(path)
         is_new = not is_file(log)
-        with _closing(_extend(log, _first_file(like) if is_new else None)) as file:
-            size = os.fstat(file).st_size
-            try:
-                _write_whole(file, f"{line}\n".encode())
-                disk.sync(file)
-            except BaseException:
-                with suppress(OSError):
-                    disk.truncate(file, size)
-                raise
+        extended = _extend(log, _first_file(like) if is_new else None)
+        with _closing(extended) as file, _cutting_back(file):
+            _write_whole(file, f"{line}\n".encode())
+            disk.sync(file)
         if is_new:
             disk.sync_folder(log.parent)
 
@@ -551,6 +550,18 @@ def _closing(file: int) -> Iterator[int]:
         yield file
     finally:
         disk.close(file)
+
+
+@contextmanager
+def _cutting_back(file: int) -> Iterator[None]:
+    """Cut an open file back to its present size if what is appended cannot be written whole."""
+    size = os.fstat(file).st_size
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            disk.truncate(file, size)
+        raise
 
 
 @contextmanager

@@ -305,6 +305,18 @@ def test_a_refused_append_leaves_the_lines_before_and_no_part_of_another(
     assert log.read_bytes() == b"one\n"
 
 
+def test_output_that_is_refused_leaves_no_part_behind_what_was_there(
+    tmp_path: Path, monkeypatch: Patch
+) -> None:
+    kept = tmp_path / "kept.txt"
+    append_output(kept, b"one\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "disk", Refusing("write"))
+        with pytest.raises(StorageError, match="No space left"):
+            append_output(kept, b"two\n")
+    assert kept.read_bytes() == b"one\n"
+
+
 def test_a_folder_is_made_with_those_above_it_and_may_be_there_already(tmp_path: Path) -> None:
     for _ in range(2):
         make_folder(tmp_path / "a" / "b")
