@@ -104,7 +104,7 @@ def test_one_text_that_was_read_in_two_ways_is_told_apart(
     assert told.returncode == 0, explain(told)
     assert b"hold out different texts" in told.stderr
     settings = [run["settings"] for run in json.loads(told.stdout)["runs"]]
-    name = "--records" if "--records" in option else "--encoding"
+    name = "records" if "--records" in option else "encoding"
     assert [one[name] or "-" for one in settings] == shown
 
 

@@ -64,7 +64,7 @@ def test_a_file_that_finds_no_room_is_an_error_that_says_where(
     gathered = GrowingArray(np.dtype("u1"))
     gathered.add(np.arange(4, dtype="u1"))
     gathered.add(np.arange(4, dtype="u1"))
-    with pytest.raises(StorageError, match=r"temporary file: No space left.*TMPDIR"):
+    with pytest.raises(StorageError, match=r"temporary file: No space left.*\nSet TMPDIR"):
         gathered.array()
     # Whatever is left is let go of without a word: pytest makes an error of one.
     del gathered

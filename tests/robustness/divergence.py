@@ -167,6 +167,9 @@ def _try_in_processes(plan: Plan, save_every: str, folder: Path) -> str | None:
     said = result.stderr.decode()
     if "Traceback" in said or said.count(f"Back to step {plan.good_step}, ") != plan.halvings:
         return explain(result)
+    if plan.ends and not plan.fault.step:
+        left = [path.name for path in folder.glob("run/*")]
+        return f"nothing was learned, and {left} are left" if left else None
     log = folder / "run" / "log.jsonl"
     records = map(json.loads, log.read_text().splitlines() if log.exists() else ())
     halvings = [(r["step"], r["halvings"]) for r in records if r["event"] == "rollback"]

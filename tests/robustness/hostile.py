@@ -149,7 +149,7 @@ HOSTILE: dict[str, Callable[[Path], object]] = {
 
 
 def refuse_hostile_files(count: int, seed: int) -> Iterator[str | None]:
-    """Each file given to the program: one line, exit code 4, and little memory."""
+    """Each file given to the program: a line and a way out, exit code 4, and little memory."""
     names = Random(seed).sample(list(HOSTILE), min(count, len(HOSTILE)))
     for number, name in enumerate(names):
         with tempfile.TemporaryDirectory() as folder:
@@ -172,7 +172,9 @@ def _run(folder: str, *arguments: str) -> str | None:
     )
     held = Path(folder, "held")
     lines = process.stdout.decode().splitlines()
-    if process.returncode != 4 or len(lines) != 1 or not lines[0].startswith("charrnn: "):
+    problem, *ways_out = lines or [""]
+    is_told = problem.startswith("charrnn: ") and len(ways_out) <= 1
+    if process.returncode != 4 or not is_told or not all(way[:2] == "  " for way in ways_out):
         return f"exit {process.returncode}, saying {' / '.join(lines)[-400:]}"
     megabytes = int(held.read_text()) // 1024
     return f"{megabytes} MB of memory held" if megabytes > LIMIT_MB else None
