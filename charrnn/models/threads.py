@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import re
 import sys
 import time
 from contextlib import suppress
@@ -33,6 +34,10 @@ _OPENMP_LIMITS = (
     "OMP_MAX_ACTIVE_LEVELS",
     "OMP_DYNAMIC",
 )
+_STACK_SIZES = ("OMP_STACKSIZE", "GOMP_STACKSIZE")
+_STACK_SHIFTS = {"B": 0, "": 10, "K": 10, "M": 20, "G": 30}
+_ATTRIBUTES_BYTES = 128
+"""Bytes that hold a pthread_attr_t on any system."""
 _CPU_SHARE = Path("/sys/fs/cgroup/cpu.max")
 _PIDS_LIMITS = (Path("/sys/fs/cgroup/pids.max"), Path("/sys/fs/cgroup/pids/pids.max"))
 
@@ -93,7 +98,7 @@ def count_allowed_threads(wanted: int) -> int:
     """Count the threads that the system allows this process, this one included.
 
     They are threads of the system, which need less memory than those of Python: one of these that
-    lacks memory for its first steps is waited for without end.
+    lacks memory for its first steps is waited for without end. Their stacks are those of OpenMP's.
 
     Args:
         wanted: the most to count.
@@ -102,10 +107,15 @@ def count_allowed_threads(wanted: int) -> int:
         return wanted
     before = _count_own_threads()
     system = ctypes.CDLL(None)
+    attributes = ctypes.create_string_buffer(_ATTRIBUTES_BYTES)
+    system.pthread_attr_init(attributes)
+    if stack := _read_stack_bytes():
+        # One that the system refuses as too small is not used by OpenMP either.
+        system.pthread_attr_setstacksize(attributes, ctypes.c_size_t(stack))
     over = ctypes.create_string_buffer(SEMAPHORE_BYTES)
     system.sem_init(over, 0, 0)
     started: list[ctypes.c_void_p] = []
-    while len(started) < wanted - 1 and (thread := _start_waiting(system, over)):
+    while len(started) < wanted - 1 and (thread := _start_waiting(system, attributes, over)):
         started.append(thread)
     for _ in started:
         system.sem_post(over)
@@ -119,11 +129,23 @@ def count_allowed_threads(wanted: int) -> int:
     return len(started) + 1
 
 
-def _start_waiting(system: ctypes.CDLL, over: object) -> ctypes.c_void_p | None:
+def _start_waiting(system: ctypes.CDLL, attributes: object, over: object) -> ctypes.c_void_p | None:
     """Start a thread that waits for a semaphore; None if the system refuses it."""
     thread = ctypes.c_void_p()
-    refused = system.pthread_create(ctypes.byref(thread), None, system.sem_wait, over)
+    refused = system.pthread_create(ctypes.byref(thread), attributes, system.sem_wait, over)
     return None if refused else thread
+
+
+def _read_stack_bytes() -> int | None:
+    """Read the bytes of a thread's stack that OpenMP's environment names; None for the usual ones.
+
+    A number without a unit is of kilobytes; OpenMP passes over what it cannot read.
+    """
+    for name in _STACK_SIZES:
+        found = re.fullmatch(r"\s*\+?(\d+)\s*([BKMG]?)\s*", os.environ.get(name, ""), re.IGNORECASE)
+        if found and (size := int(found[1]) << _STACK_SHIFTS[found[2].upper()]) < 1 << 64:
+            return size
+    return None
 
 
 def _count_own_threads() -> int:
@@ -148,6 +170,7 @@ def list_system_limits() -> list[str]:
         soft = resource.getrlimit(getattr(resource, kind))[0]
         if soft != resource.RLIM_INFINITY:
             limits.append(f"ulimit {option} is {soft // unit}")
+    limits += [f"{name}={os.environ[name]}" for name in _STACK_SIZES if name in os.environ]
     for file in _PIDS_LIMITS:
         with suppress(OSError):
             if (most := file.read_text().strip()) != "max":

@@ -104,6 +104,27 @@ def test_no_more_threads_are_asked_of_openmp_than_the_system_allows(
     assert threads._count_own_threads() == before
 
 
+@pytest.mark.skipif(os.name != "posix", reason="threads are those of POSIX")
+@pytest.mark.parametrize(
+    ("variable", "size", "expected"),
+    [
+        ("OMP_STACKSIZE", "1000000G", 1),  # More than there are addresses.
+        ("GOMP_STACKSIZE", " 1000000000 m ", 1),
+        ("OMP_STACKSIZE", "1000000000000", 1),
+        ("OMP_STACKSIZE", "1000000B", 3),
+        ("OMP_STACKSIZE", "1b", 3),
+        ("OMP_STACKSIZE", "1000000T", 3),
+        ("OMP_STACKSIZE", "99999999999999999999G", 3),
+    ],
+)
+def test_the_threads_that_are_counted_have_stacks_of_the_size_that_openmp_is_told(
+    monkeypatch: pytest.MonkeyPatch, variable: str, size: str, expected: int
+) -> None:
+    monkeypatch.setenv(variable, size)
+    assert threads.count_allowed_threads(3) == expected
+    assert f"{variable}={size}" in threads.list_system_limits()
+
+
 def test_bf16_is_not_chosen_where_torch_multiplies_wrongly(monkeypatch: pytest.MonkeyPatch) -> None:
     assert multiplies_correctly(torch.float32)
     assert multiplies_correctly(torch.bfloat16)
