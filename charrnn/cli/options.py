@@ -172,6 +172,7 @@ RunArgument = Annotated[
     typer.Argument(
         metavar="RUN",
         help="Run directory, or name of a run. Left out: the latest run.",
+        autocompletion=complete_run,
         show_default=False,
     ),
 ]

@@ -67,8 +67,11 @@ def test_the_processes_are_read_up_to_the_first(
     assert list(completion._name_ancestors()) == ["sh", "a (b) c", "zsh"]
 
 
-def test_every_run_is_offered_as_it_is_called_and_none_as_an_option(runs: Path) -> None:
-    assert sorted(find_words(PROGRAM, "charrnn sample ")) == sorted([*NAMES, "runs/-dash"])
+@pytest.mark.parametrize("command", ["sample", "report"])
+def test_every_run_is_offered_as_it_is_called_and_none_as_an_option(
+    runs: Path, command: str
+) -> None:
+    assert sorted(find_words(PROGRAM, f"charrnn {command} ")) == sorted([*NAMES, "runs/-dash"])
 
 
 @needs_bash
