@@ -48,6 +48,8 @@ _WINDOWS = {
 """Encodings in which 0x80 to 0x9F are control characters, and those of Windows like them."""
 
 _SPELLED_IN_ASCII = frozenset({"utf-7", "hz"})
+_ISO_2022 = {b"\x1b$B": "iso2022_jp", b"\x1b$@": "iso2022_jp", b"\x1b$)C": "iso2022_kr"}
+"""The escape sequences of ISO 2022 that turn to two bytes a character, and what has them."""
 
 _CONTROLS = bytes(set(range(0x20)) - set(b"\t\n\r"))
 _C1 = bytes(range(0x80, 0xA0))
@@ -73,8 +75,8 @@ _TO_NEWLINES = Remedy("turn them into newlines first, with tr '\\r' '\\n'")
 def guess_encoding(head: bytes) -> str | None:
     r"""Guess the encoding of a text from its first bytes; None if they do not tell.
 
-    A byte-order mark tells; so do the zeros in the upper bytes of UTF-16 and UTF-32, and several
-    characters beyond ASCII that are valid UTF-8.
+    A byte-order mark tells; so do the zeros in the upper bytes of UTF-16 and UTF-32, the escape
+    sequences of ISO 2022, and several characters beyond ASCII that are valid UTF-8.
 
     >>> guess_encoding("The heron".encode("utf-16-le"))
     'utf-16-le'
@@ -84,7 +86,8 @@ def guess_encoding(head: bytes) -> str | None:
     True
     """
     marked = next((names[0] for mark, *names in _MARKS if head.startswith(mark)), None)
-    return marked or _guess_wide(head) or ("utf-8" if _is_utf8_beyond_ascii(head) else None)
+    guess = marked or _guess_wide(head) or _guess_iso_2022(head)
+    return guess or ("utf-8" if _is_utf8_beyond_ascii(head) else None)
 
 
 def _guess_wide(head: bytes) -> str | None:
@@ -103,17 +106,26 @@ def _guess_wide(head: bytes) -> str | None:
     return None
 
 
+def _guess_iso_2022(head: bytes) -> str | None:
+    guess = next((name for escape, name in _ISO_2022.items() if escape in head), None)
+    return guess if guess and _decodes(head, guess) else None
+
+
+def _decodes(head: bytes, encoding: str) -> bool:
+    """Return whether bytes are valid; they may end within a character."""
+    try:
+        codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _measure_share(data: bytes, some: bytes) -> float:
     return 1 - len(data.translate(None, some)) / len(data)
 
 
 def _is_utf8_beyond_ascii(head: bytes) -> bool:
-    try:
-        # The head may end within a character, which an incremental decoder waits for.
-        codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        return False
-    return len(_LEAD.findall(head)) >= _LEAST_SEQUENCES
+    return _decodes(head, "utf-8") and len(_LEAD.findall(head)) >= _LEAST_SEQUENCES
 
 
 class _Sign(NamedTuple):
@@ -330,6 +342,8 @@ class TextSigns:
             guess = "utf-8"
         marked = next((names for mark, *names in _MARKS if self.head.startswith(mark)), [])
         if guess is None or self._codec in (guess, *marked, *_SPELLED_IN_ASCII):
+            return None
+        if guess.startswith("iso2022") and self._codec.startswith("iso2022"):
             return None
         if not marked and self._codec in ("utf-16", "utf-32", "utf-8-sig"):
             return None

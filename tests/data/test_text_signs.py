@@ -21,6 +21,7 @@ from charrnn.errors import CorpusError, Notice, UnknownCharacterError
 CHUNKS = [1, 3, 1 << 20]
 LATIN = "Zoë said: the heron stood in the ford.\n" * 20
 CYRILLIC = "Цапля стояла в воде. Вода была холодна.\n" * 20
+JAPANESE = "日本語の文章です\n" * 40
 
 
 @pytest.fixture
@@ -62,6 +63,9 @@ ENCODED = [
     (LATIN, "utf-8", "latin-1"),
     (LATIN, "utf-8", "cp1252"),
     (CYRILLIC, "utf-8", "koi8-r"),
+    (JAPANESE, "iso2022_jp", "utf-8"),
+    (JAPANESE, "iso2022_jp", "latin-1"),
+    ("한국어 문장입니다\n", "iso2022_kr", "utf-8"),
     ("the heron stood", "utf-8", "cp037"),
     ("the heron stood!", "utf-8", "utf-16-le"),
 ]
@@ -108,7 +112,9 @@ def test_a_byte_order_mark_of_another_encoding_tells_it(file: Path) -> None:
         ("上下文。\n" * 20, "gb18030"),
         ("上下文。\n" * 20, "iso2022_jp"),
         ("上下文。\n" * 20, "utf-16-le"),
+        (JAPANESE, "iso2022_jp_2"),
         ("ab ~{ cd\n", "hz"),
+        ("\x1b[31mred\x1b[0m\n" * 9, "utf-8"),
         ("a\tb\tc\td\t" * 9 + "\n", "utf-8"),
         ("a\nb\nc\nd\n" * 9, "utf-8"),
         ("บทความ ऊँट हिंदी בְּרֵאשִׁית العربية 한국어\n" * 9, "utf-8"),
