@@ -413,6 +413,7 @@ class Model:
                 "the text is a single character, which nothing stands before: its score is that of "
                 "the alphabet's size, whatever the model"
             )
+        training = self._read_training_text() if baselines else None
         backend = self.backend("scoring")
 
         def score(window: int | None, title: str) -> Score:
@@ -440,7 +441,7 @@ class Model:
             records=read.text.record_count or None,
             reset_nats_per_char=reset.nats_per_char if reset else None,
             dynamic_nats_per_char=followed.nats_per_char if followed else None,
-            baselines=self._measure_baselines(read.text) if baselines else None,
+            baselines=self._measure_baselines(training, read.text) if training else None,
             held_out_learnt=read.learnt,
         )
 
@@ -719,11 +720,16 @@ class Model:
         )
         return evaluate_dynamically(network, text, self.alphabet, on_progress)
 
-    def _measure_baselines(self, text: EncodedText) -> Baselines | None:
+    def _read_training_text(self) -> EncodedText | None:
+        """Read the text that baselines learn; None if it is not at hand and was not named."""
         try:
-            training = self.data.split.train
+            return self.data.split.train
         except (CorpusError, CheckpointError):
+            if self.data.is_named:
+                raise
             return None  # The evaluation is complete without baselines.
+
+    def _measure_baselines(self, training: EncodedText, text: EncodedText) -> Baselines:
         return measure_baselines(
             training.ids, text.scored, self.alphabet, [COMPRESSOR], most=MOST_TO_COMPARE
         )

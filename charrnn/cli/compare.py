@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 _NO_VALUE = "-"
 _LEARNT = "held_out_learnt"
-_TEXT_SETTINGS = ("text", "SHA-256")
-_IN_JSON = {"text": "corpus", "SHA-256": "text_sha256"}
+_DIGEST = "SHA-256"
+_DIGITS_OF_DIGEST = 12
+_TEXT_SETTINGS = ("text", _DIGEST)
+_IN_JSON = {"text": "corpus", _DIGEST: "text_sha256"}
 
 
 @explained(
@@ -121,7 +123,10 @@ def _print_table(runs: Sequence[Summary], settings: dict[str, list[Any]]) -> Non
         if name != _LEARNT or any(of_run[name] for of_run in figures)
     ]
     rows += [
-        [_name_setting(name), *(_format(value) for value in values)]
+        [
+            _name_setting(name),
+            *(_format(v[:_DIGITS_OF_DIGEST] if name == _DIGEST else v) for v in values),
+        ]
         for name, values in settings.items()
     ]
     header = ["run", *(str(run.path) for run in runs)]

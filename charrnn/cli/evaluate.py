@@ -94,7 +94,7 @@ def evaluate(
     from contextlib import closing
 
     from charrnn import api
-    from charrnn.cli.arguments import split_arguments
+    from charrnn.cli.arguments import refuse_unused_corpus, split_arguments
     from charrnn.cli.progress import PassBars
 
     model, texts = split_arguments(arguments or [])
@@ -105,6 +105,8 @@ def evaluate(
                 "--formal fits no baselines, which --baselines and --corpus are about; leave them "
                 "out"
             )
+    if not baselines:
+        refuse_unused_corpus(corpus, texts)
     loaded = api.load(
         model,
         device=device,

@@ -146,7 +146,8 @@ def sample(
             "unique": unique,
             "novel": novel,
             "unknown": unknown,
-            "corpus": corpus or [],
+            # Without --novel it is read for a comparison alone, and nothing is drawn by it.
+            "corpus": corpus if corpus and novel else [],
             "stack_round": stack_round,
             "device": device,
             "threads": threads,

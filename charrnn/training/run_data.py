@@ -42,7 +42,12 @@ class RunData:
     @property
     def is_known(self) -> bool:
         """True if the sources of the text are known."""
-        return bool(self._sources) or self.request is not None
+        return self.is_named or self.request is not None
+
+    @property
+    def is_named(self) -> bool:
+        """True if the caller names the sources, so that a text which is not theirs is an error."""
+        return bool(self._sources)
 
     def accept(self, request: Request, corpus: CorpusFacts) -> None:
         """Set the request and facts that were read from the run's checkpoint already.

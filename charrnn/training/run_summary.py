@@ -167,9 +167,6 @@ def _finite(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
 
-_DIGITS_OF_DIGEST = 12
-
-
 def find_differences(runs: Sequence[Summary]) -> dict[str, list[Any]]:
     """Find the settings in which runs differ, and return each run's value by the setting's name.
 
@@ -197,7 +194,7 @@ def _settings(run: Summary) -> dict[str, Any]:
     }
     return {
         "text": run.corpus.name,
-        "SHA-256": run.corpus.digest[:_DIGITS_OF_DIGEST],
+        "SHA-256": run.corpus.digest,
         "encoding": request.source.encoding or "bytes",
         "records": run.corpus.records,
         "base": run.origin and run.origin.model,

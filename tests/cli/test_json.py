@@ -140,6 +140,7 @@ def draw_again(folder: Path, one: dict[str, Any]) -> list[dict[str, Any]]:
         "sample herons --length 30 --prime Xheron~ --unknown skip --threads 1",
         "sample names --count 3 --prime M --unique --novel --temp 2",
         "sample names --count 2",
+        "sample names --novelty --corpus names.txt",
         "sample data --length 20 --prime -",
     ],
 )
@@ -149,7 +150,7 @@ def test_a_sample_is_drawn_again_from_what_is_told_of_it(folder: Path, words: st
     assert drawn
     for one in drawn:
         again = draw_again(folder, one)[one["sample"]]
-        times = ("seconds", "chars_per_second")
+        times = ("seconds", "chars_per_second", "novelty")
         kept = [{k: v for k, v in each.items() if k not in times} for each in (one, again)]
         # The prime is told as the model read it, so that nothing is unknown the second time.
         assert kept[0] == kept[1]
@@ -164,6 +165,14 @@ def test_the_text_of_a_sample_never_begins_with_its_prime(folder: Path) -> None:
     whole = called("sample", "names", "--prime", "Ma", "--seed", "3", cwd=folder).stdout.decode()
     assert record["prime"] == ""
     assert f"{again['prime']}{again['text']}\n" == whole
+
+
+@pytest.mark.slow
+def test_the_digest_of_a_text_is_the_same_wherever_it_is_printed(folder: Path) -> None:
+    (compared,) = printed(folder, "compare", "herons", "names")
+    for run in compared["runs"]:
+        (summary,) = printed(folder, "inspect", "summary", run["run"])
+        assert run["settings"]["text_sha256"] == summary["corpus"]["text_sha256"]
 
 
 @pytest.mark.slow

@@ -42,6 +42,7 @@ def test_every_setting_keeps_a_value_as_it_is_or_refuses_it(config: type[Config]
         (f"inspect neurons {MODEL} herons.txt --unknown skip --unit 1 --length 0", "--unit shows"),
         (f"eval {MODEL} --formal anbn --baselines", "--formal fits no baselines"),
         (f"eval {MODEL} --formal anbn --corpus herons.txt", "--formal fits no baselines"),
+        (f"eval {MODEL} herons.txt --no-baselines --corpus herons.txt", "leave it out"),
         ("train herons.txt --layers 0", "--layers is 0; it must be from 1"),
         (f"inspect neurons {MODEL} herons.txt --layer 0", "--layer"),
         (f"score {MODEL} herons.txt --worst 0", "--worst"),
@@ -96,3 +97,12 @@ def test_an_encoding_with_nothing_to_decode_is_refused(text_file: Path) -> None:
     with pytest.raises(UsageError, match="encoding is 'latin-1', but"):
         list(model.score("the heron", encoding="latin-1"))
     assert model.read(text_file, encoding="latin-1", unknown="skip").text
+
+
+def test_a_training_text_that_is_named_is_read_or_refused(text_file: Path) -> None:
+    other = text_file.with_name("other.txt")
+    other.write_text("the heron\n" * 9)
+    model = api.load(MODEL, corpus=(str(other),))
+    assert model.evaluate("the heron").baselines is None
+    with pytest.raises(CharrnnError, match=r"other\.txt: is not the text"):
+        model.evaluate("the heron", baselines=True)
