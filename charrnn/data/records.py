@@ -87,27 +87,30 @@ class Divider:
 
     def _add(self, parts: Sequence[str]) -> str:
         """Add parts of the text, with a separator between each and the next."""
-        if self._keeps_ends:
+        # Joined, the parts are searched at once: there may be millions.
+        if RECORD_END in "".join(parts):
+            if not self._keeps_ends:
+                raise CorpusError(
+                    "it holds the character U+001E, which ends a record here",
+                    Remedy("take it out"),
+                    Remedy("separate the records there", "records", RECORD_END),
+                )
             parts = [part.replace(RECORD_END, STRAY_END) for part in parts]
-        added = self._add_lines(parts) if self._by_paragraph else self._add_records(parts)
-        if any(RECORD_END in part for part in parts):
-            raise CorpusError(
-                "it holds the character U+001E, which ends a record here",
-                Remedy("take it out"),
-                Remedy("separate the records there", "records", RECORD_END),
-            )
-        return "".join(added)
+        return "".join(self._add_lines(parts)) if self._by_paragraph else self._add_records(parts)
 
-    def _add_records(self, parts: Sequence[str]) -> Iterator[str]:
-        *ended, begun = parts
-        for part in ended:
-            yield part
-            if part or self._is_open:
-                yield self._end()
-            else:
-                self.dropped += 1
-        yield begun
-        self._is_open = self._is_open or bool(begun)
+    def _add_records(self, parts: Sequence[str]) -> str:
+        first, *others = parts
+        self._is_open = self._is_open or bool(first)
+        if not others:
+            return first
+        *whole, begun = others
+        ended = [record for record in whole if record]
+        if self._is_open:
+            ended.insert(0, first)
+        self.count += len(ended)
+        self.dropped += len(others) - len(ended)
+        self._is_open = bool(begun)
+        return RECORD_END.join((*ended, begun))
 
     def _add_lines(self, parts: Sequence[str]) -> Iterator[str]:
         """Add lines to a paragraph; a blank one ends it, and no blank one is part of it.
