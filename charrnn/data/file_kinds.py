@@ -77,6 +77,9 @@ _BY_BEGINNING: tuple[tuple[re.Pattern[bytes], FileKind], ...] = tuple(
     )
 )
 
+_ANY_BEGINNING = re.compile(b"|".join(begins.pattern for begins, _ in _BY_BEGINNING), re.DOTALL)
+"""Matches if one of them does: a folder may hold many files, and most are texts."""
+
 _ZIP = rb"PK(\x03\x04|\x05\x06|\x07\x08)"
 _IN_ZIP: tuple[tuple[bytes, FileKind], ...] = (
     (b"mimetypeapplication/epub", FileKind("an EPUB book", _CONVERT)),
@@ -110,7 +113,9 @@ def identify_file(head: bytes) -> FileKind | None:
     """
     if re.match(_ZIP, head):
         return next((kind for mark, kind in _IN_ZIP if mark in head), _ANY_ZIP)
-    return next((kind for begins, kind in _BY_BEGINNING if begins.match(head)), None)
+    if not _ANY_BEGINNING.match(head):
+        return None
+    return next(kind for begins, kind in _BY_BEGINNING if begins.match(head))
 
 
 def is_html(head: bytes) -> bool:

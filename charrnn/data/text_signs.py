@@ -23,7 +23,10 @@ _HEAD = 1 << 16
 
 _LEAST_HEAD = 16
 _ENOUGH = 1 << 12
-"""Characters that are measured together, so that few pairs are divided."""
+"""Characters that are composed together, so that few pairs are divided."""
+
+_WHOLLY_COMPOSED = 1 << 17
+"""Characters at the beginning of a text that are all composed; composition takes long."""
 
 _NAMED = 3
 
@@ -91,6 +94,8 @@ def guess_encoding(head: bytes) -> str | None:
 
 
 def _guess_wide(head: bytes) -> str | None:
+    if 0 not in head:
+        return None
     lanes = [head[lane : len(head) // 4 * 4 : 4] for lane in range(4)]
     if not lanes[0]:
         return None
@@ -125,7 +130,9 @@ def _measure_share(data: bytes, some: bytes) -> float:
 
 
 def _is_utf8_beyond_ascii(head: bytes) -> bool:
-    return _decodes(head, "utf-8") and len(_LEAD.findall(head)) >= _LEAST_SEQUENCES
+    if head.isascii() or not _decodes(head, "utf-8"):
+        return False
+    return len(_LEAD.findall(head)) >= _LEAST_SEQUENCES
 
 
 class _Sign(NamedTuple):
@@ -183,7 +190,7 @@ _CHARACTERS = (
     ),
 )
 _DECOMPOSED = _Sign(
-    "{count:,} parts of letters, such as an accent by itself (decomposed, NFD)",
+    "at least {count:,} parts of letters, such as an accent by itself (decomposed, NFD)",
     (Remedy("compose them first, with uconv -x nfc"),),
 )
 
@@ -213,7 +220,8 @@ class TextSigns:
         self.head, self._text = b"", ""
         self._judged = -1
         self._counts: Counter[str] = Counter()
-        self._held, self._last, self._unmeasured = "", "", ""
+        self._held, self._last, self._uncomposed = "", "", ""
+        self._composed = 0
 
     def identify(self, device: int, inode: int) -> None:
         """Tell which file the text is in; some file systems do not know it, and give 0."""
@@ -243,8 +251,8 @@ class TextSigns:
             return
         for character, _ in _CHARACTERS:
             self._counts[character] += text.count(character)
-        self._unmeasured += text
-        if len(self._unmeasured) >= _ENOUGH:
+        self._uncomposed += text if self._composed < _WHOLLY_COMPOSED else text[:_ENOUGH]
+        if len(self._uncomposed) >= _ENOUGH:
             self._count_parts()
 
     def drop_mark(self) -> None:
@@ -395,8 +403,9 @@ class TextSigns:
 
     def _count_parts(self) -> None:
         """Count the characters that composition would leave out of some text."""
-        text, self._unmeasured = self._unmeasured, ""
-        if not unicodedata.is_normalized("NFC", text):
+        text, self._uncomposed = self._uncomposed[:_WHOLLY_COMPOSED], ""
+        self._composed += len(text)
+        if not text.isascii():
             self._counts["parts"] += len(text) - len(unicodedata.normalize("NFC", text))
 
     def _judge_line_ends(self) -> Iterator[_Sign]:

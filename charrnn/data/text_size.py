@@ -56,10 +56,10 @@ def check_file(name: object, status: os.stat_result, before: int = 0) -> None:
         raise make_size_error(name, most, size)
     on_disk = getattr(status, "st_blocks", None)
     if (
-        read_limit(LIMIT) is None
+        status.st_size > MOST_ALIKE_BYTES
         and on_disk is not None
-        and status.st_size > MOST_ALIKE_BYTES
         and on_disk * 512 * _SPARSE < status.st_size
+        and read_limit(LIMIT) is None
     ):
         raise CorpusError(
             f"{name}: has {status.st_size:,} bytes, of which {on_disk * 512:,} lie on the disk: it "
