@@ -9,6 +9,7 @@ Kaplan 2007). The sketch of several texts is made of theirs.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,9 @@ MOST_HASHES = 2048
 Hashes = NDArray[np.uint64]
 """The hashes of a sketch, shape (N,), ascending and each once."""
 
-_CHARACTERS_AT_ONCE = 1 << 18
+_CHARACTERS_AT_ONCE = 1 << 17  # Larger arrays would not fit into the cache of a processor.
 _BASE = 0x9E3779B97F4A7C15
+_Places = slice | NDArray[np.int64]
 _MIXERS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 _FEW = 0.05
 
@@ -41,7 +43,8 @@ def make_sketch(text: EncodedText, alphabet: Alphabet) -> Hashes:
     sketch = np.empty(0, np.uint64)
     for hashes in _hash_parts(text, alphabet):
         smaller = hashes[hashes < sketch[-1]] if len(sketch) == MOST_HASHES else hashes
-        sketch = merge_sketches(sketch, smaller)
+        if len(smaller):
+            sketch = merge_sketches(sketch, smaller)
     return sketch
 
 
@@ -81,13 +84,13 @@ def _hash_parts(text: EncodedText, alphabet: Alphabet) -> Iterator[Hashes]:
     """Hash the spans or records of a text, block by block."""
     if not len(text):
         return
-    codes = to_code_points(alphabet.characters).astype(np.uint64)
+    terms = to_code_points(alphabet.characters).astype(np.uint64) + 1
     match text:
         case ContinuousText(ids):
             for begin in range(0, max(len(ids) - SPAN + 1, 1), _CHARACTERS_AT_ONCE):
                 block = ids[begin : begin + _CHARACTERS_AT_ONCE + SPAN - 1]
-                begins = np.arange(max(len(block) - SPAN + 1, 1))
-                yield _hash(codes[block], begins, np.minimum(begins + SPAN, len(block)))
+                length = min(SPAN, len(block))
+                yield _hash(terms[block], slice(len(block) - length + 1), slice(length, None))
         case RecordText(ids):
             starts = text.starts() + 1
             first = 0
@@ -96,22 +99,30 @@ def _hash_parts(text: EncodedText, alphabet: Alphabet) -> Iterator[Hashes]:
                 last = max(int(np.searchsorted(starts, end)) - 1, first + 1)
                 bounds = starts[first : last + 1] - starts[first]
                 block = ids[starts[first] : starts[last]]
-                yield _hash(codes[block], bounds[:-1], bounds[1:] - 1)
+                yield _hash(terms[block], bounds[:-1], bounds[1:] - 1)
                 first = last
 
 
-def _hash(codes: NDArray[np.uint64], begins: NDArray[np.int64], ends: NDArray[np.int64]) -> Hashes:
-    """Hash parts of a text, shape (N,), by polynomials modulo 2 ** 64, whose base is odd."""
+def _hash(terms: NDArray[np.uint64], begins: _Places, ends: _Places) -> Hashes:
+    """Hash parts of a text by polynomials modulo 2 ** 64, whose base is odd.
+
+    Args:
+        terms: a number for each character, above 0, shape (T,).
+        begins: the places of T + 1 where the N parts begin.
+        ends: the places where they end.
+    """
     with np.errstate(over="ignore"):
-        powers, inverses = (_list_powers(base, len(codes)) for base in (_BASE, _invert(_BASE)))
-        sums = np.concatenate((np.zeros(1, np.uint64), np.cumsum((codes + 1) * powers)))
-        hashes = (sums[ends] - sums[begins]) * inverses[np.minimum(begins, len(codes) - 1)]
+        sums = np.zeros(len(terms) + 1, np.uint64)
+        np.cumsum(terms * _list_powers(_BASE, len(terms)), out=sums[1:])
+        inverses = _list_powers(_invert(_BASE), len(sums))
+        hashes = (sums[ends] - sums[begins]) * inverses[begins]
         for shift, factor in _MIXERS:
             hashes = (hashes ^ (hashes >> np.uint64(shift))) * np.uint64(factor)
         mixed: Hashes = hashes ^ (hashes >> np.uint64(31))
         return mixed
 
 
+@lru_cache(4)
 def _list_powers(base: int, count: int) -> NDArray[np.uint64]:
     powers = np.full(count, base, np.uint64)
     powers[:1] = 1
