@@ -24,7 +24,7 @@ OPTIMIZER_NUMBERS = {"adamw": 2, "adam": 2}
 """Numbers that an optimizer keeps for each weight; one where none is listed."""
 
 _LEAST = Shape(1, 1)
-_BYTES = 4
+_BYTES, _LEAST_BYTES = 4, 2
 _SAVED = 2
 """The model and its average are saved, besides the optimizer's numbers."""
 
@@ -55,10 +55,11 @@ def check_training_size(
     """
     weights = count_weights(model, alphabet_size)
     saved = _BYTES * weights * (_SAVED + OPTIMIZER_NUMBERS.get(train.optimizer, 1))
-    of_weights = saved + _BYTES * weights
-    of_window = 0
-    if compute.device in ("auto", "cpu"):
-        bytes_each = 2 if compute.precision == "bf16" else _BYTES
+    of_weights, of_window = saved, 0
+    # On another device, which "auto" may come to, gradients and windows take none of this memory.
+    if compute.device == "cpu":
+        of_weights += _BYTES * weights
+        bytes_each = _BYTES if compute.precision == "fp32" else _LEAST_BYTES
         of_window = bytes_each * count_activations(model, alphabet_size, shape)
     ways = (_FEWER_LAYERS, _NARROWER, _SMALLER_BATCH, _SHORTER)
     subject = (

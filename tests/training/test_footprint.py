@@ -72,13 +72,27 @@ def test_a_large_batch_alphabet_or_stack_counts(taken: list[int]) -> None:
     )
 
 
+def test_what_another_device_or_precision_may_spare_does_not_count(taken: list[int]) -> None:
+    large = Shape(4096, 4096)
+    for device, precision in (
+        *(("auto", "auto"), ("auto", "fp32"), ("cuda", "auto")),
+        *(("cpu", "bf16"), ("cpu", "auto"), ("cpu", "fp32")),
+    ):
+        compute = ComputeConfig(device=device, precision=precision)
+        check_training_size(ModelConfig(), TrainConfig(), compute, 50, large)
+    assert len(set(taken[:3])) == len(set(taken[3:5])) == 1
+    elsewhere, half, whole = taken[0], taken[3], taken[5]
+    assert elsewhere < 1 << 24
+    assert whole == pytest.approx(2 * half, rel=0.01)
+
+
 def test_what_is_too_large_names_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHARRNN_MEMORY", "1G")
     settings = complete_settings({"hidden": 16384, "layers": 10})
     with pytest.raises(UsageError, match=r"10 x 16,384 units") as raised:
         check_settings_size(settings)
     assert "hidden" in str(raised.value)
-    settings = complete_settings({"hidden": 256, "layers": 2})
+    settings = complete_settings({"hidden": 256, "layers": 2, "device": "cpu"})
     check_settings_size(settings, 60, Shape(32, 128))
     with pytest.raises(UsageError) as raised:
         check_settings_size(settings, 60, Shape(4096, 4096))
