@@ -29,7 +29,6 @@ from charrnn.files import is_file, is_folder
 CHUNK_BYTES = 1 << 20
 
 _SNIFF_BYTES = 1 << 16
-_HEAD_BYTES = 1 << 10
 _NAMED = 3
 _RUN_FILE = "last.safetensors"
 
@@ -373,7 +372,7 @@ def refuse_other_kinds(name: object, head: bytes, remedies: Sequence[Remedy] = (
 def _read_head(file: Path) -> bytes:
     """Read some of the beginning of a file; nothing of one that cannot be read."""
     with suppress(OSError), file.open("rb") as stream:
-        return stream.read(_HEAD_BYTES)
+        return stream.read(HEAD_BYTES)
     return b""
 
 

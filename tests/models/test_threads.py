@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,12 @@ def test_no_more_threads_are_asked_of_openmp_than_the_system_allows(
         assert threads.explain_threads() == ""
     finally:
         torch.set_num_threads(1)
-    assert threads._count_own_threads() == before
+    # On a busy machine the system may take long to remove the threads that have ended.
+    for _ in range(1000):
+        if threads._count_own_threads() <= before:
+            break
+        time.sleep(0.01)
+    assert threads._count_own_threads() <= before
 
 
 @pytest.mark.skipif(os.name != "posix", reason="threads are those of POSIX")
