@@ -137,6 +137,20 @@ class RunDirectory:
             "two charrnn from training there at once; one of them will notice and stop"
         )
 
+    def check_place(self) -> None:
+        """Raise StorageError if the directory cannot exist, without a try to make it."""
+        for folder in (self.path, *self.path.parents):
+            if is_folder(folder):
+                return
+            try:
+                folder.lstat()
+                reason = f"{folder} is no folder"
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError) as problem:
+                reason = getattr(problem, "strerror", None) or str(problem)
+            raise StorageError(f"{self.path}: there can be no run: {reason}", _USE_ANOTHER)
+
     def refuse_if_begun(self) -> None:
         """Raise RunDirectoryError if the directory already holds a run."""
         if self.begun:

@@ -14,6 +14,7 @@ from charrnn.cli.messages import option_name
 from charrnn.cli.options import Debug, Json, RunArgument, TrainingText
 from charrnn.config.inference import SampleConfig
 from charrnn.errors import CharrnnError, Remedy, StorageError, UsageError
+from charrnn.files import check_regular
 from charrnn.folders import check_current_folder
 
 _SEED = 1
@@ -61,6 +62,8 @@ def report(
             "--json describes the file that is written, and standard output takes the page itself",
             Remedy("name a file", "output", "FILE"),
         )
+    if output is None:
+        check_regular(run_directory.report)
     _check_replaceable(destination)
     model = api.load(folder, corpus=corpus or ())
     model.data.accept(summary.request, summary.corpus)

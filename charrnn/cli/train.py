@@ -125,7 +125,9 @@ def train(
     if resume:
         _refuse_new_settings(ctx, overwrite)
         named = list(sources or [])
-        if not run_path:
+        if run_path:
+            refuse_models(named)
+        else:
             split_arguments(named)
 
         def resume_run(**follow: Any) -> api.Run:

@@ -12,7 +12,7 @@ from charrnn.cli import terminal
 from charrnn.cli.help_pages import explained
 from charrnn.cli.messages import explain
 from charrnn.cli.options import Debug, Json, complete_run
-from charrnn.errors import CheckpointError
+from charrnn.errors import CheckpointError, UsageError
 
 if TYPE_CHECKING:
     from charrnn.training.verification import VerifiedFile
@@ -68,7 +68,7 @@ def _verify_all(named: str | None) -> Iterator[VerifiedFile | _Unsound]:
     for path in paths:
         try:
             yield verify_checkpoint(path)
-        except CheckpointError as problem:
+        except (CheckpointError, UsageError) as problem:
             yield _Unsound(str(path), explain(problem, options=()))
 
 

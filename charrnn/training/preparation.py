@@ -99,6 +99,7 @@ def prepare_run(
         CorpusError: the text cannot be read, or is too short to train on.
         UsageError: settings contradict each other, or less than a window would be held out.
         RunDirectoryError: the directory holds a run already.
+        StorageError: there can be no such directory.
     """
     if not sources:
         raise UsageError("no text to train on is given")
@@ -111,6 +112,7 @@ def prepare_run(
             Remedy("train on a text of your own"),
         )
     run = RunDirectory(path or RUNS / as_file_name(name))
+    run.check_place()
     if not overwrite:
         run.refuse_if_begun()
     check_settings_size(settings)

@@ -22,8 +22,8 @@ _SHORTEST_STEP_SECONDS = 1e-6
 class StepTimer:
     """Times steps, without the time in which the process was suspended.
 
-    A step in which no thread of the process ran for half a second or more was suspended, by a
-    signal, a frozen container or a sleeping machine: only the time on the processor counts. Two
+    A step in which the thread that trains did not run for half a second or more was suspended, by
+    a signal, a frozen container or a sleeping machine: only its time on the processor counts. Two
     such steps in a row are slow ones, as on a crowded machine or a waiting device, and the second
     counts in full.
     """
@@ -34,12 +34,12 @@ class StepTimer:
 
     def start(self) -> None:
         """Begin to time a step."""
-        self._wall, self._processor = time.perf_counter(), time.process_time()
+        self._wall, self._processor = time.perf_counter(), time.thread_time()
 
     def stop(self) -> float:
         """Return the seconds since :meth:`start`."""
         wall = time.perf_counter() - self._wall
-        processor = time.process_time() - self._processor
+        processor = time.thread_time() - self._processor
         idle = wall - processor >= _IDLE_SECONDS
         suspended = idle and not self._was_idle
         self._was_idle = idle

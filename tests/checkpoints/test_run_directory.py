@@ -159,6 +159,29 @@ def test_a_directory_with_a_run_is_refused_with_every_way_out(run: RunDirectory,
     run.refuse_if_begun()
 
 
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("file.txt/run", "Not a directory"),
+        ("file.txt", "file.txt is no folder"),
+        ("dangling/run", "dangling is no folder"),
+        ("loop/run", "Too many levels"),
+        ("a\0b", "null byte"),
+        ("n" * 300 + "/run", "too long"),
+    ],
+)
+def test_a_place_that_no_run_can_have_is_refused_without_a_try(path: str, reason: str) -> None:
+    Path("file.txt").touch()
+    Path("dangling").symlink_to("nothing")
+    Path("loop").symlink_to("loop")
+    before = set(Path().iterdir())
+    with pytest.raises(StorageError, match=reason):
+        RunDirectory(Path(path)).check_place()
+    assert set(Path().iterdir()) == before
+    RunDirectory(Path("new/folders/run")).check_place()
+    assert set(Path().iterdir()) == before
+
+
 def test_a_directory_that_is_missing_or_only_locked_holds_no_run() -> None:
     run = RunDirectory(RUNS / "tales")
     run.refuse_if_begun()

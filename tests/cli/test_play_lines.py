@@ -64,6 +64,16 @@ def test_what_was_taken_back_in_a_pipe_is_followed_by_the_whole_text(
     assert play.text == "a\n"
 
 
+def test_blanks_after_a_command_are_no_argument(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, conversation = converse()
+    for line in (b"/line ab", b"/keep  ", b"/temp  "):
+        conversation.obey(line)
+    assert (tmp_path / "kept.txt").read_bytes() == b"ab\n\n\n"
+
+
 def test_more_than_can_be_read_at_once_is_refused(tmp_path: Path) -> None:
     play, conversation = converse()
     conversation.obey(b"/line ab")

@@ -21,6 +21,7 @@ MISTAKES = (
     ("train", "herons.txt", "--run", "new", "--from", "herons", "--hidden", "5"),
     ("train", "--resume", "nosuch"),
     ("train", "--resume", "herons", "other.txt"),
+    ("train", "--resume", "herons", "--run", "runs/herons"),
     ("inspect", "gates", "nosuch"),
     ("inspect", "gradients", "herons", "nosuch.txt"),
     ("eval", "herons", "nosuch.txt", "--dynamic"),

@@ -98,7 +98,7 @@ class Clocks:
 def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     clocks = Clocks()
     monkeypatch.setattr(time, "perf_counter", lambda: clocks.wall)
-    monkeypatch.setattr(time, "process_time", lambda: clocks.processor)
+    monkeypatch.setattr(time, "thread_time", lambda: clocks.processor)
     return clocks
 
 

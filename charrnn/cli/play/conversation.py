@@ -152,7 +152,7 @@ class Conversation:
         terminal.note(f"the text now ends with {end!r}" if end else "the text is now empty")
 
     def _append(self, rest: bytes) -> None:
-        path = parse_output_name(_parse_name(rest)) if rest else self._keep
+        path = parse_output_name(_parse_name(rest)) if rest.strip() else self._keep
         append_output(path, self._encode_text() + _BETWEEN_KEPT)
         self._note_written(path)
 
@@ -197,9 +197,9 @@ class Conversation:
         terminal.note("a new text; /undo brings the old one back")
 
     def _change_setting(self, name: str, rest: bytes) -> None:
-        if rest:
+        if rest.strip():
             self._settings = self._settings.change(name, rest.decode("utf-8", "replace").strip())
-        if rest and name == "seed":
+        if rest.strip() and name == "seed":
             self._play.reseed(self._settings.seed)
         terminal.note(self._settings.format_command(name))
 
