@@ -122,16 +122,6 @@ class Learnt(Plain):
         data = base64.b64decode(self.spans.encode("ascii"), validate=True)
         return np.frombuffer(data, "<u8").astype(np.uint64)
 
-    @classmethod
-    def from_header(cls, header: Mapping[str, Any]) -> Learnt | None:
-        """Read it from a checkpoint's header; None in a file of a version that did not write it.
-
-        Raises:
-            ValueError: the entry is not valid.
-        """
-        found = header.get("learnt")
-        return None if found is None else cls.from_dict(found)
-
 
 @dataclass(frozen=True)
 class ModelFile:
@@ -145,7 +135,7 @@ class ModelFile:
     digest: str = ""
     """SHA-256 of the file that it was read from, in hexadecimal; empty if it was made here."""
     learnt: Learnt | None = None
-    """What the weights were trained on; None in a file of a version that did not write it."""
+    """The text that the weights were trained on; None in a file of an earlier version."""
 
     @property
     def held_out_learnt(self) -> float:
@@ -221,7 +211,8 @@ def parse_learnt(path: Path, header: Mapping[str, Any]) -> Learnt | None:
         CheckpointError: it is out of bounds.
     """
     try:
-        return Learnt.from_header(header)
+        found = header.get("learnt")
+        return None if found is None else Learnt.from_dict(found)
     except ValueError as problem:
         raise CheckpointError(f"{path}: its header is not sound: {problem}") from problem
 

@@ -23,7 +23,7 @@ from charrnn.folders import find_home
 
 _ASKED, _LINE = "_CHARRNN_COMPLETE", "_CHARRNN_LINE"
 _REPLACED = "_CHARRNN_REPLACED"
-"""What bash replaces: the end of the word, where a colon or an equals sign parts it."""
+"""The part that bash replaces: the end of a word that a colon or an equals sign parts."""
 
 PROCESSES = Path("/proc")
 """The folder in which Linux shows the processes."""
@@ -72,7 +72,7 @@ end
 complete --command charrnn --no-files --arguments '(__charrnn_completion | string split0)'
 """,
 }
-"""What makes each shell ask."""
+"""The scripts that make each shell ask."""
 
 
 def is_asked() -> bool:

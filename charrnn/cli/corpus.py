@@ -49,12 +49,12 @@ Name = Annotated[
 )
 def list_corpora(as_json: Json = False, debug: Debug = False) -> None:
     """Run ``charrnn corpus list``."""
-    from charrnn.data.catalogue import Bundled, Download, is_intact, read_catalogue
+    from charrnn.data.catalogue import Download, Stored, is_intact, read_catalogue
 
     known = read_catalogue().values()
 
     def is_here(entry: Entry) -> bool:
-        return is_intact(entry) if isinstance(entry, Bundled | Download) else True
+        return is_intact(entry) if isinstance(entry, Stored) else True
 
     def describe_kind(entry: Entry) -> str:
         if is_here(entry):
@@ -232,12 +232,12 @@ def _read_chunks(path: Path) -> Iterator[bytes]:
 
 def _describe_entry(entry: Entry) -> dict[str, Any]:
     """List the facts of a corpus of the catalogue by their names in JSON."""
-    from charrnn.data.catalogue import Bundled, Download
+    from charrnn.data.catalogue import Download, Stored
 
     own = entry.to_dict()
     facts = {name: own.pop(name) for name in ("name", "description", "licence")}
     facts |= {"kind": entry.kind, "bytes": entry.size}
-    if isinstance(entry, Bundled | Download):
+    if isinstance(entry, Stored):
         facts["text_sha256"] = entry.text_digest
     if isinstance(entry, Download):
         facts |= {"url": entry.url, "download_bytes": entry.bytes, "download_sha256": entry.sha256}

@@ -11,6 +11,7 @@ import os
 import sysconfig
 import tokenize
 import tomllib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +48,43 @@ class Named(Plain):
     description: str
 
 
+class Stored(ABC):
+    """A text in a file of its own, whose size and digest the catalogue has.
+
+    Attributes:
+        bytes: size of what is distributed.
+        sha256: SHA-256 of it, in hexadecimal.
+    """
+
+    bytes: int
+    sha256: str
+
+    @property
+    @abstractmethod
+    def path(self) -> Path:
+        """The path of its file."""
+
+    @property
+    def size(self) -> int:
+        """The size of the text in bytes."""
+        return self.bytes
+
+    @property
+    def text_digest(self) -> str:
+        """SHA-256 of the text, in hexadecimal."""
+        return self.sha256
+
+    @property
+    def is_fetched(self) -> bool:
+        """True if there is a file at its path; a user without a home has none."""
+        try:
+            return is_file(self.path)
+        except StorageError:
+            return False
+
+
 @dataclass(frozen=True)
-class Bundled(Named):
+class Bundled(Stored, Named):
     """A text that is distributed with the package.
 
     Attributes:
@@ -66,24 +102,6 @@ class Bundled(Named):
     def path(self) -> Path:
         """The path of its file."""
         return bundled_folder() / self.file
-
-    @property
-    def size(self) -> int:
-        """Its size in bytes."""
-        return self.bytes
-
-    @property
-    def text_digest(self) -> str:
-        """SHA-256 of the text, in hexadecimal."""
-        return self.sha256
-
-    @property
-    def is_fetched(self) -> bool:
-        """True if there is a file at its path; a user without a home has none."""
-        try:
-            return is_file(self.path)
-        except StorageError:
-            return False
 
 
 @dataclass(frozen=True)
@@ -136,7 +154,7 @@ class Built(Named):
 
 
 @dataclass(frozen=True)
-class Download(Named):
+class Download(Stored, Named):
     """A text that is downloaded once and cached.
 
     Attributes:
@@ -154,24 +172,6 @@ class Download(Named):
     def path(self) -> Path:
         """The path of the cached text."""
         return find_download_folder() / f"{self.name}.txt"
-
-    @property
-    def size(self) -> int:
-        """The size of the text in bytes."""
-        return self.bytes
-
-    @property
-    def text_digest(self) -> str:
-        """SHA-256 of the text, in hexadecimal."""
-        return self.sha256
-
-    @property
-    def is_fetched(self) -> bool:
-        """True if there is a file at its path; a user without a home has none."""
-        try:
-            return is_file(self.path)
-        except StorageError:
-            return False
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,7 @@ Entry = Bundled | Generated | Built | Download
 """A corpus of the catalogue."""
 
 
-def is_intact(entry: Bundled | Download) -> bool:
+def is_intact(entry: Stored) -> bool:
     """Tell if the text of an entry is there with its size and digest.
 
     The whole file is read: a file's date and size are easily kept when its content is changed.

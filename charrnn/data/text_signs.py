@@ -291,7 +291,7 @@ class TextSigns:
 
     @property
     def notices(self) -> list[Notice]:
-        """What was found and is not yet told."""
+        """The notices of what was found and is not yet told."""
         return self._describe_untold(self._found)
 
     def find_ways_around(self, character: str) -> tuple[Remedy, ...]:

@@ -19,7 +19,7 @@ from charrnn.folders import TemporaryFolder
 from charrnn.training.run_config import Request, read_request
 
 TEXT = "TEXT"
-"""What stands for the path of a text in a remedy."""
+"""A stand-in for the path of a text in a remedy."""
 
 _NAME_ITS_PLACE = Remedy("name the place where it is now", "corpus", TEXT)
 

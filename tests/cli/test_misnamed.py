@@ -1,4 +1,4 @@
-"""What is given in the wrong place is called what it is, with the way out."""
+"""A thing that is given in the wrong place is called by its kind, with the way out."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""What is odd about a text is told with a way out, and changes nothing of what is read."""
+"""An oddity of a text is told with a way out, and changes nothing of what is read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is held out of a new run: a window at least, or nothing."""
+"""A new run holds out a window at least, or nothing."""
 
 from pathlib import Path
 from typing import Any
