@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check fix bench arrangements formal growth reach anomalies picture robustness map audit clean
+.PHONY: help demo test check fix bench busy arrangements formal growth reach anomalies picture robustness map audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make check         lint, format and types"
 	@echo "make fix           mend what lint and format can mend"
 	@echo "make bench         measure losses and speeds"
+	@echo "make busy          measure training on a machine that has other work"
 	@echo "make arrangements  every cell and arrangement at the same size"
 	@echo "make formal        every cell on the formal languages"
 	@echo "make growth        how cost grows with the network and the text"
@@ -56,6 +57,9 @@ fix: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks $(TEXT)
+
+busy: $(READY)
+	$(BIN)/python -m tests.benchmarks.busy
 
 arrangements: $(READY)
 	$(BIN)/python -m tests.benchmarks.arrangements $(TEXT)

@@ -17,6 +17,13 @@ from charrnn.cli.options import Debug, Json
 from charrnn.config.cells import CELLS
 from charrnn.config.limits import measure_available_bytes, measure_memory_bytes
 from charrnn.config.model import ModelConfig
+from charrnn.config.processors import (
+    THREADS,
+    count_processors,
+    count_usual_threads,
+    measure_quota,
+    read_wanted_threads,
+)
 from charrnn.errors import CharrnnError
 from charrnn.folders import check_current_folder
 from charrnn.kernels.library import BUILDS, CHOICE, NONE, Kernels, find_obstacle, load_kernels
@@ -49,14 +56,16 @@ _WITHOUT_TORCH: dict[str, Any] = {
 )
 def doctor(as_json: Json = False, debug: Debug = False) -> None:
     """Run ``charrnn doctor``."""
-    from charrnn.kernels.network import all_threads
-
     kernels = load_kernels()
     findings = {
         "charrnn": __version__,
         "python": f"{platform.python_version()}, {platform.system()} {platform.machine()}",
         "processor": find_processor(),
-        "cores": all_threads(),
+        "cores": count_processors(),
+        "machine_cores": os.cpu_count(),
+        "processor_quota": measure_quota(),
+        "wanted_threads": read_wanted_threads(),
+        "usual_threads": count_usual_threads(),
         "memory_bytes": measure_memory_bytes(),
         "memory_available_bytes": measure_available_bytes(),
         "disk_free_bytes": measure_free_disk_bytes(Path()),
@@ -157,15 +166,12 @@ def _describe(findings: dict[str, Any]) -> dict[str, str]:
     """Describe the findings for people."""
     accelerators = [name.upper() for name in ("cuda", "mps") if findings[name]]
     torch = f"{findings['torch']}, with {' and '.join(accelerators) or 'no accelerator'}"
-    threads = f"; {findings['threads']} threads in use" if findings["threads"] else ""
-    if findings["threads_missing"]:
-        threads += f": {findings['threads_missing']}"
     facts = {
         "charrnn": findings["charrnn"],
         "Python": findings["python"],
         "torch": torch if findings["torch"] else _describe_missing_torch(findings),
         "processor": findings["processor"],
-        "cores": f"{findings['cores']} for this process{threads}",
+        "cores": _describe_cores(findings),
         "memory": f"{_format_gigabytes(findings['memory_available_bytes'])} available of "
         f"{_format_gigabytes(findings['memory_bytes'])}",
         "disk": f"{_format_gigabytes(findings['disk_free_bytes'])} free in this folder",
@@ -191,6 +197,22 @@ def _describe(findings: dict[str, Any]) -> dict[str, str]:
             for cell, off in found.items()
         )
     return facts
+
+
+def _describe_cores(findings: dict[str, Any]) -> str:
+    """Describe the processors, what bounds the number of threads, and that number."""
+    cores, machine = findings["cores"], findings["machine_cores"]
+    line = f"{cores} for this process"
+    if machine and machine > cores:
+        line += f", of {machine} in the machine"
+    if findings["processor_quota"] is not None:
+        line += f", with a quota of {findings['quota']:g}"
+    if findings["wanted_threads"] is not None:
+        line += f"; {THREADS} is {findings['wanted_threads']}"
+    threads = findings["threads"] or findings["usual_threads"]
+    line += f"; {threads} thread{'' if threads == 1 else 's'} in use"
+    missing = findings["threads_missing"]
+    return f"{line}: {missing}" if missing else line
 
 
 def _describe_missing_torch(findings: dict[str, Any]) -> str:

@@ -10,8 +10,8 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
+from charrnn.config.control_groups import list_groups, read_system_file
 from charrnn.errors import Remedy, UsageError
 
 if sys.platform != "win32":
@@ -21,7 +21,6 @@ MEMORY = "CHARRNN_MEMORY"
 """The variable with the bytes of memory that may be used; else those that are available."""
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_SYSTEM = Path("/")
 
 
 def read_limit(variable: str) -> int | None:
@@ -98,7 +97,7 @@ def measure_available_bytes() -> int | None:
     It is the least of what the machine, the control groups of the process, and its own limits on
     addresses and data leave; None if the system tells none of them.
     """
-    found = re.search(r"^MemAvailable: *(\d+) kB$", _read("proc/meminfo"), re.MULTILINE)
+    found = re.search(r"^MemAvailable: *(\d+) kB$", read_system_file("proc/meminfo"), re.MULTILINE)
     free = [int(found[1]) * 1024] if found else []
     free += [limit - used for limit, used in _list_group_limits()]
     free += [limit - used for limit, used in _list_process_limits()]
@@ -110,42 +109,27 @@ def _list_group_limits() -> Iterator[tuple[int, int]]:
 
     Pages of files are left out of what is used, as the system drops them where memory is short.
     """
-    for line in _read("proc/self/cgroup").splitlines():
-        number, controllers, path = line.split(":", 2)
-        if number == "0" and not controllers:
-            root, limit, used, files = "", "memory.max", "memory.current", ""
-        elif "memory" in controllers.split(","):
-            root, limit, used = "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
-            files = "total_"
-        else:
-            continue
-        mounted = Path("sys/fs/cgroup", root)
-        group = mounted / path.lstrip("/")
-        for folder in (group, *group.parents):
-            if not folder.is_relative_to(mounted):
-                break
-            numbers = [_read(str(folder / name)).strip() for name in (limit, used)]
-            if all(number.isdecimal() for number in numbers):
-                statistics = _read(str(folder / "memory.stat"))
-                names = f"{files}(?:in)?active_file"
-                dropped = sum(map(int, re.findall(rf"^{names} (\d+)$", statistics, re.MULTILINE)))
-                yield int(numbers[0]), max(int(numbers[1]) - dropped, 0)
+    for group in list_groups("memory"):
+        limit, used, files = (
+            ("memory.max", "memory.current", "")
+            if group.unified
+            else ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
+        )
+        numbers = [read_system_file(group.folder / name).strip() for name in (limit, used)]
+        if all(number.isdecimal() for number in numbers):
+            statistics = read_system_file(group.folder / "memory.stat")
+            names = f"{files}(?:in)?active_file"
+            dropped = sum(map(int, re.findall(rf"^{names} (\d+)$", statistics, re.MULTILINE)))
+            yield int(numbers[0]), max(int(numbers[1]) - dropped, 0)
 
 
 def _list_process_limits() -> Iterator[tuple[int, int]]:
     """List the limits of this process on addresses and data, and the bytes that it has."""
     if sys.platform == "win32":
         return
-    status = _read("proc/self/status")
+    status = read_system_file("proc/self/status")
     for limit, name in ((resource.RLIMIT_AS, "VmSize"), (resource.RLIMIT_DATA, "VmData")):
         most, _ = resource.getrlimit(limit)
         found = re.search(rf"^{name}:\s*(\d+) kB$", status, re.MULTILINE)
         if most != resource.RLIM_INFINITY:
             yield most, int(found[1]) * 1024 if found else 0
-
-
-def _read(file: str) -> str:
-    try:
-        return (_SYSTEM / file).read_text(errors="replace")
-    except OSError:
-        return ""

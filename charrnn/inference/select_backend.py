@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Literal
 
 from charrnn.checkpoints.model_file import ModelFile
 from charrnn.config.inference import UseConfig
+from charrnn.config.processors import count_usual_threads
 from charrnn.folders import check_current_folder
 from charrnn.inference.backend import Backend
 from charrnn.inference.native_backend import NativeBackend, build_network, can_serve
 from charrnn.inference.quantization import round_weights
-from charrnn.kernels.network import all_threads
 
 if TYPE_CHECKING:
     from charrnn.models.char_model import CharModel
@@ -77,7 +77,7 @@ def load_native(
     bfloat16 = weights == "bf16"
     arrays = model.weights if bfloat16 else round_weights(model.weights, _named(weights))
     network = build_network(model.model, arrays, bfloat16=bfloat16)
-    return NativeBackend(network, threads or all_threads())
+    return NativeBackend(network, threads or count_usual_threads())
 
 
 def load_torch_network(

@@ -13,6 +13,7 @@ import torch
 
 from charrnn.config.cells import CELLS
 from charrnn.config.model import ModelConfig
+from charrnn.config.processors import count_usual_threads, read_wanted_threads
 from charrnn.config.training import DEVICES, PRECISIONS, ComputeConfig
 from charrnn.errors import Remedy, UsageError
 from charrnn.kernels.library import load_kernels
@@ -171,7 +172,8 @@ def prepare_process(count: int | None) -> int:
     asked for, and OpenMP ends the process where it cannot start a thread.
 
     Args:
-        count: number of threads; None keeps torch's own choice.
+        count: number of threads; None is OMP_NUM_THREADS or, without it, torch's own choice as far
+            as a container's quota of processors allows.
 
     Returns:
         The number of threads in use; :func:`charrnn.models.threads.explain_threads`
@@ -184,6 +186,8 @@ def prepare_process(count: int | None) -> int:
         if not 1 <= count <= 1024:
             raise UsageError(f"is {count}; it must be from 1 to 1024", settings=("threads",))
         torch.set_num_threads(count)
+    elif read_wanted_threads() is None:
+        torch.set_num_threads(min(torch.get_num_threads(), count_usual_threads()))
     start_threads(torch.get_num_threads())
     torch.set_flush_denormal(True)
     keep_freed_memory()

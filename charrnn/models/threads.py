@@ -8,7 +8,6 @@ started before torch computes.
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 import re
 import sys
@@ -19,7 +18,6 @@ from pathlib import Path
 
 import torch
 
-from charrnn.kernels.network import all_threads
 from charrnn.kernels.torch_calls import SEMAPHORE_BYTES, find_openmp
 
 if sys.platform != "win32":
@@ -38,7 +36,6 @@ _STACK_SIZES = ("OMP_STACKSIZE", "GOMP_STACKSIZE")
 _STACK_SHIFTS = {"B": 0, "": 10, "K": 10, "M": 20, "G": 30}
 _ATTRIBUTES_BYTES = 128
 """Bytes that hold a pthread_attr_t on any system."""
-_CPU_SHARE = Path("/sys/fs/cgroup/cpu.max")
 _PIDS_LIMITS = (Path("/sys/fs/cgroup/pids.max"), Path("/sys/fs/cgroup/pids/pids.max"))
 
 
@@ -61,21 +58,6 @@ _threads = _Threads()
 def explain_threads() -> str:
     """Tell why torch has fewer threads than were wanted; empty if it has all."""
     return _threads.shortage
-
-
-def count_usual_threads() -> int:
-    """Count the threads that a computation in this process may well use.
-
-    That is one for each processor that it may run on, and no more than a container's share of them
-    or OMP_NUM_THREADS allows.
-    """
-    bounds = [all_threads()]
-    with suppress(OSError, ValueError):
-        quota, period = map(int, _CPU_SHARE.read_text().split())
-        bounds.append(math.ceil(quota / period))
-    with suppress(KeyError, ValueError):
-        bounds.append(int(os.environ["OMP_NUM_THREADS"].split(",")[0]))
-    return max(min(bounds), 1)
 
 
 def start_threads(wanted: int) -> None:

@@ -28,6 +28,7 @@ from charrnn.checkpoints.model_file import (
 )
 from charrnn.config.cells import CELLS
 from charrnn.config.model import ModelConfig
+from charrnn.config.processors import count_usual_threads
 from charrnn.config.training import LENGTHS, ComputeConfig, SourceConfig, TrainConfig
 from charrnn.data.alphabet import Alphabet
 from charrnn.data.batches import Shape, fit_shape, open_streams
@@ -42,7 +43,7 @@ from charrnn.models.device import (
     measure_products_per_second,
     settle_compute,
 )
-from charrnn.models.threads import count_usual_threads, explain_threads
+from charrnn.models.threads import explain_threads
 from charrnn.training.auto_config import (
     SHARE_OF_PRODUCTS,
     SHARE_UNCOMPILED,

@@ -40,8 +40,8 @@ def test_the_fastest_build_is_in_use_and_agrees_with_torch(tmp_path: Path) -> No
         assert standing == ("could be used" if build in USABLE else library.find_obstacle(build))
     assert found["charrnn"] == package.__version__
     assert found["torch"] == torch.__version__
-    assert found["threads"] == 1
-    assert found["cores"] >= 1
+    assert found["threads"] == found["wanted_threads"] == found["usual_threads"] == 1
+    assert 1 <= found["cores"] <= found["machine_cores"]
     assert 0 < found["memory_available_bytes"] <= found["memory_bytes"]
     assert found["disk_free_bytes"] > 0
     assert found["precision"]["rnn"] == "fp32"
@@ -49,6 +49,30 @@ def test_the_fastest_build_is_in_use_and_agrees_with_torch(tmp_path: Path) -> No
         names = {"lstm", "gru", "layer norm", "cross entropy"}
         assert set(found["differences"][precision]) == names
         assert all(0 <= off <= most for off in found["differences"][precision].values())
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        ({}, "2 for this process; 2 threads in use"),
+        ({"machine_cores": 8}, "2 for this process, of 8 in the machine; 2 threads in use"),
+        (
+            {"processor_quota": 0.5, "threads": 1},
+            "2 for this process, with a quota of 0.5; 1 thread in use",
+        ),
+        (
+            {"processor_quota": 1.5, "wanted_threads": 1, "threads": None, "usual_threads": 1},
+            "2 for this process, with a quota of 1.5; OMP_NUM_THREADS is 1; 1 thread in use",
+        ),
+        ({"threads_missing": "so"}, "2 for this process; 2 threads in use: so"),
+    ],
+)
+def test_the_cores_are_shown_with_what_bounds_the_threads(
+    known: dict[str, object], expected: str
+) -> None:
+    facts = dict.fromkeys(("cores", "machine_cores", "threads", "usual_threads"), 2)
+    unknown = dict.fromkeys(("processor_quota", "wanted_threads", "threads_missing"))
+    assert doctor._describe_cores({**facts, **unknown, **known}) == expected
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from charrnn.config import limits
+from charrnn.config import control_groups, limits
 from charrnn.config.limits import MEMORY, check_memory, measure_available_bytes, read_limit
 from charrnn.errors import UsageError
 
@@ -17,7 +17,7 @@ KIB, GIB = 1 << 10, 1 << 30
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The root of a system of the test's own, with 3 GiB of memory that are available."""
-    monkeypatch.setattr(limits, "_SYSTEM", tmp_path)
+    monkeypatch.setattr(control_groups, "_SYSTEM", tmp_path)
     monkeypatch.delenv(MEMORY, raising=False)
     put(tmp_path, "proc/meminfo", f"MemTotal: 9 kB\nMemAvailable:  {3 * GIB // KIB} kB\n")
     return tmp_path
@@ -70,6 +70,8 @@ def test_nothing_is_refused_where_the_system_does_not_tell(system: Path) -> None
 def test_a_container_has_what_its_groups_leave(system: Path) -> None:
     group = "sys/fs/cgroup/a/b"
     put(system, "proc/self/cgroup", "0::/a/b\n")
+    mounted = "31 23 0:28 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+    put(system, "proc/self/mountinfo", mounted)
     put(system, f"{group}/memory.max", "max\n")
     put(system, f"{group}/memory.current", "1000\n")
     assert measure_available_bytes() == 3 * GIB
@@ -86,6 +88,8 @@ def test_a_container_has_what_its_groups_leave(system: Path) -> None:
 def test_groups_of_the_first_version_and_of_another_root_are_read(system: Path) -> None:
     # Within a container the path is often that of the host, and the group is the root.
     put(system, "proc/self/cgroup", "5:cpu:/\n4:memory,hugetlb:/host/1f\n0::/\n")
+    mounted = "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory,hugetlb\n"
+    put(system, "proc/self/mountinfo", mounted)
     group = "sys/fs/cgroup/memory"
     put(system, f"{group}/memory.limit_in_bytes", "7000\n")
     put(system, f"{group}/memory.usage_in_bytes", "3000\n")

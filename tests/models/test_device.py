@@ -98,11 +98,22 @@ def test_bf16_multiplies_in_bfloat16_and_fp32_does_not() -> None:
         assert (x @ x).dtype == torch.float32
 
 
-def test_threads_are_set_or_left_alone() -> None:
+def test_threads_are_set_or_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     assert prepare_process(2) == torch.get_num_threads() == 2
     assert prepare_process(None) == 2
     with pytest.raises(UsageError, match=r"^threads is 0"):
         prepare_process(0)
+
+
+def test_a_quota_bounds_the_threads_that_nobody_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "count_usual_threads", lambda: 1)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert prepare_process(2) == 2
+    assert prepare_process(None) == torch.get_num_threads() == 1
+    torch.set_num_threads(2)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert prepare_process(None) == 2
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

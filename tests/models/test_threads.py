@@ -150,20 +150,3 @@ def test_bf16_is_not_chosen_where_torch_multiplies_wrongly(monkeypatch: pytest.M
     assert choose_precision("bf16", torch.device("cuda"), model) == "bf16"
     with pytest.raises(UsageError, match="wrongly"):
         settle_compute(ComputeConfig(device="cpu", precision="bf16", threads=1), model)
-
-
-def test_the_usual_threads_are_those_of_the_strictest_bound(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    share = tmp_path / "cpu.max"
-    monkeypatch.setattr(threads, "all_threads", lambda: 16)
-    monkeypatch.setattr(threads, "_CPU_SHARE", share)
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert threads.count_usual_threads() == 16
-    for text, expected in (("max 100000", 16), ("250000 100000", 3), ("1000 100000", 1)):
-        share.write_text(text)
-        assert threads.count_usual_threads() == expected
-    share.unlink()
-    for value, expected in (("4", 4), ("2,1", 2), ("64", 16), ("nonsense", 16), ("0", 1)):
-        monkeypatch.setenv("OMP_NUM_THREADS", value)
-        assert threads.count_usual_threads() == expected
