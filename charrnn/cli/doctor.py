@@ -206,7 +206,7 @@ def _describe_cores(findings: dict[str, Any]) -> str:
     if machine and machine > cores:
         line += f", of {machine} in the machine"
     if findings["processor_quota"] is not None:
-        line += f", with a quota of {findings['quota']:g}"
+        line += f", with a quota of {findings['processor_quota']:g}"
     if findings["wanted_threads"] is not None:
         line += f"; {THREADS} is {findings['wanted_threads']}"
     threads = findings["threads"] or findings["usual_threads"]

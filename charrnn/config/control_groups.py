@@ -16,7 +16,7 @@ _MOUNTED = re.compile(r"^\S+ \S+ \S+ (/\S*) /(\S*) .* - (cgroup2?) \S* (\S+)$", 
 _ESCAPED = re.compile(r"\\([0-7]{3})")
 
 
-class Group(NamedTuple):
+class ControlGroup(NamedTuple):
     """A control group of this process.
 
     Attributes:
@@ -35,7 +35,7 @@ class _Mount(NamedTuple):
     folder: PurePosixPath
 
 
-def list_groups(controller: str) -> Iterator[Group]:
+def list_groups(controller: str) -> Iterator[ControlGroup]:
     """List the groups of this process that may limit something, each before those above it.
 
     Args:
@@ -52,7 +52,7 @@ def list_groups(controller: str) -> Iterator[Group]:
         for mount in [m for m in mounts if _lies_in(own, m.root)] or mounts:
             inner = own.relative_to(mount.root) if _lies_in(own, mount.root) else PurePosixPath()
             for part in (inner, *inner.parents):
-                yield Group(mount.folder / part, unified)
+                yield ControlGroup(mount.folder / part, unified)
 
 
 def _lies_in(path: PurePosixPath, root: PurePosixPath) -> bool:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 
-from charrnn.config.control_groups import Group, list_groups, read_system_file
+from charrnn.config.control_groups import ControlGroup, list_groups, read_system_file
 
 THREADS = "OMP_NUM_THREADS"
 """The variable with the number of threads that programs with OpenMP start."""
@@ -56,7 +56,7 @@ def _list_quotas() -> Iterator[float]:
             yield int(quota) / int(period)
 
 
-def _read_quota(group: Group) -> tuple[str, str]:
+def _read_quota(group: ControlGroup) -> tuple[str, str]:
     """Read the microseconds of a group's quota, and of the time for which it is."""
     if group.unified:
         quota, _, period = read_system_file(group.folder / "cpu.max").strip().partition(" ")

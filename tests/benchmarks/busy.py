@@ -294,7 +294,7 @@ class Bench:
 
 
 def read_busy_seconds() -> float:
-    """Read the time that all processors together have worked; NaN where the system does not tell."""
+    """Read the seconds that all processors have worked; NaN where the system does not tell."""
     file = Path("/proc/stat")
     if not file.exists():
         return math.nan
