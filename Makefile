@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test check fix bench busy arrangements formal growth reach anomalies picture robustness map audit clean
+.PHONY: help demo test check fix bench busy waits arrangements formal growth reach anomalies picture robustness map audit clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make fix           mend what lint and format can mend"
 	@echo "make bench         measure losses and speeds"
 	@echo "make busy          measure training on a machine that has other work"
+	@echo "make waits         how long every command lets a person wait"
 	@echo "make arrangements  every cell and arrangement at the same size"
 	@echo "make formal        every cell on the formal languages"
 	@echo "make growth        how cost grows with the network and the text"
@@ -60,6 +61,9 @@ bench: $(READY)
 
 busy: $(READY)
 	$(BIN)/python -m tests.benchmarks.busy
+
+waits: $(READY)
+	$(BIN)/python -m tests.benchmarks.waits
 
 arrangements: $(READY)
 	$(BIN)/python -m tests.benchmarks.arrangements $(TEXT)

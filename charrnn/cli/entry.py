@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
 from charrnn.cli import signals
 from charrnn.cli.loading import explain_loading
 
+_COLLECTIONS = (10_000, 50)
+"""Thresholds of Python's garbage collector: with its own, collections take a tenth of a start."""
+
 
 def main() -> None:
     """Run the program on the arguments of the command line, and exit."""
+    gc.set_threshold(*_COLLECTIONS)
     # numpy's products are small. Its library would start a thread for each core when it is loaded,
     # and send this process a SIGINT if the system does not allow them.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -30,4 +35,5 @@ def main() -> None:
             raise
         sys.stderr.write(f"charrnn: {message}\n".replace(".\n", ".\n  ", 1))
         code = 1
+    gc.freeze()  # The interpreter's last collections would visit every object of every library.
     sys.exit(code)

@@ -11,7 +11,9 @@ muon       Jordan et al. 2024, for the matrices of the cells, a cell's stacked g
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn, optim
@@ -24,6 +26,8 @@ RMSPROP_ALPHA = 0.95
 
 Optimizers = Sequence[optim.Optimizer]
 """Optimizers that together hold every parameter once."""
+
+_AnyOptimizer = TypeVar("_AnyOptimizer", bound=optim.Optimizer)
 
 _ADAM_STATE = {"step": False, "exp_avg": True, "exp_avg_sq": True}
 _STATE = {
@@ -121,15 +125,15 @@ def _build(name: str, parameters: Sequence[Tensor], weight_decay: float) -> opti
     fused = parameters[0].device.type != "mps"
     match name:
         case "adamw":
-            return optim.AdamW(groups, betas=BETAS, fused=fused)
+            return _uncompiled(optim.AdamW)(groups, betas=BETAS, fused=fused)
         case "adam":
-            return optim.Adam(groups, betas=BETAS, fused=fused)
+            return _uncompiled(optim.Adam)(groups, betas=BETAS, fused=fused)
         case "rmsprop":
-            return optim.RMSprop(groups, alpha=RMSPROP_ALPHA)
+            return _uncompiled(optim.RMSprop)(groups, alpha=RMSPROP_ALPHA)
         case "sgd":
-            return optim.SGD(groups, momentum=MOMENTUM, nesterov=True)
+            return _uncompiled(optim.SGD)(groups, momentum=MOMENTUM, nesterov=True)
         case "adagrad":
-            return optim.Adagrad(groups)
+            return _uncompiled(optim.Adagrad)(groups)
         case _:
             raise ValueError(f"no optimizer is called {name!r}")
 
@@ -146,8 +150,23 @@ def _build_muon(model: nn.Module, weight_decay: float) -> Optimizers:
         is_inner = name.startswith("cells.") and parameter.ndim == 2
         (matrices if is_inner else rest).append(parameter)
     # Updates of AdamW's size (Liu et al. 2025) allow one learning rate for both.
-    muon = optim.Muon(matrices, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+    muon = _uncompiled(optim.Muon)(
+        matrices, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
     return [muon, _build("adamw", rest, weight_decay)]
+
+
+def _uncompiled(kind: type[_AnyOptimizer]) -> type[_AnyOptimizer]:
+    """Return torch's optimizer without the decorators by which it imports torch's compiler.
+
+    That import takes longer than that of torch itself, and where nothing is compiled the decorators
+    do no more than turn gradients off.
+    """
+    methods = {
+        "add_param_group": inspect.unwrap(kind.add_param_group),
+        "step": torch.no_grad()(inspect.unwrap(kind.step)),
+    }
+    return type(kind.__name__, (kind,), methods)
 
 
 def _kept_by(optimizer: optim.Optimizer) -> Mapping[str, bool]:

@@ -1,13 +1,15 @@
 """Libraries that cannot be loaded are told in a line, with the limit that is the cause."""
 
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from charrnn.cli import loading
 from charrnn.cli.loading import explain_loading
-from tests.support.program import COMMAND, charrnn, explain
+from tests.support.program import COMMAND, ENVIRONMENT, charrnn, explain
 
 MEGABYTE = 1 << 20
 
@@ -69,3 +71,25 @@ def test_a_program_with_too_little_memory_says_so_in_a_line(tmp_path: Path, mega
     assert b"ulimit -v" in result.stderr
     assert b"Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == [tmp_path / "text.txt"]
+
+
+COLLECTING = """
+import atexit, gc, sys
+before = gc.get_threshold()[0]
+atexit.register(lambda: print(gc.get_threshold()[0] > before, gc.get_freeze_count() > 0))
+from charrnn.cli.entry import main
+sys.argv = ["charrnn", "guide"]
+main()
+"""
+
+
+def test_the_garbage_collector_lets_a_start_and_an_end_alone() -> None:
+    """With its own thresholds it took a tenth of a start, and its last rounds most of an end."""
+    ended = subprocess.run(
+        [sys.executable, "-c", COLLECTING],
+        env={**ENVIRONMENT, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    assert ended.stdout.splitlines()[-1] == b"True True"

@@ -1,7 +1,10 @@
 """The optimizers: what they do to weights, and a state that comes back or is refused."""
 
 import copy
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +21,7 @@ from charrnn.training.optimizers import (
 )
 from tests.support.arrangements import configure
 from tests.support.optimizers import HAS_MUON, OPTIMIZERS_HERE
+from tests.support.program import ENVIRONMENT
 
 ALPHABET = 5
 IDS = torch.arange(60).reshape(20, 3) % ALPHABET
@@ -285,3 +289,41 @@ def test_a_torch_without_muon_is_told_what_to_do(
 def test_a_name_of_no_optimizer_is_a_programmers_mistake() -> None:
     with pytest.raises(ValueError, match="'lion'"):
         build_optimizers(make(), "lion", 0.01)
+
+
+WITHOUT_THE_COMPILER = """
+import sys
+import charrnn
+for name in sys.argv[1:]:
+    settings = {"layers": 1, "hidden": 8, "embedding": 4, "batch": 2, "window": 8, "steps": 2}
+    charrnn.train("tales", run=f"runs/{name}", optimizer=name, **settings)
+print(*sorted({"torch._dynamo", "torch._inductor", "sympy"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.slow
+def test_training_does_not_import_torchs_compiler(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_THE_COMPILER, *OPTIMIZERS_HERE],
+        cwd=tmp_path,
+        env={**ENVIRONMENT, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    assert done.stdout.strip() == b"", done.stdout
+
+
+@every_optimizer
+def test_steps_are_those_of_torchs_own_optimizer(name: str) -> None:
+    """Bit for bit, although some of torch's decorators are left out."""
+    model, other = make(), make()
+    optimizers, theirs = (build_optimizers(one, name, 0.1) for one in (model, other))
+    for optimizer in theirs:
+        optimizer.__class__ = type(optimizer).__mro__[1]
+        assert type(optimizer).__module__.startswith("torch.optim")
+    assert take_steps(model, optimizers, 5) == take_steps(other, theirs, 5)
+    assert_identical(model.state_dict(), other.state_dict())
+    assert_identical(
+        name_optimizer_tensors(model, optimizers), name_optimizer_tensors(other, theirs)
+    )
