@@ -35,7 +35,7 @@ from charrnn.data.records import divide_text, divide_texts, find_separator
 from charrnn.errors import CheckpointError, CorpusError, Remedy, UsageError
 from charrnn.evaluation.baselines import MOST_TO_COMPARE, Baselines, measure_baselines
 from charrnn.evaluation.evaluate import evaluate
-from charrnn.evaluation.formal_languages import FormalScore, solve
+from charrnn.evaluation.formal_languages import FormalScore, check_known, solve
 from charrnn.evaluation.metrics import Score
 from charrnn.evaluation.results import Evaluation, Surprisal
 from charrnn.evaluation.surprisal import measure_surprisal
@@ -293,16 +293,15 @@ class Model:
         prime = self.read_prime(prime, unknown=unknown, on_note=on_note)
         ids = self.alphabet.encode(prime)
         check_stops(self.alphabet, config.stop)
+        if self.records is None and (unique or novel):
+            raise UsageError(
+                f"{self.path}: is not a model of records, so it cannot draw unique or novel ones",
+                Remedy("train one", "train", "TEXT", records="line"),
+            )
+        known = self.data.records if novel else frozenset()
         backend = self.backend("sampling")
         if self.records is None:
-            if unique or novel:
-                raise UsageError(
-                    f"{self.path}: is not a model of records, so it cannot draw unique or novel "
-                    "ones",
-                    Remedy("train one", "train", "TEXT", records="line"),
-                )
             return order_pieces(sample(backend, self.alphabet, config, ids, seed))
-        known = self.data.records if novel else frozenset()
         chosen = RecordChoice(config, prime, known, unique=unique, novel=novel)
         opened = open_record(self.alphabet, ids)
         pieces = order_pieces(sample(backend, self.alphabet, chosen.config, opened, seed))
@@ -466,7 +465,9 @@ class Model:
                 f"{self.path}: is a model of records, each read by itself; a formal language is a "
                 "continuous text"
             )
-        return solve(self.backend("scoring"), self.alphabet, find_language(language))
+        tried = find_language(language)
+        check_known(self.alphabet, tried)
+        return solve(self.backend("scoring"), self.alphabet, tried)
 
     def surprisal(
         self,
@@ -527,7 +528,7 @@ class Model:
             ``characters``. It raises what :meth:`read` raises, once it gets there.
 
         Raises:
-            CorpusError: the validation split is unknown.
+            CorpusError: a source does not exist, or the validation split is unknown.
             UsageError: a value is out of bounds, or the unit does not go with the model.
 
         >>> for unit in load(GOLDEN_MODEL).score("the heron\nthe mist"):
@@ -538,9 +539,10 @@ class Model:
         ReadConfig(unknown=unknown)
         config = UnitConfig(by=by, window=window, carried=carried)
         choice = choose_units(str(self.path), config, has_records=self.records is not None)
-        backend = self.backend("scoring")
         name, chunks = self._stream(text, encoding, on_note)
-        return Scoring(backend, self.alphabet, chunks, choice, unknown=unknown, name=name)
+        return Scoring(
+            self.backend("scoring"), self.alphabet, chunks, choice, unknown=unknown, name=name
+        )
 
     def states(self, text: str) -> dict[str, Floats]:
         """Read a text, and return the state of every layer after each character.

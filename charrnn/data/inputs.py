@@ -99,6 +99,9 @@ def gather_sources(
         UsageError: standard input is named twice.
     """
     _check_standard_input(sources)
+    for source in sources:
+        if source != STDIN:
+            identify_source(source)  # Told before a text is read that has no end.
     paths = [_take(source, folder, number, encoding) for number, source in enumerate(sources)]
     return paths, name_copies(sources, paths, folder)
 
@@ -212,16 +215,26 @@ def stream_sources(
         separator: the string between two records; None for continuous texts.
         on_note: called with a message about skipped, changed or odd input.
 
-    Yields:
-        The chunks of each text, to be read before the next text's.
+    Returns:
+        An iterator of the chunks of each text, to be read before the next text's. It raises
+        CorpusError where a source cannot be read.
 
     Raises:
-        CorpusError: a source does not exist, or cannot be read.
+        CorpusError: a source does not exist.
         UsageError: standard input is named twice, or Python does not know the encoding.
     """
     _check_standard_input(sources)
     found = [None if source == STDIN else locate_source(source) for source in sources]
-    signs = TextSigns(encoding, separator)
+    return _stream(found, encoding, TextSigns(encoding, separator), on_note)
+
+
+def _stream(
+    found: Sequence[Path | Generated | Built | None],
+    encoding: str | None,
+    signs: TextSigns,
+    on_note: Callable[[str], None],
+) -> Iterator[Iterator[str]]:
+    """Stream the texts of places that were found; None is standard input."""
     for place in found:
         if isinstance(place, Generated | Built):
             yield (data.decode("utf-8" if encoding else "latin-1") for data in place.chunks())

@@ -116,7 +116,7 @@ def solve(
         UnknownCharacterError: the model does not know one of the language's characters.
         PredictionError: the model's predictions are not finite.
     """
-    _check_known(alphabet, language)
+    check_known(alphabet, language)
     trials = _prepare(alphabet, language, most_size)
     lead_in = generate_text(language, _LEAD_IN_CHARACTERS, most_size=_LEAD_IN_SIZE)
     likeliest, nats = _predict(backend, trials.ids, alphabet.encode(lead_in))
@@ -137,7 +137,8 @@ def solve(
     )
 
 
-def _check_known(alphabet: Alphabet, language: Language) -> None:
+def check_known(alphabet: Alphabet, language: Language) -> None:
+    """Raise UnknownCharacterError if the model does not know one of a language's characters."""
     unknown = [c for c in language.characters if c not in alphabet.characters]
     if unknown:
         raise UnknownCharacterError(
