@@ -5,10 +5,14 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
+SOURCES := pyproject.toml $(wildcard charrnn/kernels/native/*)
 READY := $(VENV)/.ready
+TOOLS := $(VENV)/.tools
 
 .PHONY: help demo test check fix bench busy waits arrangements formal growth reach anomalies picture robustness map audit clean
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 
 help:
 	@echo "make demo          train on the bundled tales for about a minute and print samples"
@@ -29,13 +33,22 @@ help:
 	@echo "make picture       draw the picture of the README anew"
 	@echo "make clean         remove what these commands made"
 
-# torch comes first and by itself: its version is pinned here, while the project declares a range.
-$(READY): pyproject.toml $(wildcard charrnn/kernels/native/*)
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet "$(TORCH)"
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+# What charrnn takes, or also what its tests and checks take ([dev]). torch comes first and by itself:
+# its version is pinned here, while the project declares a range. Python compiles what it imports;
+# pip would compile the thousands of files, torch's above all, that nothing here does.
+define SET_UP
+$(PYTHON) -m venv $(VENV)
+$(INSTALL) "$(TORCH)"
+$(INSTALL) --editable ".$(1)"
+endef
+
+$(READY): $(SOURCES)
+	$(call SET_UP,)
 	touch $@
+
+$(TOOLS): $(SOURCES)
+	$(call SET_UP,[dev])
+	touch $(READY) $@
 
 demo: $(READY)
 	$(BIN)/charrnn train tales --minutes 0.8 --run runs/demo --overwrite
@@ -44,43 +57,43 @@ demo: $(READY)
 	@echo
 	$(BIN)/charrnn eval runs/demo
 
-test: $(READY)
+test: $(TOOLS)
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-check: $(READY)
+check: $(TOOLS)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-fix: $(READY)
+fix: $(TOOLS)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(READY)
+bench: $(TOOLS)
 	$(BIN)/python -m tests.benchmarks $(TEXT)
 
-busy: $(READY)
+busy: $(TOOLS)
 	$(BIN)/python -m tests.benchmarks.busy
 
-waits: $(READY)
+waits: $(TOOLS)
 	$(BIN)/python -m tests.benchmarks.waits
 
-arrangements: $(READY)
+arrangements: $(TOOLS)
 	$(BIN)/python -m tests.benchmarks.arrangements $(TEXT)
 
-formal: $(READY)
+formal: $(TOOLS)
 	$(BIN)/python -m tests.benchmarks.formal
 
-growth: $(READY)
+growth: $(TOOLS)
 	$(BIN)/python -m tests.benchmarks.growth
 
-reach: $(READY)
+reach: $(TOOLS)
 	$(BIN)/python -m tests.benchmarks.reach $(TEXT)
 
-anomalies: $(READY)
+anomalies: $(TOOLS)
 	$(BIN)/python -m tests.benchmarks.anomalies
 
-robustness: $(READY)
+robustness: $(TOOLS)
 	$(BIN)/python -m tests.robustness
 
 map:
@@ -89,13 +102,13 @@ map:
 # The tool has an environment of its own, so that only what charrnn installs is looked up. A build
 # of torch (+cpu) is looked up as the release it is of; what is not found counts as a failure.
 AUDIT := $(VENV)/audit
-audit: $(READY)
+audit: $(TOOLS)
 	$(PYTHON) -m venv $(AUDIT)
 	$(AUDIT)/bin/python -m pip install --quiet pip-audit
 	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+[a-z0-9.]*$$//' > $(AUDIT)/installed.txt
 	$(AUDIT)/bin/pip-audit --strict --no-deps --disable-pip --requirement $(AUDIT)/installed.txt
 
-picture: $(READY)
+picture: $(TOOLS)
 	$(BIN)/python -m tests.benchmarks.picture .assets/session.svg
 
 clean:

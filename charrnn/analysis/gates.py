@@ -8,6 +8,7 @@ understanding recurrent networks", figure 2.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,31 +48,41 @@ class Saturation:
     open: tuple[float, ...]
 
 
-def measure_saturation(model: CharModel, text: EncodedText) -> list[Saturation]:
+def measure_saturation(
+    model: CharModel, text: EncodedText, on_progress: Callable[[int], None] | None = None
+) -> list[Saturation]:
     """Measure the saturation of all gates while a text is read from its beginning.
 
     Args:
         model: on any device.
         text: of more than MOST_CHARACTERS the first are read.
+        on_progress: called with the number of characters that have been read.
 
     Raises:
         UsageError: the cells have no gates.
     """
+    text = text[:MOST_CHARACTERS]
     counts: dict[tuple[int, str], _Count] = {}
+    done = 0
 
     def watch(layer: int) -> Any:
         def hook(cell: Any, inputs: tuple[Tensor, State], output: tuple[Tensor, State]) -> None:
+            nonlocal done
             x, state = inputs
             outputs = torch.cat((state[0][None], output[0]))
             for name, gate in cell.gates(x, outputs).items():
                 counts.setdefault((layer, name), _Count()).add(gate)
+            if layer == 1 and on_progress is not None:
+                # Records are read side by side, each as long as the longest.
+                done = min(done + x.shape[0] * x.shape[1], len(text))
+                on_progress(done)
 
         return hook
 
     cores: list[nn.Module] = [cell.core for cell in model.layers()]
     watches = [core.register_forward_hook(watch(layer)) for layer, core in enumerate(cores, 1)]
     try:
-        _read(model, text[:MOST_CHARACTERS])
+        _read(model, text)
     finally:
         for handle in watches:
             handle.remove()

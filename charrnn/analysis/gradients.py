@@ -15,6 +15,7 @@ Pascanu, Mikolov & Bengio 2013, "On the difficulty of training recurrent neural 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +59,11 @@ class Reach:
 
 
 def measure_reach(
-    model: CharModel, ids: Ids, steps: int = STEPS, places: int = PLACES
+    model: CharModel,
+    ids: Ids,
+    steps: int = STEPS,
+    places: int = PLACES,
+    on_progress: Callable[[int], None] | None = None,
 ) -> list[Reach]:
     """Measure the norms of the gradient against the distance to the loss.
 
@@ -68,6 +73,7 @@ def measure_reach(
         ids: the text, shape (N,).
         steps: the greatest k; norms are given for k = 0 to ``steps``.
         places: places of the text, evenly spread, to average over; fewer if the text is short.
+        on_progress: called with the number of places that have been measured.
 
     Raises:
         CorpusError: the text is not long enough to look back that far once.
@@ -86,11 +92,16 @@ def measure_reach(
     size = count_numbers(model.initial_states(1))
     rows = max(_MOST // (steps * size), 1)
     period = min(max(cell.period for cell in model.layers()), len(starts))
-    sums = [
-        _sum_norms(model, _take_windows(ids, in_phase[begin : begin + rows], span), phase)
-        for phase, in_phase in enumerate(starts[first::period] for first in range(period))
-        for begin in range(0, len(in_phase), rows)
-    ]
+    sums: list[NDArray[np.float64]] = []
+    done = 0
+    for phase in range(period):
+        in_phase = starts[phase::period]
+        for begin in range(0, len(in_phase), rows):
+            together = in_phase[begin : begin + rows]
+            sums.append(_sum_norms(model, _take_windows(ids, together, span), phase))
+            done += len(together)
+            if on_progress is not None:
+                on_progress(done)
     norms = np.sum(sums, axis=0) / len(starts)
     names = [(layer, part) for layer, cell in enumerate(model.layers(), 1) for part in cell.parts]
     return [

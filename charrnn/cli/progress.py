@@ -48,18 +48,23 @@ def open_bar(description: str, total: int | None, unit: str) -> tqdm[Any]:
 
 
 class PassBars:
-    """Shows a bar for each pass over a text, one after another."""
+    """Shows a bar for each pass over a text, or for each of several works, one after another.
 
-    def __init__(self) -> None:
-        self._title = ""
+    Args:
+        unit: the thing that is counted.
+    """
+
+    def __init__(self, unit: str = "char") -> None:
+        self._title, self._unit = "", unit
         self._bar: tqdm[Any] | None = None
 
     @terminal.ignore_stderr_errors()
     def show(self, title: str, done: int, total: int) -> None:
-        """Show that ``done`` of ``total`` characters of a pass are done."""
+        """Show that ``done`` of ``total`` characters, or other units, of a pass are done."""
         if self._bar is None or title != self._title:
             self.close()
-            self._title, self._bar = title, open_bar(title, total, "char")
+            self._title, self._bar = title, open_bar(title, total, self._unit)
+        self._bar.total = total
         self._bar.update(done - self._bar.n)
 
     @terminal.ignore_stderr_errors()

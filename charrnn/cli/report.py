@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Annotated
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +20,13 @@ from charrnn.errors import CharrnnError, Remedy, StorageError, UsageError
 from charrnn.files import check_regular
 from charrnn.folders import check_current_folder
 
+if TYPE_CHECKING:
+    from charrnn.api import Model
+    from charrnn.data.corpus import SplitCorpus
+    from charrnn.training.run_summary import Summary
+
 _SEED = 1
+_PARTS = 8  # Those of the content, and the page.
 
 
 @explained(
@@ -49,8 +58,7 @@ def report(
     from charrnn.checkpoints.run_directory import RunDirectory
     from charrnn.checkpoints.run_index import find_run
     from charrnn.cli.compare import list_figures
-    from charrnn.cli.training_command import shell, training_command
-    from charrnn.inference.record_sampling import draw_records
+    from charrnn.cli.progress import PassBars
     from charrnn.training.run_summary import read_summary
 
     folder = find_run(run)
@@ -65,10 +73,30 @@ def report(
     if output is None:
         check_regular(run_directory.report)
     _check_replaceable(destination)
-    model = api.load(folder, corpus=corpus or ())
+    # Its texts are short: threads would wait for one another most of the time.
+    model = api.load(folder, threads=1, corpus=corpus or ())
     model.data.accept(summary.request, summary.corpus)
     split = model.data.split
     check_current_folder()
+    with closing(PassBars("part")) as bars:
+        bars.show("report", 0, _PARTS)  # It takes seconds to load torch and matplotlib.
+        page = _write_page(model, summary, split, partial(bars.show, "report", total=_PARTS))
+    _check_replaceable(destination)
+    destination.write([page.encode()], like=run_directory.last if output is None else None)
+    if as_json:
+        figures = {"run": str(folder), "model": str(model.path), **list_figures(summary)}
+        terminal.print_json({"report": str(destination.path), **figures})
+    elif not destination.is_stdout:
+        terminal.print_facts({"report": str(destination.path)})
+
+
+def _write_page(
+    model: Model, summary: Summary, split: SplitCorpus, show: Callable[[int], None]
+) -> str:
+    """Write the page of a run, and show how many of its parts are done."""
+    from charrnn.cli.training_command import shell, training_command
+    from charrnn.inference.record_sampling import draw_records
+
     # It takes torch, whose errors are not those of the libraries below.
     from charrnn.report.content import gather_content
 
@@ -100,15 +128,9 @@ def report(
         split.train,
         split.held_out,
         draw_one,
+        show,
     )
-    page = render(contents, shell(training_command(summary)), option_name)
-    _check_replaceable(destination)
-    destination.write([page.encode()], like=run_directory.last if output is None else None)
-    if as_json:
-        figures = {"run": str(folder), "model": str(model.path), **list_figures(summary)}
-        terminal.print_json({"report": str(destination.path), **figures})
-    elif not destination.is_stdout:
-        terminal.print_facts({"report": str(destination.path)})
+    return render(contents, shell(training_command(summary)), option_name)
 
 
 def _check_replaceable(destination: Destination) -> None:

@@ -29,6 +29,9 @@ from charrnn.training.run_summary import Summary
 
 TEMPERATURES = (0.5, 0.8, 1.0)
 
+PARTS = len(TEMPERATURES) + 4
+"""Parts of the content that are gathered one after another."""
+
 SHOWN_CHARACTERS = 500
 """Characters of a text along which the activations of a neuron are shown."""
 
@@ -162,6 +165,7 @@ def gather_content(
     trained_on: EncodedText,
     held_out: EncodedText,
     draw: Draw,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> Contents:
     """Gather the content of a report.
 
@@ -173,6 +177,7 @@ def gather_content(
         trained_on: the text that the model was trained on.
         held_out: the held-out text; if it is empty, the end of the training text is read.
         draw: draws from the model.
+        on_progress: called with the number of PARTS that are done.
 
     Raises:
         PredictionError: the model's predictions are not finite.
@@ -180,10 +185,18 @@ def gather_content(
     text, description = held_out, "the beginning of the held-out text"
     if not len(held_out):
         text, description = trained_on.last(_NEURON_CHARACTERS), "the end of the training text"
-    drawn = {
-        temp: draw(SampleConfig(temperature=temp, length=_DRAWN_CHARACTERS))
-        for temp in TEMPERATURES
-    }
+    drawn = {}
+    for temp in TEMPERATURES:
+        drawn[temp] = draw(SampleConfig(temperature=temp, length=_DRAWN_CHARACTERS))
+        on_progress(len(drawn))
+    copied = _measure_copied(drawn, alphabet, trained_on, held_out)
+    on_progress(len(drawn) + 1)
+    passage = read_passage(backend, text[:_PASSAGE_CHARACTERS], alphabet, _COSTLIEST)
+    on_progress(len(drawn) + 2)
+    neurons = find_neurons(backend, text[:_NEURON_CHARACTERS], alphabet)
+    on_progress(len(drawn) + 3)
+    reaches = _measure_reaches(model, text.ids)
+    on_progress(PARTS)
     return Contents(
         run=run,
         read=description,
@@ -191,10 +204,10 @@ def gather_content(
             DrawnText(temp, _separate_records(_decode(alphabet, symbols), run.corpus.records))
             for temp, symbols in drawn.items()
         ],
-        copied=_measure_copied(drawn, alphabet, trained_on, held_out),
-        passage=read_passage(backend, text[:_PASSAGE_CHARACTERS], alphabet, _COSTLIEST),
-        neurons=find_neurons(backend, text[:_NEURON_CHARACTERS], alphabet),
-        reaches=_measure_reaches(model, text.ids),
+        copied=copied,
+        passage=passage,
+        neurons=neurons,
+        reaches=reaches,
     )
 
 

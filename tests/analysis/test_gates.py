@@ -196,6 +196,12 @@ def test_a_long_text_is_looked_at_from_its_beginning(monkeypatch: pytest.MonkeyP
     assert measure_saturation(model, text) == measure_saturation(model, text[:20])
 
 
+def test_progress_is_told_to_the_end_of_the_text() -> None:
+    ids, told = random_ids(2500), list[int]()
+    measure_saturation(arrange("lstm"), ContinuousText(ids), told.append)
+    assert told == [1024, 2048, 2500]
+
+
 def test_the_model_is_left_as_it_was() -> None:
     model, ids = arrange("batch norm in a pyramid"), random_ids(20)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}

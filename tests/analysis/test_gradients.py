@@ -188,6 +188,9 @@ def test_the_gradient_of_an_open_memory_survives() -> None:
 def test_norms_are_the_mean_over_the_places_of_a_text() -> None:
     model, ids = arrange("lstm"), random_ids(SPAN + 4)
     together = measure_reach(model, ids, STEPS, places=3)
+    told: list[int] = []
+    assert measure_reach(model, ids, STEPS, 3, told.append) == together
+    assert told[-1] == 3
     alone = [measure_reach(model, ids[begin : begin + SPAN], STEPS) for begin in (0, 2, 4)]
     for reach, *singles in zip(together, *alone, strict=True):
         expected = np.mean([single.norms for single in singles], axis=0)

@@ -1,6 +1,7 @@
 """Output on a terminal has no control sequences from a text, a name or a file."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -198,6 +199,16 @@ def test_no_argument_is_obeyed(trained: Path, arguments: tuple[str, ...]) -> Non
     assert not obeyed(result.stdout.decode())
     assert result.returncode in (0, 2, 3, 4), explain(result)
     assert (b"Traceback" in result.stdout) == ("--debug" in arguments), explain(result)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", ["inspect gates", "inspect gradients --steps 9", "report -o -"])
+def test_commands_that_take_seconds_show_a_bar(trained: Path, words: str) -> None:
+    result = forked_onto_a_terminal(trained, *words.split())
+    assert result.returncode == 0, explain(result)
+    bars = re.findall(rb"\r(?:gates|gradients|report): +(\d+)%\|", result.stdout)
+    assert bars[0] == b"0", result.stdout[:2000]
+    assert len(bars) > 1
 
 
 @pytest.mark.slow

@@ -121,7 +121,7 @@ def test_the_rate_of_products_is_measured_and_leaves_the_threads_as_they_were(
     precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A processor without instructions for bfloat16 takes a minute for the products of a run.
-    monkeypatch.setattr(device, "_MEASURED_SIZE", 128)
+    monkeypatch.setattr(device, "_MEASURED_SIZE_ON_CPU", 128)
     threads = torch.get_num_threads()
     assert measure_products_per_second(ComputeConfig(device="cpu", precision=precision)) > 1e6
     assert torch.get_num_threads() == threads

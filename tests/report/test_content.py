@@ -17,6 +17,7 @@ from charrnn.evaluation.evaluate import evaluate
 from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import CharModel, build_model
 from charrnn.report.content import (
+    PARTS,
     SHOWN_CHARACTERS,
     TEMPERATURES,
     Contents,
@@ -161,9 +162,13 @@ def measured(trained_on: str, held_out: str, drawn: str, records: str | None) ->
         cut_text(RECORD_ALPHABET.encode(text), RECORD_ALPHABET, records)
         for text in (trained_on, held_out)
     )
-    return gather_content(
-        run, network, TorchBackend(network), RECORD_ALPHABET, learned, rest, lambda _: drawn
+    told: list[int] = []
+    backend = TorchBackend(network)
+    contents = gather_content(
+        run, network, backend, RECORD_ALPHABET, learned, rest, lambda _: drawn, told.append
     )
+    assert told == list(range(1, PARTS + 1))
+    return contents
 
 
 @pytest.mark.parametrize(("records", "parted"), [(None, "\n"), ("line", RECORD_END)])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 from charrnn.cli import terminal
@@ -38,13 +40,15 @@ def gates(
     unknown: Unknown = "error",
     encoding: Encoding = "utf-8",
     stack_round: StackRound = None,
-    threads: Annotated[int | None, option(ComputeConfig, "threads")] = ComputeConfig.threads,
+    # One text is read step by step, which is too little work to divide.
+    threads: Annotated[int, option(ComputeConfig, "threads")] = 1,
     corpus: TrainingText = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Run ``charrnn inspect gates``."""
     from charrnn.cli.arguments import load_and_read
+    from charrnn.cli.progress import PassBars
 
     model, read = load_and_read(
         arguments or [],
@@ -54,11 +58,14 @@ def gates(
         threads=threads,
         corpus=corpus,
     )
-    network = model.torch_model()
-    from charrnn.analysis.gates import MOST_CHARACTERS, measure_saturation
+    with closing(PassBars()) as bars:
+        bars.show("gates", 0, len(read.text))  # It takes seconds to load torch.
+        network = model.torch_model()
+        from charrnn.analysis.gates import MOST_CHARACTERS, measure_saturation
 
-    found = measure_saturation(network, read.text)
-    characters = min(len(read.text), MOST_CHARACTERS)
+        characters = min(len(read.text), MOST_CHARACTERS)
+        show = partial(bars.show, "gates", total=characters)
+        found = measure_saturation(network, read.text, show)
     if as_json:
         terminal.print_json(
             {

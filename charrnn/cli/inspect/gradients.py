@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,13 +45,15 @@ def gradients(
     unknown: Unknown = "error",
     encoding: Encoding = "utf-8",
     stack_round: StackRound = None,
-    threads: Annotated[int | None, option(ComputeConfig, "threads")] = ComputeConfig.threads,
+    # A step is so little work that threads would wait for one another most of the time.
+    threads: Annotated[int, option(ComputeConfig, "threads")] = 1,
     corpus: TrainingText = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Run ``charrnn inspect gradients``."""
     from charrnn.cli.arguments import load_and_read
+    from charrnn.cli.progress import PassBars
     from charrnn.data.encoded_text import RecordText
 
     model, read = load_and_read(
@@ -60,13 +64,16 @@ def gradients(
         threads=threads,
         corpus=corpus,
     )
-    network = model.torch_model()
-    from charrnn.analysis.gradients import count_places, measure_reach
-
     if isinstance(read.text, RecordText):
         terminal.note("the records are read as one text: the state is carried across their ends")
-    reaches = measure_reach(network, read.text.ids, steps)
-    places = count_places(len(read.text), steps)
+    with closing(PassBars("place")) as bars:
+        bars.show("gradients", 0, 1)  # It takes seconds to load torch.
+        network = model.torch_model()
+        from charrnn.analysis.gradients import count_places, measure_reach
+
+        places = count_places(len(read.text), steps)
+        show = partial(bars.show, "gradients", total=places)
+        reaches = measure_reach(network, read.text.ids, steps, on_progress=show)
     if as_json:
         terminal.print_json(
             {
