@@ -204,7 +204,7 @@ def test_no_argument_is_obeyed(trained: Path, arguments: tuple[str, ...]) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("words", ["inspect gates", "inspect gradients --steps 9", "report -o -"])
 def test_commands_that_take_seconds_show_a_bar(trained: Path, words: str) -> None:
-    result = forked_onto_a_terminal(trained, *words.split())
+    result = forked_onto_a_terminal(trained, *words.split(), columns=80)
     assert result.returncode == 0, explain(result)
     bars = re.findall(rb"\r(?:gates|gradients|report): +(\d+)%\|", result.stdout)
     assert bars[0] == b"0", result.stdout[:2000]

@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+import termios
 import threading
 import tty
 import uuid
@@ -26,10 +27,14 @@ class Seen:
 
 
 @contextmanager
-def pseudoterminal() -> Iterator[tuple[int, Seen]]:
-    """A terminal to write to, which changes nothing of what it is written, and what it saw."""
+def pseudoterminal(columns: int = 0) -> Iterator[tuple[int, Seen]]:
+    """A terminal to write to, which changes nothing of what it is written, and what it saw.
+
+    One that does not tell its columns is shown no bar.
+    """
     ours, theirs = pty.openpty()
     tty.setraw(theirs)
+    termios.tcsetwinsize(theirs, (40 if columns else 0, columns))
     seen = Seen()
     # A terminal that is closed before it is read empty may lose what it holds, so its reader is
     # told by a last word that everything has come.
@@ -66,10 +71,10 @@ def terminal_stream(encoding: str = "utf-8") -> Iterator[tuple[io.TextIOWrapper,
 
 
 def forked_onto_a_terminal(
-    folder: Path, *arguments: str, timeout: float = 120
+    folder: Path, *arguments: str, timeout: float = 120, columns: int = 0
 ) -> subprocess.CompletedProcess[bytes]:
     """As :func:`through_a_terminal`, forked from a process that has imported torch."""
-    with pseudoterminal() as (terminal, seen):
+    with pseudoterminal(columns) as (terminal, seen):
         process = FORKS.Process(target=_be_charrnn, args=(arguments, folder, os.ttyname(terminal)))
         process.start()
         process.join(timeout)
