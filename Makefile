@@ -33,17 +33,19 @@ help:
 	@echo "make picture       draw the picture of the README anew"
 	@echo "make clean         remove what these commands made"
 
-# What charrnn takes, or also what its tests and checks take ([dev]). torch comes first and by itself:
-# its version is pinned here, while the project declares a range. Python compiles what it imports;
-# pip would compile the thousands of files, torch's above all, that nothing here does.
+# What charrnn takes on this machine, or also what its tests and checks take ([dev], and the native
+# library for every processor). torch comes first and by itself: its version is pinned here, while the
+# project declares a range. Python compiles what it imports; pip would compile the thousands of files,
+# torch's above all, that nothing here does.
+FOR_DEMO := --config-settings=cmake.define.CHARRNN_FOR_THIS_PROCESSOR=ON
 define SET_UP
 $(PYTHON) -m venv $(VENV)
 $(INSTALL) "$(TORCH)"
-$(INSTALL) --editable ".$(1)"
+$(INSTALL) $(2) --editable ".$(1)"
 endef
 
 $(READY): $(SOURCES)
-	$(call SET_UP,)
+	$(call SET_UP,,$(FOR_DEMO))
 	touch $@
 
 $(TOOLS): $(SOURCES)
