@@ -22,7 +22,7 @@ BASELINE = "baseline"
 BUILDS = ("avx512bf16", "avx512", "avx2", BASELINE)
 """All builds, the fastest first; processors other than x86 have the last one alone."""
 
-INTERFACE = 5
+INTERFACE = 6
 """The version of the interface, which ``charrnn_interface`` of a build must return."""
 
 CHOICE = "CHARRNN_KERNELS"
@@ -54,13 +54,20 @@ _SIGNATURES = {
     "charrnn_network_read": "piiippp",
     "charrnn_network_score": "piiipppp",
     "charrnn_network_draw": "piiididdpppp",
+    "charrnn_training_new": "iiiiiiiiiipp",
+    "charrnn_training_free": "p",
+    "charrnn_training_learn": "piipppppp",
+    "charrnn_gradient_norm": "iippp",
+    "charrnn_adam": "iippppppppifffffff",
 }
-"""The arguments of each function of ``native/training_api.cpp`` and ``native/network.cpp``."""
+"""The arguments of each function of the ``.cpp`` files in ``native/``."""
 
 _RESULTS = {
     "charrnn_use_openmp": None,
     "charrnn_network_new": ctypes.c_void_p,
     "charrnn_network_free": None,
+    "charrnn_training_new": ctypes.c_void_p,
+    "charrnn_training_free": None,
 }
 """Return types of the functions that do not return whether there was memory for the work."""
 
@@ -76,6 +83,11 @@ class Kernels:
 
     build: str
     functions: ctypes.CDLL
+
+    @property
+    def version(self) -> str:
+        """The build with its interface: results of another differ by rounding."""
+        return f"{self.build}/{INTERFACE}"
 
     @property
     def multiplies_bfloat16(self) -> bool:

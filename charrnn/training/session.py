@@ -60,9 +60,10 @@ from charrnn.training.progress import Evaluated, Progress, SettingsChosen
 from charrnn.training.run_config import Request, SavedRun
 from charrnn.training.run_data import check_unchanged, learn_another_text
 from charrnn.training.schedule import Schedule
-from charrnn.training.train_state import TrainState, WeightAverage
+from charrnn.training.train_state import TrainState
 from charrnn.training.trainer import Trainer
 from charrnn.training.validation import MOST_SCORED, HeldOut
+from charrnn.training.weight_average import WeightAverage
 
 
 @dataclass(frozen=True)
@@ -278,9 +279,9 @@ def _fit_threads(previous: int, header: Mapping[str, Any]) -> tuple[int, str]:
 
 
 def _kernels_of(model: ModelConfig) -> str:
-    """Return the build of the native library that runs a model's cells; NONE if torch does."""
+    """Return the version of the native library that trains a model's cells; NONE if torch does."""
     kernels = load_kernels() if CELLS[model.cell].native_training else None
-    return kernels.build if kernels else NONE
+    return kernels.version if kernels else NONE
 
 
 def _arrays_of(tensors: Mapping[str, Tensor]) -> Arrays:

@@ -23,9 +23,10 @@ from charrnn.models.char_model import build_model
 from charrnn.models.device import Compute, choose_precision, prepare_process
 from charrnn.training.optimizers import build_optimizers
 from charrnn.training.schedule import Schedule
-from charrnn.training.train_state import TrainState, WeightAverage
+from charrnn.training.train_state import TrainState
 from charrnn.training.trainer import Trainer
 from charrnn.training.validation import HeldOut
+from charrnn.training.weight_average import WeightAverage
 from tests.benchmarks.measure import Rate, interleave
 
 CPU = torch.device("cpu")

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from charrnn.config.model import ModelConfig
 from charrnn.config.training import MOST_HALVINGS, ComputeConfig, SourceConfig, TrainConfig
+from charrnn.models.char_model import States
 from charrnn.training.progress import Progress, Step
 from charrnn.training.run_config import Request
 from charrnn.training.trainer import Trainer
@@ -71,22 +72,19 @@ class Fault:
             with torch.no_grad():
                 self._poison(kept[self.place % len(kept)])
             return step
-        hook = self._hook(trainer)
-        try:
-            return _take_step(trainer)
-        finally:
-            hook.remove()
+        step = trainer.train_state.step
+        backpropagate = step.backpropagate
 
-    def _hook(self, trainer: Trainer) -> Any:
-        model = trainer.train_state.model
-        if self.kind == "loss":
-            value = float(self.value)
-            return model.register_forward_hook(lambda _, __, out: (out[0] * value, out[1]))
-        parameters = list(model.parameters())
-        parameter = parameters[self.place % len(parameters)]
-        return parameter.register_hook(  # type: ignore[no-untyped-call]
-            lambda gradient: self._poison(gradient.clone())
-        )
+        def struck(*arguments: Any) -> tuple[float, States]:
+            nats, states = backpropagate(*arguments)
+            if self.kind == "loss":
+                return nats * float(self.value), states
+            gradients = [p.grad for p in step.parameters if p.grad is not None]
+            self._poison(gradients[self.place % len(gradients)])
+            return nats, states
+
+        with patch.object(step, "backpropagate", struck):
+            return _take_step(trainer)
 
     def _poison(self, tensor: Tensor) -> Tensor:
         tensor.view(-1)[self.place % tensor.numel()] = float(self.value)

@@ -247,7 +247,7 @@ def test_a_run_goes_on_with_other_kernels_and_says_so(
     write_checkpoint(last, session.checkpoint())
     compiled = arrangement != "rnn"
     header = read_checkpoint(last).header
-    assert header["kernels"] == (begun_with.build if compiled else library.NONE)
+    assert header["kernels"] == (begun_with.version if compiled else library.NONE)
     assert resume_session(read_run(last), corpus, session.request).notes == ()
 
     choose_kernels(choosing_kernels, other)
@@ -531,7 +531,7 @@ def test_a_run_goes_on_on_another_device_than_it_was_begun_on(corpus: Corpus, sa
     moved = replace(asked, compute=replace(asked.compute, device="cpu"))
     assert resume_session(
         read_run(saved), corpus, moved
-    ).trainer.train_state.compute.device == torch.device("cpu")
+    ).trainer.train_state.step.compute.device == torch.device("cpu")
 
 
 def rewrite(path: Path, change: Callable[[dict[str, Any], Arrays], object]) -> None:

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cmath>
-#include <vector>
 
 #include "thread_team.h"
 
@@ -58,12 +57,16 @@ inline Softmax softmax_of(const Element* logits, int characters, const Keep& kee
     return {max, sum};
 }
 
-// Gradients may be null.
+// The numbers that a thread keeps of a row, with room for a whole last vector.
+inline std::size_t exponentials_of(int characters) { return std::size_t(characters) + LANES; }
+
+// Gradients may be null, or the logits themselves. `room` is for exponentials_of(characters)
+// numbers of each thread.
 template <class Element>
 void cross_entropy(const Place& place, int count, int characters, float weight,
                    const Element* logits, const std::int32_t* targets, double* nats,
-                   Element* gradients) {
-    std::vector<float> exponentials(characters + LANES);  // Room for a whole last vector.
+                   Element* gradients, float* room) {
+    float* const exponentials = room + place.thread * exponentials_of(characters);
     for (int row = place.begin(count); row < place.end(count); ++row) {
         const std::ptrdiff_t at = std::ptrdiff_t(row) * characters;
         const int target = targets[row];
@@ -73,13 +76,13 @@ void cross_entropy(const Place& place, int count, int characters, float weight,
             continue;
         }
         const Softmax softmax = softmax_of(logits + at, characters, [&](int n, Vec values) {
-            store(exponentials.data() + n, values, LANES);
+            store(exponentials + n, values, LANES);
         });
         nats[row] = softmax.nats_of(load(logits + at + target, 1)[0]);
         if (!gradients) continue;
         const float scale = static_cast<float>(weight / softmax.sum);
         for_blocks(characters, [&](int n, int lanes) {
-            store(gradients + at + n, load(exponentials.data() + n, LANES) * scale, lanes);
+            store(gradients + at + n, load(exponentials + n, LANES) * scale, lanes);
         });
         store(gradients + at + target, splat(exponentials[target] * scale - weight), 1);
     }

@@ -10,8 +10,6 @@
 
 namespace {
 
-enum class Connect { STACK, RESIDUAL, SUM };
-
 struct Weights {
     int characters, layers, units;
     Connect connect;

@@ -45,6 +45,7 @@ struct NormShape {
     std::ptrdiff_t stride;  // From one row of x to the next.
     int batch;
     int units;
+    int width;  // From one row of y to the next.
 };
 
 struct NormWeights {
@@ -64,7 +65,7 @@ void normalize(const Place& place, const NormShape& shape, const Element* x,
         const Element* from = x + row * shape.stride;
         const Moments own = moments[row] = moments_of(from, shape.units);
         const float* mask = weights.mask_of(shape, row);
-        Element* to = y + std::ptrdiff_t(row) * shape.units;
+        Element* to = y + std::ptrdiff_t(row) * shape.width;
         for_blocks(shape.units, [&](int unit, int lanes) {
             const Vec n = (load(from + unit, lanes) - own.mean) * own.scale;
             const Vec value = n * load(weights.gain + unit, lanes) + load(weights.shift + unit, lanes);

@@ -86,6 +86,14 @@ Buffer<T> allocate(std::size_t count, std::size_t alignment = 64) {
     return Buffer<T>(static_cast<T*>(memory));
 }
 
+// The same, all of it 0.
+template <class T>
+Buffer<T> allocate_zeros(std::size_t count) {
+    Buffer<T> memory = allocate<T>(count);
+    std::memset(memory.get(), 0, count * sizeof(T));
+    return memory;
+}
+
 enum class Into { NEW_SUMS, SUMS };  // Overwrite the result, or add to it.
 
 // Multiply ROWS rows with a panel into result[row][block].

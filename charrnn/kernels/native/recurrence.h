@@ -18,6 +18,8 @@
 
 namespace {
 
+enum class Connect { STACK, RESIDUAL, SUM };  // How layers are joined.
+
 // Round up to even: rows that a product reads are whole pairs of bfloat16 numbers.
 inline int even(int count) { return count + count % 2; }
 

@@ -2,13 +2,18 @@
 // cores.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <exception>
+#include <memory>
 #include <thread>
 #include <vector>
 
 #if defined(__SSE__)
 #include <xmmintrin.h>
+#endif
+#if !defined(_WIN32)
+#include <unistd.h>
 #endif
 
 #include "simd.h"
@@ -63,29 +68,57 @@ class FlushDenormals {
 #endif
 };
 
-// A barrier for all threads of a team. A thread that waits long gives up its core.
+// A counter that threads wait for: for a short while on their core, then asleep.
+class Signal {
+  public:
+    void advance() {
+        value_.fetch_add(1, std::memory_order_acq_rel);
+        value_.notify_all();
+    }
+
+    // Wait until the counter has another value than `seen`.
+    void wait_while(std::uint32_t seen) const {
+        wait_until([&] { return value_.load(std::memory_order_acquire) != seen; });
+    }
+
+    // Wait until a condition holds, which must have come true before the counter advances.
+    template <class Condition>
+    void wait_until(const Condition& condition) const {
+        for (int spins = 0; spins < MOST_SPINS; ++spins) {
+            if (condition()) return;
+            relax();
+        }
+        while (true) {
+            const std::uint32_t before = value_.load(std::memory_order_acquire);
+            if (condition()) return;
+            value_.wait(before, std::memory_order_acquire);
+        }
+    }
+
+    std::uint32_t value() const { return value_.load(std::memory_order_relaxed); }
+
+  private:
+    static constexpr int MOST_SPINS = 2000;  // Tens of microseconds.
+    alignas(64) std::atomic<std::uint32_t> value_{0};
+};
+
+// A barrier for all threads of a team.
 class Barrier {
   public:
     void wait(int threads) {
         if (threads == 1) return;
-        const std::uint32_t phase = phase_.load(std::memory_order_relaxed);
+        const std::uint32_t phase = phase_.value();
         if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
             arrived_.store(0, std::memory_order_relaxed);
-            phase_.store(phase + 1, std::memory_order_release);
-            phase_.notify_all();
-            return;
+            phase_.advance();
+        } else {
+            phase_.wait_while(phase);
         }
-        for (int spins = 0; spins < MOST_SPINS; ++spins) {
-            if (phase_.load(std::memory_order_acquire) != phase) return;
-            relax();
-        }
-        phase_.wait(phase, std::memory_order_acquire);
     }
 
   private:
-    static constexpr int MOST_SPINS = 2000;  // Tens of microseconds.
     alignas(64) std::atomic<int> arrived_{0};
-    alignas(64) std::atomic<std::uint32_t> phase_{0};
+    Signal phase_;
 };
 
 // One thread's place in its team.
@@ -130,47 +163,105 @@ class Team {
     std::exception_ptr failure_;
 };
 
-// Threads that wait until the team's size is known: the system may start fewer than are wanted.
-class Helpers {
+// Threads of this library's own, started when they are first wanted and kept.
+//
+// Each waits in a place of its own, for a short while on its core and then asleep, so that it costs
+// nothing between two pieces of work. One piece of work has the pool at a time; one that comes
+// meanwhile runs on the thread that brings it.
+class Pool {
   public:
-    template <class Body>
-    Helpers(int wanted, const Body& body) {
-        try {
-            for (int thread = 1; thread <= wanted; ++thread)
-                threads_.emplace_back([this, &body, thread] {
-                    team_.wait(0, std::memory_order_acquire);
-                    body(thread, team_.load(std::memory_order_acquire));
-                });
-        } catch (const std::exception&) {
-            // The system has no more threads, or no memory for them.
+    // The pool of this process. After a fork the child has none of the threads: it gets a new one.
+    static Pool& shared() {
+        static std::atomic<Pool*> pool{nullptr};
+        Pool* found = pool.load(std::memory_order_acquire);
+        if (!found || found->process_ != process_id()) {
+            // Never freed: its threads may still wait in it when the process ends.
+            auto* fresh = new Pool;
+            if (pool.compare_exchange_strong(found, fresh)) return *fresh;
+            delete fresh;
         }
-        team_.store(static_cast<int>(threads_.size()) + 1, std::memory_order_release);
-        team_.notify_all();
-    }
-    ~Helpers() {
-        for (std::thread& thread : threads_) thread.join();
+        return *pool.load(std::memory_order_acquire);
     }
 
-    int team() const { return team_.load(std::memory_order_relaxed); }
+    // Call body(thread, threads) on up to `wanted` threads, this one included, and wait for all.
+    template <class Body>
+    void run(int wanted, const Body& body) {
+        if (wanted < 2 || taken_.test_and_set(std::memory_order_acquire)) return body(0, 1);
+        start(wanted - 1);
+        const int helpers = std::min(wanted - 1, static_cast<int>(workers_.size()));
+        call_ = [](const void* data, int thread, int threads) {
+            (*static_cast<const Body*>(data))(thread, threads);
+        };
+        data_ = &body;
+        threads_ = helpers + 1;
+        busy_.store(helpers, std::memory_order_relaxed);
+        for (int n = 0; n < helpers; ++n) workers_[n]->turn.advance();
+        body(0, threads_);
+        done_.wait_until([&] { return busy_.load(std::memory_order_acquire) == 0; });
+        taken_.clear(std::memory_order_release);
+    }
 
   private:
-    std::atomic<int> team_{0};
-    std::vector<std::thread> threads_;
+    struct Worker {
+        Signal turn;
+    };
+
+    Pool() : process_(process_id()) {}
+
+    static long process_id() {
+#if defined(_WIN32)
+        return 0;
+#else
+        return getpid();
+#endif
+    }
+
+    // Start threads until there are so many, or the system has no more.
+    void start(int count) {
+        while (static_cast<int>(workers_.size()) < count && !refused_) {
+            try {
+                auto worker = std::make_unique<Worker>();
+                workers_.reserve(workers_.size() + 1);
+                std::thread(&Pool::work, this, worker.get(), workers_.size() + 1).detach();
+                workers_.push_back(std::move(worker));
+            } catch (const std::exception&) {
+                refused_ = true;
+            }
+        }
+    }
+
+    void work(Worker* self, std::size_t thread) {
+        for (std::uint32_t seen = 0;; ++seen) {
+            self->turn.wait_while(seen);
+            call_(data_, static_cast<int>(thread), threads_);
+            if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) done_.advance();
+        }
+    }
+
+    const long process_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+    bool refused_ = false;
+    std::atomic_flag taken_;
+    void (*call_)(const void*, int, int) = nullptr;
+    const void* data_ = nullptr;
+    int threads_ = 1;
+    alignas(64) std::atomic<int> busy_{0};
+    Signal done_;
 };
 
+enum class Threads { OWN, SHARED };  // Those of the pool, or torch's where they can be shared.
+
 // Run work(place) on up to `threads` threads, this one included, and rethrow what it throws.
-template <class Work>
+template <Threads THREADS = Threads::SHARED, class Work>
 void run_team(int threads, const Work& work) {
     Team<Work> team(work);
-    if (threads > 1 && open_mp.parallel) {
+    if (THREADS == Threads::SHARED && threads > 1 && open_mp.parallel) {
         const auto body = [](void* data) {
             static_cast<Team<Work>*>(data)->run(open_mp.thread_number(), open_mp.thread_count());
         };
         open_mp.parallel(body, &team, static_cast<unsigned>(threads), 0);
     } else {
-        const auto body = [&team](int thread, int count) { team.run(thread, count); };
-        const Helpers helpers(threads - 1, body);
-        body(0, helpers.team());
+        Pool::shared().run(threads, [&team](int thread, int count) { team.run(thread, count); });
     }
     team.finish();
 }

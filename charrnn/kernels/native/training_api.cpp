@@ -204,7 +204,7 @@ EXPORTED int charrnn_norm_forward(int precision, int threads, int count, int bat
     return with_precision(precision, [&](auto p) {
         using Element = typename decltype(p)::Element;
         run_team(threads, [&](const Place& place) {
-            normalize(place, {count, stride, batch, units}, static_cast<const Element*>(x),
+            normalize(place, {count, stride, batch, units, units}, static_cast<const Element*>(x),
                       {gain, shift, masks}, static_cast<Element*>(y),
                       static_cast<Moments*>(moments));
         });
@@ -219,7 +219,7 @@ EXPORTED int charrnn_norm_backward(int precision, int threads, int count, int ba
         using Element = typename decltype(p)::Element;
         const auto sums = allocate<float>(2 * std::size_t(threads) * units);
         run_team(threads, [&](const Place& place) {
-            normalize_backward(place, {count, stride, batch, units}, static_cast<const Element*>(x),
+            normalize_backward(place, {count, stride, batch, units, units}, static_cast<const Element*>(x),
                                {gain, nullptr, masks}, static_cast<const Moments*>(moments),
                                static_cast<const Element*>(dy), static_cast<Element*>(dx),
                                threads, sums.get(), gain_gradient, shift_gradient);
@@ -232,15 +232,16 @@ EXPORTED int charrnn_cross_entropy(int precision, int threads, int count, int ch
                                     double* nats, void* gradients) {
     return with_precision(precision, [&](auto p) {
         using Element = typename decltype(p)::Element;
+        const auto room = allocate<float>(threads * exponentials_of(characters));
         run_team(threads, [&](const Place& place) {
             cross_entropy(place, count, characters, weight, static_cast<const Element*>(logits),
-                          targets, nats, static_cast<Element*>(gradients));
+                          targets, nats, static_cast<Element*>(gradients), room.get());
         });
     });
 }
 
 // The version of this interface, which Python compares; raised whenever arguments or arrays change.
-EXPORTED int charrnn_interface() { return 5; }
+EXPORTED int charrnn_interface() { return 6; }
 
 // Return 1 if this processor can run the build of that name.
 EXPORTED int charrnn_supports(const char* build) {

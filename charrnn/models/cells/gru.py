@@ -70,6 +70,10 @@ class GRU(NativeCell):
         if gru_reset == "before":
             self.register_parameter("candidate_bias", None)
 
+    @property
+    def native_form(self) -> str:
+        return "before" if self.candidate_bias is None else "after"
+
     def run_native(self, inputs: Inputs, state: State) -> tuple[Tensor, State]:
         y, h = recurrence.gru(inputs, self.recurrent_weight, self.candidate_bias, *state)
         return y, (h,)

@@ -79,6 +79,10 @@ class LSTM(NativeCell):
         return bool(settings["lstm_gates"] == "separate")  # The fused layer.
 
     @property
+    def native_form(self) -> str:
+        return self.lstm_gates
+
+    @property
     def parts(self) -> tuple[str, ...]:
         return ("h", "c")
 

@@ -4,7 +4,7 @@ import torch
 
 from charrnn.config.model import ModelConfig
 from charrnn.models.char_model import build_model
-from charrnn.training.train_state import WeightAverage
+from charrnn.training.weight_average import WeightAverage
 
 
 def test_the_first_averages_forget_the_random_start() -> None:

@@ -1,0 +1,164 @@
+"""A training step through the native library: for networks of LSTM or GRU layers on the CPU.
+
+It agrees with torch's up to rounding. Its results do not depend on the number of threads, so that
+this may change from step to step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, optim
+
+from charrnn.data.batches import Window
+from charrnn.kernels.library import Kernels
+from charrnn.kernels.torch_calls import load_shared_kernels
+from charrnn.kernels.training_network import (
+    LAYER_PARAMETERS,
+    AdamArrays,
+    AdamSettings,
+    NetworkParameters,
+    TrainingNetwork,
+    adam_step,
+    gradient_norm,
+)
+from charrnn.models.cells.base import State
+from charrnn.models.cells.native_cell import NativeCell
+from charrnn.models.char_model import CharModel, Masks, States
+from charrnn.models.device import Compute
+from charrnn.models.layer_norm import LayerNorm
+from charrnn.training.team_size import TeamSize
+from charrnn.training.torch_step import TorchStep
+
+_CLIP_EPSILON = 1e-6
+"""Added to the norm, as in ``torch.nn.utils.clip_grad_norm_``."""
+
+
+def can_step(model: CharModel, compute: Compute) -> bool:
+    """Return whether the native library takes whole training steps of a model."""
+    return (
+        compute.device.type == "cpu"
+        and all(isinstance(cell, NativeCell) and cell.input_norm is None for cell in model.layers())
+        and all(parameter.dtype == torch.float32 for parameter in model.parameters())
+        and load_shared_kernels() is not None
+    )
+
+
+class NativeStep(TorchStep):
+    """The gradients of a model, their norm, and the change of its weights, computed natively.
+
+    Optimizers other than one Adam or AdamW step through torch.
+
+    Args:
+        arguments: those of :class:`TorchStep`; :func:`can_step` accepts the model.
+        settings: likewise.
+    """
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        kernels = load_shared_kernels()
+        if kernels is None:
+            raise ValueError("there is no native library")
+        self._kernels: Kernels = kernels
+        self._team = TeamSize(torch.get_num_threads())
+        self._network: TrainingNetwork | None = None
+        self._started = 0.0
+        self._characters = 0
+
+    @contextmanager
+    def context(self) -> Iterator[None]:
+        """Let torch compute on one thread: others would wait on the cores of the library's."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        started = time.monotonic()
+        try:
+            yield
+            self._team.record(time.monotonic() - started, self._characters)
+        finally:
+            torch.set_num_threads(threads)
+
+    def backpropagate(
+        self, window: Window, states: States, masks: Masks | None
+    ) -> tuple[float, tuple[State, ...]]:
+        """Compute the gradients of a window's loss, as :meth:`TorchStep.backpropagate` does."""
+        ids, targets = (torch.from_numpy(numbers) for numbers in window)
+        self._characters = ids.numel()
+        if self._network is None or len(ids) > self._network.steps:
+            self._network = self._build(*ids.shape)
+        return self._network.learn(ids, targets, masks, states, self._team.threads)
+
+    def norm(self) -> float:
+        """Compute the norm of the gradient."""
+        return gradient_norm(self._kernels, self._gradients(), self._team.threads)
+
+    def update(self, norm: float, *, step: int, rate: float) -> None:
+        """Change the weights and their average, as :meth:`TorchStep.update` does."""
+        optimizer, *others = self.optimizers
+        if others or not isinstance(optimizer, (optim.Adam, optim.AdamW)):
+            super().update(norm, step=step, rate=rate)
+            return
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        defaults = optimizer.defaults
+        settings = AdamSettings(
+            rate=rate,
+            betas=defaults["betas"],
+            epsilon=defaults["eps"],
+            decoupled=isinstance(optimizer, optim.AdamW),
+            scale=min(1.0, self.clip / (norm + _CLIP_EPSILON)) if self.clip else 1.0,
+            bound=self.clip_value,
+            share=self.average.share(step),
+        )
+        adam_step(self._kernels, self._arrays(optimizer), settings, self._team.threads)
+
+    def _arrays(self, optimizer: optim.Optimizer) -> AdamArrays:
+        """Gather the arrays of a step, and make those that the optimizer has not made yet."""
+        averages = dict(zip(self.parameters, self.average.model.parameters(), strict=True))
+        rows = []
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                state = optimizer.state[parameter]
+                if not state:
+                    state["step"] = torch.zeros(())
+                    state["exp_avg"] = torch.zeros_like(parameter)
+                    state["exp_avg_sq"] = torch.zeros_like(parameter)
+                rows.append(
+                    (
+                        *(parameter, parameter.grad, state["exp_avg"], state["exp_avg_sq"]),
+                        *(averages[parameter], state["step"], group["weight_decay"]),
+                    )
+                )
+        return AdamArrays(*zip(*rows, strict=True))
+
+    def _build(self, steps: int, batch: int) -> TrainingNetwork:
+        """Build the native network for windows of up to that many steps."""
+        (form,) = {cell.native_form for cell in self.model.layers() if isinstance(cell, NativeCell)}
+        parameters = list_parameters(self.model)
+        network = TrainingNetwork(
+            self._kernels,
+            parameters,
+            form=form,
+            connect=self.model.connect,
+            steps=steps,
+            batch=batch,
+            bfloat16=self.compute.precision == "bf16",
+        )
+        gradients = dict(zip(parameters.listed(), network.gradients.listed(), strict=True))
+        for parameter in self.parameters:
+            parameter.grad = gradients[parameter]
+        return network
+
+
+def list_parameters(model: CharModel) -> NetworkParameters:
+    """List the parameters of a model of native cells for the native library."""
+    layers = []
+    for cell, norm in zip(model.layers(), model.norms, strict=True):
+        own: dict[str, Tensor] = dict(cell.named_parameters())
+        if isinstance(norm, LayerNorm):
+            own |= {"gain": norm.weight, "shift": norm.bias}
+        layers.append([own.get(name) for name in LAYER_PARAMETERS])
+    return NetworkParameters(model.embedding.weight, layers, model.head.weight, model.head.bias)

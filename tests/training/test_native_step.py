@@ -1,0 +1,121 @@
+"""A native training step changes a model as torch's does, to rounding."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import torch
+
+from charrnn.data.batches import ContinuousStreams, Position, Shape
+from charrnn.data.encoded_text import ContinuousText
+from charrnn.models.char_model import build_model
+from charrnn.models.device import Compute
+from charrnn.training import native_step, train_state
+from charrnn.training.native_step import NativeStep
+from charrnn.training.optimizers import build_optimizers
+from charrnn.training.torch_step import TorchStep
+from charrnn.training.train_state import TrainState
+from charrnn.training.weight_average import WeightAverage
+from tests.support.arrangements import ARRANGEMENTS, configure
+from tests.support.kernel_cases import needs_library
+from tests.support.optimizers import OPTIMIZERS_HERE
+
+pytestmark = needs_library
+
+CPU = Compute(torch.device("cpu"), "fp32")
+NATIVE = (
+    *("lstm", "gru", "lstm, coupled", "lstm, capped", "gru, reset before"),
+    *("residual", "sum", "no norm", "orthogonal start"),
+)
+"""The arrangements that the native library trains."""
+
+
+def make(
+    arrangement: str, optimizer: str = "adamw", clip: float = 0.5, clip_value: float = 0.0
+) -> TrainState:
+    model = build_model(configure(arrangement, hidden=16, embedding=8), 9, seed=1)
+    return TrainState(
+        model,
+        WeightAverage(model, 0.9),
+        build_optimizers(model, optimizer, 0.01),
+        CPU,
+        batch=4,
+        clip=clip,
+        clip_value=clip_value,
+        dropout=0.2,
+        weight_drop=0.3,
+        seed=1,
+    )
+
+
+@contextmanager
+def through_torch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patched:
+        patched.setattr(train_state, "can_step", lambda *_: False)
+        yield
+
+
+def learn(state: TrainState, steps: int = 6) -> list[tuple[float, float]]:
+    numbers = torch.randint(9, (400,), generator=torch.Generator().manual_seed(4))
+    streams = ContinuousStreams(ContinuousText(numbers.numpy()), Shape(4, 12), seed=1)
+    position, found = Position(), []
+    for step in range(steps):
+        fresh = streams.starts_fresh(position) or not step
+        found.append(state.learn(streams.read(position), fresh=fresh, step=step, rate=3e-3))
+        position = streams.after(position)
+    return found
+
+
+def test_the_library_trains_what_it_can_and_torch_the_rest() -> None:
+    for arrangement in ARRANGEMENTS:
+        kind = NativeStep if arrangement in NATIVE else TorchStep
+        assert type(make(arrangement).step) is kind, arrangement
+
+
+@pytest.mark.parametrize("arrangement", NATIVE)
+def test_steps_agree_with_torchs(arrangement: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    native = make(arrangement)
+    with through_torch(monkeypatch):
+        plain = make(arrangement)
+    assert type(plain.step) is TorchStep
+    assert_agree(native, plain)
+
+
+@pytest.mark.parametrize(("clip", "clip_value"), [(0.0, 0.0), (0.05, 0.0), (0.0, 1e-3), (1, 0.01)])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS_HERE)
+def test_every_optimizer_and_clipping_agrees_with_torchs(
+    optimizer: str, clip: float, clip_value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    native = make("lstm", optimizer, clip, clip_value)
+    with through_torch(monkeypatch):
+        plain = make("lstm", optimizer, clip, clip_value)
+    assert_agree(native, plain)
+
+
+def assert_agree(native: TrainState, plain: TrainState) -> None:
+    for (nats, norm), (expected_nats, expected_norm) in zip(
+        learn(native), learn(plain), strict=True
+    ):
+        assert nats == pytest.approx(expected_nats, rel=1e-4)
+        assert norm == pytest.approx(expected_norm, rel=1e-3)
+    got, expected = native.tensors(), plain.tensors()
+    assert got.keys() == expected.keys()
+    for name, tensor in expected.items():
+        if tensor.is_floating_point():
+            # A gradient near 0, whose sign is rounding alone, moves a weight by Adam's full rate.
+            torch.testing.assert_close(got[name], tensor, rtol=1e-2, atol=2e-3, msg=name)
+        else:
+            assert torch.equal(got[name], tensor), name
+
+
+def test_windows_may_become_longer() -> None:
+    state = make("lstm")
+    for length in (3, 12, 5):
+        ids = torch.randint(9, (length, 4)).numpy()
+        nats, _ = state.learn((ids, ids), fresh=True, step=0, rate=1e-3)
+        assert nats > 0
+
+
+def test_without_the_library_torch_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native_step, "load_shared_kernels", lambda: None)
+    assert type(make("lstm").step) is TorchStep
