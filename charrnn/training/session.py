@@ -365,7 +365,7 @@ def build_trainer(
     return Trainer(
         train_state,
         streams,
-        HeldOut(split.held_out),
+        HeldOut(split.held_out, request.model),
         Schedule(train.learning_rate, train.warmup, steps),
         seconds=None if train.minutes is None else train.minutes * 60,
         evaluations=train.evaluations,

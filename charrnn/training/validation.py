@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import torch
+
+from charrnn.config.model import ModelConfig
 from charrnn.data.encoded_text import ContinuousText, EncodedText, RecordText
 from charrnn.evaluation.metrics import ScoreSum
 from charrnn.evaluation.scorer import Part, score, score_records, streams_for
+from charrnn.inference.backend import Backend
+from charrnn.inference.native_backend import NativeBackend, build_network, can_serve
 from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import CharModel
 
@@ -27,13 +32,15 @@ class HeldOut:
     Args:
         text: the held-out text; empty if there is none. The first MOST_SCORED characters of it are
             scored, or as many whole records as they hold.
+        config: of the network; where the native library supports it, that scores.
 
     Attributes:
         text: the part that is scored.
     """
 
-    def __init__(self, text: EncodedText) -> None:
+    def __init__(self, text: EncodedText, config: ModelConfig) -> None:
         self.text = text.first(MOST_SCORED)
+        self._config = config
 
     def __len__(self) -> int:
         return len(self.text)
@@ -45,10 +52,18 @@ class HeldOut:
 
     def score(self, network: CharModel) -> Iterator[Part]:
         """Score the text part by part, and yield each part's loss."""
-        backend = TorchBackend(network)
+        backend = self._load(network)
         match self.text:
             case RecordText() as text:
                 return score_records(backend, text)
             case ContinuousText(ids):
                 streams = streams_for(len(ids), backend.state_size, _LEAST_CHARACTERS)
                 return score(backend, ids, streams, again=_CONTEXT)
+
+    def _load(self, network: CharModel) -> Backend:
+        weights = network.state_dict()
+        on_cpu = all(weight.device.type == "cpu" for weight in weights.values())
+        if not on_cpu or not can_serve(self._config):
+            return TorchBackend(network)
+        arrays = {name: weight.numpy() for name, weight in weights.items()}
+        return NativeBackend(build_network(self._config, arrays), torch.get_num_threads())

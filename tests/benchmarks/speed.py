@@ -71,7 +71,7 @@ def training_steps(
     trainer = Trainer(
         train_state,
         ContinuousStreams(ContinuousText(ids), shape, seed=1),
-        HeldOut(ContinuousText(ids[:0])),
+        HeldOut(ContinuousText(ids[:0]), config),
         Schedule(train.learning_rate, train.warmup, None),
         seconds=None,
         evaluations=1,

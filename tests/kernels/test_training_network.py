@@ -30,9 +30,12 @@ from tests.support.kernel_cases import FORMS, every_form, needs_library
 pytestmark = needs_library
 
 ROUNDING = 1e-5
-"""Tolerance of float32 sums over a window, relative to the largest gradient of a parameter."""
+"""Tolerance of float32 sums over a window, relative to the largest gradient of a parameter, or to a
+hundredth of the largest of all."""
 
-BFLOAT16_ROUNDING = 3e-2
+BFLOAT16_ROUNDING = 6e-2
+"""The same of bfloat16; where a capped gate is at its cap, rounding takes one derivative or the
+other."""
 
 SIZES = {
     "odd": {"alphabet": 65, "steps": 20, "batch": 9, "embedding": 17, "hidden": 33, "layers": 2},
@@ -74,8 +77,8 @@ class Lesson:
         gradients = dict(
             zip(list_parameters(self.model).listed(), network.gradients.listed(), strict=True)
         )
-        found = {name: gradients[p] for name, p in self.model.named_parameters()}
-        return self._results(torch.tensor(nats), states, found)
+        found = {n: g for n, p in self.model.named_parameters() if (g := gradients[p]) is not None}
+        return self._results(torch.tensor(nats, dtype=torch.float64), states, found)
 
     def derive(self) -> dict[str, Tensor]:
         """The same through autograd."""
@@ -109,6 +112,8 @@ def make_lesson(
     sizes = SIZES[size]
     shape = {name: sizes[name] for name in ("embedding", "hidden", "layers")}
     settings: dict[str, Any] = {"cell": form, **VARIANTS[form], **shape, "norm": norm}
+    if sizes["hidden"] == 1:
+        settings["norm"] = "none"  # It would leave nothing of a single number.
     if sizes["layers"] > 1:
         settings["connect"] = connect
     model = build_model(ModelConfig(**settings), sizes["alphabet"], seed=1)
@@ -131,10 +136,11 @@ def make_lesson(
 
 def assert_near(got: dict[str, Tensor], expected: dict[str, Tensor], tolerance: float) -> None:
     assert got.keys() == expected.keys()
+    least = max(tensor.abs().max().item() for tensor in expected.values()) / 100
     for name, tensor in expected.items():
-        largest = tensor.abs().max().item()
+        largest = max(tensor.abs().max().item(), least)
         off = (got[name].double() - tensor.double()).abs().max().item()
-        assert off <= tolerance * max(largest, 1e-4), (name, off, largest)
+        assert off <= tolerance * largest, (name, off, largest)
 
 
 @every_form

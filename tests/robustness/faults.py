@@ -72,18 +72,18 @@ class Fault:
             with torch.no_grad():
                 self._poison(kept[self.place % len(kept)])
             return step
-        step = trainer.train_state.step
-        backpropagate = step.backpropagate
+        training_step = trainer.train_state.step
+        backpropagate = training_step.backpropagate
 
         def struck(*arguments: Any) -> tuple[float, States]:
             nats, states = backpropagate(*arguments)
             if self.kind == "loss":
                 return nats * float(self.value), states
-            gradients = [p.grad for p in step.parameters if p.grad is not None]
+            gradients = [p.grad for p in training_step.parameters if p.grad is not None]
             self._poison(gradients[self.place % len(gradients)])
             return nats, states
 
-        with patch.object(step, "backpropagate", struck):
+        with patch.object(training_step, "backpropagate", struck):
             return _take_step(trainer)
 
     def _poison(self, tensor: Tensor) -> Tensor:

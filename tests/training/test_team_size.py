@@ -23,7 +23,7 @@ def simulate(most: int, speed: Speed, seconds: float, work: float = 1.0) -> tupl
 
 
 def scaling(threads: int, _: float) -> float:
-    return 1000.0 * threads**0.9
+    return 1000.0 * float(threads**0.9)
 
 
 def contended(threads: int, _: float) -> float:

@@ -66,7 +66,7 @@ def make(
     return Trainer(
         train_state,
         ContinuousStreams(ContinuousText(alphabet.encode(text)), Shape(4, 16), seed=1),
-        HeldOut(ContinuousText(alphabet.encode(held_out))),
+        HeldOut(ContinuousText(alphabet.encode(held_out)), config),
         Schedule(rate, 5, total),
         seconds=seconds,
         evaluations=evaluations,
@@ -136,8 +136,8 @@ def test_an_evaluation_scores_the_averaged_weights(text: str) -> None:
     read = ContinuousText(alphabet.encode(held_out))
     averaged = evaluate(TorchBackend(trainer.train_state.average.model), read, alphabet)
     current = evaluate(TorchBackend(trainer.train_state.model), read, alphabet)
-    assert last.valid_nats_per_char == pytest.approx(averaged.nats_per_char, rel=1e-9)
-    assert last.valid_nats_per_char != pytest.approx(current.nats_per_char, rel=1e-9)
+    assert last.valid_nats_per_char == pytest.approx(averaged.nats_per_char, rel=1e-6)
+    assert last.valid_nats_per_char != pytest.approx(current.nats_per_char, rel=1e-5)
 
 
 @pytest.mark.slow
@@ -256,7 +256,8 @@ def test_what_is_not_finite_stops_before_the_weights_are_touched(
 
         def poisoned(*window: Any) -> Any:
             found = backpropagate(*window)
-            step.parameters[0].grad *= math.inf  # type: ignore[operator]
+            if (gradient := step.parameters[0].grad) is not None:
+                gradient.mul_(math.inf)
             return found
 
         monkeypatch.setattr(step, "backpropagate", poisoned)
