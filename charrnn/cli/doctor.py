@@ -175,7 +175,7 @@ def _describe(findings: dict[str, Any]) -> dict[str, str]:
         "memory": f"{_format_gigabytes(findings['memory_available_bytes'])} available of "
         f"{_format_gigabytes(findings['memory_bytes'])}",
         "disk": f"{_format_gigabytes(findings['disk_free_bytes'])} free in this folder",
-        " and ".join(_list_native_cells()): _describe_backend(findings),
+        ", ".join(_list_native_cells()): _describe_backend(findings),
         **{f"  {build}": standing for build, standing in findings["builds"].items()},
     }
     if findings["chosen_build"]:
@@ -227,7 +227,7 @@ def _describe_missing_torch(findings: dict[str, Any]) -> str:
 
 
 def _list_native_cells() -> list[str]:
-    return [cell for cell, spec in CELLS.items() if spec.native_training]
+    return [cell for cell, spec in CELLS.items() if spec.native_form]
 
 
 def _format_gigabytes(count: int | None) -> str:

@@ -29,10 +29,11 @@ class CellSpec:
             (G * H, D) and a ``bias`` (G * H), and a ``recurrent_weight`` (G * H, H) where the
             state is multiplied.
         settings: fields of ModelConfig that this cell takes and others may not, with its defaults.
-        native_training: whether the native library trains it; its class is a ``NativeCell``.
+        native_training: whether the native library runs its recurrence where torch trains the
+            network; its class is a ``NativeCell``.
         native_form: the setting whose value names its form in the native library, one of
-            ``charrnn.kernels.network.FORMS``, through which models of it are sampled and scored;
-            empty if torch does that.
+            ``charrnn.kernels.network.FORMS``, through which models of it are trained, sampled and
+            scored; empty if torch does that.
     """
 
     path: str

@@ -171,6 +171,13 @@ class ModelConfig(Config):
         """The settings that are the cell's own."""
         return {name: getattr(self, name) for name in CELLS[self.cell].settings}
 
+    @property
+    def trains_natively(self) -> bool:
+        """Whether the native library trains it on the CPU: whole steps, or its recurrences."""
+        spec = CELLS[self.cell]
+        whole = bool(spec.native_form) and self.norm != "batch" and not self.pyramid
+        return whole or spec.native_training
+
     def _derive_default(self, name: str) -> Any:
         if name == "connect":
             return "sum" if self.pyramid else "stack"

@@ -62,14 +62,14 @@ class NetworkParameters(NamedTuple):
 
 
 class TrainingNetwork:
-    """A network of LSTM or GRU layers that computes the gradients of windows.
+    """A network of layers of one cell that computes the gradients of windows.
 
     It reads the parameters where they lie, so that they may not move.
 
     Args:
         kernels: the native library.
         parameters: of the network.
-        form: one of FORMS, an LSTM's or a GRU's.
+        form: one of FORMS.
         connect: one of CONNECTIONS.
         steps: the most steps of a window.
         batch: B.

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import torch
 
-from charrnn.config.cells import CELLS
 from charrnn.config.model import ModelConfig
 from charrnn.config.processors import count_usual_threads, read_wanted_threads
 from charrnn.config.training import DEVICES, PRECISIONS, ComputeConfig
@@ -131,7 +130,7 @@ def settle_compute(requested: ComputeConfig, model: ModelConfig) -> ComputeConfi
 
 def _gains_from_bfloat16(model: ModelConfig) -> bool:
     """Return whether bfloat16 makes the cell's training faster on this processor."""
-    kernels = load_kernels() if CELLS[model.cell].native_training else None
+    kernels = load_kernels() if model.trains_natively else None
     if kernels is not None:
         return kernels.multiplies_bfloat16
     gains = cell_class(model.cell).gains_from_bfloat16(**model.cell_settings)

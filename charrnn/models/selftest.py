@@ -15,17 +15,19 @@ from charrnn.kernels.layer_norm import EPSILON, layer_norm
 from charrnn.kernels.recurrence import Inputs
 from charrnn.models.cells.base import State
 from charrnn.models.cells.native_cell import NativeCell
-from charrnn.models.char_model import build_cell
+from charrnn.models.char_model import build_cell, build_model
+from charrnn.models.native_network import build_training_network, pair_gradients
 
 MOST_DIFFERENCE = {"fp32": 1e-5, "bf16": 0.05}
 """The largest difference that rounding explains, by precision, as a share of the largest value."""
 
 _STEPS, _BATCH, _INPUTS, _HIDDEN = 9, 5, 7, 33
+_CHARACTERS = 11
 
 
 def measure_differences(precision: str) -> dict[str, float]:
-    """Measure how far each cell, the layer norm and the loss of the library are off from torch in
-    float32, forward and backward over a small window.
+    """Measure how far the library's cells, layer norm, loss and whole training step are off from
+    torch in float32, forward and backward over a small window.
 
     Args:
         precision: of the library's products, "fp32" or "bf16".
@@ -41,6 +43,7 @@ def measure_differences(precision: str) -> dict[str, float]:
     cells = {name: _measure_cell(name, precision) for name in trained}
     return {
         **cells,
+        "training step": _measure_training(precision),
         "layer norm": _measure_norm(precision),
         "cross entropy": _measure_loss(precision),
     }
@@ -57,6 +60,23 @@ def _measure_cell(name: str, precision: str) -> float:
     with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
         native = _run(cell, lambda: cell.run_native(Inputs(cell.project(x)), state))
     return _difference(native, _run(cell, lambda: cell.run_torch(x, state)))
+
+
+def _measure_training(precision: str) -> float:
+    config = ModelConfig(cell="gru", layers=2, hidden=_HIDDEN, embedding=_INPUTS)
+    model = build_model(config, _CHARACTERS)
+    random = torch.Generator().manual_seed(0)
+    ids, targets = torch.randint(_CHARACTERS, (2, _STEPS, _BATCH), generator=random)
+    states = model.initial_states(_BATCH)
+    network = build_training_network(
+        model, steps=_STEPS, batch=_BATCH, bfloat16=precision == "bf16"
+    )
+    nats, _ = network.learn(ids, targets, None, states, torch.get_num_threads())
+    gradients = [gradient for _, gradient in pair_gradients(model, network)]
+    logits, _ = model(ids, states)
+    loss = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+    expected = torch.autograd.grad(loss, list(model.parameters()))
+    return _difference([torch.tensor(nats), *gradients], [loss.detach(), *expected])
 
 
 def _measure_norm(precision: str) -> float:

@@ -1,4 +1,4 @@
-"""A training step through the native library: for networks of LSTM or GRU layers on the CPU.
+"""A training step through the native library: for LSTM, GRU and simple networks on the CPU.
 
 It agrees with torch's up to rounding. Its results do not depend on the number of threads, so that
 this may change from step to step.
@@ -12,25 +12,22 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor, optim
+from torch import optim
 
 from charrnn.data.batches import Window
 from charrnn.kernels.library import Kernels
 from charrnn.kernels.torch_calls import load_shared_kernels
 from charrnn.kernels.training_network import (
-    LAYER_PARAMETERS,
     AdamArrays,
     AdamSettings,
-    NetworkParameters,
     TrainingNetwork,
     adam_step,
     gradient_norm,
 )
 from charrnn.models.cells.base import State
-from charrnn.models.cells.native_cell import NativeCell
 from charrnn.models.char_model import CharModel, Masks, States
 from charrnn.models.device import Compute
-from charrnn.models.layer_norm import LayerNorm
+from charrnn.models.native_network import build_training_network, can_train, pair_gradients
 from charrnn.training.team_size import TeamSize
 from charrnn.training.torch_step import TorchStep
 
@@ -40,12 +37,7 @@ _CLIP_EPSILON = 1e-6
 
 def can_step(model: CharModel, compute: Compute) -> bool:
     """Return whether the native library takes whole training steps of a model."""
-    return (
-        compute.device.type == "cpu"
-        and all(isinstance(cell, NativeCell) and cell.input_norm is None for cell in model.layers())
-        and all(parameter.dtype == torch.float32 for parameter in model.parameters())
-        and load_shared_kernels() is not None
-    )
+    return compute.device.type == "cpu" and can_train(model)
 
 
 class NativeStep(TorchStep):
@@ -136,29 +128,8 @@ class NativeStep(TorchStep):
 
     def _build(self, steps: int, batch: int) -> TrainingNetwork:
         """Build the native network for windows of up to that many steps."""
-        (form,) = {cell.native_form for cell in self.model.layers() if isinstance(cell, NativeCell)}
-        parameters = list_parameters(self.model)
-        network = TrainingNetwork(
-            self._kernels,
-            parameters,
-            form=form,
-            connect=self.model.connect,
-            steps=steps,
-            batch=batch,
-            bfloat16=self.compute.precision == "bf16",
-        )
-        gradients = dict(zip(parameters.listed(), network.gradients.listed(), strict=True))
-        for parameter in self.parameters:
-            parameter.grad = gradients[parameter]
+        bfloat16 = self.compute.precision == "bf16"
+        network = build_training_network(self.model, steps=steps, batch=batch, bfloat16=bfloat16)
+        for parameter, gradient in pair_gradients(self.model, network):
+            parameter.grad = gradient
         return network
-
-
-def list_parameters(model: CharModel) -> NetworkParameters:
-    """List the parameters of a model of native cells for the native library."""
-    layers = []
-    for cell, norm in zip(model.layers(), model.norms, strict=True):
-        own: dict[str, Tensor] = dict(cell.named_parameters())
-        if isinstance(norm, LayerNorm):
-            own |= {"gain": norm.weight, "shift": norm.bias}
-        layers.append([own.get(name) for name in LAYER_PARAMETERS])
-    return NetworkParameters(model.embedding.weight, layers, model.head.weight, model.head.bias)

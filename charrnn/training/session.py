@@ -26,7 +26,6 @@ from charrnn.checkpoints.model_file import (
     parse_learnt,
     select_arrays,
 )
-from charrnn.config.cells import CELLS
 from charrnn.config.model import ModelConfig
 from charrnn.config.processors import count_usual_threads
 from charrnn.config.training import LENGTHS, ComputeConfig, SourceConfig, TrainConfig
@@ -280,7 +279,7 @@ def _fit_threads(previous: int, header: Mapping[str, Any]) -> tuple[int, str]:
 
 def _kernels_of(model: ModelConfig) -> str:
     """Return the version of the native library that trains a model's cells; NONE if torch does."""
-    kernels = load_kernels() if CELLS[model.cell].native_training else None
+    kernels = load_kernels() if model.trains_natively else None
     return kernels.version if kernels else NONE
 
 
@@ -396,11 +395,7 @@ def build_request(
     """
     network = ModelConfig.pick(fill_layers(settings))
     compute = settle_compute(ComputeConfig.pick(settings), network)
-    native = (
-        CELLS[network.cell].native_training
-        and compute.device == "cpu"
-        and load_kernels() is not None
-    )
+    native = network.trains_natively and compute.device == "cpu" and load_kernels() is not None
     share = SHARE_OF_PRODUCTS if native else SHARE_UNCOMPILED
     corpus = split.corpus
     rate = share * measure_products_per_second(compute)

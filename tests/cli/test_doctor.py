@@ -44,9 +44,9 @@ def test_the_fastest_build_is_in_use_and_agrees_with_torch(tmp_path: Path) -> No
     assert 1 <= found["cores"] <= found["machine_cores"]
     assert 0 < found["memory_available_bytes"] <= found["memory_bytes"]
     assert found["disk_free_bytes"] > 0
-    assert found["precision"]["rnn"] == "fp32"
+    assert set(found["precision"]) == {"lstm", "gru", "rnn"}
     for precision, most in MOST_DIFFERENCE.items():
-        names = {"lstm", "gru", "layer norm", "cross entropy"}
+        names = {"lstm", "gru", "training step", "layer norm", "cross entropy"}
         assert set(found["differences"][precision]) == names
         assert all(0 <= off <= most for off in found["differences"][precision].values())
 
@@ -82,7 +82,7 @@ def test_the_lines_for_people_say_what_is_in_use_and_why(tmp_path: Path) -> None
     assert (result.returncode, result.stderr) == (0, b""), explain(result)
     lines = dict(line.split("  ", 1) for line in result.stdout.decode().splitlines())
     facts = {name.strip(): value.strip() for name, value in lines.items() if name}
-    assert facts["lstm and gru"] == "through the native library, baseline"
+    assert facts["lstm, gru, rnn"] == "through the native library, baseline"
     assert facts["CHARRNN_KERNELS"] == "baseline"
     assert facts["trains in"] == "lstm fp32, gru fp32, rnn fp32"
     assert facts["self-test"].startswith("agrees with torch: lstm fp32 to ")

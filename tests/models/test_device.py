@@ -76,7 +76,7 @@ def test_auto_precision_asks_what_will_run_the_cell(
         gains = {
             "no library": torch_is_fast and name == "lstm",
             "slow with bfloat16": False,
-            "fast with bfloat16": name in ("lstm", "lstm, coupled", "gru"),
+            "fast with bfloat16": name != "stack",
         }
         assert choose_precision("auto", CPU, model) == ("bf16" if gains[library] else "fp32")
         assert choose_precision("bf16", CPU, model) == "bf16"

@@ -8,9 +8,10 @@ import torch
 
 from charrnn.data.batches import ContinuousStreams, Position, Shape
 from charrnn.data.encoded_text import ContinuousText
+from charrnn.models import native_network
 from charrnn.models.char_model import build_model
 from charrnn.models.device import Compute
-from charrnn.training import native_step, train_state
+from charrnn.training import train_state
 from charrnn.training.native_step import NativeStep
 from charrnn.training.optimizers import build_optimizers
 from charrnn.training.torch_step import TorchStep
@@ -25,6 +26,7 @@ pytestmark = needs_library
 CPU = Compute(torch.device("cpu"), "fp32")
 NATIVE = (
     *("lstm", "gru", "lstm, coupled", "lstm, capped", "gru, reset before"),
+    *("rnn", "rnn, relu", "rnn, sigmoid"),
     *("residual", "sum", "no norm", "orthogonal start"),
 )
 """The arrangements that the native library trains."""
@@ -117,5 +119,5 @@ def test_windows_may_become_longer() -> None:
 
 
 def test_without_the_library_torch_trains(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native_step, "load_shared_kernels", lambda: None)
+    monkeypatch.setattr(native_network, "load_shared_kernels", lambda: None)
     assert type(make("lstm").step) is TorchStep

@@ -7,6 +7,7 @@
 #include "gru.h"
 #include "lstm.h"
 #include "packed_matrix.h"
+#include "rnn.h"
 
 namespace {
 
@@ -44,18 +45,13 @@ struct GRUAfterStep {
     }
 };
 
-enum class Activation { TANH, RELU, SIGMOID };
-
 template <Activation ACTIVATION>
 struct RNNStep {
     static constexpr int G = 1, W = 4, PARTS = 1;
     static constexpr bool APART = false;
 
     static Vec apply(const Vec*, const Vec* sums, Vec, Vec&, Vec) {
-        const Vec a = sums[0];
-        if (ACTIVATION == Activation::TANH) return hyperbolic_tangent(a);
-        if (ACTIVATION == Activation::SIGMOID) return sigmoid(a);
-        return a < 0.0f ? Vec{} : a;  // NaN stays NaN.
+        return activate<ACTIVATION>(sums[0]);
     }
 };
 

@@ -124,9 +124,10 @@ class StatePanels {
 template <class P>
 class GradientPanels {
   public:
-    // Weights are (K, H) in row-major order.
-    GradientPanels(const float* weights, int inputs, int units)
+    // Weights are (K, H) in row-major order, or (H, K) if they are to be transposed.
+    GradientPanels(const float* weights, int inputs, int units, bool transposed = false)
         : weights_(weights), inputs_(inputs), units_(units), steps_(steps_of<P>(inputs)),
+          from_row_(transposed ? 1 : units), from_unit_(transposed ? inputs : 1),
           words_(allocate<Words>(std::size_t(blocks_of(units)) * steps_)) {}
 
     // Multiply all rows of gradients and call take(row, block, sum) for this thread's blocks.
@@ -155,7 +156,7 @@ class GradientPanels {
             pack<P>(words_.get() + std::ptrdiff_t(first) * steps_, inputs_, blocks,
                     [&](int row, int column) {
                 const int unit = first * LANES + column;
-                return unit < units_ ? weights_[std::ptrdiff_t(row) * units_ + unit] : 0.0f;
+                return unit < units_ ? weights_[row * from_row_ + unit * from_unit_] : 0.0f;
             });
         });
         if (part.by_rows) part.all.synchronize();
@@ -175,6 +176,8 @@ class GradientPanels {
     int inputs_;
     int units_;
     int steps_;
+    std::ptrdiff_t from_row_;
+    std::ptrdiff_t from_unit_;
     Buffer<Words> words_;
 };
 

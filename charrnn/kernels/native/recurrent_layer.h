@@ -5,6 +5,7 @@
 #include "gru.h"
 #include "lstm.h"
 #include "matrix_product.h"
+#include "rnn.h"
 
 namespace {
 
@@ -257,6 +258,44 @@ class GRUBeforeLayer final : public RecurrentLayer<P> {
     Buffer<typename P::Element> reset_;
     Buffer<float> update_;
     int gates_;
+};
+
+template <class P, Activation ACTIVATION>
+class RNNLayer final : public RecurrentLayer<P> {
+  public:
+    using Cell = RNN<P, ACTIVATION>;
+
+    RNNLayer(const Shape& most, const LayerParameters<const float>& own)
+        : RecurrentLayer<P>(most, 0), forward_(own.recurrent, most.units, most.units, true),
+          backward_(own.recurrent, most.units, most.units), units_(most.units) {}
+
+    int gates() const override { return units_; }
+
+    void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs) override {
+        const Part part(place, shape, forward_.bytes());
+        forward_.fill(part);
+        Cell::forward(part.place, part.shape, inputs, forward_, this->outputs.get(),
+                      this->memory.get());
+    }
+
+    void backward(const Place& place, const Shape& shape, const typename P::Element* dy,
+                  BackwardArrays<P>& arrays) override {
+        const Part part(place, shape, backward_.bytes());
+        backward_.fill(part);
+        Cell::backward(part.place, part.shape, backward_, this->memory.get(), dy,
+                       arrays.gradients.get());
+        place.synchronize();
+    }
+
+    void sum_gradients(const Place& place, const Shape& shape, const LeftRows<P>* x, float* to_bias,
+                       const LayerParameters<float>& to, BackwardArrays<P>& arrays) override {
+        sum_gradients_of(place, shape, x, this->past(shape, to.recurrent), shape.units, to_bias,
+                         arrays);
+    }
+
+  private:
+    GradientPanels<P> forward_, backward_;
+    int units_;
 };
 
 }  // namespace

@@ -31,7 +31,10 @@ std::unique_ptr<RecurrentLayer<P>> make_layer(int form, const Shape& most,
         case 1: return std::make_unique<LSTMLayer<P, Gates::COUPLED>>(most, own);
         case 2: return std::make_unique<LSTMLayer<P, Gates::CAPPED>>(most, own);
         case 3: return std::make_unique<GRUAfterLayer<P>>(most, own);
-        default: return std::make_unique<GRUBeforeLayer<P>>(most, own);
+        case 4: return std::make_unique<GRUBeforeLayer<P>>(most, own);
+        case 5: return std::make_unique<RNNLayer<P, Activation::TANH>>(most, own);
+        case 6: return std::make_unique<RNNLayer<P, Activation::RELU>>(most, own);
+        default: return std::make_unique<RNNLayer<P, Activation::SIGMOID>>(most, own);
     }
 }
 

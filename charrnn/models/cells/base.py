@@ -66,6 +66,14 @@ class Cell(nn.Module, ABC):
         """The cell that computes: this one, unless it runs another at a rate of its own."""
         return self
 
+    @property
+    def native_form(self) -> str:
+        """The form in which the native library trains the cell; empty if it does not.
+
+        It is one of ``charrnn.kernels.network.FORMS``.
+        """
+        return ""
+
     @classmethod
     def gains_from_bfloat16(cls, **settings: Any) -> bool:  # noqa: ARG003
         """Tell whether torch trains the cell faster in bfloat16, on a CPU that multiplies it fast.

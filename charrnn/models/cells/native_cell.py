@@ -16,11 +16,6 @@ class NativeCell(GatedCell):
     Its arguments are those of :class:`GatedCell`.
     """
 
-    @property
-    @abstractmethod
-    def native_form(self) -> str:
-        """The cell's form in the native library, one of ``charrnn.kernels.network.FORMS``."""
-
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         if can_run(len(x), self.recurrent_weight):
             return self.run_native(Inputs(self.project(x)), state)

@@ -55,6 +55,10 @@ class RNN(GatedCell):
         super().__init__(input_size, hidden, shapes, **common)
         self.activation = activation
 
+    @property
+    def native_form(self) -> str:
+        return self.activation
+
     def forward(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         if self.activation in _FUSED:
             return self._fused(x, *state)
