@@ -172,11 +172,15 @@ class ModelConfig(Config):
         return {name: getattr(self, name) for name in CELLS[self.cell].settings}
 
     @property
+    def steps_natively(self) -> bool:
+        """Whether the native library takes whole training steps of it on the CPU."""
+        form = CELLS[self.cell].native_form
+        return bool(form) and self.norm != "batch" and not self.pyramid
+
+    @property
     def trains_natively(self) -> bool:
-        """Whether the native library trains it on the CPU: whole steps, or its recurrences."""
-        spec = CELLS[self.cell]
-        whole = bool(spec.native_form) and self.norm != "batch" and not self.pyramid
-        return whole or spec.native_training
+        """Whether the native library takes whole training steps of it, or runs its recurrences."""
+        return self.steps_natively or CELLS[self.cell].native_training
 
     def _derive_default(self, name: str) -> Any:
         if name == "connect":

@@ -136,7 +136,9 @@ class ComputeConfig(Config):
     precision: str = setting(
         "auto", "Precision of the matrix products of training.", choices=PRECISIONS
     )
-    threads: int | None = setting(None, "Processor threads to compute with.", least=1, most=1024)
+    threads: int | None = setting(
+        None, "Processor threads to compute with, at most.", least=1, most=1024
+    )
 
 
 @dataclass(frozen=True)

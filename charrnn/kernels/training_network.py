@@ -100,6 +100,8 @@ class TrainingNetwork:
         self.hidden = parameters.head.shape[1]
         self.layers, self.parts = len(parameters.layers), FORMS[form]
         _check_tensors(parameters)
+        gradients = [tensor for tensor in self.gradients.listed() if tensor is not None]
+        self._of_norm = (len(gradients), _sizes(gradients), _addresses(gradients))
         self._handle = self._library.charrnn_training_new(
             *(int(bfloat16), list(FORMS).index(form), CONNECTIONS.index(connect)),
             int(parameters.layers[0][LAYER_PARAMETERS.index("gain")] is not None),
@@ -158,6 +160,12 @@ class TrainingNetwork:
         parts = self.parts
         return nats.value, tuple(tuple(after[n : n + parts]) for n in range(0, len(after), parts))
 
+    def measure_norm(self, threads: int) -> float:
+        """Compute the Euclidean norm of all gradients together."""
+        norm = ctypes.c_double()
+        self._library.charrnn_gradient_norm(threads, *self._of_norm, ctypes.byref(norm))
+        return norm.value
+
     @staticmethod
     def _check(tensors: Sequence[Tensor], count: int, shape: tuple[int, ...]) -> None:
         found = {(tuple(tensor.shape), tensor.dtype, tensor.device.type) for tensor in tensors}
@@ -166,7 +174,7 @@ class TrainingNetwork:
 
 
 class AdamSettings(NamedTuple):
-    """A step of Adam or AdamW; see ``native/optimizer.h``.
+    """The settings of a step of Adam or AdamW.
 
     Attributes:
         rate: learning rate.
@@ -209,34 +217,39 @@ class AdamArrays(NamedTuple):
     decays: Sequence[float]
 
 
-def gradient_norm(kernels: Kernels, gradients: Sequence[Tensor], threads: int) -> float:
-    """Compute the Euclidean norm of all gradients together."""
-    norm = ctypes.c_double()
-    kernels.functions.charrnn_gradient_norm(
-        *(threads, len(gradients), _sizes(gradients), _addresses(gradients), ctypes.byref(norm))
-    )
-    return norm.value
+class Adam:
+    """Steps of Adam or AdamW on parameters, with an average of them; see ``native/optimizer.h``.
 
-
-def adam_step(kernels: Kernels, arrays: AdamArrays, settings: AdamSettings, threads: int) -> None:
-    """Take a step of Adam or AdamW on all parameters, and move their averages.
+    Args:
+        kernels: the native library.
+        arrays: read and written where they lie, so that they may not move.
 
     Raises:
         ValueError: arrays that do not belong together.
     """
-    *tensors, decays = arrays
-    for weight, *others, step in zip(*tensors, strict=True):
-        shapes = {tensor.shape for tensor in others}
-        kinds = {(tensor.dtype, tensor.is_contiguous()) for tensor in (weight, *others, step)}
-        if shapes != {weight.shape} or kinds != {(torch.float32, True)} or step.numel() != 1:
-            raise ValueError(f"the arrays of a weight of shape {tuple(weight.shape)} differ")
-    kernels.functions.charrnn_adam(
-        *(threads, len(arrays.weights), _sizes(arrays.weights)),
-        *(_addresses(each) for each in tensors),
-        (ctypes.c_float * len(decays))(*decays),
-        *(int(settings.decoupled), settings.rate, *settings.betas, settings.epsilon),
-        *(settings.scale, settings.bound, settings.share),
-    )
+
+    def __init__(self, kernels: Kernels, arrays: AdamArrays) -> None:
+        *tensors, decays = arrays
+        for weight, *others, step in zip(*tensors, strict=True):
+            shapes = {tensor.shape for tensor in others}
+            kinds = {(tensor.dtype, tensor.is_contiguous()) for tensor in (weight, *others, step)}
+            if shapes != {weight.shape} or kinds != {(torch.float32, True)} or step.numel() != 1:
+                raise ValueError(f"the arrays of a weight of shape {tuple(weight.shape)} differ")
+        self._library = kernels.functions
+        self._arrays = arrays
+        self._arguments = (
+            *(len(arrays.weights), _sizes(arrays.weights)),
+            *(_addresses(each) for each in tensors),
+            (ctypes.c_float * len(decays))(*decays),
+        )
+
+    def step(self, settings: AdamSettings, threads: int) -> None:
+        """Take a step on all parameters, and move their averages."""
+        self._library.charrnn_adam(
+            *(threads, *self._arguments),
+            *(int(settings.decoupled), settings.rate, *settings.betas, settings.epsilon),
+            *(settings.scale, settings.bound, settings.share),
+        )
 
 
 def _check_tensors(parameters: NetworkParameters) -> None:

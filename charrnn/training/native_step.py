@@ -18,11 +18,10 @@ from charrnn.data.batches import Window
 from charrnn.kernels.library import Kernels
 from charrnn.kernels.torch_calls import load_shared_kernels
 from charrnn.kernels.training_network import (
+    Adam,
     AdamArrays,
     AdamSettings,
     TrainingNetwork,
-    adam_step,
-    gradient_norm,
 )
 from charrnn.models.cells.base import State
 from charrnn.models.char_model import CharModel, Masks, States
@@ -58,6 +57,7 @@ class NativeStep(TorchStep):
         self._kernels: Kernels = kernels
         self._team = TeamSize(torch.get_num_threads())
         self._network: TrainingNetwork | None = None
+        self._adam: Adam | None = None
         self._started = 0.0
         self._characters = 0
 
@@ -80,12 +80,18 @@ class NativeStep(TorchStep):
         ids, targets = (torch.from_numpy(numbers) for numbers in window)
         self._characters = ids.numel()
         if self._network is None or len(ids) > self._network.steps:
-            self._network = self._build(*ids.shape)
+            self._network, self._adam = self._build(*ids.shape), None
         return self._network.learn(ids, targets, masks, states, self._team.threads)
 
     def norm(self) -> float:
         """Compute the norm of the gradient."""
-        return gradient_norm(self._kernels, self._gradients(), self._team.threads)
+        if self._network is None:
+            return 0.0
+        return self._network.measure_norm(self._team.threads)
+
+    def renew(self) -> None:
+        """Gather the optimizer's arrays anew: others have taken their place."""
+        self._adam = None
 
     def update(self, norm: float, *, step: int, rate: float) -> None:
         """Change the weights and their average, as :meth:`TorchStep.update` does."""
@@ -105,7 +111,9 @@ class NativeStep(TorchStep):
             bound=self.clip_value,
             share=self.average.share(step),
         )
-        adam_step(self._kernels, self._arrays(optimizer), settings, self._team.threads)
+        if self._adam is None:
+            self._adam = Adam(self._kernels, self._arrays(optimizer))
+        self._adam.step(settings, self._team.threads)
 
     def _arrays(self, optimizer: optim.Optimizer) -> AdamArrays:
         """Gather the arrays of a step, and make those that the optimizer has not made yet."""

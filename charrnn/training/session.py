@@ -215,8 +215,12 @@ def resume_session(saved: SavedRun, corpus: Corpus, changed: Request | None = No
     if shortage := explain_threads():
         notes.append(shortage)
     kernels = _kernels_of(model)
+    before = saved.request.compute
+    if kernels != NONE and model.steps_natively:
+        # The results of the library do not depend on the number of threads.
+        before = replace(before, threads=request.compute.threads)
     if (
-        request.compute != saved.request.compute
+        request.compute != before
         or checkpoint.header.get("torch") != torch.__version__
         # Older checkpoints lack this entry.
         or checkpoint.header.get("kernels", kernels) != kernels

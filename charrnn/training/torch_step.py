@@ -94,5 +94,8 @@ class TorchStep:
             optimizer.step()
         self.average.update(step)
 
+    def renew(self) -> None:
+        """Let go of what was gathered of the optimizers' state: others have taken its place."""
+
     def _gradients(self) -> list[torch.Tensor]:
         return [p.grad for p in self.parameters if p.grad is not None]

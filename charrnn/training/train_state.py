@@ -63,6 +63,7 @@ class TrainState:
         self.weight_drop = weight_drop
         self.generator = torch.Generator().manual_seed(seed)
         self.states = model.initial_states(batch)
+        self._buffers = list(model.buffers())
 
     def learn(self, window: Window, *, fresh: bool, step: int, rate: float) -> tuple[float, float]:
         """Take a training step on a window, and carry the hidden states to the next.
@@ -80,7 +81,7 @@ class TrainState:
             DivergedError: the loss or the norm is not finite; the weights are unchanged.
         """
         before = self.model.initial_states(self.batch) if fresh else self.states
-        statistics = [buffer.clone() for buffer in self.model.buffers()]
+        statistics = [buffer.clone() for buffer in self._buffers]
         with self.step.context():
             masks = self.model.draw_masks(self.batch, self.dropout, self.generator)
             weights = self.model.recurrent_weights()
@@ -89,7 +90,7 @@ class TrainState:
             norm = self.step.norm()
             if not (math.isfinite(nats) and math.isfinite(norm)):
                 # The forward pass has updated the running statistics already.
-                for buffer, kept in zip(self.model.buffers(), statistics, strict=True):
+                for buffer, kept in zip(self._buffers, statistics, strict=True):
                     buffer.copy_(kept)
                 raise DivergedError(
                     f"at step {step + 1:,} the loss is {nats:.4g} and its gradient norm "
@@ -150,4 +151,5 @@ class TrainState:
         except RuntimeError as problem:
             raise ValueError(str(problem)) from problem
         load_optimizers(self.model, self.optimizers, parts["optimizer"], begun=begun)
+        self.step.renew()
         self.states = restore_states(self.states, parts["state"])

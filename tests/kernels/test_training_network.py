@@ -14,11 +14,10 @@ from charrnn.config.model import ModelConfig
 from charrnn.data.batches import NO_TARGET
 from charrnn.kernels.library import load_kernels
 from charrnn.kernels.training_network import (
+    Adam,
     AdamArrays,
     AdamSettings,
     TrainingNetwork,
-    adam_step,
-    gradient_norm,
 )
 from charrnn.models.cells.base import State
 from charrnn.models.char_model import CharModel, build_model
@@ -203,21 +202,18 @@ def test_a_number_that_is_not_finite_reaches_the_loss_and_the_norm(number: float
             dict(lesson.model.named_parameters())[name].view(-1)[0] = number
         network = lesson.build()
         got = lesson.learn(network)
-        kernels = load_kernels()
-        assert kernels is not None
-        gradients = [g for g in network.gradients.listed() if g is not None]
-        norm = gradient_norm(kernels, gradients, 2)
+        norm = network.measure_norm(2)
         assert not (got["loss"].isfinite() and torch.tensor(norm).isfinite()), name
 
 
 def test_the_norm_is_that_of_all_gradients_on_any_number_of_threads() -> None:
-    kernels = load_kernels()
-    assert kernels is not None
-    tensors = [torch.randn(n) for n in (1, 17, 4096, 4097, 30_000)]
-    expected = torch.cat(tensors).double().norm().item()
-    norms = {gradient_norm(kernels, tensors, threads) for threads in (1, 2, 5)}
+    lesson = make_lesson("lstm", "by rows")
+    network = lesson.build()
+    lesson.learn(network)
+    gradients = [g.flatten() for g in network.gradients.listed() if g is not None]
+    norms = {network.measure_norm(threads) for threads in (1, 2, 5)}
     assert len(norms) == 1
-    assert norms.pop() == pytest.approx(expected, rel=1e-6)
+    assert norms.pop() == pytest.approx(torch.cat(gradients).double().norm().item(), rel=1e-6)
 
 
 @pytest.mark.parametrize("bound", [0.0, 0.3])
@@ -235,10 +231,12 @@ def test_a_step_of_adam_is_that_of_torch_in_float64(name: str, bound: float) -> 
     optimizer = getattr(torch.optim, name)(groups, lr=0.02, betas=(0.9, 0.99))
     expected = [torch.zeros(s).double() for s in shapes]
     settings = AdamSettings(0.02, (0.9, 0.99), 1e-8, name == "AdamW", 0.5, bound, 0.25)
+    gradients = [torch.empty(shape) for shape in shapes]
+    adam = Adam(kernels, AdamArrays(weights, gradients, means, squares, averages, steps, decays))
     for _ in range(5):
-        gradients = [torch.randn(shape, generator=random) for shape in shapes]
-        arrays = AdamArrays(weights, gradients, means, squares, averages, steps, decays)
-        adam_step(kernels, arrays, settings, threads=2)
+        for gradient in gradients:
+            gradient.copy_(torch.randn(gradient.shape, generator=random))
+        adam.step(settings, threads=2)
         for parameter, gradient in zip(reference, gradients, strict=True):
             halved = gradient.double() / 2
             parameter.grad = halved.clamp(-bound, bound) if bound else halved

@@ -122,7 +122,7 @@ def test_a_large_alphabet_s_loss_is_learned_from_as_a_small_one_s(
     losses = []
     for many in (cross_entropy.MANY, 1):
         monkeypatch.setattr(cross_entropy, "MANY", many)
-        trainer = make(text, arrangement="rnn")
+        trainer = make(text, arrangement="stack")
         losses.append([step.nats_per_char for step in steps_of(list(trainer.fit()))])
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
     assert losses[1] != losses[0]  # They are sums in another order.
