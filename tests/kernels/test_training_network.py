@@ -35,7 +35,8 @@ hundredth of the largest of all."""
 
 BFLOAT16_ROUNDING = 0.1
 """Tolerance of bfloat16, relative to the norm of a parameter's gradient, or to a hundredth of the
-largest norm: of single numbers rounding decides which derivative a gate at its cap, or a rectifier near 0, takes."""
+largest norm: of single numbers rounding decides which derivative a gate at its cap, or a rectifier
+near 0, takes."""
 
 SIZES = {
     "odd": {"alphabet": 65, "steps": 20, "batch": 9, "embedding": 17, "hidden": 33, "layers": 2},

@@ -234,7 +234,7 @@ def test_interrupted_training_without_the_library_resumes_to_identical_weights(
 
 @pytest.mark.skipif(library.load_kernels() is None, reason="there is no native library")
 @pytest.mark.parametrize("other", [library.NONE, library.BASELINE])
-@pytest.mark.parametrize("arrangement", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("arrangement", ["lstm", "gru", "rnn", "stack"])
 def test_a_run_goes_on_with_other_kernels_and_says_so(
     corpus: Corpus, last: Path, choosing_kernels: pytest.MonkeyPatch, arrangement: str, other: str
 ) -> None:
@@ -245,7 +245,7 @@ def test_a_run_goes_on_with_other_kernels_and_says_so(
     session = begin(request(arrangement=arrangement), corpus, "herons")
     train_until(session.trainer, after_steps(7))
     write_checkpoint(last, session.checkpoint())
-    compiled = arrangement != "rnn"
+    compiled = arrangement != "stack"
     header = read_checkpoint(last).header
     assert header["kernels"] == (begun_with.version if compiled else library.NONE)
     assert resume_session(read_run(last), corpus, session.request).notes == ()
