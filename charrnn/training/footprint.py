@@ -97,9 +97,9 @@ def count_weights(model: ModelConfig, alphabet_size: int) -> int:
 def count_activations(model: ModelConfig, alphabet_size: int, shape: Shape) -> int:
     """Count the numbers that a training step holds at once for a window, at least.
 
-    Of each layer they are the gates, the state, the output and its norm; then the gradients of a
-    layer's gates and of its output; and the logits with their gradients. A cell with stacks keeps
-    all their elements for each step.
+    Of each layer they are the gates, the state and the output; then the gradients of a layer's
+    gates and of its output; and the logits, whose gradients may take their place. A cell with
+    stacks keeps all their elements for each step.
 
     Args:
         model: the network.
@@ -107,7 +107,7 @@ def count_activations(model: ModelConfig, alphabet_size: int, shape: Shape) -> i
         shape: batch size and window.
     """
     gates = CELLS[model.cell].gates
-    of_layer = (gates + 3) * model.hidden + (model.stacks or 0) * (model.stack_depth or 0)
-    at_once = (gates + 1) * model.hidden + 2 * alphabet_size
+    of_layer = (gates + 2) * model.hidden + (model.stacks or 0) * (model.stack_depth or 0)
+    at_once = (gates + 1) * model.hidden + alphabet_size
     of_character: int = model.layers * of_layer // 2**model.pyramid + at_once
     return shape.batch * shape.window * of_character

@@ -58,7 +58,6 @@ class NativeStep(TorchStep):
         self._team = TeamSize(torch.get_num_threads())
         self._network: TrainingNetwork | None = None
         self._adam: Adam | None = None
-        self._started = 0.0
         self._characters = 0
 
     @contextmanager

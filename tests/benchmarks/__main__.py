@@ -11,8 +11,15 @@ from pathlib import Path
 from charrnn.data.batches import Shape
 from charrnn.data.inputs import gather_sources
 from charrnn.folders import TemporaryFolder
-from tests.benchmarks.measure import ROUNDS, Rate, describe_machine, say
-from tests.benchmarks.speed import PRODUCTS, count_operations, sampling, training
+from tests.benchmarks.measure import (
+    ROUNDS,
+    Rate,
+    describe_machine,
+    hold_to,
+    list_usable_builds,
+    say,
+)
+from tests.benchmarks.speed import PRODUCTS, RECORD, count_operations, sampling, training
 from tests.benchmarks.train_and_score import CONTEXT, train_and_score
 
 CELLS = ("lstm", "gru", "rnn")
@@ -21,21 +28,39 @@ MINUTES = (0.05, 0.7, 3, 10, 60)
 GATES = {"lstm": 4, "gru": 3}
 
 
+NETWORKS = (
+    (2, 512, Shape(64, 128), 2),
+    (2, 128, Shape(50, 50), 20),
+    (1, 64, Shape(50, 50), 60),
+    (1, 64, Shape(100, RECORD + 1), 100),
+)
+"""Layers, units, batch and window, and steps of a round; the last learns records."""
+
+
 def show_training(text: Path) -> None:
-    """Characters per second of training, beside torch's layers and the machine's products."""
-    for layers, hidden, shape, steps in ((2, 512, Shape(64, 128), 2), (2, 128, Shape(50, 50), 20)):
-        say(
-            f"Training, characters per second, {layers} x {hidden}, {shape.batch} streams of "
-            f"{shape.window}"
-        )
-        rates = training(layers, hidden, shape, steps)
-        products = rates.pop(PRODUCTS)
-        say_rates(rates, "torch.nn.LSTM", "torch.nn.LSTM, bfloat16", "torch.nn.GRU")
-        for cell, gates in GATES.items():
-            operations = count_operations(layers, hidden, gates)
-            share = rates[f"charrnn {cell}"].median * operations / products.median
-            say(f"  charrnn {cell} makes {share:.2f} of the machine's bfloat16 products per second")
-        say("")
+    """Characters per second of training, beside torch's layers and the machine's products.
+
+    Both sides are held to the same instructions: of every build that the processor runs.
+    """
+    for build in list_usable_builds():
+        for layers, hidden, shape, steps in NETWORKS:
+            say(
+                f"Training with {build}, characters per second, {layers} x {hidden}, "
+                f"{shape.batch} streams of {shape.window}"
+            )
+            bfloat16 = build == "avx512bf16"
+            with hold_to(build):
+                rates = training(layers, hidden, shape, steps, bfloat16=bfloat16)
+            products = rates.pop(PRODUCTS)
+            say_rates(rates, *(name for name in rates if name.startswith("torch")))
+            for cell, gates in GATES.items():
+                if (rate := rates.get(f"charrnn {cell}")) is not None:
+                    share = rate.median * count_operations(layers, hidden, gates) / products.median
+                    say(
+                        f"  charrnn {cell} makes {share:.2f} of the machine's products per second, "
+                        f"{products.median / 1e9:.0f} billion operations"
+                    )
+            say("")
 
 
 def show_sampling(text: Path) -> None:

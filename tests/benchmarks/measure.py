@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
+
+from charrnn.kernels.library import CHOICE, find_obstacle
 
 ROUNDS = 7
 
@@ -77,6 +80,43 @@ def _serve(end: Connection, make: Contender) -> None:
         started = time.perf_counter()
         units = run()
         end.send(units / (time.perf_counter() - started))
+
+
+INSTRUCTIONS = {
+    "avx512bf16": {},
+    "avx512": {
+        "DNNL_MAX_CPU_ISA": "AVX512_CORE",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX512",
+        "ATEN_CPU_CAPABILITY": "avx512",
+    },
+    "avx2": {
+        "DNNL_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+        "ATEN_CPU_CAPABILITY": "avx2",
+    },
+}
+"""The variables that hold torch to what a build of the native library uses, by the build."""
+
+
+@contextmanager
+def hold_to(build: str) -> Iterator[None]:
+    """Hold both sides to a build's instructions, in processes that are started within."""
+    variables = {CHOICE: build, **INSTRUCTIONS[build]}
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def list_usable_builds() -> list[str]:
+    """List the builds of the native library that this processor runs, the fastest first."""
+    return [build for build in INSTRUCTIONS if not find_obstacle(build)]
 
 
 def describe_machine() -> str:

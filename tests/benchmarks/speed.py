@@ -14,8 +14,8 @@ from charrnn.config.inference import SampleConfig
 from charrnn.config.model import ModelConfig
 from charrnn.config.training import TrainConfig
 from charrnn.data.alphabet import Alphabet, encode_default_prime
-from charrnn.data.batches import ContinuousStreams, Shape
-from charrnn.data.encoded_text import ContinuousText
+from charrnn.data.batches import ContinuousStreams, RecordStreams, Shape, Streams
+from charrnn.data.encoded_text import ContinuousText, RecordText
 from charrnn.inference.native_backend import NativeBackend, build_network
 from charrnn.inference.sampling import sample
 from charrnn.kernels.network import all_threads
@@ -31,7 +31,10 @@ from tests.benchmarks.measure import Rate, interleave
 
 CPU = torch.device("cpu")
 CHARACTERS = 65
-PRODUCTS = "torch.mm, bfloat16"
+PRODUCTS = "torch.mm"
+RECORD = 7
+"""Characters of a record, where records are learned."""
+
 _DRAWN = 1_000
 _STREAMS = 64
 _AS_FAST = 6  # As one, about; it makes them take as long.
@@ -49,11 +52,16 @@ class Plain(nn.Module):
 
 
 def training_steps(
-    config: ModelConfig, shape: Shape, steps: int, precision: str = "auto"
+    config: ModelConfig, shape: Shape, steps: int, precision: str = "auto", *, records: bool = False
 ) -> Callable[[], int]:
     """Some training steps of a network on random characters, to be run again and again."""
     prepare_process(None)
-    ids = np.random.default_rng(0).integers(CHARACTERS, size=1_000_000).astype(np.uint8)
+    end = CHARACTERS - 1
+    ids = np.random.default_rng(0).integers(end, size=1_000_000).astype(np.uint8)
+    streams: Streams = ContinuousStreams(ContinuousText(ids), shape, seed=1)
+    if records:
+        ids[:: RECORD + 1] = end
+        streams = RecordStreams(RecordText(ids, end=end), shape, seed=1)
     train = TrainConfig()
     model = build_model(config, CHARACTERS)
     train_state = TrainState(
@@ -70,7 +78,7 @@ def training_steps(
     )
     trainer = Trainer(
         train_state,
-        ContinuousStreams(ContinuousText(ids), shape, seed=1),
+        streams,
         HeldOut(ContinuousText(ids[:0]), config),
         Schedule(train.learning_rate, train.warmup, None),
         seconds=None,
@@ -82,7 +90,7 @@ def training_steps(
     def run() -> int:
         for _ in range(steps):
             next(events)
-        return steps * shape.batch * shape.window
+        return round(steps * streams.characters_per_window)
 
     return run
 
@@ -122,10 +130,19 @@ def products(precision: torch.dtype) -> Callable[[], int]:
     return run
 
 
-def training(layers: int, hidden: int, shape: Shape, steps: int) -> dict[str, Rate]:
+def training(
+    layers: int, hidden: int, shape: Shape, steps: int, *, bfloat16: bool
+) -> dict[str, Rate]:
     """One training step all included, charrnn's cells beside torch's layers, characters/s.
 
-    Besides, the machine's own rate of bfloat16 products, in operations per second.
+    Besides, the machine's own rate of products in the same precision, in operations per second.
+
+    Args:
+        layers: of the network, as those that follow.
+        hidden: units of a layer.
+        shape: batch and window.
+        steps: of a round.
+        bfloat16: whether charrnn multiplies in it; torch's layers are then shown with both.
     """
     size: dict[str, Any] = {"layers": layers, "hidden": hidden, "embedding": hidden}
     cells: dict[str, dict[str, Any]] = {
@@ -134,20 +151,32 @@ def training(layers: int, hidden: int, shape: Shape, steps: int) -> dict[str, Ra
         "gru, reset before": {"gru_reset": "before"},
         "rnn": {},
     }
+    precision = "bf16" if bfloat16 else "fp32"
     ours = {
         f"charrnn {name}": partial(
-            training_steps, ModelConfig(cell=name.partition(",")[0], **size, **own), shape, steps
+            training_steps,
+            ModelConfig(cell=name.partition(",")[0], **size, **own),
+            shape,
+            steps,
+            precision,
         )
         for name, own in cells.items()
     }
+    if shape.window == RECORD + 1:
+        ours = {
+            "charrnn lstm": partial(
+                training_steps, ModelConfig(**size), shape, steps, precision, records=True
+            )
+        }
     theirs = {
-        f"torch.nn.{layer.__name__}{', bfloat16' if bf16 else ''}": partial(
-            plain_steps, layer, layers, hidden, shape, steps, bf16=bf16
+        f"torch.nn.{layer.__name__}{', bfloat16' if low else ''}": partial(
+            plain_steps, layer, layers, hidden, shape, steps, bf16=low
         )
         for layer in (nn.LSTM, nn.GRU)
-        for bf16 in (False, True)
+        for low in (False, True)[: 1 + bfloat16]
     }
-    return interleave({**ours, **theirs, PRODUCTS: partial(products, torch.bfloat16)})
+    kind = torch.bfloat16 if bfloat16 else torch.float32
+    return interleave({**ours, **theirs, PRODUCTS: partial(products, kind)})
 
 
 def count_operations(layers: int, hidden: int, gates: int) -> int:
