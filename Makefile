@@ -1,8 +1,12 @@
 # Each target sets up .venv by itself; PYTHON names the interpreter it is made with, TEXT the text
-# that make bench, arrangements and reach learn.
+# that make bench, arrangements and reach learn. make emulate serves other processors by the names of
+# a compiler (CROSS), an emulator (EMULATOR; none where this processor runs what the compiler makes)
+# and options of the compiler (FLAGS).
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
+CROSS ?= aarch64-linux-gnu-g++
+EMULATOR ?= qemu-aarch64 -L /usr/aarch64-linux-gnu
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check
@@ -10,7 +14,7 @@ SOURCES := pyproject.toml $(wildcard charrnn/kernels/native/*)
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
 
-.PHONY: help demo test check fix bench busy waits arrangements formal growth reach anomalies picture robustness map audit clean
+.PHONY: help demo test check fix bench busy waits arrangements formal growth reach anomalies picture robustness emulate map audit clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -28,6 +32,7 @@ help:
 	@echo "make reach         how far gradients reach back"
 	@echo "make anomalies     how well planted lines are found by what they cost"
 	@echo "make robustness    try every promise many thousand times; prints one table"
+	@echo "make emulate       compare the native library's results for ARM (NEON) in an emulator"
 	@echo "make map           draw the folders, their files and the order of imports"
 	@echo "make audit         look the dependencies up among known vulnerabilities (needs the network)"
 	@echo "make picture       draw the picture of the README anew"
@@ -97,6 +102,9 @@ anomalies: $(TOOLS)
 
 robustness: $(TOOLS)
 	$(BIN)/python -m tests.robustness
+
+emulate: $(READY)
+	$(BIN)/python -m tests.emulated --compiler="$(CROSS)" --emulator="$(EMULATOR)" --flags="$(FLAGS)"
 
 map:
 	@$(PYTHON) -m tests.support.map
