@@ -169,9 +169,10 @@ template <class P>
 class OuterProducts {
   public:
     OuterProducts(int most_inner, int most_left, int most_right)
-        : most_(std::min(even_steps(most_inner), MOST_INNER)),
-          right_(allocate<Words>(packed_size<P>(most_, most_right))),
-          left_(allocate<typename P::Element>(std::size_t(most_left) * most_)),
+        : stride_(std::min(even_steps(most_inner), MOST_INNER) + PADDING),
+          right_(allocate<Words>(
+              packed_size<P>(std::min(most_inner, MOST_INNER), most_right))),
+          left_(allocate<typename P::Element>(std::size_t(most_left) * stride_)),
           sums_(allocate<Vec>(std::size_t(most_left) * blocks_of(most_right))) {}
 
     // Sum over all k the outer products of row k (N) of `right` with row k of each of `left`, and
@@ -200,11 +201,11 @@ class OuterProducts {
             int at = 0;
             for (const LeftRows<P>& one : left) {
                 transpose(place, count, one.rows + begin * one.stride, one.stride, one.width,
-                          left_.get() + std::ptrdiff_t(at) * most_);
+                          left_.get() + std::ptrdiff_t(at) * stride_);
                 at += one.width;
             }
             place.synchronize();
-            multiply_matrix<P>(place, width, left_.get(), most_, panels,
+            multiply_matrix<P>(place, width, left_.get(), stride_, panels,
                                [&](int row, int block, Vec sum) {
                 Vec& to = sums_[std::ptrdiff_t(row) * blocks + block];
                 to = begin ? to + sum : sum;
@@ -225,9 +226,12 @@ class OuterProducts {
   private:
     static constexpr int MOST_INNER = 1024;  // Rows that are transposed and packed at a time.
 
+    // Numbers after each transposed row: rows a power of 2 apart would share one set of the cache.
+    static constexpr int PADDING = 32;
+
     static int even_steps(int inner) { return steps_of<P>(inner) * P::PER_STEP; }
 
-    // Write rows (count, width) to (width, most_), with a 0 after an odd count.
+    // Write rows (count, width) to (width, stride_), with a 0 after an odd count.
     void transpose(const Place& place, int count, const typename P::Element* rows,
                    std::ptrdiff_t stride, int width, typename P::Element* to) const {
         constexpr int SIDE = 16;
@@ -235,14 +239,14 @@ class OuterProducts {
              tile < place.end((count + SIDE - 1) / SIDE) * SIDE; tile += SIDE) {
             const int end = std::min(tile + SIDE, count);
             for (int row = 0; row < width; ++row) {
-                typename P::Element* line = to + std::ptrdiff_t(row) * most_;
+                typename P::Element* line = to + std::ptrdiff_t(row) * stride_;
                 for (int k = tile; k < end; ++k) line[k] = rows[k * stride + row];
                 if (end == count && count < even_steps(count)) line[count] = 0;
             }
         }
     }
 
-    int most_;
+    int stride_;
     Buffer<Words> right_;
     Buffer<typename P::Element> left_;
     Buffer<Vec> sums_;

@@ -98,7 +98,7 @@ class Signal {
     std::uint32_t value() const { return value_.load(std::memory_order_relaxed); }
 
   private:
-    static constexpr int MOST_SPINS = 2000;  // Tens of microseconds.
+    static constexpr int MOST_SPINS = 10000;  // Some hundred microseconds.
     alignas(64) std::atomic<std::uint32_t> value_{0};
 };
 
