@@ -23,6 +23,10 @@ from charrnn.models.threads import start_threads
 # is undisturbed, whatever else runs. Other devices are slow to begin.
 _MEASURED_SIZE, _MEASURED_SIZE_ON_CPU, _MEASURED_TIMES = 1024, 512, 12
 _CHECKED_SHAPE, _MOST_ROUNDING = (256, 192, 320), 0.02
+_LEAST_SHARED = 256
+"""Hidden units from which more than one thread is faster where torch runs a cell step by step; they
+wait for one another at every small product, and for long beside other programs."""
+
 _M_MMAP_MAX, _M_TRIM_THRESHOLD = -4, -1  # From glibc's malloc.h.
 
 
@@ -120,7 +124,10 @@ def settle_compute(requested: ComputeConfig, model: ModelConfig) -> ComputeConfi
         UsageError: the device or the precision is not available.
     """
     device = choose_device(requested.device)
-    threads = prepare_process(requested.threads)
+    wanted = requested.threads
+    if wanted is None and not model.trains_natively and model.hidden < _LEAST_SHARED:
+        wanted = 1
+    threads = prepare_process(wanted)
     return ComputeConfig(
         device=device.type,
         precision=choose_precision(requested.precision, device, model),

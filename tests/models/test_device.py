@@ -16,6 +16,7 @@ from charrnn.models.device import (
     choose_precision,
     measure_products_per_second,
     prepare_process,
+    settle_compute,
 )
 
 CPU = torch.device("cpu")
@@ -125,3 +126,32 @@ def test_the_rate_of_products_is_measured_and_leaves_the_threads_as_they_were(
     threads = torch.get_num_threads()
     assert measure_products_per_second(ComputeConfig(device="cpu", precision=precision)) > 1e6
     assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize(
+    ("model", "threads", "expected"),
+    [
+        (ModelConfig(cell="stack", hidden=64), None, 1),
+        (ModelConfig(cell="stack", hidden=64), 2, 2),
+        (ModelConfig(cell="stack", hidden=256), None, None),
+        (ModelConfig(cell="lstm", hidden=64), None, None),
+        (ModelConfig(cell="rnn", hidden=64), None, None),
+        (ModelConfig(cell="rnn", hidden=64, norm="batch"), None, 1),
+    ],
+)
+def test_small_cells_that_torch_runs_step_by_step_take_one_thread(
+    monkeypatch: pytest.MonkeyPatch,
+    model: ModelConfig,
+    threads: int | None,
+    expected: int | None,
+) -> None:
+    asked: list[int | None] = []
+
+    def prepare(count: int | None) -> int:
+        asked.append(count)
+        return count or 2
+
+    monkeypatch.setattr(device, "prepare_process", prepare)
+    found = settle_compute(ComputeConfig(device="cpu", precision="fp32", threads=threads), model)
+    assert asked == [expected]
+    assert found.threads == (expected or 2)
