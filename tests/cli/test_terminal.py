@@ -207,8 +207,9 @@ def test_commands_that_take_seconds_show_a_bar(trained: Path, words: str) -> Non
     result = forked_onto_a_terminal(trained, *words.split(), columns=80)
     assert result.returncode == 0, explain(result)
     bars = re.findall(rb"\r(?:gates|gradients|report): +(\d+)%\|", result.stdout)
+    # A fast machine may be done before a bar is drawn again.
+    assert bars, result.stdout[:2000]
     assert bars[0] == b"0", result.stdout[:2000]
-    assert len(bars) > 1
 
 
 @pytest.mark.slow
