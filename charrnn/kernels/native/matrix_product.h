@@ -121,20 +121,19 @@ inline void with_blocks(int blocks, const Work& work) {
 }
 
 // Multiply `count` rows, `stride` apart, with a packed matrix, and call take(row, block, sum) for
-// all of this thread's results. Threads split the rows, or the panels where there are few rows.
+// all results that fall to this thread. Threads share pieces of the rows, and each piece's panels
+// where there are few; all have synchronized before.
 template <class P, class Take>
 void multiply_matrix(const Place& place, int count, const typename P::Element* rows,
                      std::ptrdiff_t stride, const RightMatrix<P>& right, const Take& take) {
-    constexpr int TILE = most_rows(MOST_BLOCKS);
-    const int tiles = (count + TILE - 1) / TILE;
-    const bool by_rows = tiles >= 4 * place.threads;
-    const Place alone{0, 1, place.barrier};
-    const Place &of_rows = by_rows ? place : alone, &of_panels = by_rows ? alone : place;
-    const int last = std::min(of_rows.end(tiles) * TILE, count);
-    for (int begin = of_rows.begin(tiles) * TILE; begin < last; begin += ROWS_AT_ONCE) {
-        const int own = std::min(ROWS_AT_ONCE, last - begin);
+    const int pieces = (count + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE;
+    const int shares = pieces < 4 * place.threads ? right.panels() : 1;
+    place.share(pieces * shares, [&](int item) {
+        const int begin = item / shares * ROWS_AT_ONCE, share = item % shares;
+        const int own = std::min(ROWS_AT_ONCE, count - begin);
         const typename P::Element* from = rows + begin * stride;
-        for (int n = of_panels.begin(right.panels()); n < of_panels.end(right.panels()); ++n) {
+        const int last = part(right.panels(), share + 1, shares);
+        for (int n = part(right.panels(), share, shares); n < last; ++n) {
             const int first = right.first_block(n);
             with_blocks(right.first_block(n + 1) - first, [&](auto width) {
                 constexpr int BLOCKS = width.value, HIGH = most_rows(BLOCKS);
@@ -152,7 +151,7 @@ void multiply_matrix(const Place& place, int count, const typename P::Element* r
                         take(begin + row, first + block, sums[row * BLOCKS + block]);
             });
         }
-    }
+    });
 }
 
 // Rows whose outer products with other rows are summed: (K, width), `stride` apart.

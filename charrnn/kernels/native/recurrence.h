@@ -9,7 +9,7 @@
 //   saved      (T, B, S * H), of type Saved: S values of each unit for the backward pass
 //
 // A step fuses its product, its pointwise part and its stores. If all weights fit the cache of one
-// core, threads split the rows and never wait for one another; otherwise they split the blocks of
+// core, threads share the rows and never wait for one another; otherwise they split the blocks of
 // units and synchronize before the next step reads all outputs.
 #pragma once
 
@@ -44,23 +44,34 @@ struct Shape {
     int first = 0;
 };
 
-// One thread's part of a window: some rows of all units, or some units of all rows.
+// The split of a window among threads: some rows of all units, or some units of all rows.
 struct Part {
     Part(const Place& all, const Shape& whole, std::size_t bytes_of_weights)
         : all(all), by_rows(bytes_of_weights <= OWN_CACHE && whole.rows >= LEAST_ROWS * all.threads),
-          place(by_rows ? Place{0, 1, all.barrier} : all), shape(whole) {
-        if (!by_rows) return;
-        shape.first = all.begin(whole.rows);
-        shape.rows = all.end(whole.rows) - shape.first;
+          place(by_rows ? Place{0, 1, all.barrier} : all), whole(whole) {}
+
+    // Call work(place, shape) for this thread's units, or for one piece of the rows after another.
+    // Before pieces are shared, all threads have synchronized.
+    template <class Work>
+    void run(const Work& work) const {
+        if (!by_rows) return work(place, whole);
+        const int pieces = (whole.rows + PIECE_ROWS - 1) / PIECE_ROWS;
+        all.share(pieces, [&](int n) {
+            Shape piece = whole;
+            piece.first = n * PIECE_ROWS;
+            piece.rows = std::min(PIECE_ROWS, whole.rows - piece.first);
+            work(place, piece);
+        });
     }
 
     static constexpr std::size_t OWN_CACHE = 512 << 10;  // Measured on cores with 1 MB each.
     static constexpr int LEAST_ROWS = MOST_ROWS;
+    static constexpr int PIECE_ROWS = 12;  // A multiple of the rows of most micro-kernels.
 
     const Place& all;
     bool by_rows;
     Place place;  // The place among the threads that split the units.
-    Shape shape;
+    Shape whole;
 };
 
 // The inputs' contribution to the gates: at [t, b], or the table's row that indices[t, b] names.

@@ -104,8 +104,10 @@ class LSTMLayer final : public RecurrentLayer<P> {
     void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs) override {
         const Part part(place, shape, forward_.bytes());
         forward_.fill(part);
-        Cell::forward(part.place, part.shape, inputs, forward_, this->outputs.get(),
+        part.run([&](const Place& own, const Shape& rows) {
+            Cell::forward(own, rows, inputs, forward_, this->outputs.get(),
                       this->memory.get(), this->saved.get());
+        });
     }
 
     void backward(const Place& place, const Shape& shape, const typename P::Element* dy,
@@ -115,8 +117,10 @@ class LSTMLayer final : public RecurrentLayer<P> {
         const Part part(place, shape, backward_.bytes());
         backward_.fill(part);
         place.synchronize();
-        Cell::backward(part.place, part.shape, backward_, this->memory.get(), this->saved.get(), dy,
+        part.run([&](const Place& own, const Shape& rows) {
+            Cell::backward(own, rows, backward_, this->memory.get(), this->saved.get(), dy,
                        arrays.gradients.get(), arrays.h.get(), arrays.c.get());
+        });
         place.synchronize();
     }
 
@@ -162,8 +166,10 @@ class GRUAfterLayer final : public RecurrentLayer<P> {
     void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs) override {
         const Part part(place, shape, forward_.bytes());
         forward_.fill(part);
-        GRUAfter<P>::forward(part.place, part.shape, inputs, forward_, candidate_,
+        part.run([&](const Place& own, const Shape& rows) {
+            GRUAfter<P>::forward(own, rows, inputs, forward_, candidate_,
                              this->outputs.get(), this->memory.get(), this->saved.get());
+        });
     }
 
     void backward(const Place& place, const Shape& shape, const typename P::Element* dy,
@@ -172,9 +178,11 @@ class GRUAfterLayer final : public RecurrentLayer<P> {
         const Part part(place, shape, backward_.bytes());
         backward_.fill(part);
         place.synchronize();
-        GRUAfter<P>::backward(part.place, part.shape, backward_, this->memory.get(),
+        part.run([&](const Place& own, const Shape& rows) {
+            GRUAfter<P>::backward(own, rows, backward_, this->memory.get(),
                               this->saved.get(), dy, arrays.gradients.get(), arrays.products.get(),
                               arrays.h.get());
+        });
         place.synchronize();
     }
 
@@ -217,9 +225,11 @@ class GRUBeforeLayer final : public RecurrentLayer<P> {
         const Part part(place, shape, gates_forward_.bytes() + candidate_forward_.bytes());
         gates_forward_.fill(part);
         candidate_forward_.fill(part);
-        GRUBefore<P>::forward(part.place, part.shape, inputs, gates_forward_, candidate_forward_,
+        part.run([&](const Place& own, const Shape& rows) {
+            GRUBefore<P>::forward(own, rows, inputs, gates_forward_, candidate_forward_,
                               this->outputs.get(), reset_.get(), this->memory.get(), update_.get(),
                               this->saved.get());
+        });
     }
 
     void backward(const Place& place, const Shape& shape, const typename P::Element* dy,
@@ -229,9 +239,11 @@ class GRUBeforeLayer final : public RecurrentLayer<P> {
         gates_backward_.fill(part);
         candidate_backward_.fill(part);
         place.synchronize();
-        GRUBefore<P>::backward(part.place, part.shape, gates_backward_, candidate_backward_,
+        part.run([&](const Place& own, const Shape& rows) {
+            GRUBefore<P>::backward(own, rows, gates_backward_, candidate_backward_,
                                this->memory.get(), this->saved.get(), dy, arrays.gradients.get(),
                                arrays.candidate.get(), arrays.h.get());
+        });
         place.synchronize();
     }
 
@@ -274,16 +286,20 @@ class RNNLayer final : public RecurrentLayer<P> {
     void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs) override {
         const Part part(place, shape, forward_.bytes());
         forward_.fill(part);
-        Cell::forward(part.place, part.shape, inputs, forward_, this->outputs.get(),
+        part.run([&](const Place& own, const Shape& rows) {
+            Cell::forward(own, rows, inputs, forward_, this->outputs.get(),
                       this->memory.get());
+        });
     }
 
     void backward(const Place& place, const Shape& shape, const typename P::Element* dy,
                   BackwardArrays<P>& arrays) override {
         const Part part(place, shape, backward_.bytes());
         backward_.fill(part);
-        Cell::backward(part.place, part.shape, backward_, this->memory.get(), dy,
+        part.run([&](const Place& own, const Shape& rows) {
+            Cell::backward(own, rows, backward_, this->memory.get(), dy,
                        arrays.gradients.get());
+        });
         place.synchronize();
     }
 

@@ -102,7 +102,7 @@ class Signal {
     alignas(64) std::atomic<std::uint32_t> value_{0};
 };
 
-// A barrier for all threads of a team.
+// A barrier for all threads of a team, and the items that they share until the next one.
 class Barrier {
   public:
     void wait(int threads) {
@@ -110,14 +110,19 @@ class Barrier {
         const std::uint32_t phase = phase_.value();
         if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads) {
             arrived_.store(0, std::memory_order_relaxed);
+            taken_.store(0, std::memory_order_relaxed);
             phase_.advance();
         } else {
             phase_.wait_while(phase);
         }
     }
 
+    // The next item, from 0.
+    int take() { return taken_.fetch_add(1, std::memory_order_relaxed); }
+
   private:
     alignas(64) std::atomic<int> arrived_{0};
+    alignas(64) std::atomic<int> taken_{0};
     Signal phase_;
 };
 
@@ -132,6 +137,16 @@ struct Place {
     // This thread's share [begin, end) of `count` items.
     int begin(int count) const { return part(count, thread, threads); }
     int end(int count) const { return part(count, thread + 1, threads); }
+
+    // Call work(item) for items that no other thread of the team has taken, so that one that is
+    // held up takes fewer. Between two barriers threads can share the items of one loop.
+    template <class Work>
+    void share(int count, const Work& work) const {
+        if (threads == 1)
+            for (int item = 0; item < count; ++item) work(item);
+        else
+            for (int item = barrier.take(); item < count; item = barrier.take()) work(item);
+    }
 };
 
 // The work of a team, and the first exception that it threw.

@@ -30,10 +30,11 @@ void lstm_forward(int threads, const Shape& shape, const void* inputs, const std
     run_team(threads, [&](const Place& place) {
         const Part part(place, shape, panels.bytes());
         panels.fill(part);
-        Cell::forward(part.place, part.shape,
-                      inputs_of<P>(inputs, indices, Cell::G * shape.units), panels,
-                      static_cast<typename P::Element*>(outputs), memory,
-                      static_cast<typename P::Saved*>(saved));
+        part.run([&](const Place& own, const Shape& piece) {
+            Cell::forward(own, piece, inputs_of<P>(inputs, indices, Cell::G * shape.units), panels,
+                          static_cast<typename P::Element*>(outputs), memory,
+                          static_cast<typename P::Saved*>(saved));
+        });
     });
 }
 
@@ -49,9 +50,11 @@ void lstm_backward(int threads, const Shape& shape, const float* weights, const 
     run_team(threads, [&](const Place& place) {
         const Part part(place, shape, panels.bytes());
         panels.fill(part);
-        Cell::backward(part.place, part.shape, panels, memory,
-                       static_cast<const typename P::Saved*>(saved),
-                       static_cast<const Element*>(output_gradients), to, h_gradient, c_gradient);
+        part.run([&](const Place& own, const Shape& piece) {
+            Cell::backward(own, piece, panels, memory,
+                           static_cast<const typename P::Saved*>(saved),
+                           static_cast<const Element*>(output_gradients), to, h_gradient, c_gradient);
+        });
     });
 }
 
@@ -106,10 +109,11 @@ EXPORTED int charrnn_gru_after_forward(int precision, int threads, int steps, in
         run_team(threads, [&](const Place& place) {
             const Part part(place, {steps, rows, units}, panels.bytes());
             panels.fill(part);
-            GRUAfter<P>::forward(part.place, part.shape,
-                                 inputs_of<P>(inputs, indices, 3 * units), panels, candidate_bias,
-                                 static_cast<typename P::Element*>(outputs), memory,
-                                 static_cast<typename P::Saved*>(saved));
+            part.run([&](const Place& own, const Shape& piece) {
+                GRUAfter<P>::forward(own, piece, inputs_of<P>(inputs, indices, 3 * units), panels,
+                                     candidate_bias, static_cast<typename P::Element*>(outputs),
+                                     memory, static_cast<typename P::Saved*>(saved));
+            });
         });
     });
 }
@@ -129,10 +133,12 @@ EXPORTED int charrnn_gru_after_backward(int precision, int threads, int steps, i
         run_team(threads, [&](const Place& place) {
             const Part part(place, shape, panels.bytes());
             panels.fill(part);
-            GRUAfter<P>::backward(part.place, part.shape, panels, memory,
-                       static_cast<const typename P::Saved*>(saved),
-                                  static_cast<const Element*>(output_gradients),
-                                  static_cast<Element*>(gradients), inner, h_gradient);
+            part.run([&](const Place& own, const Shape& piece) {
+                GRUAfter<P>::backward(own, piece, panels, memory,
+                                      static_cast<const typename P::Saved*>(saved),
+                                      static_cast<const Element*>(output_gradients),
+                                      static_cast<Element*>(gradients), inner, h_gradient);
+            });
         });
     });
 }
@@ -154,10 +160,12 @@ EXPORTED int charrnn_gru_before_forward(int precision, int threads, int steps, i
             const Part part(place, shape, gates.bytes() + candidate.bytes());
             gates.fill(part);
             candidate.fill(part);
-            GRUBefore<P>::forward(part.place, part.shape,
-                                  inputs_of<P>(inputs, indices, 3 * units), gates, candidate,
-                                  static_cast<Element*>(outputs), after_reset, memory, update.get(),
-                                  static_cast<typename P::Saved*>(saved));
+            part.run([&](const Place& own, const Shape& piece) {
+                GRUBefore<P>::forward(own, piece, inputs_of<P>(inputs, indices, 3 * units), gates,
+                                      candidate, static_cast<Element*>(outputs), after_reset,
+                                      memory, update.get(),
+                                      static_cast<typename P::Saved*>(saved));
+            });
         });
     });
 }
@@ -177,11 +185,13 @@ EXPORTED int charrnn_gru_before_backward(int precision, int threads, int steps, 
             const Part part(place, {steps, rows, units}, gates.bytes() + candidate.bytes());
             gates.fill(part);
             candidate.fill(part);
-            GRUBefore<P>::backward(part.place, part.shape, gates, candidate, memory,
-                                   static_cast<const typename P::Saved*>(saved),
-                                   static_cast<const Element*>(output_gradients),
-                                   static_cast<Element*>(gradients), candidate_gradients.get(),
-                                   h_gradient);
+            part.run([&](const Place& own, const Shape& piece) {
+                GRUBefore<P>::backward(own, piece, gates, candidate, memory,
+                                       static_cast<const typename P::Saved*>(saved),
+                                       static_cast<const Element*>(output_gradients),
+                                       static_cast<Element*>(gradients), candidate_gradients.get(),
+                                       h_gradient);
+            });
         });
     });
 }
