@@ -22,7 +22,7 @@ BASELINE = "baseline"
 BUILDS = ("avx512bf16", "avx512", "avx2", BASELINE)
 """All builds, the fastest first; processors other than x86 have the last one alone."""
 
-INTERFACE = 6
+INTERFACE = 7
 """The version of the interface, which ``charrnn_interface`` of a build must return."""
 
 CHOICE = "CHARRNN_KERNELS"
@@ -45,7 +45,7 @@ _SIGNATURES = {
     "charrnn_gru_after_backward": "iiiiippppppp",
     "charrnn_gru_before_forward": "iiiiippppppp",
     "charrnn_gru_before_backward": "iiiiipppppp",
-    "charrnn_add_to_rows": "iiiilippp",
+    "charrnn_add_to_rows": "iiiilppp",
     "charrnn_norm_forward": "iiiiilpppppp",
     "charrnn_norm_backward": "iiiiilpppppppp",
     "charrnn_cross_entropy": "iiiifpppp",

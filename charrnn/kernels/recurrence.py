@@ -320,7 +320,7 @@ def inputs_gradient(gradients: Tensor, chosen: Tensor | None, table: int) -> Ten
     call(
         "charrnn_add_to_rows",
         *(int(gradients.dtype == torch.bfloat16), torch.get_num_threads()),
-        *(places, columns, gradients.stride(1), table, gradients, chosen, sums),
+        *(places, columns, gradients.stride(1), gradients, chosen, sums),
     )
     return sums.to(gradients.dtype)
 

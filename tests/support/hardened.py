@@ -61,7 +61,7 @@ def run_all(functions: ctypes.CDLL, steps: int, batch: int, units: int, threads:
         columns = 3 * units
         stride = columns + columns % 2
         functions.charrnn_add_to_rows(
-            *(precision, threads, steps * batch, columns, stride, 3),
+            *(precision, threads, steps * batch, columns, stride),
             *(elements(steps * batch * stride), rows(steps * batch, 3), floats(3 * columns)),
         )
         run_norms(functions, precision, sizes, elements, masked=bool(table))

@@ -6,6 +6,8 @@
 // the number of threads and the split.
 #pragma once
 
+#include <initializer_list>
+
 #include "micro_kernel.h"
 #include "thread_team.h"
 
@@ -110,16 +112,6 @@ class RightMatrix {
 constexpr int MOST_STEPS = 512;  // Of a panel at a time, and of a row.
 constexpr int ROWS_AT_ONCE = 48;  // A multiple of the rows of every micro-kernel.
 
-// Call work(std::integral_constant<int, n>{}) for n from 1 to MOST_BLOCKS.
-template <class Work>
-inline void with_blocks(int blocks, const Work& work) {
-    static_assert(MOST_BLOCKS == 4);
-    if (blocks == 4) work(std::integral_constant<int, 4>{});
-    if (blocks == 3) work(std::integral_constant<int, 3>{});
-    if (blocks == 2) work(std::integral_constant<int, 2>{});
-    if (blocks == 1) work(std::integral_constant<int, 1>{});
-}
-
 // Multiply `count` rows, `stride` apart, with a packed matrix, and call take(row, block, sum) for
 // all results that fall to this thread. Threads share pieces of the rows, and each piece's panels
 // where there are few; all have synchronized before.
@@ -177,8 +169,7 @@ class OuterProducts {
     // Sum over all k the outer products of row k (N) of `right` with row k of each of `left`, and
     // the rows of `right` themselves into `column_sums` (N) unless it is null. All threads call it;
     // the results are there once they have synchronized.
-    template <std::size_t COUNT>
-    void add_up(const Place& place, int inner, const LeftRows<P> (&left)[COUNT],
+    void add_up(const Place& place, int inner, std::initializer_list<LeftRows<P>> left,
                 const typename P::Element* right, std::ptrdiff_t stride, int columns,
                 float* column_sums) {
         int width = 0;

@@ -128,6 +128,16 @@ inline void multiply_rows(int count, const typename P::Element* rows, std::ptrdi
     multiply<P, ROWS, BLOCKS, INTO>(rows, stride, panel, steps, result);
 }
 
+// Call work(std::integral_constant<int, blocks>{}), with blocks from 1 to MOST_BLOCKS.
+template <class Work>
+inline void with_blocks(int blocks, const Work& work) {
+    static_assert(MOST_BLOCKS == 4);
+    if (blocks == 4) work(std::integral_constant<int, 4>{});
+    if (blocks == 3) work(std::integral_constant<int, 3>{});
+    if (blocks == 2) work(std::integral_constant<int, 2>{});
+    if (blocks == 1) work(std::integral_constant<int, 1>{});
+}
+
 // The number of tiles of rows, so that each tile's sums fit the registers.
 constexpr int tiles_of(int rows, int blocks) {
     return (rows + most_rows(blocks) - 1) / most_rows(blocks);

@@ -147,16 +147,12 @@ class GradientPanels {
                   std::ptrdiff_t stride, const Take& take) const {
         for_groups(place, [&](int first, int blocks) {
             const Words* panel = words_.get() + std::ptrdiff_t(first) * steps_;
-            const auto products = [&](auto width) {
+            with_blocks(blocks, [&](auto width) {
                 for_products<P, width.value>(
                     count, rows, stride, panel, steps_, [&](int row, const Vec* sums) {
                         for (int n = 0; n < width.value; ++n) take(row, first + n, sums[n]);
                     });
-            };
-            if (blocks == 4) products(std::integral_constant<int, 4>{});
-            if (blocks == 3) products(std::integral_constant<int, 3>{});
-            if (blocks == 2) products(std::integral_constant<int, 2>{});
-            if (blocks == 1) products(std::integral_constant<int, 1>{});
+            });
         });
     }
 

@@ -49,13 +49,13 @@ class RecurrentLayer {
     using Element = typename P::Element;
     using Saved = typename P::Saved;
 
-    RecurrentLayer(const Shape& most, int saved)
-        : outputs(allocate_zeros<Element>(most.row(most.steps + 1, 0) * even(most.units))),
+    RecurrentLayer(const Shape& most, int products, int saved)
+        : gates(products * most.units),
+          outputs(allocate_zeros<Element>(most.row(most.steps + 1, 0) * even(most.units))),
           memory(allocate<float>(most.row(most.steps + 1, 0) * most.units)),
           saved(allocate<Saved>(most.row(most.steps, 0) * saved * most.units)) {}
     virtual ~RecurrentLayer() = default;
 
-    virtual int gates() const = 0;  // G * H
     virtual int parts() const { return 1; }  // Of the state: h, or h and c.
 
     // True if the products with the state have other gradients than the inputs.
@@ -69,9 +69,18 @@ class RecurrentLayer {
 
     // Compute the gradients of the weights. The layer's inputs are `x` (T, B, D), or null if they
     // were looked up; then the recurrent weights alone get theirs.
-    virtual void sum_gradients(const Place&, const Shape&, const LeftRows<P>* x, float* to_bias,
-                               const LayerParameters<float>& to, BackwardArrays<P>&) = 0;
+    virtual void sum_gradients(const Place& place, const Shape& shape, const LeftRows<P>* x,
+                               float* to_bias, const LayerParameters<float>& to,
+                               BackwardArrays<P>& arrays) {
+        const auto sum = [&](std::initializer_list<LeftRows<P>> left) {
+            arrays.outer.add_up(place, shape.steps * shape.rows, left, arrays.gradients.get(),
+                                even(gates), gates, to_bias);
+        };
+        const LeftRows<P> past = this->past(shape, to.recurrent);
+        x ? sum({past, *x}) : sum({past});
+    }
 
+    const int gates;          // G * H
     Buffer<Element> outputs;  // (T + 1, B, H rounded up to even); index 0 is the initial state.
     Buffer<float> memory;     // (T + 1, B, H)
     Buffer<Saved> saved;      // (T, B, S * H)
@@ -95,18 +104,17 @@ class LSTMLayer final : public RecurrentLayer<P> {
     static constexpr int G = Cell::G, SAVED = 4;
 
     LSTMLayer(const Shape& most, const LayerParameters<const float>& own)
-        : RecurrentLayer<P>(most, SAVED), forward_(own.recurrent, most.units, G),
-          backward_(own.recurrent, G * most.units, most.units), gates_(G * most.units) {}
+        : RecurrentLayer<P>(most, G, SAVED), forward_(own.recurrent, most.units, G),
+          backward_(own.recurrent, G * most.units, most.units) {}
 
-    int gates() const override { return gates_; }
     int parts() const override { return 2; }
 
     void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs) override {
         const Part part(place, shape, forward_.bytes());
         forward_.fill(part);
         part.run([&](const Place& own, const Shape& rows) {
-            Cell::forward(own, rows, inputs, forward_, this->outputs.get(),
-                      this->memory.get(), this->saved.get());
+            Cell::forward(own, rows, inputs, forward_, this->outputs.get(), this->memory.get(),
+                          this->saved.get());
         });
     }
 
@@ -119,36 +127,15 @@ class LSTMLayer final : public RecurrentLayer<P> {
         place.synchronize();
         part.run([&](const Place& own, const Shape& rows) {
             Cell::backward(own, rows, backward_, this->memory.get(), this->saved.get(), dy,
-                       arrays.gradients.get(), arrays.h.get(), arrays.c.get());
+                           arrays.gradients.get(), arrays.h.get(), arrays.c.get());
         });
         place.synchronize();
-    }
-
-    void sum_gradients(const Place& place, const Shape& shape, const LeftRows<P>* x, float* to_bias,
-                       const LayerParameters<float>& to, BackwardArrays<P>& arrays) override {
-        sum_gradients_of(place, shape, x, this->past(shape, to.recurrent), G * shape.units, to_bias,
-                         arrays);
     }
 
   private:
     StatePanels<P> forward_;
     GradientPanels<P> backward_;
-    int gates_;
 };
-
-// Sum the gradients of both matrices where one array of gradients serves them.
-template <class P>
-void sum_gradients_of(const Place& place, const Shape& shape, const LeftRows<P>* x,
-                      const LeftRows<P>& past, int gates, float* to_bias,
-                      BackwardArrays<P>& arrays) {
-    const int count = shape.steps * shape.rows;
-    if (x)
-        arrays.outer.add_up(place, count, {past, *x}, arrays.gradients.get(), even(gates), gates,
-                            to_bias);
-    else
-        arrays.outer.add_up(place, count, {past}, arrays.gradients.get(), even(gates), gates,
-                            to_bias);
-}
 
 template <class P>
 class GRUAfterLayer final : public RecurrentLayer<P> {
@@ -156,11 +143,10 @@ class GRUAfterLayer final : public RecurrentLayer<P> {
     static constexpr int G = 3, SAVED = 4;
 
     GRUAfterLayer(const Shape& most, const LayerParameters<const float>& own)
-        : RecurrentLayer<P>(most, SAVED), forward_(own.recurrent, most.units, G),
-          backward_(own.recurrent, G * most.units, most.units), candidate_(own.candidate),
-          gates_(G * most.units) {}
+        : RecurrentLayer<P>(most, G, SAVED), forward_(own.recurrent, most.units, G),
+          backward_(own.recurrent, G * most.units, most.units),
+          candidate_(own.candidate) {}
 
-    int gates() const override { return gates_; }
     bool has_products() const override { return true; }
 
     void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs) override {
@@ -188,7 +174,7 @@ class GRUAfterLayer final : public RecurrentLayer<P> {
 
     void sum_gradients(const Place& place, const Shape& shape, const LeftRows<P>* x, float* to_bias,
                        const LayerParameters<float>& to, BackwardArrays<P>& arrays) override {
-        const int count = shape.steps * shape.rows, gates = G * shape.units;
+        const int count = shape.steps * shape.rows, gates = this->gates;
         arrays.outer.add_up(place, count, {this->past(shape, to.recurrent)}, arrays.products.get(),
                             even(gates), gates, arrays.column_sums.get());
         const float* candidate = arrays.column_sums.get() + 2 * std::ptrdiff_t(shape.units);
@@ -203,7 +189,6 @@ class GRUAfterLayer final : public RecurrentLayer<P> {
     StatePanels<P> forward_;
     GradientPanels<P> backward_;
     const float* candidate_;
-    int gates_;
 };
 
 template <class P>
@@ -212,14 +197,13 @@ class GRUBeforeLayer final : public RecurrentLayer<P> {
     static constexpr int G = 3, SAVED = 3;
 
     GRUBeforeLayer(const Shape& most, const LayerParameters<const float>& own)
-        : RecurrentLayer<P>(most, SAVED), gates_forward_(own.recurrent, most.units, 2),
+        : RecurrentLayer<P>(most, G, SAVED), gates_forward_(own.recurrent, most.units, 2),
           candidate_forward_(candidate_of(most, own), most.units, 1),
           gates_backward_(own.recurrent, 2 * most.units, most.units),
           candidate_backward_(candidate_of(most, own), most.units, most.units),
           reset_(allocate_zeros<typename P::Element>(most.row(most.steps, 0) * even(most.units))),
-          update_(allocate<float>(std::size_t(most.rows) * most.units)), gates_(G * most.units) {}
+          update_(allocate<float>(std::size_t(most.rows) * most.units)) {}
 
-    int gates() const override { return gates_; }
 
     void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs) override {
         const Part part(place, shape, gates_forward_.bytes() + candidate_forward_.bytes());
@@ -249,7 +233,7 @@ class GRUBeforeLayer final : public RecurrentLayer<P> {
 
     void sum_gradients(const Place& place, const Shape& shape, const LeftRows<P>* x, float* to_bias,
                        const LayerParameters<float>& to, BackwardArrays<P>& arrays) override {
-        const int count = shape.steps * shape.rows, units = shape.units, gates = G * units;
+        const int count = shape.steps * shape.rows, units = shape.units, gates = this->gates;
         const typename P::Element* gradients = arrays.gradients.get();
         arrays.outer.add_up(place, count, {this->past(shape, to.recurrent)}, gradients, even(gates),
                             2 * units, nullptr);
@@ -269,7 +253,6 @@ class GRUBeforeLayer final : public RecurrentLayer<P> {
     GradientPanels<P> gates_backward_, candidate_backward_;
     Buffer<typename P::Element> reset_;
     Buffer<float> update_;
-    int gates_;
 };
 
 template <class P, Activation ACTIVATION>
@@ -278,10 +261,8 @@ class RNNLayer final : public RecurrentLayer<P> {
     using Cell = RNN<P, ACTIVATION>;
 
     RNNLayer(const Shape& most, const LayerParameters<const float>& own)
-        : RecurrentLayer<P>(most, 0), forward_(own.recurrent, most.units, most.units, true),
-          backward_(own.recurrent, most.units, most.units), units_(most.units) {}
-
-    int gates() const override { return units_; }
+        : RecurrentLayer<P>(most, 1, 0), forward_(own.recurrent, most.units, most.units, true),
+          backward_(own.recurrent, most.units, most.units) {}
 
     void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs) override {
         const Part part(place, shape, forward_.bytes());
@@ -303,15 +284,8 @@ class RNNLayer final : public RecurrentLayer<P> {
         place.synchronize();
     }
 
-    void sum_gradients(const Place& place, const Shape& shape, const LeftRows<P>* x, float* to_bias,
-                       const LayerParameters<float>& to, BackwardArrays<P>& arrays) override {
-        sum_gradients_of(place, shape, x, this->past(shape, to.recurrent), shape.units, to_bias,
-                         arrays);
-    }
-
   private:
     GradientPanels<P> forward_, backward_;
-    int units_;
 };
 
 }  // namespace

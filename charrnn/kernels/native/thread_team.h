@@ -203,24 +203,20 @@ class Pool {
     void run(int wanted, const Body& body) {
         if (wanted < 2 || taken_.test_and_set(std::memory_order_acquire)) return body(0, 1);
         start(wanted - 1);
-        const int helpers = std::min(wanted - 1, static_cast<int>(workers_.size()));
+        const int helpers = std::min(wanted - 1, static_cast<int>(turns_.size()));
         call_ = [](const void* data, int thread, int threads) {
             (*static_cast<const Body*>(data))(thread, threads);
         };
         data_ = &body;
         threads_ = helpers + 1;
         busy_.store(helpers, std::memory_order_relaxed);
-        for (int n = 0; n < helpers; ++n) workers_[n]->turn.advance();
+        for (int n = 0; n < helpers; ++n) turns_[n]->advance();
         body(0, threads_);
         done_.wait_until([&] { return busy_.load(std::memory_order_acquire) == 0; });
         taken_.clear(std::memory_order_release);
     }
 
   private:
-    struct Worker {
-        Signal turn;
-    };
-
     Pool() : process_(process_id()) {}
 
     static long process_id() {
@@ -233,28 +229,28 @@ class Pool {
 
     // Start threads until there are so many, or the system has no more.
     void start(int count) {
-        while (static_cast<int>(workers_.size()) < count && !refused_) {
+        while (static_cast<int>(turns_.size()) < count && !refused_) {
             try {
-                auto worker = std::make_unique<Worker>();
-                workers_.reserve(workers_.size() + 1);
-                std::thread(&Pool::work, this, worker.get(), workers_.size() + 1).detach();
-                workers_.push_back(std::move(worker));
+                auto turn = std::make_unique<Signal>();
+                turns_.reserve(turns_.size() + 1);
+                std::thread(&Pool::work, this, turn.get(), turns_.size() + 1).detach();
+                turns_.push_back(std::move(turn));
             } catch (const std::exception&) {
                 refused_ = true;
             }
         }
     }
 
-    void work(Worker* self, std::size_t thread) {
+    void work(const Signal* turn, std::size_t thread) {
         for (std::uint32_t seen = 0;; ++seen) {
-            self->turn.wait_while(seen);
+            turn->wait_while(seen);
             call_(data_, static_cast<int>(thread), threads_);
             if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) done_.advance();
         }
     }
 
     const long process_;
-    std::vector<std::unique_ptr<Worker>> workers_;
+    std::vector<std::unique_ptr<Signal>> turns_;  // One of each thread but the first.
     bool refused_ = false;
     std::atomic_flag taken_;
     void (*call_)(const void*, int, int) = nullptr;

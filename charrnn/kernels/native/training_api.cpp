@@ -197,13 +197,13 @@ EXPORTED int charrnn_gru_before_backward(int precision, int threads, int steps, 
 }
 
 EXPORTED int charrnn_add_to_rows(int precision, int threads, int count, int columns,
-                                  std::int64_t stride, int rows, const void* values,
+                                  std::int64_t stride, const void* values,
                                   const std::int32_t* indices, float* sums) {
     return with_precision(precision, [&](auto p) {
         using Element = typename decltype(p)::Element;
         run_team(threads, [&](const Place& place) {
-            add_to_rows(place, count, columns, stride, static_cast<const Element*>(values), rows,
-                        indices, sums);
+            add_to_rows(place, count, columns, static_cast<const Element*>(values), stride, indices,
+                        sums);
         });
     });
 }
@@ -251,7 +251,7 @@ EXPORTED int charrnn_cross_entropy(int precision, int threads, int count, int ch
 }
 
 // The version of this interface, which Python compares; raised whenever arguments or arrays change.
-EXPORTED int charrnn_interface() { return 6; }
+EXPORTED int charrnn_interface() { return 7; }
 
 // Return 1 if this processor can run the build of that name.
 EXPORTED int charrnn_supports(const char* build) {

@@ -15,6 +15,7 @@
 #include "cross_entropy.h"
 #include "layer_norm.h"
 #include "recurrent_layer.h"
+#include "scatter_add.h"
 
 namespace {
 
@@ -64,7 +65,7 @@ class TrainingNetworkOf final : public TrainingNetwork {
                       const MakeLayer& make_layer)
         : network_(network), shape_(most_steps, rows, network.units), weights_(std::move(weights)),
           to_(std::move(gradients)), layers_(make_layers(shape_, weights_, make_layer)),
-          gates_(layers_[0]->gates()),
+          gates_(layers_[0]->gates),
           backward_(shape_, gates_, layers_[0]->has_products(), most_left(),
                     std::max(gates_, network.characters)),
           right_(allocate<Words>(most_packed())),
@@ -146,7 +147,7 @@ class TrainingNetworkOf final : public TrainingNetwork {
                 layer < network_.layers ? to_.layers[layer].input : nullptr};
     }
 
-    // Call work(first, last) with this thread's share of some rows.
+    // Call work(row) for this thread's share of some rows.
     template <class Work>
     static void for_own_rows(const Place& place, int count, const Work& work) {
         for (int row = place.begin(count); row < place.end(count); ++row) work(row);
@@ -341,15 +342,23 @@ class TrainingNetworkOf final : public TrainingNetwork {
         });
         if (layer) return;
         place.synchronize();
-        add_rows(place, count(), inputs, vectors_.get(), even(inputs), ids, network_.characters,
-                 to_.embedding);
+        sum_rows(place, inputs, vectors_.get(), even(inputs), ids, to_.embedding);
+    }
+
+    // Sum the rows of values (T * B, C) that belong to each character into sums (V, C).
+    void sum_rows(const Place& place, int columns, const Element* values, std::ptrdiff_t stride,
+                  const std::int32_t* ids, float* sums) const {
+        const std::ptrdiff_t all = std::ptrdiff_t(network_.characters) * columns;
+        std::fill(sums + all * place.thread / place.threads,
+                  sums + all * (place.thread + 1) / place.threads, 0.0f);
+        place.synchronize();
+        add_to_rows(place, count(), columns, values, stride, ids, sums);
     }
 
     // The same through the table: the gradients of its rows come first.
     void table_backward(const Place& place, const std::int32_t* ids) {
         const int characters = network_.characters, inputs = network_.embedding;
-        add_rows(place, count(), gates_, backward_.gradients.get(), even(gates_), ids, characters,
-                 table_sums_.get());
+        sum_rows(place, gates_, backward_.gradients.get(), even(gates_), ids, table_sums_.get());
         RightMatrix<P> right(right_.get(), gates_, inputs);
         right.pack_rows(place, weights_.layers[0].input, inputs);
         place.synchronize();
@@ -365,23 +374,6 @@ class TrainingNetworkOf final : public TrainingNetwork {
         });
         backward_.outer.add_up(place, characters, {left(0)}, table_.get(), even(gates_), gates_,
                                to_.layers[0].bias);
-    }
-
-    // Add row n of values (N, C) to row ids[n] of sums (V, C), in order. Threads split the columns.
-    static void add_rows(const Place& place, int count, int columns, const Element* values,
-                         std::ptrdiff_t stride, const std::int32_t* ids, int rows, float* sums) {
-        const int begin = place.begin(blocks_of(columns)), end = place.end(blocks_of(columns));
-        for (int row = 0; row < rows; ++row)
-            for (int block = begin; block < end; ++block)
-                store(sums + std::ptrdiff_t(row) * columns + block * LANES, Vec{},
-                      lanes_of(block, columns));
-        for (int n = 0; n < count; ++n) {
-            float* const sum = sums + std::ptrdiff_t(ids[n]) * columns;
-            for (int block = begin; block < end; ++block) {
-                const int at = block * LANES, lanes = lanes_of(block, columns);
-                store(sum + at, load(sum + at, lanes) + load(values + n * stride + at, lanes), lanes);
-            }
-        }
     }
 
     template <class From, class To>
