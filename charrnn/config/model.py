@@ -173,13 +173,13 @@ class ModelConfig(Config):
 
     @property
     def steps_natively(self) -> bool:
-        """Whether the native library takes whole training steps of it on the CPU."""
+        """True if the native library takes whole training steps of it on the CPU."""
         form = CELLS[self.cell].native_form
         return bool(form) and self.norm != "batch" and not self.pyramid
 
     @property
     def trains_natively(self) -> bool:
-        """Whether the native library takes whole training steps of it, or runs its recurrences."""
+        """True if the native library takes whole training steps of it or runs its recurrences."""
         return self.steps_natively or CELLS[self.cell].native_training
 
     def _derive_default(self, name: str) -> Any:

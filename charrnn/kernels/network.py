@@ -6,7 +6,6 @@ V characters. Shapes of the weights head ``native/network.h``.
 
 from __future__ import annotations
 
-import os
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -221,13 +220,6 @@ class Network:
         sound = states.flags.c_contiguous and states.flags.writeable
         if states.shape != shape or states.dtype != np.float32 or not sound:
             raise ValueError(f"states are {states.dtype} of shape {states.shape}, not {shape}")
-
-
-def all_threads() -> int:
-    """Count the processors that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _addresses(*arrays: NDArray[Any] | None) -> list[int | None]:

@@ -27,16 +27,13 @@ from charrnn.models.cells.base import State
 from charrnn.models.char_model import CharModel, Masks, States
 from charrnn.models.device import Compute
 from charrnn.models.native_network import build_training_network, can_train, pair_gradients
+from charrnn.training.optimizers import Optimizers
 from charrnn.training.team_size import TeamSize
 from charrnn.training.torch_step import TorchStep
+from charrnn.training.weight_average import WeightAverage
 
 _CLIP_EPSILON = 1e-6
 """Added to the norm, as in ``torch.nn.utils.clip_grad_norm_``."""
-
-
-def can_step(model: CharModel, compute: Compute) -> bool:
-    """Return whether the native library takes whole training steps of a model."""
-    return compute.device.type == "cpu" and can_train(model)
 
 
 class NativeStep(TorchStep):
@@ -45,7 +42,7 @@ class NativeStep(TorchStep):
     Optimizers other than one Adam or AdamW step through torch.
 
     Args:
-        arguments: those of :class:`TorchStep`; :func:`can_step` accepts the model.
+        arguments: those of :class:`TorchStep`; :func:`can_train` accepts the model.
         settings: likewise.
     """
 
@@ -140,3 +137,21 @@ class NativeStep(TorchStep):
         for parameter, gradient in pair_gradients(self.model, network):
             parameter.grad = gradient
         return network
+
+
+def choose_step(
+    model: CharModel,
+    average: WeightAverage,
+    optimizers: Optimizers,
+    compute: Compute,
+    *,
+    clip: float,
+    clip_value: float,
+) -> TorchStep:
+    """Choose the native training step of a model where there is one, else torch's.
+
+    The arguments are those of :class:`TorchStep`.
+    """
+    native = compute.device.type == "cpu" and can_train(model)
+    make = NativeStep if native else TorchStep
+    return make(model, average, optimizers, compute, clip=clip, clip_value=clip_value)

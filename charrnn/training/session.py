@@ -54,6 +54,7 @@ from charrnn.training.auto_config import (
 from charrnn.training.fine_tuning import Origin, Transfer
 from charrnn.training.footprint import check_training_size
 from charrnn.training.learnt import describe_learnt, trace_learnt
+from charrnn.training.native_step import choose_step
 from charrnn.training.optimizers import build_optimizers
 from charrnn.training.progress import Evaluated, Progress, SettingsChosen
 from charrnn.training.run_config import Request, SavedRun
@@ -352,14 +353,17 @@ def build_trainer(
     steps = train.steps
     if train.epochs is not None:
         steps = train.epochs * streams.windows_per_epoch
-    train_state = TrainState(
+    step = choose_step(
         model,
         WeightAverage(model, train.average),
         build_optimizers(model, train.optimizer, train.weight_decay),
         compute,
-        batch=shape.batch,
         clip=train.clip,
         clip_value=train.clip_value,
+    )
+    train_state = TrainState(
+        step,
+        batch=shape.batch,
         dropout=request.model.dropout,
         weight_drop=request.model.weight_drop,
         # A random stream other than that of the weights.

@@ -11,13 +11,9 @@ from charrnn.checkpoints.checkpoint import Arrays
 from charrnn.data.batches import Window
 from charrnn.errors import DivergedError
 from charrnn.models.cells.base import name_states, restore_states
-from charrnn.models.char_model import CharModel
-from charrnn.models.device import Compute
 from charrnn.models.weight_dropout import drop_weights
-from charrnn.training.native_step import NativeStep, can_step
-from charrnn.training.optimizers import Optimizers, load_optimizers, name_optimizer_tensors
+from charrnn.training.optimizers import load_optimizers, name_optimizer_tensors
 from charrnn.training.torch_step import TorchStep
-from charrnn.training.weight_average import WeightAverage
 
 PARTS = ("model", "average", "optimizer", "state", "random")
 """The prefixes of the names of a training state's tensors."""
@@ -27,13 +23,9 @@ class TrainState:
     """A model in training, with its averaged weights, optimizers, hidden states and random state.
 
     Args:
-        model: trained in place, on ``compute``'s device.
-        average: the averaged weights, which are evaluated and saved as the model.
-        optimizers: over the model's parameters.
-        compute: device and precision of the training step.
+        step: the training step, with the model that is trained in place, its optimizers, and the
+            averaged weights, which are evaluated and saved as the model.
         batch: B, the batch size.
-        clip: largest norm of the gradient; 0 is no limit.
-        clip_value: largest absolute value of each gradient component; 0 is no limit.
         dropout: dropout probability of units.
         weight_drop: dropout probability of recurrent weights.
         seed: seed of the dropout masks.
@@ -41,29 +33,21 @@ class TrainState:
 
     def __init__(
         self,
-        model: CharModel,
-        average: WeightAverage,
-        optimizers: Optimizers,
-        compute: Compute,
+        step: TorchStep,
         *,
         batch: int,
-        clip: float,
-        clip_value: float,
         dropout: float,
         weight_drop: float,
         seed: int,
     ) -> None:
-        self.model = model
-        self.average = average
-        self.optimizers = optimizers
+        self.step = step
+        self.model, self.average, self.optimizers = step.model, step.average, step.optimizers
         self.batch = batch
-        make_step = NativeStep if can_step(model, compute) else TorchStep
-        self.step = make_step(model, average, optimizers, compute, clip=clip, clip_value=clip_value)
         self.dropout = dropout
         self.weight_drop = weight_drop
         self.generator = torch.Generator().manual_seed(seed)
-        self.states = model.initial_states(batch)
-        self._buffers = list(model.buffers())
+        self.states = self.model.initial_states(batch)
+        self._buffers = list(self.model.buffers())
 
     def learn(self, window: Window, *, fresh: bool, step: int, rate: float) -> tuple[float, float]:
         """Take a training step on a window, and carry the hidden states to the next.

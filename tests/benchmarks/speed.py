@@ -12,15 +12,16 @@ from torch import nn
 
 from charrnn.config.inference import SampleConfig
 from charrnn.config.model import ModelConfig
+from charrnn.config.processors import count_processors
 from charrnn.config.training import TrainConfig
 from charrnn.data.alphabet import Alphabet, encode_default_prime
 from charrnn.data.batches import ContinuousStreams, RecordStreams, Shape, Streams
 from charrnn.data.encoded_text import ContinuousText, RecordText
 from charrnn.inference.native_backend import NativeBackend, build_network
 from charrnn.inference.sampling import sample
-from charrnn.kernels.network import all_threads
 from charrnn.models.char_model import build_model
 from charrnn.models.device import Compute, choose_precision, prepare_process
+from charrnn.training.native_step import choose_step
 from charrnn.training.optimizers import build_optimizers
 from charrnn.training.schedule import Schedule
 from charrnn.training.train_state import TrainState
@@ -64,18 +65,15 @@ def training_steps(
         streams = RecordStreams(RecordText(ids, end=end), shape, seed=1)
     train = TrainConfig()
     model = build_model(config, CHARACTERS)
-    train_state = TrainState(
+    step = choose_step(
         model,
         WeightAverage(model, train.average),
         build_optimizers(model, train.optimizer, train.weight_decay),
         Compute(CPU, choose_precision(precision, CPU, config)),
-        batch=shape.batch,
         clip=train.clip,
         clip_value=train.clip_value,
-        dropout=0.0,
-        weight_drop=0.0,
-        seed=1,
     )
+    train_state = TrainState(step, batch=shape.batch, dropout=0.0, weight_drop=0.0, seed=1)
     trainer = Trainer(
         train_state,
         streams,
@@ -151,6 +149,9 @@ def training(
         "gru, reset before": {"gru_reset": "before"},
         "rnn": {},
     }
+    records = shape.window == RECORD + 1
+    if records:
+        cells = {"lstm": {}}
     precision = "bf16" if bfloat16 else "fp32"
     ours = {
         f"charrnn {name}": partial(
@@ -159,15 +160,10 @@ def training(
             shape,
             steps,
             precision,
+            records=records,
         )
         for name, own in cells.items()
     }
-    if shape.window == RECORD + 1:
-        ours = {
-            "charrnn lstm": partial(
-                training_steps, ModelConfig(**size), shape, steps, precision, records=True
-            )
-        }
     theirs = {
         f"torch.nn.{layer.__name__}{', bfloat16' if low else ''}": partial(
             plain_steps, layer, layers, hidden, shape, steps, bf16=low
@@ -232,7 +228,9 @@ def sampling(layers: int, hidden: int) -> dict[str, Rate]:
         {
             "charrnn, one": partial(sample_steps, layers, hidden, 1, 1),
             "charrnn, one, fp32": partial(sample_steps, layers, hidden, 1, 1, "fp32"),
-            f"charrnn, {_STREAMS}": partial(sample_steps, layers, hidden, _STREAMS, all_threads()),
+            f"charrnn, {_STREAMS}": partial(
+                sample_steps, layers, hidden, _STREAMS, count_processors()
+            ),
             "torch.nn.LSTM": partial(plain_sample_steps, layers, hidden),
         }
     )

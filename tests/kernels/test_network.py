@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from charrnn.config.model import ModelConfig
+from charrnn.config.processors import count_processors
 from charrnn.inference import native_backend
 from charrnn.inference.sampling import draw_index, filter_distribution
 from charrnn.kernels.library import BASELINE, load_build
-from charrnn.kernels.network import Filters, Floats, all_threads
+from charrnn.kernels.network import Filters, Floats
 from charrnn.models.parameter_shapes import list_parameter_shapes
 from tests.support.networks import (
     RUNNABLE,
@@ -213,7 +214,7 @@ def test_states_of_another_sort_are_refused() -> None:
 
 
 def test_there_is_a_thread_at_least() -> None:
-    assert all_threads() >= 1
+    assert count_processors() >= 1
     assert BASELINE in RUNNABLE
 
 

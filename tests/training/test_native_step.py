@@ -1,7 +1,6 @@
 """A native training step changes a model as torch's does, to rounding."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -11,8 +10,7 @@ from charrnn.data.encoded_text import ContinuousText
 from charrnn.models import native_network
 from charrnn.models.char_model import build_model
 from charrnn.models.device import Compute
-from charrnn.training import train_state
-from charrnn.training.native_step import NativeStep
+from charrnn.training.native_step import NativeStep, choose_step
 from charrnn.training.optimizers import build_optimizers
 from charrnn.training.torch_step import TorchStep
 from charrnn.training.train_state import TrainState
@@ -33,28 +31,17 @@ NATIVE = (
 
 
 def make(
-    arrangement: str, optimizer: str = "adamw", clip: float = 0.5, clip_value: float = 0.0
+    arrangement: str,
+    optimizer: str = "adamw",
+    clip: float = 0.5,
+    clip_value: float = 0.0,
+    make_step: Callable[..., TorchStep] = choose_step,
 ) -> TrainState:
     model = build_model(configure(arrangement, hidden=16, embedding=8), 9, seed=1)
-    return TrainState(
-        model,
-        WeightAverage(model, 0.9),
-        build_optimizers(model, optimizer, 0.01),
-        CPU,
-        batch=4,
-        clip=clip,
-        clip_value=clip_value,
-        dropout=0.2,
-        weight_drop=0.3,
-        seed=1,
-    )
-
-
-@contextmanager
-def through_torch(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    with monkeypatch.context() as patched:
-        patched.setattr(train_state, "can_step", lambda *_: False)
-        yield
+    optimizers = build_optimizers(model, optimizer, 0.01)
+    average = WeightAverage(model, 0.9)
+    step = make_step(model, average, optimizers, CPU, clip=clip, clip_value=clip_value)
+    return TrainState(step, batch=4, dropout=0.2, weight_drop=0.3, seed=1)
 
 
 def learn(state: TrainState, steps: int = 6) -> list[tuple[float, float]]:
@@ -75,10 +62,8 @@ def test_the_library_trains_what_it_can_and_torch_the_rest() -> None:
 
 
 @pytest.mark.parametrize("arrangement", NATIVE)
-def test_steps_agree_with_torchs(arrangement: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    native = make(arrangement)
-    with through_torch(monkeypatch):
-        plain = make(arrangement)
+def test_steps_agree_with_torchs(arrangement: str) -> None:
+    native, plain = make(arrangement), make(arrangement, make_step=TorchStep)
     assert type(plain.step) is TorchStep
     assert_agree(native, plain)
 
@@ -86,11 +71,10 @@ def test_steps_agree_with_torchs(arrangement: str, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(("clip", "clip_value"), [(0.0, 0.0), (0.05, 0.0), (0.0, 1e-3), (1, 0.01)])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS_HERE)
 def test_every_optimizer_and_clipping_agrees_with_torchs(
-    optimizer: str, clip: float, clip_value: float, monkeypatch: pytest.MonkeyPatch
+    optimizer: str, clip: float, clip_value: float
 ) -> None:
     native = make("lstm", optimizer, clip, clip_value)
-    with through_torch(monkeypatch):
-        plain = make("lstm", optimizer, clip, clip_value)
+    plain = make("lstm", optimizer, clip, clip_value, TorchStep)
     assert_agree(native, plain)
 
 

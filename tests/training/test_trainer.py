@@ -20,6 +20,7 @@ from charrnn.inference.torch_backend import TorchBackend
 from charrnn.kernels import cross_entropy
 from charrnn.models.char_model import CharModel, build_model
 from charrnn.models.device import Compute
+from charrnn.training.native_step import choose_step
 from charrnn.training.optimizers import build_optimizers
 from charrnn.training.progress import Evaluated, Evaluating, Event, SaveDue, Step
 from charrnn.training.schedule import Schedule
@@ -51,18 +52,15 @@ def make(
     alphabet = Alphabet.of(text + held_out)
     config = configure(arrangement, hidden=16, embedding=8)
     model = build_model(config, len(alphabet), seed=1)
-    train_state = TrainState(
+    step = choose_step(
         model,
         WeightAverage(model, 0.9),
         build_optimizers(model, optimizer, 0.01),
         Compute(torch.device("cpu"), "fp32"),
-        batch=4,
         clip=clip,
         clip_value=clip_value,
-        dropout=dropout,
-        weight_drop=0.0,
-        seed=1,
     )
+    train_state = TrainState(step, batch=4, dropout=dropout, weight_drop=0.0, seed=1)
     return Trainer(
         train_state,
         ContinuousStreams(ContinuousText(alphabet.encode(text)), Shape(4, 16), seed=1),
