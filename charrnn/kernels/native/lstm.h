@@ -58,20 +58,30 @@ struct LSTM {
             const int blocks = blocks_of(units);
             for (int block = place.begin(blocks); block < place.end(blocks); ++block) {
                 const int unit = block * LANES, lanes = lanes_of(block, units);
-                for_products<P, G>(shape.rows, before, width, weights.panel(block), weights.steps(),
-                                   [&](int row, const Vec* sums) {
+                const auto open_row = [&](int row, const Vec* sums, Vec& c, Vec& o) {
                     const std::ptrdiff_t position = shape.row(t, row);
                     const Element* input = inputs.at(position) + unit;
                     Vec products[G];
                     for (int n = 0; n < G; ++n)
                         products[n] = sums[n] + load(input + std::ptrdiff_t(n) * units, lanes);
                     const LSTMGates gates = open(products);
-                    float* c = memory + (saved ? position : shape.row(row)) * units + unit;
-                    const Vec now = gates.f * load(c, lanes) + admitted(gates) * gates.g;
-                    store(saved ? c + std::ptrdiff_t(shape.in_arrays) * units : c, now, lanes);
-                    store(outputs + (position + shape.in_arrays) * width + unit,
-                          gates.o * hyperbolic_tangent(now), lanes);
+                    float* own = memory + (saved ? position : shape.row(row)) * units + unit;
+                    c = gates.f * load(own, lanes) + admitted(gates) * gates.g;
+                    o = gates.o;
+                    store(saved ? own + std::ptrdiff_t(shape.in_arrays) * units : own, c, lanes);
                     if (saved) save(saved + position * 4 * units + unit, units, gates, lanes);
+                    prefetch(inputs.at(shape.row(t + 1 < shape.steps ? t + 1 : t, row)) + unit, G, units);
+                };
+                // The outputs of a tile come after its cells: each waits for its cell, not for the
+                // next row's.
+                for_tiles<P, G>(shape.rows, before, width, weights.panel(block), weights.steps(),
+                                [&](int begin, int end, const Vec* sums) {
+                    Vec c[MOST_ROWS], o[MOST_ROWS];
+                    for (int row = begin; row < end; ++row)
+                        open_row(row, sums + (row - begin) * G, c[row - begin], o[row - begin]);
+                    for (int row = begin; row < end; ++row)
+                        store(outputs + (shape.row(t, row) + shape.in_arrays) * width + unit,
+                              o[row - begin] * hyperbolic_tangent(c[row - begin]), lanes);
                 });
             }
             place.synchronize();

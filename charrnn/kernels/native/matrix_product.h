@@ -13,20 +13,6 @@
 
 namespace {
 
-// Numbers of a row of a matrix as the words of steps: one row in float32, a pair of rows in
-// bfloat16; `second` is null beyond the last row.
-template <class Source>
-inline Words words_of(Float32, const Source* first, const Source*, int lanes) {
-    return (Words)load(first, lanes);
-}
-template <class Source>
-inline Words words_of(Bfloat16, const Source* first, const Source* second, int lanes) {
-    const auto halves = [lanes](const Source* from) {
-        return from ? widen_each(round_to_bfloat16(load(from, lanes))) : Words{};
-    };
-    return halves(first) | halves(second) << 16;
-}
-
 // The words that the packed form of a matrix (K, N) takes.
 template <class P>
 inline std::size_t packed_size(int inner, int columns) {
@@ -48,43 +34,34 @@ class RightMatrix {
         return words_ + std::ptrdiff_t(first_block(panel)) * steps_;
     }
 
-    // Pack this thread's panels of a matrix (K, N), row-major, and call add(block, row, numbers)
-    // with all that is packed.
-    template <class Source, class Add>
-    void pack_rows(const Place& place, const Source* matrix, std::ptrdiff_t stride, const Add& add) {
-        for_own_panels(place, [&](Words* words, int first, int count) {
-            for (int step = 0; step < steps_; ++step) {
-                const int row = step * P::PER_STEP;
-                const Source* from = matrix + row * stride;
-                const Source* next = row + 1 < inner_ ? from + stride : nullptr;
-                for (int block = first; block < first + count; ++block) {
-                    const int column = block * LANES, lanes = lanes_of(block, columns_);
-                    *words++ = words_of(P{}, from + column, next ? next + column : nullptr, lanes);
-                    add(block, from + column, lanes);
-                    if (P::PER_STEP > 1 && next) add(block, next + column, lanes);
-                }
-            }
-        });
-    }
-
+    // Pack this thread's panels of a matrix (K, N), row-major, and add the rows up to `sums` (N)
+    // unless it is null. Rows are taken some at a time, so that each comes from memory once.
     template <class Source>
-    void pack_rows(const Place& place, const Source* matrix, std::ptrdiff_t stride) {
-        pack_rows(place, matrix, stride, [](int, const Source*, int) {});
+    void pack_rows(const Place& place, const Source* matrix, std::ptrdiff_t stride,
+                   float* sums = nullptr) {
+        for (int row = 0; row < inner_; row += ROWS) {
+            const int rows = std::min(ROWS, inner_ - row);
+            for_own_panels(place, [&](Words* words, int first, int count) {
+                const Source* const from = matrix + row * stride;
+                ::pack_rows<P>(words + std::ptrdiff_t(row) / P::PER_STEP * count, count,
+                               from + first * LANES, stride, rows, columns_ - first * LANES);
+                for (int block = first; sums && block < first + count; ++block) {
+                    const int column = block * LANES, lanes = lanes_of(block, columns_);
+                    Vec sum = load(sums + column, lanes);
+                    for (int n = 0; n < rows; ++n) sum += load(from + n * stride + column, lanes);
+                    store(sums + column, sum, lanes);
+                }
+            });
+        }
     }
 
     // Pack this thread's panels of the transpose of a matrix (N, K), row-major.
     void pack_columns(const Place& place, const float* matrix) {
         for_own_panels(place, [&](Words* words, int first, int count) {
-            auto* to = reinterpret_cast<std::uint32_t*>(words);
-            for (int column = 0; column < count * LANES; ++column) {
-                const int n = first * LANES + column;
-                const float* from = matrix + std::ptrdiff_t(n) * inner_;
-                for (int step = 0; step < steps_; ++step) {
-                    const int k = step * P::PER_STEP;
-                    to[std::ptrdiff_t(step) * count * LANES + column] =
-                        n < columns_ ? P::word(from[k], k + 1 < inner_ ? from[k + 1] : 0.0f) : 0;
-                }
-            }
+            for (int n = 0; n < count; ++n)
+                pack_transposed<P>(words + n, count,
+                                   matrix + std::ptrdiff_t(first + n) * LANES * inner_, inner_,
+                                   inner_, lanes_of(first + n, columns_));
         });
     }
 
@@ -97,6 +74,8 @@ class RightMatrix {
     }
 
   private:
+    static constexpr int ROWS = 16;
+
     template <class Work>
     void for_own_panels(const Place& place, const Work& work) {
         for (int n = place.begin(panels()); n < place.end(panels()); ++n)
@@ -180,18 +159,20 @@ class OuterProducts {
             RightMatrix<P> panels(right_.get(), count, columns);
             place.synchronize();
             if (column_sums && begin == 0) panels.clear_own_columns(place, column_sums);
-            if (column_sums)
-                panels.pack_rows(place, right + begin * stride, stride,
-                                 [&](int block, const typename P::Element* row, int lanes) {
-                    float* to = column_sums + block * LANES;
-                    store(to, load(to, lanes) + load(row, lanes), lanes);
-                });
-            else
-                panels.pack_rows(place, right + begin * stride, stride);
+            panels.pack_rows(place, right + begin * stride, stride, column_sums);
             int at = 0;
             for (const LeftRows<P>& one : left) {
-                transpose(place, count, one.rows + begin * one.stride, one.stride, one.width,
-                          left_.get() + std::ptrdiff_t(at) * stride_);
+                const typename P::Element* const rows = one.rows + begin * one.stride;
+                typename P::Element* const to = left_.get() + std::ptrdiff_t(at) * stride_;
+                transpose(
+                    place, count, one.width,
+                    [&](int row, int block) {
+                        return load(rows + row * one.stride + block * LANES,
+                                    lanes_of(block, one.width));
+                    },
+                    [&](int column, int row, Vec values) {
+                        store(to + std::ptrdiff_t(column) * stride_ + row, values, LANES);
+                    });
                 at += one.width;
             }
             place.synchronize();
@@ -204,11 +185,13 @@ class OuterProducts {
         place.synchronize();
         int at = 0;
         for (const LeftRows<P>& one : left) {
-            const auto* from = reinterpret_cast<const float*>(sums_.get() + std::ptrdiff_t(at) * blocks);
-            for (int n = place.begin(columns); n < place.end(columns); ++n)
-                for (int row = 0; row < one.width; ++row)
-                    one.sums[std::ptrdiff_t(n) * one.width + row] =
-                        from[std::ptrdiff_t(row) * blocks * LANES + n];
+            transpose(
+                place, one.width, columns,
+                [&](int row, int block) { return sums_[std::ptrdiff_t(at + row) * blocks + block]; },
+                [&](int column, int row, Vec values) {
+                    store(one.sums + std::ptrdiff_t(column) * one.width + row, values,
+                          std::min(LANES, one.width - row));
+                });
             at += one.width;
         }
     }
@@ -216,24 +199,30 @@ class OuterProducts {
   private:
     static constexpr int MOST_INNER = 1024;  // Rows that are transposed and packed at a time.
 
-    // Numbers after each transposed row: rows a power of 2 apart would share one set of the cache.
+    // Numbers after each transposed row, at least LANES, which are written by whole vectors: rows a
+    // power of 2 apart would share one set of the cache.
     static constexpr int PADDING = 32;
 
     static int even_steps(int inner) { return steps_of<P>(inner) * P::PER_STEP; }
 
-    // Write rows (count, width) to (width, stride_), with a 0 after an odd count.
-    void transpose(const Place& place, int count, const typename P::Element* rows,
-                   std::ptrdiff_t stride, int width, typename P::Element* to) const {
-        constexpr int SIDE = 16;
-        for (int tile = place.begin((count + SIDE - 1) / SIDE) * SIDE;
-             tile < place.end((count + SIDE - 1) / SIDE) * SIDE; tile += SIDE) {
-            const int end = std::min(tile + SIDE, count);
-            for (int row = 0; row < width; ++row) {
-                typename P::Element* line = to + std::ptrdiff_t(row) * stride_;
-                for (int k = tile; k < end; ++k) line[k] = rows[k * stride + row];
-                if (end == count && count < even_steps(count)) line[count] = 0;
-            }
-        }
+    // Transpose a matrix: read row(row, block of columns), and call take(column, row, LANES numbers of
+    // the rows from `row` on), 0 beyond the last one. Threads share the columns.
+    template <class Row, class Take>
+    static void transpose(const Place& place, int rows, int columns, const Row& row, const Take& take) {
+        constexpr int SIDE = 16;  // Of squares, whose rows and columns are whole cache lines.
+        const int squares = (columns + SIDE - 1) / SIDE;
+        for (int top = 0; top < rows; top += SIDE)
+            for (int square = place.begin(squares); square < place.end(squares); ++square)
+                for (int first = top; first < std::min(top + SIDE, rows); first += LANES)
+                    for (int column = square * SIDE; column < std::min((square + 1) * SIDE, columns);
+                         column += LANES) {
+                        Words words[LANES];
+                        for (int n = 0; n < LANES; ++n)
+                            words[n] = first + n < rows ? (Words)row(first + n, column / LANES) : Words{};
+                        ::transpose(words);
+                        for (int n = 0; n < std::min(LANES, columns - column); ++n)
+                            take(column + n, first, (Vec)words[n]);
+                    }
     }
 
     int stride_;

@@ -7,6 +7,7 @@
 // or threads.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdlib>
 #include <memory>
@@ -143,32 +144,87 @@ constexpr int tiles_of(int rows, int blocks) {
     return (rows + most_rows(blocks) - 1) / most_rows(blocks);
 }
 
-// Multiply all rows with a panel, one tile at a time, and call take(row, const Vec* sums) with the
-// BLOCKS vectors of each row.
+// Multiply all rows with a panel, one tile at a time, and call take(begin, end, const Vec* sums) with
+// the BLOCKS vectors of each row of a tile.
 template <class P, int BLOCKS, class Take>
-inline void for_products(int count, const typename P::Element* rows, std::ptrdiff_t stride,
-                         const Words* panel, int steps, const Take& take) {
+inline void for_tiles(int count, const typename P::Element* rows, std::ptrdiff_t stride,
+                      const Words* panel, int steps, const Take& take) {
     const int tiles = tiles_of(count, BLOCKS);
     for (int tile = 0; tile < tiles; ++tile) {
         Vec sums[most_rows(BLOCKS) * BLOCKS];
         const int begin = part(count, tile, tiles), end = part(count, tile + 1, tiles);
         multiply_rows<P, BLOCKS, Into::NEW_SUMS>(end - begin, rows + begin * stride, stride, panel,
                                                  steps, sums);
-        for (int row = begin; row < end; ++row) take(row, sums + (row - begin) * BLOCKS);
+        take(begin, end, sums);
     }
 }
 
-// Pack a panel from value(row, column) of the matrix, column = block * LANES + lane, which must
-// return 0 beyond the matrix.
-template <class P, class Value>
-inline void pack(Words* panel, int rows, int blocks, const Value& value) {
-    auto* words = reinterpret_cast<std::uint32_t*>(panel);
-    for (int step = 0; step < steps_of<P>(rows); ++step)
-        for (int column = 0; column < blocks * LANES; ++column) {
-            const int row = step * P::PER_STEP;
-            const float second = row + 1 < rows && P::PER_STEP > 1 ? value(row + 1, column) : 0.0f;
-            *words++ = P::word(value(row, column), second);
+// The same, and call take(row, const Vec* sums) for each row.
+template <class P, int BLOCKS, class Take>
+inline void for_products(int count, const typename P::Element* rows, std::ptrdiff_t stride,
+                         const Words* panel, int steps, const Take& take) {
+    for_tiles<P, BLOCKS>(count, rows, stride, panel, steps, [&](int begin, int end, const Vec* sums) {
+        for (int row = begin; row < end; ++row) take(row, sums + (row - begin) * BLOCKS);
+    });
+}
+
+// The words of one step for LANES columns: numbers of one row of the matrix, or pairs of numbers of
+// two; `second` is null beyond the last row.
+template <class Source>
+inline Words words_of(Float32, const Source* first, const Source*, int lanes) {
+    return (Words)load(first, lanes);
+}
+template <class Source>
+inline Words words_of(Bfloat16, const Source* first, const Source* second, int lanes) {
+    const auto halves = [lanes](const Source* from) {
+        return from ? widen_each(round_to_bfloat16(load(from, lanes))) : Words{};
+    };
+    return halves(first) | halves(second) << 16;
+}
+
+// Pack a panel of `blocks` blocks of the rows of a matrix, which are `stride` apart and have `columns`
+// columns left.
+template <class P, class Source>
+inline void pack_rows(Words* panel, int blocks, const Source* matrix, std::ptrdiff_t stride,
+                      int rows, int columns) {
+    for (int row = 0; row < rows; row += P::PER_STEP, matrix += P::PER_STEP * stride) {
+        const Source* const next = row + 1 < rows ? matrix + stride : nullptr;
+        for (int block = 0; block < blocks; ++block) {
+            const int at = block * LANES;
+            *panel++ = words_of(P{}, matrix + at, next ? next + at : nullptr, lanes_of(block, columns));
         }
+    }
+}
+
+// The words of LANES steps for one column, whose numbers lie side by side; `left` are left of it.
+inline Words words_along(Float32, const float* from, int left) {
+    return (Words)load(from, std::min(left, LANES));
+}
+inline Words words_along(Bfloat16, const float* from, int left) {
+    const Halves halves[] = {
+        round_to_bfloat16(load(from, std::min(left, LANES))),
+        round_to_bfloat16(load(from + LANES, std::clamp(left - LANES, 0, LANES)))};
+    Words words;
+    std::memcpy(&words, halves, sizeof words);
+    return words;
+}
+
+// Pack a block of LANES columns, of which `lanes` are in use, of the transpose of a matrix whose rows
+// (K) are `stride` apart. Steps of the panel are `apart` vectors apart.
+template <class P>
+inline void pack_transposed(Words* panel, std::ptrdiff_t apart, const float* matrix,
+                            std::ptrdiff_t stride, int inner, int lanes) {
+    const int steps = steps_of<P>(inner);
+    for (int step = 0; step < steps; step += LANES) {
+        const int k = step * P::PER_STEP;
+        Words words[LANES];
+        for (int lane = 0; lane < LANES; ++lane)
+            words[lane] =
+                lane < lanes ? words_along(P{}, matrix + lane * stride + k, inner - k) : Words{};
+        transpose(words);
+        for (int n = 0; n < std::min(LANES, steps - step); ++n)
+            panel[(step + n) * apart] = words[n];
+    }
 }
 
 }  // namespace

@@ -64,15 +64,13 @@ class PackedMatrix {
     PackedMatrix(const float* weights, int outputs, int inputs)
         : outputs_(outputs), steps_(steps_of<P>(inputs)),
           words_(allocate_weights(std::size_t(count()) * steps_ * BLOCKS)) {
-        const auto value = [&](int panel, int row, int column) {
-            const int block = column / LANES, lane = column % LANES;
-            const int output = (panel * W + block / G) * LANES + lane;
-            if (output >= outputs) return 0.0f;
-            return weights[(std::ptrdiff_t(block % G) * outputs + output) * inputs + row];
-        };
         for (int panel = 0; panel < count(); ++panel)
-            pack<P>(words_.get() + at(panel), inputs, BLOCKS,
-                    [&](int row, int column) { return value(panel, row, column); });
+            for (int block = 0; block < BLOCKS; ++block) {
+                const int first = (panel * W + block / G) * LANES;
+                const std::ptrdiff_t row = std::ptrdiff_t(block % G) * outputs + first;
+                pack_transposed<P>(words_.get() + at(panel) + block, BLOCKS,
+                                   weights + row * inputs, inputs, inputs, outputs - first);
+            }
     }
 
     int count() const { return (blocks_of(outputs_) + W - 1) / W; }

@@ -111,16 +111,9 @@ class StatePanels {
 
   private:
     void fill(int block, int product) {
-        auto* words = reinterpret_cast<std::uint32_t*>(const_cast<Words*>(panel(block)));
-        for (int lane = 0; lane < LANES; ++lane) {
-            const int unit = block * LANES + lane;
-            const float* row = weights_ + (std::ptrdiff_t(product) * units_ + unit) * units_;
-            for (int step = 0; step < steps_; ++step) {
-                const int k = step * P::PER_STEP;
-                words[(step * products_ + product) * LANES + lane] =
-                    unit < units_ ? P::word(row[k], k + 1 < units_ ? row[k + 1] : 0.0f) : 0;
-            }
-        }
+        const std::ptrdiff_t row = std::ptrdiff_t(product) * units_ + block * LANES;
+        pack_transposed<P>(const_cast<Words*>(panel(block)) + product, products_,
+                           weights_ + row * units_, units_, units_, lanes_of(block, units_));
     }
 
     const float* weights_;
@@ -138,7 +131,7 @@ class GradientPanels {
     // Weights are (K, H) in row-major order, or (H, K) if they are to be transposed.
     GradientPanels(const float* weights, int inputs, int units, bool transposed = false)
         : weights_(weights), inputs_(inputs), units_(units), steps_(steps_of<P>(inputs)),
-          from_row_(transposed ? 1 : units), from_unit_(transposed ? inputs : 1),
+          transposed_(transposed),
           words_(allocate<Words>(std::size_t(blocks_of(units)) * steps_)) {}
 
     // Multiply all rows of gradients and call take(row, block, sum) for this thread's blocks.
@@ -160,11 +153,15 @@ class GradientPanels {
         int group = 0;
         for_groups(part.place, [&](int first, int blocks) {
             if (part.by_rows && group++ % part.all.threads != part.all.thread) return;
-            pack<P>(words_.get() + std::ptrdiff_t(first) * steps_, inputs_, blocks,
-                    [&](int row, int column) {
-                const int unit = first * LANES + column;
-                return unit < units_ ? weights_[row * from_row_ + unit * from_unit_] : 0.0f;
-            });
+            Words* const panel = words_.get() + std::ptrdiff_t(first) * steps_;
+            const int unit = first * LANES;
+            if (!transposed_)
+                return pack_rows<P>(panel, blocks, weights_ + unit, units_, inputs_, units_ - unit);
+            for (int block = 0; block < blocks; ++block)
+                pack_transposed<P>(
+                    panel + block, blocks,
+                    weights_ + (std::ptrdiff_t(unit) + block * LANES) * inputs_, inputs_, inputs_,
+                    units_ - unit - block * LANES);
         });
         if (part.by_rows) part.all.synchronize();
     }
@@ -183,8 +180,7 @@ class GradientPanels {
     int inputs_;
     int units_;
     int steps_;
-    std::ptrdiff_t from_row_;
-    std::ptrdiff_t from_unit_;
+    bool transposed_;
     Buffer<Words> words_;
 };
 

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -90,6 +91,28 @@ inline Number reduce_lanes(const Vector& vector, const Join& join) {
     for (int half = LANES / 2; half; half /= 2)
         for (int lane = 0; lane < half; ++lane) lanes[lane] = join(lanes[lane], lanes[lane + half]);
     return lanes[0];
+}
+
+// Exchange the lanes of `b` whose number lacks the bit APART with those of `a` that are APART higher.
+template <int APART, std::size_t... LANE>
+inline void exchange(Words& a, Words& b, std::index_sequence<LANE...>) {
+#if __has_builtin(__builtin_shufflevector)
+    const Words low = __builtin_shufflevector(a, b, (LANE & APART ? LANES + LANE - APART : LANE)...);
+    b = __builtin_shufflevector(a, b, (LANE & APART ? LANES + LANE : LANE + APART)...);
+#else
+    const Words low = __builtin_shuffle(a, b, Words{(LANE & APART ? LANES + LANE - APART : LANE)...});
+    b = __builtin_shuffle(a, b, Words{(LANE & APART ? LANES + LANE : LANE + APART)...});
+#endif
+    a = low;
+}
+
+// Transpose LANES rows of LANES words.
+template <int APART = LANES / 2>
+inline void transpose(Words (&rows)[LANES]) {
+    for (int row = 0; row < LANES; ++row)
+        if (!(row & APART))
+            exchange<APART>(rows[row], rows[row + APART], std::make_index_sequence<LANES>());
+    if constexpr (APART > 1) transpose<APART / 2>(rows);
 }
 
 inline bfloat16 round_to_bfloat16(float x) {
