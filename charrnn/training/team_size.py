@@ -10,7 +10,7 @@ from __future__ import annotations
 
 _SLICE_SECONDS = 0.02
 _ROUNDS = 2
-_SHORTEST_HOLD, _LONGEST_HOLD = 15.0, 60.0
+_SHORTEST_HOLD, _LONGEST_HOLD = 30.0, 120.0
 _WORTH_MORE, _WORTH_FEWER = 1.08, 1.0
 _SLOWED = 0.7
 
@@ -20,7 +20,7 @@ class TeamSize:
 
     In a trial the present number and one beside it take turns, for 0.02 seconds or a step each.
     More threads are taken for a gain of 8%, fewer for any. At first a trial follows another until
-    none finds a better number. Later they begin after 15 to 60 times as long as one took: the
+    none finds a better number. Later they begin after 30 to 120 times as long as one took: the
     longer, the more have found nothing; and early where steps have become slower by 30%.
 
     Args:
