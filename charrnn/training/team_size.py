@@ -20,8 +20,9 @@ class TeamSize:
 
     In a trial the present number and one beside it take turns, for 0.02 seconds or a step each.
     More threads are taken for a gain of 8%, fewer for any. At first a trial follows another until
-    none finds a better number. Later they begin after 30 to 120 times as long as one took: the
-    longer, the more have found nothing; and early where steps have become slower by 30%.
+    none finds a better number. Later they begin after 30 to 120 times as long as the other number
+    had its turns: the longer, the more have found nothing; and early where steps have become slower
+    by 30%.
 
     Args:
         most: number of threads.
@@ -36,7 +37,7 @@ class TeamSize:
         self._present = self._best
         self._seconds = self._work = 0.0
         self._usual_rate = 0.0
-        self._held = self._trial_seconds = 0.0
+        self._held = self._rival_seconds = 0.0
         self._hold = 0.0
 
     @property
@@ -67,7 +68,7 @@ class TeamSize:
         rate = self._work / self._seconds
         self._held += self._seconds
         hold = _SHORTEST_HOLD if rate < _SLOWED * self._usual_rate else self._hold
-        if self._held >= min(hold, self._hold) * self._trial_seconds:
+        if self._held >= min(hold, self._hold) * self._rival_seconds:
             self._slices = [self._rival, self._best] * _ROUNDS
             self._sums = {self._rival: [0.0, 0.0], self._best: [0.0, 0.0]}
             self._present = self._slices[0]
@@ -82,7 +83,7 @@ class TeamSize:
 
     def _decide(self) -> None:
         rates = {size: work / seconds for size, (work, seconds) in self._sums.items()}
-        self._trial_seconds = self._sums[self._rival][1]
+        self._rival_seconds = self._sums[self._rival][1]
         step = self._rival - self._best
         worth = _WORTH_MORE if step > 0 else _WORTH_FEWER
         if rates[self._rival] > worth * rates[self._best]:

@@ -32,8 +32,7 @@ def contended(threads: int, _: float) -> float:
 
 @pytest.mark.parametrize("most", [1, 2, 3, 6, 16])
 def test_threads_that_help_are_all_used(most: int) -> None:
-    team, rate = simulate(most, scaling, 60)
-    assert team.threads == most or most > 1
+    _, rate = simulate(most, scaling, 60)
     assert rate >= 0.97 * scaling(most, 0)
 
 

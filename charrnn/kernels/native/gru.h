@@ -52,7 +52,7 @@ struct GRUAfter {
     using Saved = typename P::Saved;
 
     static void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs,
-                        const StatePanels<P>& weights, const float* candidate_bias, Element* outputs,
+                        const GatePanels<P>& weights, const float* candidate_bias, Element* outputs,
                         float* memory, Saved* saved) {
         const int units = shape.units, width = even(units), blocks = blocks_of(units);
         for (int t = 0; t < shape.steps; ++t) {
@@ -84,7 +84,7 @@ struct GRUAfter {
     // Write the gradients of the inputs (da_r, da_z, da_n) and of the products (da_r, da_z, da_n
     // r). h_gradient (B, H) holds the gradient of the last state on entry, of the initial state on
     // return.
-    static void backward(const Place& place, const Shape& shape, const GradientPanels<P>& weights,
+    static void backward(const Place& place, const Shape& shape, const UnitPanels<P>& weights,
                          const float* memory, const Saved* saved, const Element* output_gradients,
                          Element* gradients, Element* product_gradients, float* h_gradient) {
         const int units = shape.units, width = even(3 * units), blocks = blocks_of(units);
@@ -141,8 +141,8 @@ struct GRUBefore {
 
     // Write r h to `reset` (T, B, H rounded up to even), which is (B, ...) if `saved` is null.
     static void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs,
-                        const StatePanels<P>& gate_weights,
-                        const StatePanels<P>& candidate_weights, Element* outputs, Element* reset,
+                        const GatePanels<P>& gate_weights,
+                        const GatePanels<P>& candidate_weights, Element* outputs, Element* reset,
                         float* memory, float* update, Saved* saved) {
         const int units = shape.units, width = even(units), blocks = blocks_of(units);
         for (int t = 0; t < shape.steps; ++t) {
@@ -190,8 +190,8 @@ struct GRUBefore {
     // Write (da_r, da_z, da_n) to each row of `gradients`; h_gradient as in GRUAfter. The gates'
     // panels multiply (da_r, da_z), the candidate's panels da_n.
     static void backward(const Place& place, const Shape& shape,
-                         const GradientPanels<P>& gate_weights,
-                         const GradientPanels<P>& candidate_weights, const float* memory,
+                         const UnitPanels<P>& gate_weights,
+                         const UnitPanels<P>& candidate_weights, const float* memory,
                          const Saved* saved, const Element* output_gradients,
                          Element* gradients, Element* candidate_gradients, float* h_gradient) {
         const int units = shape.units, width = even(3 * units), blocks = blocks_of(units);

@@ -111,8 +111,8 @@ void normalize_rows_backward(int begin, int end, const NormShape& shape, const E
     }
 }
 
-// `dx` is (N, H). The rows are split into as many parts as threads were requested, so that the sums
-// do not depend on how many threads could be started. `sums` has a row for d gain and one for d
+// `dx` is (N, H). The rows are split into `parts` parts, so that the sums do not depend on how
+// many threads could be started. `sums` has a row for d gain and one for d
 // shift for each part; after the barrier each thread adds up some of the columns, in the order of
 // the parts.
 template <class Element>

@@ -50,7 +50,7 @@ struct LSTM {
     // `saved` (T, B, 4 * H) is null if there will be no backward pass; `memory` is then (B, H) and
     // updated in place.
     static void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs,
-                        const StatePanels<P>& weights, Element* outputs, float* memory,
+                        const GatePanels<P>& weights, Element* outputs, float* memory,
                         Saved* saved) {
         const int units = shape.units, width = even(units);
         for (int t = 0; t < shape.steps; ++t) {
@@ -58,7 +58,7 @@ struct LSTM {
             const int blocks = blocks_of(units);
             for (int block = place.begin(blocks); block < place.end(blocks); ++block) {
                 const int unit = block * LANES, lanes = lanes_of(block, units);
-                const auto open_row = [&](int row, const Vec* sums, Vec& c, Vec& o) {
+                const auto update_cell = [&](int row, const Vec* sums, Vec& c, Vec& o) {
                     const std::ptrdiff_t position = shape.row(t, row);
                     const Element* input = inputs.at(position) + unit;
                     Vec products[G];
@@ -70,15 +70,15 @@ struct LSTM {
                     o = gates.o;
                     store(saved ? own + std::ptrdiff_t(shape.in_arrays) * units : own, c, lanes);
                     if (saved) save(saved + position * 4 * units + unit, units, gates, lanes);
-                    prefetch(inputs.at(shape.row(t + 1 < shape.steps ? t + 1 : t, row)) + unit, G, units);
+                    prefetch(inputs.at(shape.row_after(t, row)) + unit, G, units);
                 };
-                // The outputs of a tile come after its cells: each waits for its cell, not for the
-                // next row's.
+                // The outputs of a tile come after its cells, so that their hyperbolic tangents, each a
+                // long chain of operations, overlap.
                 for_tiles<P, G>(shape.rows, before, width, weights.panel(block), weights.steps(),
                                 [&](int begin, int end, const Vec* sums) {
                     Vec c[MOST_ROWS], o[MOST_ROWS];
                     for (int row = begin; row < end; ++row)
-                        open_row(row, sums + (row - begin) * G, c[row - begin], o[row - begin]);
+                        update_cell(row, sums + (row - begin) * G, c[row - begin], o[row - begin]);
                     for (int row = begin; row < end; ++row)
                         store(outputs + (shape.row(t, row) + shape.in_arrays) * width + unit,
                               o[row - begin] * hyperbolic_tangent(c[row - begin]), lanes);
@@ -91,7 +91,7 @@ struct LSTM {
     // Compute the `gradients` of the inputs from output_gradients (T, B, H). h_gradient and
     // c_gradient (B, H) hold the gradients of the last state on entry, of the initial state on
     // return.
-    static void backward(const Place& place, const Shape& shape, const GradientPanels<P>& weights,
+    static void backward(const Place& place, const Shape& shape, const UnitPanels<P>& weights,
                          const float* memory, const Saved* saved, const Element* output_gradients,
                          Element* gradients, float* h_gradient, float* c_gradient) {
         const int units = shape.units, width = even(G * units);

@@ -61,7 +61,7 @@ class RightMatrix {
             for (int n = 0; n < count; ++n)
                 pack_transposed<P>(words + n, count,
                                    matrix + std::ptrdiff_t(first + n) * LANES * inner_, inner_,
-                                   inner_, lanes_of(first + n, columns_));
+                                   columns_ - (first + n) * LANES);
         });
     }
 
@@ -74,7 +74,8 @@ class RightMatrix {
     }
 
   private:
-    static constexpr int ROWS = 16;
+    static constexpr int ROWS = 16;  // That are packed at a time.
+    static_assert(ROWS % P::PER_STEP == 0);
 
     template <class Work>
     void for_own_panels(const Place& place, const Work& work) {
@@ -199,30 +200,32 @@ class OuterProducts {
   private:
     static constexpr int MOST_INNER = 1024;  // Rows that are transposed and packed at a time.
 
-    // Numbers after each transposed row, at least LANES, which are written by whole vectors: rows a
-    // power of 2 apart would share one set of the cache.
+    // Numbers after each transposed row, which is written by whole vectors: rows a power of 2 apart
+    // would share one set of the cache.
     static constexpr int PADDING = 32;
+    static_assert(PADDING >= LANES);
 
     static int even_steps(int inner) { return steps_of<P>(inner) * P::PER_STEP; }
 
     // Transpose a matrix: read row(row, block of columns), and call take(column, row, LANES numbers of
-    // the rows from `row` on), 0 beyond the last one. Threads share the columns.
+    // the rows from `row` on), 0 beyond the last one. Threads share it by squares.
     template <class Row, class Take>
     static void transpose(const Place& place, int rows, int columns, const Row& row, const Take& take) {
-        constexpr int SIDE = 16;  // Of squares, whose rows and columns are whole cache lines.
-        const int squares = (columns + SIDE - 1) / SIDE;
-        for (int top = 0; top < rows; top += SIDE)
-            for (int square = place.begin(squares); square < place.end(squares); ++square)
-                for (int first = top; first < std::min(top + SIDE, rows); first += LANES)
-                    for (int column = square * SIDE; column < std::min((square + 1) * SIDE, columns);
-                         column += LANES) {
-                        Words words[LANES];
-                        for (int n = 0; n < LANES; ++n)
-                            words[n] = first + n < rows ? (Words)row(first + n, column / LANES) : Words{};
-                        ::transpose(words);
-                        for (int n = 0; n < std::min(LANES, columns - column); ++n)
-                            take(column + n, first, (Vec)words[n]);
-                    }
+        constexpr int SIDE = 16;  // Of squares: a cache line of float32 numbers.
+        static_assert(SIDE % LANES == 0);
+        const int squares = (columns + SIDE - 1) / SIDE, all = (rows + SIDE - 1) / SIDE * squares;
+        for (int square = place.begin(all); square < place.end(all); ++square) {
+            const int top = square / squares * SIDE, left = square % squares * SIDE;
+            for (int first = top; first < std::min(top + SIDE, rows); first += LANES)
+                for (int column = left; column < std::min(left + SIDE, columns); column += LANES) {
+                    Words words[LANES];
+                    for (int n = 0; n < LANES; ++n)
+                        words[n] = first + n < rows ? (Words)row(first + n, column / LANES) : Words{};
+                    ::transpose(words);
+                    for (int n = 0; n < std::min(LANES, columns - column); ++n)
+                        take(column + n, first, (Vec)words[n]);
+                }
+        }
     }
 
     int stride_;

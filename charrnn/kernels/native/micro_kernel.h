@@ -22,12 +22,6 @@ struct Float32 {
     using Saved = float;  // The type of a gate saved for the backward pass.
     static constexpr int PER_STEP = 1;
 
-    static std::uint32_t word(float first, float) {
-        std::uint32_t bits;
-        std::memcpy(&bits, &first, 4);
-        return bits;
-    }
-
     static Vec add_product(Vec sum, Words rows, Words panel) {
         return sum + (Vec)rows * (Vec)panel;
     }
@@ -37,10 +31,6 @@ struct Bfloat16 {
     using Element = bfloat16;
     using Saved = Fixed16;
     static constexpr int PER_STEP = 2;
-
-    static std::uint32_t word(float first, float second) {
-        return round_to_bfloat16(first) | static_cast<std::uint32_t>(round_to_bfloat16(second)) << 16;
-    }
 
     static Vec add_product(Vec sum, Words rows, Words panel) {
 #if defined(__AVX512BF16__)
@@ -209,18 +199,19 @@ inline Words words_along(Bfloat16, const float* from, int left) {
     return words;
 }
 
-// Pack a block of LANES columns, of which `lanes` are in use, of the transpose of a matrix whose rows
-// (K) are `stride` apart. Steps of the panel are `apart` vectors apart.
+// Pack a block of LANES columns of the transpose of a matrix whose rows have `inner` numbers; `rows`
+// of them are left, perhaps none. Steps of the panel are `apart` vectors apart.
 template <class P>
-inline void pack_transposed(Words* panel, std::ptrdiff_t apart, const float* matrix,
-                            std::ptrdiff_t stride, int inner, int lanes) {
+inline void pack_transposed(Words* panel, std::ptrdiff_t apart, const float* matrix, int inner,
+                            int rows) {
     const int steps = steps_of<P>(inner);
     for (int step = 0; step < steps; step += LANES) {
         const int k = step * P::PER_STEP;
         Words words[LANES];
         for (int lane = 0; lane < LANES; ++lane)
             words[lane] =
-                lane < lanes ? words_along(P{}, matrix + lane * stride + k, inner - k) : Words{};
+                lane < rows ? words_along(P{}, matrix + std::ptrdiff_t(lane) * inner + k, inner - k)
+                            : Words{};
         transpose(words);
         for (int n = 0; n < std::min(LANES, steps - step); ++n)
             panel[(step + n) * apart] = words[n];

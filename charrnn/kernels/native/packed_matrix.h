@@ -67,9 +67,10 @@ class PackedMatrix {
         for (int panel = 0; panel < count(); ++panel)
             for (int block = 0; block < BLOCKS; ++block) {
                 const int first = (panel * W + block / G) * LANES;
-                const std::ptrdiff_t row = std::ptrdiff_t(block % G) * outputs + first;
-                pack_transposed<P>(words_.get() + at(panel) + block, BLOCKS,
-                                   weights + row * inputs, inputs, inputs, outputs - first);
+                const std::ptrdiff_t row =
+                    std::ptrdiff_t(block % G) * outputs + std::min(first, outputs);
+                pack_transposed<P>(words_.get() + at(panel) + block, BLOCKS, weights + row * inputs,
+                                   inputs, outputs - first);
             }
     }
 

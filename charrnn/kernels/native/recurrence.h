@@ -2,15 +2,16 @@
 // weights.
 //
 //   T steps, B rows, H units, G products for each unit
-//   inputs     (T, B, G * H), or a table (R, G * H) with an index of its rows for each (t, b)
+//   inputs     (T, B, G * H) or a table (R, G * H) with an index of its rows for each (t, b), rows
+//              `width` apart
 //   outputs    (T + 1, B, H rounded up to even); index 0 is the initial state
 //   memory     (T + 1, B, H), float32: c of an LSTM, h itself of a GRU
 //   gradients  (T, B, G * H rounded up to even)
 //   saved      (T, B, S * H), of type Saved: S values of each unit for the backward pass
 //
 // A step fuses its product, its pointwise part and its stores. If all weights fit the cache of one
-// core, threads share the rows and never wait for one another; otherwise they split the blocks of
-// units and synchronize before the next step reads all outputs.
+// core and the rows are enough for all, threads share the rows and never wait for one another;
+// otherwise they split the blocks of units and synchronize before the next step reads all outputs.
 #pragma once
 
 #include "micro_kernel.h"
@@ -36,6 +37,11 @@ struct Shape {
 
     // The row of the previous step, which the backward pass takes next; the first step has itself.
     std::ptrdiff_t row_before(int step, int row) const { return this->row(step ? step - 1 : 0, row); }
+
+    // The row of the next step; the last step has itself.
+    std::ptrdiff_t row_after(int step, int row) const {
+        return this->row(step + 1 < steps ? step + 1 : step, row);
+    }
 
     int steps;
     int rows;
@@ -89,9 +95,9 @@ struct Inputs {
 // Weights (G * H, H) packed for products with the state: panel u holds, for each of the G products,
 // the weights of block u's units.
 template <class P>
-class StatePanels {
+class GatePanels {
   public:
-    StatePanels(const float* weights, int units, int products)
+    GatePanels(const float* weights, int units, int products)
         : weights_(weights), units_(units), products_(products), steps_(steps_of<P>(units)),
           words_(allocate<Words>(std::size_t(blocks_of(units)) * steps_ * products)) {}
 
@@ -113,7 +119,7 @@ class StatePanels {
     void fill(int block, int product) {
         const std::ptrdiff_t row = std::ptrdiff_t(product) * units_ + block * LANES;
         pack_transposed<P>(const_cast<Words*>(panel(block)) + product, products_,
-                           weights_ + row * units_, units_, units_, lanes_of(block, units_));
+                           weights_ + row * units_, units_, units_ - block * LANES);
     }
 
     const float* weights_;
@@ -123,13 +129,14 @@ class StatePanels {
     Buffer<Words> words_;
 };
 
-// Weights packed for products of gradients with them, which give the state's gradient: a panel
-// holds a group of up to MOST_BLOCKS blocks of units. Each thread packs and reads its own groups.
+// Weights packed for products with one result for each unit, as those of gradients with them, which
+// give the state's gradient: a panel holds a group of up to MOST_BLOCKS blocks of units. Each thread
+// packs and reads its own groups or, where rows are shared, packs some and reads all.
 template <class P>
-class GradientPanels {
+class UnitPanels {
   public:
     // Weights are (K, H) in row-major order, or (H, K) if they are to be transposed.
-    GradientPanels(const float* weights, int inputs, int units, bool transposed = false)
+    UnitPanels(const float* weights, int inputs, int units, bool transposed = false)
         : weights_(weights), inputs_(inputs), units_(units), steps_(steps_of<P>(inputs)),
           transposed_(transposed),
           words_(allocate<Words>(std::size_t(blocks_of(units)) * steps_)) {}
@@ -160,7 +167,7 @@ class GradientPanels {
             for (int block = 0; block < blocks; ++block)
                 pack_transposed<P>(
                     panel + block, blocks,
-                    weights_ + (std::ptrdiff_t(unit) + block * LANES) * inputs_, inputs_, inputs_,
+                    weights_ + (std::ptrdiff_t(unit) + block * LANES) * inputs_, inputs_,
                     units_ - unit - block * LANES);
         });
         if (part.by_rows) part.all.synchronize();
@@ -184,8 +191,8 @@ class GradientPanels {
     Buffer<Words> words_;
 };
 
-// Prefetch `count` places of an array, `apart` elements from one another. The backward pass steps
-// through several arrays at once with strides that the hardware prefetcher does not follow.
+// Prefetch `count` places of an array, `apart` elements from one another. A step reads several arrays
+// at once with strides that the hardware prefetcher does not follow.
 template <class Element>
 inline void prefetch(const Element* first, int count, std::ptrdiff_t apart) {
     for (int n = 0; n < count; ++n) __builtin_prefetch(first + n * apart);

@@ -133,8 +133,8 @@ class LSTMLayer final : public RecurrentLayer<P> {
     }
 
   private:
-    StatePanels<P> forward_;
-    GradientPanels<P> backward_;
+    GatePanels<P> forward_;
+    UnitPanels<P> backward_;
 };
 
 template <class P>
@@ -186,8 +186,8 @@ class GRUAfterLayer final : public RecurrentLayer<P> {
     }
 
   private:
-    StatePanels<P> forward_;
-    GradientPanels<P> backward_;
+    GatePanels<P> forward_;
+    UnitPanels<P> backward_;
     const float* candidate_;
 };
 
@@ -203,7 +203,6 @@ class GRUBeforeLayer final : public RecurrentLayer<P> {
           candidate_backward_(candidate_of(most, own), most.units, most.units),
           reset_(allocate_zeros<typename P::Element>(most.row(most.steps, 0) * even(most.units))),
           update_(allocate<float>(std::size_t(most.rows) * most.units)) {}
-
 
     void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs) override {
         const Part part(place, shape, gates_forward_.bytes() + candidate_forward_.bytes());
@@ -249,8 +248,8 @@ class GRUBeforeLayer final : public RecurrentLayer<P> {
         return own.recurrent + 2 * std::ptrdiff_t(most.units) * most.units;
     }
 
-    StatePanels<P> gates_forward_, candidate_forward_;
-    GradientPanels<P> gates_backward_, candidate_backward_;
+    GatePanels<P> gates_forward_, candidate_forward_;
+    UnitPanels<P> gates_backward_, candidate_backward_;
     Buffer<typename P::Element> reset_;
     Buffer<float> update_;
 };
@@ -285,7 +284,7 @@ class RNNLayer final : public RecurrentLayer<P> {
     }
 
   private:
-    GradientPanels<P> forward_, backward_;
+    UnitPanels<P> forward_, backward_;
 };
 
 }  // namespace

@@ -32,7 +32,7 @@ struct RNN {
 
     // The panels hold the transpose of W.
     static void forward(const Place& place, const Shape& shape, const Inputs<P>& inputs,
-                        const GradientPanels<P>& weights, Element* outputs, float* memory) {
+                        const UnitPanels<P>& weights, Element* outputs, float* memory) {
         const int units = shape.units, width = even(units);
         for (int t = 0; t < shape.steps; ++t) {
             weights.multiply(place, shape.rows, outputs + shape.row(t, 0) * width, width,
@@ -48,7 +48,7 @@ struct RNN {
         }
     }
 
-    static void backward(const Place& place, const Shape& shape, const GradientPanels<P>& weights,
+    static void backward(const Place& place, const Shape& shape, const UnitPanels<P>& weights,
                          const float* memory, const Element* output_gradients,
                          Element* gradients) {
         const int units = shape.units, width = even(units), blocks = blocks_of(units);

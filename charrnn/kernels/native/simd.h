@@ -115,12 +115,6 @@ inline void transpose(Words (&rows)[LANES]) {
     if constexpr (APART > 1) transpose<APART / 2>(rows);
 }
 
-inline bfloat16 round_to_bfloat16(float x) {
-    std::uint32_t bits;
-    std::memcpy(&bits, &x, sizeof bits);
-    return static_cast<bfloat16>((x == x ? bits + 0x7fff + (bits >> 16 & 1) : bits | 0x400000) >> 16);
-}
-
 inline Halves round_to_bfloat16(Vec x) {
 #if defined(__AVX512BF16__)
     const __m256bh rounded = _mm512_cvtneps_pbh((__m512)x);

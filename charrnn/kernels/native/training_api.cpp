@@ -26,7 +26,7 @@ template <class P, Gates GATES>
 void lstm_forward(int threads, const Shape& shape, const void* inputs, const std::int32_t* indices,
                   const float* weights, void* outputs, float* memory, void* saved) {
     using Cell = LSTM<P, GATES>;
-    StatePanels<P> panels(weights, shape.units, Cell::G);
+    GatePanels<P> panels(weights, shape.units, Cell::G);
     run_team(threads, [&](const Place& place) {
         const Part part(place, shape, panels.bytes());
         panels.fill(part);
@@ -44,7 +44,7 @@ void lstm_backward(int threads, const Shape& shape, const float* weights, const 
                    float* h_gradient, float* c_gradient) {
     using Cell = LSTM<P, GATES>;
     using Element = typename P::Element;
-    GradientPanels<P> panels(weights, Cell::G * shape.units, shape.units);
+    UnitPanels<P> panels(weights, Cell::G * shape.units, shape.units);
     auto* to = static_cast<Element*>(gradients);
     clear_padding(to, shape.row(shape.steps, 0), Cell::G * shape.units);
     run_team(threads, [&](const Place& place) {
@@ -105,7 +105,7 @@ EXPORTED int charrnn_gru_after_forward(int precision, int threads, int steps, in
                                         void* outputs, float* memory, void* saved) {
     return with_precision(precision, [&](auto p) {
         using P = decltype(p);
-        StatePanels<P> panels(weights, units, 3);
+        GatePanels<P> panels(weights, units, 3);
         run_team(threads, [&](const Place& place) {
             const Part part(place, {steps, rows, units}, panels.bytes());
             panels.fill(part);
@@ -126,7 +126,7 @@ EXPORTED int charrnn_gru_after_backward(int precision, int threads, int steps, i
     return with_precision(precision, [&](auto p) {
         using P = decltype(p);
         using Element = typename P::Element;
-        GradientPanels<P> panels(weights, 3 * units, units);
+        UnitPanels<P> panels(weights, 3 * units, units);
         auto* inner = static_cast<Element*>(product_gradients);
         const Shape shape{steps, rows, units};
         clear_padding(inner, shape.row(steps, 0), 3 * units);
@@ -150,8 +150,8 @@ EXPORTED int charrnn_gru_before_forward(int precision, int threads, int steps, i
     return with_precision(precision, [&](auto p) {
         using P = decltype(p);
         using Element = typename P::Element;
-        StatePanels<P> gates(weights, units, 2);
-        StatePanels<P> candidate(weights + 2 * std::ptrdiff_t(units) * units, units, 1);
+        GatePanels<P> gates(weights, units, 2);
+        GatePanels<P> candidate(weights + 2 * std::ptrdiff_t(units) * units, units, 1);
         const auto update = allocate<float>(std::size_t(rows) * units);
         const Shape shape{steps, rows, units};
         auto* after_reset = static_cast<Element*>(reset);
@@ -177,8 +177,8 @@ EXPORTED int charrnn_gru_before_backward(int precision, int threads, int steps, 
     return with_precision(precision, [&](auto p) {
         using P = decltype(p);
         using Element = typename P::Element;
-        GradientPanels<P> gates(weights, 2 * units, units);
-        GradientPanels<P> candidate(weights + 2 * std::ptrdiff_t(units) * units, units, units);
+        UnitPanels<P> gates(weights, 2 * units, units);
+        UnitPanels<P> candidate(weights + 2 * std::ptrdiff_t(units) * units, units, units);
         const auto candidate_gradients = allocate<Element>(std::size_t(rows) * even(units));
         clear_padding(candidate_gradients.get(), rows, units);
         run_team(threads, [&](const Place& place) {

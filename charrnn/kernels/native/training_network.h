@@ -12,6 +12,8 @@
 // number of threads, and so are the results.
 #pragma once
 
+#include <numeric>
+
 #include "cross_entropy.h"
 #include "layer_norm.h"
 #include "recurrent_layer.h"
