@@ -25,6 +25,12 @@ def measure_quota() -> float | None:
     return min(_list_quotas(), default=None)
 
 
+def measure_processors() -> float:
+    """Measure the processors' time that this process may have, in processors."""
+    quota = measure_quota()
+    return float(count_processors()) if quota is None else min(count_processors(), quota)
+
+
 def read_wanted_threads() -> int | None:
     """Read the number of threads in OMP_NUM_THREADS; None if it holds none."""
     with suppress(KeyError, ValueError):

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import torch
 
 from charrnn.config.model import ModelConfig
-from charrnn.config.processors import count_usual_threads, read_wanted_threads
+from charrnn.config.processors import count_usual_threads, measure_processors, read_wanted_threads
 from charrnn.config.training import DEVICES, PRECISIONS, ComputeConfig
 from charrnn.errors import Remedy, UsageError
 from charrnn.kernels.library import load_kernels
 from charrnn.models.cells import cell_class
-from charrnn.models.threads import start_threads
+from charrnn.models.threads import one_thread, start_threads
 
 # On a CPU each product ends within the time that the system gives a process at once, so the fastest
 # is undisturbed, whatever else runs. Other devices are slow to begin.
@@ -153,8 +153,8 @@ def _cpu_multiplies_bfloat16() -> bool:
 def measure_products_per_second(compute: ComputeConfig) -> float:
     """Measure the floating-point operations per second of large matrix products.
 
-    On a CPU the result is the rate of one thread times the number of threads, which other running
-    programs hardly affect.
+    On a CPU the result is the rate of one thread, which other running programs hardly affect, times
+    the number of threads or of processors that they may use, whichever is less.
 
     Args:
         compute: device and precision from :func:`settle_compute`.
@@ -162,15 +162,13 @@ def measure_products_per_second(compute: ComputeConfig) -> float:
     precision = torch.bfloat16 if compute.precision == "bf16" else torch.float32
     size = _MEASURED_SIZE_ON_CPU if compute.device == "cpu" else _MEASURED_SIZE
     matrix = torch.ones(size, size, dtype=precision, device=compute.device)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     fastest = math.inf
-    for _ in range(_MEASURED_TIMES):
-        started = time.perf_counter()
-        (matrix @ matrix)[0, 0].item()
-        fastest = min(fastest, time.perf_counter() - started)
-    torch.set_num_threads(threads)
-    at_once = threads if matrix.device.type == "cpu" else 1
+    with one_thread():
+        for _ in range(_MEASURED_TIMES):
+            started = time.perf_counter()
+            (matrix @ matrix)[0, 0].item()
+            fastest = min(fastest, time.perf_counter() - started)
+    at_once = min(torch.get_num_threads(), measure_processors()) if matrix.is_cpu else 1
     return at_once * 2.0 * size**3 / fastest
 
 

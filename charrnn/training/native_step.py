@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import optim
 
+from charrnn.config.processors import count_processors
 from charrnn.data.batches import Window
 from charrnn.kernels.library import Kernels
 from charrnn.kernels.torch_calls import load_shared_kernels
@@ -27,6 +28,7 @@ from charrnn.models.cells.base import State
 from charrnn.models.char_model import CharModel, Masks, States
 from charrnn.models.device import Compute
 from charrnn.models.native_network import build_training_network, can_train, pair_gradients
+from charrnn.models.threads import one_thread
 from charrnn.training.optimizers import Optimizers
 from charrnn.training.team_size import TeamSize
 from charrnn.training.torch_step import TorchStep
@@ -52,7 +54,7 @@ class NativeStep(TorchStep):
         if kernels is None:
             raise ValueError("there is no native library")
         self._kernels: Kernels = kernels
-        self._team = TeamSize(torch.get_num_threads())
+        self._team = TeamSize(min(torch.get_num_threads(), count_processors()))
         self._network: TrainingNetwork | None = None
         self._adam: Adam | None = None
         self._characters = 0
@@ -60,14 +62,10 @@ class NativeStep(TorchStep):
     @contextmanager
     def context(self) -> Iterator[None]:
         """Let torch compute on one thread: others would wait on the cores of the library's."""
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
         started = time.monotonic()
-        try:
+        with one_thread():
             yield
-            self._team.record(time.monotonic() - started, self._characters)
-        finally:
-            torch.set_num_threads(threads)
+        self._team.record(time.monotonic() - started, self._characters)
 
     def backpropagate(
         self, window: Window, states: States, masks: Masks | None

@@ -128,6 +128,20 @@ def test_the_rate_of_products_is_measured_and_leaves_the_threads_as_they_were(
     assert torch.get_num_threads() == threads
 
 
+def test_the_rate_of_products_counts_no_more_threads_than_processors_that_may_be_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(device, "_MEASURED_SIZE_ON_CPU", 128)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 10**6)
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    compute = ComputeConfig(device="cpu", precision="fp32")
+    rates = []
+    for processors in (1e-3, 1e3):
+        monkeypatch.setattr(device, "measure_processors", lambda: processors)  # noqa: B023
+        rates.append(measure_products_per_second(compute))
+    assert 1e4 < rates[1] / rates[0] < 1e8
+
+
 @pytest.mark.parametrize(
     ("model", "threads", "expected"),
     [

@@ -1,15 +1,18 @@
 """A native training step changes a model as torch's does, to rounding."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 
 from charrnn.data.batches import ContinuousStreams, Position, Shape
 from charrnn.data.encoded_text import ContinuousText
+from charrnn.kernels.training_network import TrainingNetwork
 from charrnn.models import native_network
 from charrnn.models.char_model import build_model
 from charrnn.models.device import Compute
+from charrnn.training import native_step
 from charrnn.training.native_step import NativeStep, choose_step
 from charrnn.training.optimizers import build_optimizers
 from charrnn.training.torch_step import TorchStep
@@ -92,6 +95,25 @@ def assert_agree(native: TrainState, plain: TrainState) -> None:
             torch.testing.assert_close(got[name], tensor, rtol=1e-2, atol=2e-3, msg=name)
         else:
             assert torch.equal(got[name], tensor), name
+
+
+def test_no_step_takes_more_threads_than_there_are_processors(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 999)
+    monkeypatch.setattr(torch, "set_num_threads", lambda _: None)
+    monkeypatch.setattr(native_step, "count_processors", lambda: 3)
+    sizes: list[int] = []
+    state = make("lstm")
+    learn_natively = TrainingNetwork.learn
+
+    def follow(network: TrainingNetwork, *arguments: Any) -> Any:
+        sizes.append(arguments[-1])
+        return learn_natively(network, *arguments)
+
+    monkeypatch.setattr(TrainingNetwork, "learn", follow)
+    learn(state)
+    assert max(sizes) == 3
 
 
 def test_windows_may_become_longer() -> None:

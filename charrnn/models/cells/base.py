@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from charrnn.config.cells import Shapes
 from charrnn.models.cells.batch_norm import InputBatchNorm
+from charrnn.models.threads import one_thread
 
 State = tuple[Tensor, ...]
 """One layer's state; every tensor has the batch (B) as its first dimension."""
@@ -205,8 +206,9 @@ def initialize(input_weight: Tensor, recurrent_weight: Tensor, init: str, gain: 
         case "uniform":
             fill_uniform(recurrent_weight, hidden)
         case "orthogonal":
-            for gate in torch.split(recurrent_weight, hidden):
-                nn.init.orthogonal_(gate)
+            with one_thread():  # The last bits depend on the number.
+                for gate in torch.split(recurrent_weight, hidden):
+                    nn.init.orthogonal_(gate)
         case "identity":
             nn.init.normal_(input_weight, std=IDENTITY_INPUT_DEVIATION)
             nn.init.eye_(recurrent_weight)

@@ -183,6 +183,23 @@ def test_every_gates_recurrent_matrix_is_orthogonal_times_the_gain(gain: float) 
     assert_uniform(input_weight)
 
 
+def test_orthogonal_weights_do_not_depend_on_the_number_of_threads() -> None:
+    threads = torch.get_num_threads()
+    drawn = []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            torch.manual_seed(1)
+            weights = torch.empty(300, 70), torch.empty(520, 130)
+            initialize(*weights, "orthogonal", 1.0)
+            drawn.append(weights[1])
+            assert torch.get_num_threads() == count
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(drawn[0], drawn[1])
+    assert torch.equal(drawn[0], drawn[2])
+
+
 def test_orthogonal_gates_are_drawn_one_by_one() -> None:
     first, second, *_ = torch.split(draw("orthogonal")[1], INIT_HIDDEN)
     assert (first - second).abs().max() > 0.1
