@@ -14,7 +14,7 @@ SOURCES := pyproject.toml $(wildcard charrnn/kernels/native/*)
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
 
-.PHONY: help demo test check fix bench busy waits arrangements formal growth reach anomalies picture robustness emulate map audit clean
+.PHONY: help demo test check fix bench busy waits base arrangements formal growth reach anomalies picture robustness emulate map audit clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -26,6 +26,7 @@ help:
 	@echo "make bench         measure losses and speeds"
 	@echo "make busy          measure training on a machine that has other work"
 	@echo "make waits         how long every command lets a person wait"
+	@echo "make base          train the base model that is bundled, on BOOKS, a tar archive; takes hours"
 	@echo "make arrangements  every cell and arrangement at the same size"
 	@echo "make formal        every cell on the formal languages"
 	@echo "make growth        how cost grows with the network and the text"
@@ -84,6 +85,9 @@ busy: $(TOOLS)
 
 waits: $(TOOLS)
 	$(BIN)/python -m tests.benchmarks.waits
+
+base: $(READY)
+	$(BIN)/python -m tests.base_model $(BOOKS)
 
 arrangements: $(TOOLS)
 	$(BIN)/python -m tests.benchmarks.arrangements $(TEXT)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from charrnn.checkpoints.base_models import AUTO, find_base_models
 from charrnn.checkpoints.model_file import ModelFile, read_model
 from charrnn.checkpoints.run_index import find_model
 from charrnn.config.inference import ReadConfig, SampleConfig, UnitConfig, UseConfig
@@ -790,7 +791,8 @@ def train(
         encoding: encoding of the text files; None makes every byte a symbol.
         records: separator of independent records: ``line``, ``paragraph`` or a string; None for a
             continuous text.
-        base: a run, its name, or a model file to fine-tune; None trains from scratch.
+        base: a run, its name, a model file or the name of a base model to fine-tune; ``auto``
+            fine-tunes a base model if it is near to the text; None trains from scratch.
         overwrite: True replaces an existing run.
         save_every: seconds between saves; an evaluation saves in addition.
         on_event: called with every event of the run, see ``charrnn.training.progress``; None shows
@@ -822,19 +824,20 @@ def train(
             "is empty", Remedy("give line, paragraph or a separator"), settings=("records",)
         )
     _check_save_every(save_every)
-    origin = None if base is None else _read(base)
-    complete = complete_settings(settings, origin[1].model if origin else None)
+    origin = None if base in (None, AUTO) else _read(base)
+    bases = find_base_models().values() if base == AUTO else ()
     check_current_folder()
     with (
         _observing(on_event, should_stop) as observer,
         prepare_run(
             texts,
             None if run is None else Path(run),
-            complete,
+            settings,
             encoding=encoding,
             records=records,
             overwrite=overwrite,
             origin=origin,
+            bases=[(path, read_model(path)) for path in bases],
             chooses_share="valid" not in settings,
             observer=observer,
         ) as new,

@@ -7,13 +7,14 @@ format 3    DropConnect on recurrent weights.
 format 4    the reaction to divergence, the number of halvings of the learning rate and, for a run
             that goes back, the state that it goes back to; the separator of records; the model that
             a run fine-tunes.
+format 5    matrices of a model in 8 bits a number (``packed_weights.py``); headers are as before.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-FORMAT = 4
+FORMAT = 5
 """Version of the headers that are written. Readers refuse a later one by its number."""
 
 _MODEL_OF_1 = {"pyramid": 0, "connect": "stack", "init": "uniform", "init_gain": 1.0}

@@ -20,7 +20,14 @@ from charrnn.checkpoints.checkpoint import (
     CheckpointFile,
     open_checkpoint,
 )
+from charrnn.checkpoints.packed_weights import (
+    PACKED_SINCE,
+    describe_unpacked,
+    pack_weights,
+    unpack_weights,
+)
 from charrnn.checkpoints.safetensors_io import TensorSpec
+from charrnn.config.limits import check_memory
 from charrnn.config.model import ModelConfig
 from charrnn.config.settings import Plain
 from charrnn.config.training import LONGEST_RUN_STEPS
@@ -147,14 +154,14 @@ class ModelFile:
         """Count the numbers that training adjusts; running statistics are not among them."""
         return sum(weight.size for name, weight in self.weights.items() if "running" not in name)
 
-    def to_checkpoint(self) -> Checkpoint:
-        """Make the checkpoint to write."""
+    def to_checkpoint(self, *, packed: bool = False) -> Checkpoint:
+        """Make the checkpoint to write; ``packed`` stores matrices in 8 bits a number."""
         header = {
             "charrnn": __version__,
             **describe_model(self.model, self.alphabet, self.corpus, self.learnt),
             "scores": self.scores.to_dict() if self.scores else None,
         }
-        return Checkpoint(MODEL, header, self.weights)
+        return Checkpoint(MODEL, header, pack_weights(self.weights) if packed else self.weights)
 
     def rounding(self, wanted: bool | None) -> ModelFile:
         """Return the model with the actions of its stacks rounded or not; None changes nothing.
@@ -235,14 +242,21 @@ def load_model(file: CheckpointFile) -> ModelFile:
     """
     config, alphabet, corpus = parse_description(file.path, file.header)
     part = "" if file.kind == MODEL else _AVERAGE
-    check_weights(file.path, config, len(alphabet), select_arrays(part, file.specs))
+    may_be_packed = file.kind == MODEL and file.format >= PACKED_SINCE
+    specs = describe_unpacked(file.specs) if may_be_packed else file.specs
+    check_weights(file.path, config, len(alphabet), select_arrays(part, specs))
     found = file.header.get("scores")
     try:
         scores = Scores.from_dict(found) if file.kind == MODEL and found is not None else None
     except ValueError as problem:
         raise CheckpointError(f"{file.path}: its scores are not sound: {problem}") from problem
     learnt = parse_learnt(file.path, file.header)
+    check_memory(sum(spec.nbytes for spec in specs.values()), f"reading {file.path}")
     weights = select_arrays(part, file.read())
+    try:
+        weights = unpack_weights(weights) if may_be_packed else weights
+    except ValueError as problem:
+        raise CheckpointError(f"{file.path}: its weights are not sound: {problem}") from problem
     return ModelFile(config, alphabet, corpus, scores, weights, str(file.digest), learnt)
 
 

@@ -12,6 +12,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from charrnn.checkpoints.base_models import find_base_models
 from charrnn.checkpoints.run_directory import RunDirectory
 from charrnn.data.file_kinds import HEAD_BYTES, looks_like_text
 from charrnn.display import did_you_mean
@@ -109,6 +110,10 @@ def is_run(named: str) -> bool:
     return any(is_file(file) for run in runs for file in (run.last, run.best))
 
 
+def _places_of(named: str) -> tuple[Path, Path]:
+    return Path(named), RUNS / named
+
+
 def find_run(named: str | None) -> Path:
     """Find a run directory by its path or by its name below ``runs``; None is the latest.
 
@@ -123,11 +128,10 @@ def find_run(named: str | None) -> Path:
         raise CheckpointError(
             "the name of a run is empty", Remedy("name a run directory or a model file")
         )
-    places = (Path(named), RUNS / named)
-    for path in places:
+    for path in _places_of(named):
         if RunDirectory(path).begun:
             return path
-    for path in places:
+    for path in _places_of(named):
         if is_folder(path):
             return path
     if is_file(Path(named)):
@@ -137,6 +141,11 @@ def find_run(named: str | None) -> Path:
             Remedy(f"name the run: {stem}")
             if RunDirectory(RUNS / stem).begun
             else Remedy("name the directory that holds it"),
+        )
+    if named in find_base_models():
+        raise CheckpointError(
+            f"{named:.200}: is a base model, and a run is asked for",
+            Remedy("train a run of your own from it", "train", "FILE"),
         )
     if kind := _describe_special(named):
         raise CheckpointError(
@@ -150,10 +159,10 @@ def find_run(named: str | None) -> Path:
 
 
 def find_model(named: str | None) -> Path:
-    """Find a model file by its path, or that of a run by the run's path or name.
+    """Find a model file by its path, that of a run by the run's path or name, or a base model.
 
     None is the latest run. The file of a run is its best model or, as long as there is none, its
-    last checkpoint, which holds a model too.
+    last checkpoint, which holds a model too. A base model gives way to a file or a run of its name.
 
     Raises:
         CheckpointError: there is none.
@@ -164,6 +173,10 @@ def find_model(named: str | None) -> Path:
     if named is not None and is_model and is_file(Path(named)):
         _refuse_text_of_run(Path(named))
         return Path(named)
+    if named is not None and not any(RunDirectory(path).begun for path in _places_of(named)):
+        base = find_base_models().get(named)
+        if base is not None:
+            return base
     run = RunDirectory(find_run(named))
     for file in (run.best, run.last):
         if is_file(file):

@@ -45,6 +45,7 @@ _TYPES: dict[str, np.dtype[Any]] = {
     "I64": np.dtype("<i8"),
     "F64": np.dtype("<f8"),
     "F32": np.dtype("<f4"),
+    "I8": np.dtype("i1"),
     "U8": np.dtype("u1"),
 }
 """Types by the format's names, in the order in which tensors follow each other."""

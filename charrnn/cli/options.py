@@ -41,6 +41,14 @@ def complete_run(incomplete: str) -> list[str]:
     return among(runs)(incomplete)
 
 
+def complete_base(incomplete: str) -> list[str]:
+    """Complete the name of a model to fine-tune."""
+    from charrnn.checkpoints.base_models import AUTO, find_base_models
+
+    named = among([*find_base_models(), AUTO])(incomplete)
+    return [*complete_run(incomplete), *named]
+
+
 def complete_corpus(incomplete: str) -> list[str]:
     """Complete the name of a corpus."""
     from charrnn.data.catalogue import read_catalogue

@@ -17,7 +17,7 @@ from charrnn.cli.options import (
     Encoding,
     Json,
     choose_encoding,
-    complete_run,
+    complete_base,
     complete_source,
     is_given,
     with_settings,
@@ -90,7 +90,7 @@ def train(
         typer.Option(
             "--from",
             metavar="RUN|FILE",
-            autocompletion=complete_run,
+            autocompletion=complete_base,
             help="Fine-tune a model on another text: its weights are kept, and new characters are "
             "added to its alphabet.",
             rich_help_panel=_RUN,

@@ -46,8 +46,8 @@ REPORTED = (
 """The settings that are reported to the user when they were chosen automatically."""
 
 _CONFIGS = (ModelConfig, TrainConfig, ComputeConfig)
-_OF_TRAINING = ("dropout", "weight_drop")
-"""The model settings that affect only its training."""
+_FREE_IN_FINE_TUNING = ("dropout", "weight_drop")
+"""The model settings that affect only its training, which fine-tuning may change."""
 
 Settings = Mapping[str, Any]
 
@@ -140,20 +140,30 @@ def complete_settings(given: Settings, network: ModelConfig | None = None) -> di
     }
     settings = {**left_open, **given}
     if network is not None:
-        kept = {k: v for k, v in network.to_dict().items() if k not in _OF_TRAINING}
-        for name, value in kept.items():
-            if given.get(name, value) != value:
-                raise UsageError(
-                    f"is {given[name]}, but the model to fine-tune has {value}: fine-tuning cannot "
-                    "change the network",
-                    Remedy("leave it out"),
-                    Remedy("train from scratch"),
-                    settings=(name,),
-                )
-        settings |= kept
+        other = find_contradiction(given, network)
+        if other is not None:
+            raise UsageError(
+                f"is {given[other]}, but the model to fine-tune has {getattr(network, other)}: "
+                "fine-tuning cannot change the network",
+                Remedy("leave it out"),
+                Remedy("train from scratch"),
+                settings=(other,),
+            )
+        settings |= _kept(network)
     for config in _CONFIGS:
         config.pick(fill_layers(settings))
     return settings
+
+
+def find_contradiction(given: Settings, network: ModelConfig) -> str | None:
+    """Find a given setting of another network than that of the model to fine-tune; None if none."""
+    kept = _kept(network).items()
+    return next((name for name, value in kept if given.get(name) not in (None, value)), None)
+
+
+def _kept(network: ModelConfig) -> dict[str, Any]:
+    """Return the settings of a network that fine-tuning cannot change."""
+    return {k: v for k, v in network.to_dict().items() if k not in _FREE_IN_FINE_TUNING}
 
 
 def fill_layers(settings: Settings) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn.checkpoints.base_models import name_model
 from charrnn.checkpoints.checkpoint import Arrays
 from charrnn.checkpoints.model_file import CorpusFacts, Learnt, ModelFile
 from charrnn.config.model import ModelConfig
@@ -48,7 +49,7 @@ class Origin(Plain):
     """The base model of a fine-tuning run, as its checkpoint stores it.
 
     Attributes:
-        model: path of the model's file.
+        model: path of the model's file, or the name of a base model.
         corpus: name of the text that the model was trained on.
         digest: SHA-256 of that text, in hexadecimal.
     """
@@ -97,6 +98,11 @@ class Transfer:
     base: CorpusFacts
     learnt: Learnt | None
 
+    def to_model_file(self) -> ModelFile:
+        """Make the model from which the run starts."""
+        facts = self.base
+        return ModelFile(self.model, self.corpus.alphabet, facts, None, self.weights)
+
     def describe(self) -> str:
         """Describe the transfer in one line for the user."""
         described = (
@@ -142,7 +148,7 @@ def transfer_model(path: Path, file: ModelFile, corpus: Corpus) -> Transfer:
     grown = corpus.reencode(both)
     shares = count_ids(grown.ids, len(both)) / len(grown)
     weights = _grow(file.weights, old.encode(known), both.encode(known), shares)
-    origin = Origin(str(path), file.corpus.name, file.corpus.digest)
+    origin = Origin(name_model(path), file.corpus.name, file.corpus.digest)
     return Transfer(
         origin=origin,
         corpus=grown,

@@ -23,6 +23,8 @@ from charrnn.display import as_file_name
 from charrnn.errors import CheckpointError, Remedy, UsageError
 from charrnn.files import is_file, is_folder
 from charrnn.folders import TemporaryFolder
+from charrnn.training.auto_config import complete_settings
+from charrnn.training.base_choice import choose_base
 from charrnn.training.fine_tuning import Transfer, transfer_model
 from charrnn.training.footprint import check_settings_size
 from charrnn.training.progress import Observer
@@ -72,12 +74,13 @@ class NewRun:
 def prepare_run(
     sources: Sequence[str],
     path: Path | None,
-    settings: Mapping[str, Any],
+    given: Mapping[str, Any],
     *,
     encoding: str | None = "utf-8",
     records: str | None = None,
     overwrite: bool = False,
     origin: tuple[Path, ModelFile] | None = None,
+    bases: Sequence[tuple[Path, ModelFile]] = (),
     chooses_share: bool = True,
     observer: Observer = Observer(),  # noqa: B008
 ) -> Iterator[NewRun]:
@@ -86,13 +89,14 @@ def prepare_run(
     Args:
         sources: files, folders, ``-`` or names of corpora, see ``data/inputs.py``.
         path: the run directory; None is ``runs/NAME``.
-        settings: see :class:`NewRun`.
+        given: the given fields of ModelConfig, TrainConfig and ComputeConfig, by name.
         encoding: encoding of the text files; None makes every byte a symbol.
         records: separator of the records; None for a continuous text.
         overwrite: True replaces an existing run.
         origin: path and contents of a model to fine-tune; None trains from scratch.
-        chooses_share: True holds nothing out where the share of ``settings`` would be too little;
-            False refuses it.
+        bases: models of which one is fine-tuned where it is near to the text; see
+            ``base_choice.py``.
+        chooses_share: True holds nothing out where the share would be too little; False refuses it.
         observer: receives notes.
 
     Raises:
@@ -101,6 +105,7 @@ def prepare_run(
         RunDirectoryError: the directory holds a run already.
         StorageError: there can be no such directory.
     """
+    settings = complete_settings(given, origin[1].model if origin else None)
     if not sources:
         raise UsageError("no text to train on is given")
     name = derive_corpus_name(sources[0])
@@ -122,6 +127,13 @@ def prepare_run(
         for message in corpus.notes:
             observer.note(message)
         start = transfer_model(*origin, corpus) if origin else None
+        for path_of_base, file in bases if start is None else ():
+            choice = choose_base(path_of_base, file, corpus, given, settings["valid"])
+            observer.note(choice.reason)
+            if choice.start:
+                start = choice.start
+                settings = complete_settings(given, start.model)
+                break
         corpus = start.corpus if start else corpus
         copies = {path: run.copy_of(path, corpus.digest) for path in names}
         stored = tuple(

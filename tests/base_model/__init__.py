@@ -1,0 +1,1 @@
+"""The making of the base models that are bundled with the package."""
