@@ -26,7 +26,7 @@ help:
 	@echo "make bench         measure losses and speeds"
 	@echo "make busy          measure training on a machine that has other work"
 	@echo "make waits         how long every command lets a person wait"
-	@echo "make base          train the base model that is bundled, on BOOKS, a tar archive; takes hours"
+	@echo "make base          train a base model on the books of BOOKS, a tar archive; takes hours"
 	@echo "make arrangements  every cell and arrangement at the same size"
 	@echo "make formal        every cell on the formal languages"
 	@echo "make growth        how cost grows with the network and the text"

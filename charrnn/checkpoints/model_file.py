@@ -251,12 +251,13 @@ def load_model(file: CheckpointFile) -> ModelFile:
     except ValueError as problem:
         raise CheckpointError(f"{file.path}: its scores are not sound: {problem}") from problem
     learnt = parse_learnt(file.path, file.header)
-    check_memory(sum(spec.nbytes for spec in specs.values()), f"reading {file.path}")
     weights = select_arrays(part, file.read())
-    try:
-        weights = unpack_weights(weights) if may_be_packed else weights
-    except ValueError as problem:
-        raise CheckpointError(f"{file.path}: its weights are not sound: {problem}") from problem
+    if may_be_packed:
+        check_memory(sum(spec.nbytes for spec in specs.values()), f"unpacking {file.path}")
+        try:
+            weights = unpack_weights(weights)
+        except ValueError as problem:
+            raise CheckpointError(f"{file.path}: its weights are not sound: {problem}") from problem
     return ModelFile(config, alphabet, corpus, scores, weights, str(file.digest), learnt)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charrnn.checkpoints.checkpoint import Arrays, is_finite
 from charrnn.checkpoints.safetensors_io import TensorSpec
@@ -24,6 +25,15 @@ _SCALE = ".scale"
 _INTEGERS, _FLOATS = np.dtype("i1"), np.dtype("<f4")
 
 
+def round_to_integers(
+    matrix: NDArray[np.float32],
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Round each row of (N, K) to integers (N, K) from -127 to 127 times a scale (N, 1)."""
+    scale = np.abs(matrix).max(1, keepdims=True) / np.float32(MOST)
+    steps = np.divide(matrix, scale, out=np.zeros_like(matrix), where=scale > 0)
+    return np.clip(np.rint(steps), -MOST, MOST).astype(np.int8), scale
+
+
 def pack_weights(weights: Arrays) -> Arrays:
     """Pack all matrices among the weights; values are finite."""
     packed: Arrays = {}
@@ -31,12 +41,8 @@ def pack_weights(weights: Arrays) -> Arrays:
         if weight.ndim != 2:
             packed[name] = weight
             continue
-        scale = np.abs(weight).max(1) / np.float32(MOST)
-        steps = np.divide(
-            weight, scale[:, None], out=np.zeros_like(weight), where=scale[:, None] > 0
-        )
-        packed[name] = np.clip(np.rint(steps), -MOST, MOST).astype(_INTEGERS)
-        packed[name + _SCALE] = scale
+        packed[name], scale = round_to_integers(weight)
+        packed[name + _SCALE] = scale[:, 0]
     return packed
 
 
@@ -47,13 +53,15 @@ def unpack_weights(arrays: Arrays) -> Arrays:
         ValueError: a weight is too large for float32, an integer is -128, or a scale is negative.
     """
     unpacked: Arrays = {}
-    for name in describe_unpacked({n: TensorSpec(a.dtype, a.shape) for n, a in arrays.items()}):
+    specs = {name: TensorSpec(array.dtype, array.shape) for name, array in arrays.items()}
+    for name, spec in describe_unpacked(specs).items():
         array = arrays[name]
-        if array.dtype == _INTEGERS and name + _SCALE in arrays:
-            if array.min(initial=0) < -MOST or arrays[name + _SCALE].min(initial=0) < 0:
+        if spec.dtype != array.dtype:
+            scale = arrays[name + _SCALE]
+            if array.min(initial=0) < -MOST or scale.min(initial=0) < 0:
                 raise ValueError(f"tensor {name!r} is not packed as charrnn packs it")
             with np.errstate(over="ignore"):
-                array = array * arrays[name + _SCALE][:, None]
+                array = array * scale[:, None]
             if not is_finite(array):
                 raise ValueError(f"tensor {name!r} holds values that are not finite")
         unpacked[name] = array

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.checkpoints.checkpoint import Arrays
-
-MOST_INT8 = 127
+from charrnn.checkpoints.packed_weights import round_to_integers
 
 _LOOKED_UP = re.compile(r"embedding\.weight|cells\.0\..*input_weight")
 
@@ -42,9 +41,7 @@ def to_bfloat16(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def to_int8(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     """Round each row of (N, K) to 127 levels on either side of 0, up to its largest magnitude."""
-    scale = np.abs(matrix).max(1, keepdims=True) / np.float32(MOST_INT8)
-    steps = np.rint(np.divide(matrix, scale, out=np.zeros_like(matrix), where=scale > 0))
+    integers, scale = round_to_integers(matrix)
     # The largest float32 may overflow, which makes the predictions not finite.
     with np.errstate(over="ignore"):
-        result: NDArray[np.float32] = (steps * scale).astype(np.float32)
-    return result
+        return integers * scale

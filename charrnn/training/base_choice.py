@@ -37,7 +37,7 @@ _MOST_COUNTED = 1 << 18
 
 @dataclass(frozen=True)
 class BaseChoice:
-    """Whether a run begins from a base model.
+    """The choice for a run: a base model to begin from, or none.
 
     Attributes:
         start: the base model, extended to the text; None if the run begins from nothing.

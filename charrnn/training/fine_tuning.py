@@ -100,8 +100,7 @@ class Transfer:
 
     def to_model_file(self) -> ModelFile:
         """Make the model from which the run starts."""
-        facts = self.base
-        return ModelFile(self.model, self.corpus.alphabet, facts, None, self.weights)
+        return ModelFile(self.model, self.corpus.alphabet, self.base, None, self.weights)
 
     def describe(self) -> str:
         """Describe the transfer in one line for the user."""

@@ -44,9 +44,9 @@ def write_texts(archive: Path, path: Path, held_out_path: Path) -> float:
     learnt, held_out = books.order_books(books.read_books(archive), SEED)
     length = 0
     with path.open("w", encoding="utf-8") as stream:
-        for _, text in books.dress_books(learnt, SEED):
+        for text in books.dress_books(learnt, SEED):
             length += stream.write(text)
-        last = "".join(text for _, text in books.dress_books(held_out, SEED))
+        last = "".join(books.dress_books(held_out, SEED))
         stream.write(last)
     held_out_path.write_text(last, encoding="utf-8")
     return len(last) / (length + len(last))

@@ -44,7 +44,7 @@ _OPENING_SINGLE = re.compile(
 _OPENING_DOUBLE = re.compile(
     r"(?:(?<![^\s(\[\u2018'])|(?<=[-\u2014])(?=.['\u2018]?\w))\"(?!\s|$)", re.MULTILINE
 )
-_DASH = re.compile(r"(?P<before>[^\S\n]*)(?:\u2014+|(?<!-)-{2,4}(?!-))(?P<after>[^\S\n]*)")
+_DASH = re.compile(r"[^\S\n]*(?:\u2014+|(?<!-)-{2,4}(?!-))[^\S\n]*")
 _QUOTES = frozenset("'\"\u2018\u2019\u201c\u201d")
 _WIDTHS = (60, 79)
 
@@ -140,7 +140,6 @@ def curl_quotes(text: str) -> str:
     """
     text = _OPENING_DOUBLE.sub("\u201c", text)
     text = _OPENING_SINGLE.sub("\u2018", text)
-    text = _OPENING_DOUBLE.sub("\u201c", text)
     return text.translate(_CLOSING)
 
 
@@ -159,11 +158,11 @@ def _spell_plainly(character: str) -> str:
     return "".join(c for c in plain if c in ALPHABET)
 
 
-def dress_books(books: Iterable[Book], seed: int) -> Iterator[tuple[Book, str]]:
+def dress_books(books: Iterable[Book], seed: int) -> Iterator[str]:
     """Give each book its dress, in the characters of ALPHABET."""
     for book in books:
         rng = random.Random(f"{seed} {book.author} {book.title}")
-        yield book, spell(dress(book.text, rng))
+        yield spell(dress(book.text, rng))
 
 
 def order_books(books: Iterable[Book], seed: int) -> tuple[list[Book], list[Book]]:
