@@ -721,7 +721,7 @@ class Model:
         network = load_torch_network(
             self.file, device=self.device, threads=self.use.threads, weights=self.use.weights
         )
-        return evaluate_dynamically(network, text, self.alphabet, on_progress)
+        return evaluate_dynamically(network, text, self.alphabet, on_progress, self.file.expert)
 
     def _read_training_text(self) -> EncodedText | None:
         """Read the text that baselines learn; None if it is not at hand and was not named."""

@@ -8,13 +8,14 @@ format 4    the reaction to divergence, the number of halvings of the learning r
             that goes back, the state that it goes back to; the separator of records; the model that
             a run fine-tunes.
 format 5    matrices of a model in 8 bits a number (``packed_weights.py``); headers are as before.
+format 6    an expert of n-grams in a model (``packed_ngrams.py``), and whether a run may have one.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-FORMAT = 5
+FORMAT = 6
 """Version of the headers that are written. Readers refuse a later one by its number."""
 
 _MODEL_OF_1 = {"pyramid": 0, "connect": "stack", "init": "uniform", "init_gain": 1.0}
@@ -37,6 +38,8 @@ _TRAIN_OF_3 = {"on_divergence": "stop"}
 _PROGRESS_OF_3 = {"halvings": 0}
 _CORPUS_OF_3 = {"records": None}
 
+_TRAIN_OF_5 = {"experts": "none"}
+
 
 def upgrade_header(version: int, header: dict[str, Any]) -> dict[str, Any]:
     """Upgrade the header of a checkpoint of an older format to the present one.
@@ -56,6 +59,8 @@ def upgrade_header(version: int, header: dict[str, Any]) -> dict[str, Any]:
         upgraded |= _extended("train", upgraded, _TRAIN_OF_3)
         upgraded |= _extended("progress", upgraded, _PROGRESS_OF_3)
         upgraded |= _extended("corpus", upgraded, _CORPUS_OF_3)
+    if version < 6:
+        upgraded |= _extended("train", upgraded, _TRAIN_OF_5)
     return upgraded
 
 

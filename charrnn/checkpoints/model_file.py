@@ -20,6 +20,13 @@ from charrnn.checkpoints.checkpoint import (
     CheckpointFile,
     open_checkpoint,
 )
+from charrnn.checkpoints.packed_ngrams import (
+    EXPERTS_SINCE,
+    count_unpacked_bytes,
+    pack_expert,
+    split_expert,
+    unpack_expert,
+)
 from charrnn.checkpoints.packed_weights import (
     PACKED_SINCE,
     describe_unpacked,
@@ -34,6 +41,7 @@ from charrnn.config.training import LONGEST_RUN_STEPS
 from charrnn.data.alphabet import RECORD_END, Alphabet
 from charrnn.data.sketch import MOST_HASHES, Hashes
 from charrnn.errors import CheckpointError, UsageError
+from charrnn.models.ngram_expert import NgramExpert
 from charrnn.models.parameter_shapes import list_parameter_shapes
 
 T = TypeVar("T")
@@ -143,6 +151,8 @@ class ModelFile:
     """SHA-256 of the file that it was read from, in hexadecimal; empty if it was made here."""
     learnt: Learnt | None = None
     """The text that the weights were trained on; None in a file of an earlier version."""
+    expert: NgramExpert | None = None
+    """The expert that is joined with the network's predictions, if there is one."""
 
     @property
     def held_out_learnt(self) -> float:
@@ -161,7 +171,8 @@ class ModelFile:
             **describe_model(self.model, self.alphabet, self.corpus, self.learnt),
             "scores": self.scores.to_dict() if self.scores else None,
         }
-        return Checkpoint(MODEL, header, pack_weights(self.weights) if packed else self.weights)
+        weights = pack_weights(self.weights) if packed else self.weights
+        return Checkpoint(MODEL, header, {**weights, **pack_expert(self.expert)})
 
     def rounding(self, wanted: bool | None) -> ModelFile:
         """Return the model with the actions of its stacks rounded or not; None changes nothing.
@@ -243,7 +254,9 @@ def load_model(file: CheckpointFile) -> ModelFile:
     config, alphabet, corpus = parse_description(file.path, file.header)
     part = "" if file.kind == MODEL else _AVERAGE
     may_be_packed = file.kind == MODEL and file.format >= PACKED_SINCE
-    specs = describe_unpacked(file.specs) if may_be_packed else file.specs
+    may_have_expert = file.kind == MODEL and file.format >= EXPERTS_SINCE
+    specs, of_expert = split_expert(file.specs) if may_have_expert else (dict(file.specs), {})
+    specs = describe_unpacked(specs) if may_be_packed else specs
     check_weights(file.path, config, len(alphabet), select_arrays(part, specs))
     found = file.header.get("scores")
     try:
@@ -251,14 +264,17 @@ def load_model(file: CheckpointFile) -> ModelFile:
     except ValueError as problem:
         raise CheckpointError(f"{file.path}: its scores are not sound: {problem}") from problem
     learnt = parse_learnt(file.path, file.header)
-    weights = select_arrays(part, file.read())
+    weights, expert = select_arrays(part, file.read()), None
     if may_be_packed:
-        check_memory(sum(spec.nbytes for spec in specs.values()), f"unpacking {file.path}")
+        size = sum(spec.nbytes for spec in specs.values()) + count_unpacked_bytes(of_expert)
+        check_memory(size, f"unpacking {file.path}")
         try:
+            weights, tables = split_expert(weights)
             weights = unpack_weights(weights)
+            expert = unpack_expert(tables, len(alphabet))
         except ValueError as problem:
             raise CheckpointError(f"{file.path}: its weights are not sound: {problem}") from problem
-    return ModelFile(config, alphabet, corpus, scores, weights, str(file.digest), learnt)
+    return ModelFile(config, alphabet, corpus, scores, weights, str(file.digest), learnt, expert)
 
 
 def select_arrays(prefix: str, arrays: Mapping[str, T]) -> dict[str, T]:

@@ -10,6 +10,7 @@ from charrnn.errors import UsageError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
+EXPERTS = ("auto", "ngram", "none")
 LENGTHS = ("epochs", "steps", "minutes")
 SAVE_EVERY = 30.0
 """Default number of seconds between saves; an evaluation saves in addition."""
@@ -102,6 +103,12 @@ class TrainConfig(Config):
         least=1,
         most=10**6,
     )
+    experts: str = setting(
+        "auto",
+        "Expert that is joined with the network: ngram, counts of short strings in the training "
+        "text; auto, that where it lowers the held-out loss.",
+        choices=EXPERTS,
+    )
     on_divergence: str = setting(
         "stop",
         "Reaction to a loss, gradient or weight that is not finite: stop, or go back to the last "
@@ -115,6 +122,11 @@ class TrainConfig(Config):
         given = [name for name in LENGTHS if getattr(self, name) is not None]
         if len(given) > 1:
             raise UsageError("both set the length; give one of them", settings=tuple(given[:2]))
+        if self.experts == "ngram" and not self.valid:
+            raise UsageError(
+                "do not go together: the expert's weights are fitted to the text that is held out",
+                settings=("experts", "valid"),
+            )
         if self.clip and self.clip_value:
             raise UsageError(
                 "both bound the gradient; give one of them", settings=("clip", "clip_value")

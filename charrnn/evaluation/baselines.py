@@ -4,19 +4,7 @@ A compressor charges a text the compressed size of both texts together less that
 three of the standard library look back differently far: zlib 32 kilobytes, bz2 to the beginning of
 a block of 900, xz over everything. Unlike a trained model they go on learning as they read.
 
-The n-gram models have Witten-Bell smoothing. The model of order k predicts a character c from the k
-characters h before it. C(h c) is the number of times that c followed h in the text that is learnt
-from, C(h) the sum of it over c, and T(h) the number of different characters that followed h. Each
-order falls back on the one below with the weight of unseen characters after h:
-
-    P_k(c | h) = (C(h c) + T(h) P_(k-1)(c | h')) / (C(h) + T(h))      h' is h without its first
-    P_(-1)(c)  = 1 / V                                                V is the size of the alphabet
-
-Where h was never seen, P_k is P_(k-1). Each P_k sums to one over the alphabet and is nowhere zero.
-
-Sources: Witten & Bell 1991, "The zero-frequency problem: estimating the probabilities of novel
-events in adaptive text compression" (method C); Chen & Goodman 1996, "An empirical study of
-smoothing techniques for language modeling", for the recursion.
+The n-gram models are those of ``data/ngrams.py``.
 """
 
 from __future__ import annotations
@@ -34,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn.data.alphabet import Alphabet, Ids
+from charrnn.data.ngrams import UNSEEN, count_ngrams
 
 ORDERS = 6
 """The number of n-gram models: order 0, which has no context, to order 5."""
@@ -46,7 +35,6 @@ MOST_TO_DESCRIBE = 1 << 24
 
 _SHARE_SCORED = 4
 _LEAST_DICTIONARY, _MOST_DICTIONARY = 1 << 12, 1 << 26
-_BITS = 64
 
 
 @dataclass(frozen=True)
@@ -143,49 +131,17 @@ def score_ngrams(
     Yields:
         Nats of each character, shape (M,), for each order.
     """
-    ids = np.concatenate([learnt, text])
-    begin = len(learnt)
-    context = np.zeros(len(ids), dtype=np.int32)
-    probability = np.full(len(text), 1.0 / alphabet_size)
-    for _ in range(orders):
-        keys = context.astype(np.uint64)
-        keys *= np.uint64(alphabet_size)
-        keys += ids
-        strings, number = _number_keys(keys)
-        counts = np.bincount(number[:begin], minlength=len(strings))
-        strings //= np.uint64(alphabet_size)
-        contexts = strings.astype(np.int32)
-        followed = np.bincount(contexts, counts)[context[begin:]]
-        followers = np.bincount(contexts, counts > 0)[context[begin:]]
-        mixed = counts[number[begin:]] + followers * probability
-        seen = followed > 0
-        probability = np.divide(mixed, followed + followers, out=probability, where=seen)
-        yield -np.log(probability)
-        # One character longer, and one place further on; nothing stands before the first.
-        context[1:] = number[:-1]
-        context[0] = len(strings)
-
-
-def _number_keys(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
-    """Number keys, shape (N,), in ascending order; overwrites ``keys``.
-
-    The result is that of np.unique with its inverse, several times as fast: a key and its position
-    are sorted as one integer, if they fit into one.
-
-    Returns:
-        The different keys in ascending order, and the number of each key among them, shape (N,).
-    """
-    bits = len(keys).bit_length()
-    if int(keys.max()).bit_length() + bits > _BITS:
-        different, inverse = np.unique(keys, return_inverse=True)
-        return different, inverse.astype(np.int32)
-    keys <<= np.uint64(bits)
-    keys |= np.arange(len(keys), dtype=np.uint64)
-    keys.sort()
-    order = (keys & np.uint64((1 << bits) - 1)).astype(np.int32)
-    keys >>= np.uint64(bits)
-    new = np.ones(len(keys), dtype=bool)
-    np.not_equal(keys[1:], keys[:-1], out=new[1:])
-    number = np.empty(len(keys), dtype=np.int32)
-    number[order] = np.cumsum(new, dtype=np.int32) - 1
-    return keys[new], number
+    if not len(learnt):
+        yield from [np.full(len(text), math.log(alphabet_size))] * orders
+        return
+    ngrams = count_ngrams(learnt, alphabet_size, orders=orders, most=len(learnt) * orders)
+    before = learnt[-orders:]
+    read = np.concatenate([before, text])[:-1].astype(np.int64)
+    history = np.full((1, ngrams.history), UNSEEN)
+    contexts = ngrams.find_contexts(history, read[:, None])[len(before) - 1 :, 0]
+    nats = np.empty(0)
+    for probabilities in ngrams.predict_targets(contexts, text.astype(np.int64)):
+        nats = -np.log(probabilities)
+        yield nats
+    # The longest contexts are those of the whole text that was learnt.
+    yield from [nats] * (orders - len(ngrams.orders))

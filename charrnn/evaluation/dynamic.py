@@ -26,6 +26,7 @@ from charrnn.evaluation.scorer import Part
 from charrnn.inference.torch_backend import take_ids
 from charrnn.models.cells.base import detach_states
 from charrnn.models.char_model import CharModel
+from charrnn.models.ngram_expert import NgramExpert, Places
 
 SEGMENT = 64
 """Characters scored between steps."""
@@ -35,16 +36,21 @@ DECAY = 1e-3
 _EPSILON = 1e-8
 
 
-def score_dynamically(model: CharModel, ids: Ids) -> Iterator[Part]:
+def score_dynamically(
+    model: CharModel, ids: Ids, expert: NgramExpert | None = None
+) -> Iterator[Part]:
     """Score every character but the first, and yield the parts segment by segment.
 
     Args:
         model: float32, on any device; its weights are changed.
         ids: the text, shape (N,), N >= 1.
+        expert: joined with the network's predictions, but not with those that it learns from; None
+            for none.
     """
     device = model.head.weight.device
     follower = _Follower(list(model.requires_grad_().parameters()))
     states = model.initial_states(1)
+    histories = expert.fresh_histories(1) if expert is not None else np.empty((1, 0), np.int32)
     for begin in range(0, len(ids) - 1, SEGMENT):
         positions = np.arange(begin, min(begin + SEGMENT, len(ids) - 1))[:, None]
         logits, states = model(take_ids(ids, positions).to(device), states)
@@ -56,7 +62,14 @@ def score_dynamically(model: CharModel, ids: Ids) -> Iterator[Part]:
         torch.autograd.backward(nats.mean())
         states = detach_states(states)
         follower.step()
-        yield Part(float(nats.detach().sum()), nats.numel())
+        scored = nats.detach().cpu().numpy()
+        if expert is not None:
+            found = logits.detach().float().cpu().numpy()[:, 0]
+            contexts = expert.ngrams.find_contexts(histories, ids[positions])[:, 0]
+            places = Places.of(expert.ngrams, found, contexts, ids[positions[:, 0] + 1])
+            scored = places.measure_nats(expert)
+            histories = expert.follow(histories, ids[positions])
+        yield Part(float(scored.sum()), scored.size)
 
 
 def evaluate_dynamically(
@@ -64,13 +77,14 @@ def evaluate_dynamically(
     text: ContinuousText,
     alphabet: Alphabet,
     on_progress: ProgressCallback | None = None,
+    expert: NgramExpert | None = None,
 ) -> Score:
     """Score a whole text while the weights follow it; see :func:`score_dynamically`.
 
     Raises:
         PredictionError: the model's predictions are not finite.
     """
-    return add_up(score_dynamically(model, text.ids), text, alphabet, on_progress)
+    return add_up(score_dynamically(model, text.ids, expert), text, alphabet, on_progress)
 
 
 class _Follower:

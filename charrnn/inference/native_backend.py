@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,17 @@ from charrnn.config.cells import CELLS
 from charrnn.config.model import ModelConfig
 from charrnn.data.alphabet import Ids
 from charrnn.errors import PredictionError
-from charrnn.kernels.library import load_kernels
-from charrnn.kernels.network import Doubles, Filters, Floats, Network, NetworkWeights
+from charrnn.kernels.library import Kernels, load_kernels
+from charrnn.kernels.network import (
+    Doubles,
+    Expert,
+    Filters,
+    Floats,
+    Histories,
+    Network,
+    NetworkWeights,
+)
+from charrnn.models.ngram_expert import NgramExpert
 
 NORM_EPSILON = 1e-5
 """The term that batch normalization adds to the variance, as in ``models/cells/batch_norm.py``."""
@@ -27,7 +36,11 @@ def can_serve(config: ModelConfig) -> bool:
 
 
 def build_network(
-    config: ModelConfig, weights: Mapping[str, NDArray[Any]], *, bfloat16: bool = False
+    config: ModelConfig,
+    weights: Mapping[str, NDArray[Any]],
+    *,
+    bfloat16: bool = False,
+    expert: NgramExpert | None = None,
 ) -> Network:
     """Build the native network of a model that :func:`can_serve` accepts.
 
@@ -35,6 +48,7 @@ def build_network(
         config: the model's settings.
         weights: the weights by name as in a model file, of the configuration's shapes.
         bfloat16: True computes products in bfloat16, else in float32.
+        expert: joined with the network's predictions; None for none.
 
     Raises:
         ValueError: the native library is not available.
@@ -73,7 +87,13 @@ def build_network(
         form=getattr(config, CELLS[config.cell].native_form),
         connect=config.connect,
         bfloat16=bfloat16,
+        expert=None if expert is None else _build_expert(kernels, expert),
     )
+
+
+def _build_expert(kernels: Kernels, expert: NgramExpert) -> Expert:
+    ngrams = expert.ngrams
+    return Expert(kernels, ngrams.alphabet_size, ngrams.orders, expert.of_network, expert.of_ngrams)
 
 
 def _input_map(weights: Mapping[str, NDArray[Any]], layer: int) -> tuple[Floats, Floats]:
@@ -101,11 +121,27 @@ about the last digit of float32."""
 _STEPS_AT_ONCE = 4096
 
 
+class NativeState(NamedTuple):
+    """The state of R rows.
+
+    Attributes:
+        layers: (L, parts, R, H), float32.
+        histories: the last characters that the rows have read (R, K - 1), where there is an expert.
+    """
+
+    layers: Floats
+    histories: Histories | None
+
+    def copy(self) -> NativeState:
+        """Copy the arrays."""
+        histories = None if self.histories is None else self.histories.copy()
+        return NativeState(self.layers.copy(), histories)
+
+
 class NativeBackend:
     """The native network as a :class:`charrnn.inference.backend.Backend`.
 
-    A state is an array (L, parts, R, H), float32. A row's results do not depend on the other rows,
-    to the last bit.
+    A row's results do not depend on the other rows, to the last bit.
 
     Args:
         network: the native network of a model.
@@ -120,53 +156,64 @@ class NativeBackend:
         self.characters = network.characters
         self.state_size = network.layers * network.parts * network.hidden
 
-    def initial_state(self, rows: int) -> Floats:
-        """Return the initial state (L, parts, R, H), before any text: zeros."""
-        return self._network.fresh_states(rows)
+    def initial_state(self, rows: int) -> NativeState:
+        """Return the initial state, before any text."""
+        expert = self._network.expert
+        histories = None if expert is None else expert.fresh_histories(rows)
+        return NativeState(self._network.fresh_states(rows), histories)
 
-    def select(self, state: Floats, rows: NDArray[np.int64]) -> Floats:
+    def select(self, state: NativeState, rows: NDArray[np.int64]) -> NativeState:
         """Return the state of the rows with these indices (R,)."""
-        return np.ascontiguousarray(state[:, :, rows])
+        histories = None if state.histories is None else state.histories[rows]
+        return NativeState(np.ascontiguousarray(state.layers[:, :, rows]), histories)
 
-    def joined(self, state: Floats, other: Floats) -> NDArray[np.bool_]:
+    def joined(self, state: NativeState, other: NativeState) -> NDArray[np.bool_]:
         """Return for each row whether its two states agree up to rounding, (R,)."""
-        apart = np.abs(state - other).max(-1)
-        joined: NDArray[np.bool_] = (apart <= JOINED * np.abs(other).max(-1)).all((0, 1))
+        apart = np.abs(state.layers - other.layers).max(-1)
+        near = apart <= JOINED * np.abs(other.layers).max(-1)
+        joined: NDArray[np.bool_] = near.all((0, 1))
+        if state.histories is not None and other.histories is not None:
+            joined &= (state.histories == other.histories).all(1)
         return joined
 
-    def hidden(self, state: Floats) -> dict[str, Floats]:
+    def hidden(self, state: NativeState) -> dict[str, Floats]:
         """Return the parts of every layer's state by name: (L, R, H) each."""
-        return {name: state[:, part].copy() for part, name in enumerate("hc"[: state.shape[1]])}
+        layers = state.layers
+        return {name: layers[:, part].copy() for part, name in enumerate("hc"[: layers.shape[1]])}
 
-    def read(self, ids: NDArray[Any], state: Floats) -> Floats:
+    def read(self, ids: NDArray[Any], state: NativeState) -> NativeState:
         """Read ids (T, R), and return the state after them."""
         after = state.copy()
         for begin in range(0, len(ids), _STEPS_AT_ONCE):
-            self._network.read(ids[begin : begin + _STEPS_AT_ONCE], after, self._threads)
+            block = ids[begin : begin + _STEPS_AT_ONCE]
+            self._network.read(block, after.layers, self._threads, after.histories)
         return after
 
-    def predict(self, ids: NDArray[Any], state: Floats) -> tuple[Floats, Floats]:
+    def predict(self, ids: NDArray[Any], state: NativeState) -> tuple[Floats, NativeState]:
         """Return the logits (T, R, V) after each of ids (T, R), and the state after the last."""
         after = state.copy()
-        return self._network.predict(ids, after, self._threads), after
+        return self._network.predict(ids, after.layers, self._threads, after.histories), after
 
     def score(
-        self, ids: NDArray[Any], targets: NDArray[Any], state: Floats
-    ) -> tuple[Doubles, Floats]:
+        self, ids: NDArray[Any], targets: NDArray[Any], state: NativeState
+    ) -> tuple[Doubles, NativeState]:
         """Return the losses (T, R) in nats of targets (T, R), and the state after ids (T, R)."""
         after = state.copy()
-        return self._network.score(ids, targets, after, self._threads), after
+        nats = self._network.score(ids, targets, after.layers, self._threads, after.histories)
+        return nats, after
 
     def draw(
-        self, last: NDArray[Any], uniforms: Doubles, state: Floats, filters: Filters
-    ) -> tuple[Ids, Floats]:
+        self, last: NDArray[Any], uniforms: Doubles, state: NativeState, filters: Filters
+    ) -> tuple[Ids, NativeState]:
         """Draw ids (R, n) after ``last`` (R,); return them and the state before the last one.
 
         Raises:
             PredictionError: the model's predictions are not finite.
         """
         after = state.copy()
-        drawn = self._network.draw(last, uniforms, after, filters, self._threads)
+        drawn = self._network.draw(
+            last, uniforms, after.layers, filters, self._threads, after.histories
+        )
         if drawn.size and drawn.min() < 0:
             raise PredictionError
         return drawn, after

@@ -55,7 +55,7 @@ def load_backend(
     network = load_torch_network(
         model, device=device, threads=use.threads or fewest, weights=use.weights
     )
-    return TorchBackend(network)
+    return TorchBackend(network, model.expert)
 
 
 def settle_weights(weights: str, purpose: Purpose, *, is_native: bool) -> str:
@@ -76,7 +76,7 @@ def load_native(
         return None
     bfloat16 = weights == "bf16"
     arrays = model.weights if bfloat16 else round_weights(model.weights, _named(weights))
-    network = build_network(model.model, arrays, bfloat16=bfloat16)
+    network = build_network(model.model, arrays, bfloat16=bfloat16, expert=model.expert)
     return NativeBackend(network, threads or count_usual_threads())
 
 

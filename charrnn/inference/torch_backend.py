@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from charrnn.inference.sampling import draw_index, filter_distribution
 from charrnn.kernels.network import Doubles, Filters, Floats
 from charrnn.models.cells.base import State, count_numbers, restore_states, select_states
 from charrnn.models.char_model import CharModel, build_model
+from charrnn.models.ngram_expert import NgramExpert
 
 TILE = 4
 """The number of rows that are always drawn in parallel. The rounding of a matrix product depends on
@@ -62,89 +63,98 @@ def _tensor(ids: NDArray[Any]) -> Tensor:
     return torch.from_numpy(ids.astype(np.int64))
 
 
+class TorchState(NamedTuple):
+    """The state of R rows.
+
+    Attributes:
+        layers: the layers' states, on the model's device.
+        histories: the last characters that the rows have read (R, K - 1), where there is an expert.
+    """
+
+    layers: tuple[State, ...]
+    histories: NDArray[np.int32] | None = None
+
+
 class TorchBackend:
     """The torch network as a :class:`charrnn.inference.backend.Backend`.
 
-    A state is a tuple of the layers' states, on the model's device. Rounding may depend on the
-    number of rows.
+    Rounding may depend on the number of rows.
 
     Args:
         model: the network in evaluation mode, on any device, of any floating-point type.
+        expert: joined with the network's predictions; None for none.
     """
 
     rows_to_draw = TILE
 
-    def __init__(self, model: CharModel) -> None:
-        self._model = model
+    def __init__(self, model: CharModel, expert: NgramExpert | None = None) -> None:
+        self._model, self._expert = model, expert
         self._device = model.head.weight.device
         self.characters = model.head.out_features
         self.alignment = max(cell.period for cell in model.layers())
-        self.state_size = count_numbers(self.initial_state(1))
+        self.state_size = count_numbers(self.initial_state(1).layers)
 
-    def initial_state(self, rows: int) -> tuple[State, ...]:
-        """Return the initial state of every layer, before any text."""
-        return self._model.initial_states(rows)
+    def initial_state(self, rows: int) -> TorchState:
+        """Return the initial state, before any text."""
+        histories = None if self._expert is None else self._expert.fresh_histories(rows)
+        return TorchState(self._model.initial_states(rows), histories)
 
-    def select(self, state: tuple[State, ...], rows: NDArray[np.int64]) -> tuple[State, ...]:
+    def select(self, state: TorchState, rows: NDArray[np.int64]) -> TorchState:
         """Return the state of the rows with these indices (R,)."""
-        return select_states(state, torch.from_numpy(rows).to(self._device))
+        layers = select_states(state.layers, torch.from_numpy(rows).to(self._device))
+        return TorchState(layers, None if state.histories is None else state.histories[rows])
 
-    def joined(self, state: tuple[State, ...], other: tuple[State, ...]) -> NDArray[np.bool_]:
+    def joined(self, state: TorchState, other: TorchState) -> NDArray[np.bool_]:
         """Return for each row whether its two states agree up to rounding, (R,)."""
         parts = [
             _largest(one - another) <= JOINED * _largest(another)
-            for layer, other_layer in zip(state, other, strict=True)
+            for layer, other_layer in zip(state.layers, other.layers, strict=True)
             for one, another in zip(layer, other_layer, strict=True)
         ]
         joined: NDArray[np.bool_] = torch.stack(parts).all(0).cpu().numpy()
+        if state.histories is not None and other.histories is not None:
+            joined &= (state.histories == other.histories).all(1)
         return joined
 
-    def hidden(self, state: tuple[State, ...]) -> dict[str, NDArray[np.float32]]:
+    def hidden(self, state: TorchState) -> dict[str, NDArray[np.float32]]:
         """Return the parts of every layer's state by name: (L, R, H) each."""
         parts = [cell.parts for cell in self._model.layers()]
         return {
             name: np.stack(
                 [
                     layer[names.index(name)].float().cpu().numpy()
-                    for names, layer in zip(parts, state, strict=True)
+                    for names, layer in zip(parts, state.layers, strict=True)
                 ]
             )
             for name in ("h", "c")
             if all(name in names for names in parts)
         }
 
-    @torch.inference_mode()
-    def read(self, ids: NDArray[Any], state: tuple[State, ...]) -> tuple[State, ...]:
+    def read(self, ids: NDArray[Any], state: TorchState) -> TorchState:
         """Read ids (T, R), and return the state after them."""
         for block in self._blocks(ids):
-            _, state = self._model(_tensor(ids[block]).to(self._device), state)
+            _, state = self._run(ids[block], state, joins=False)
         return state
 
-    @torch.inference_mode()
-    def predict(
-        self, ids: NDArray[Any], state: tuple[State, ...]
-    ) -> tuple[Floats, tuple[State, ...]]:
+    def predict(self, ids: NDArray[Any], state: TorchState) -> tuple[Floats, TorchState]:
         """Return the logits (T, R, V) after each of ids (T, R), and the state after the last."""
-        logits, after = self._model(_tensor(ids).to(self._device), state)
-        return logits.float().cpu().numpy(), after
+        return self._run(ids, state)
 
-    @torch.inference_mode()
     def score(
-        self, ids: NDArray[Any], targets: NDArray[Any], state: tuple[State, ...]
-    ) -> tuple[Doubles, tuple[State, ...]]:
+        self, ids: NDArray[Any], targets: NDArray[Any], state: TorchState
+    ) -> tuple[Doubles, TorchState]:
         """Return the losses (T, R) in nats of targets (T, R), and the state after ids (T, R)."""
         nats = np.empty(ids.shape)
         for block in self._blocks(ids):
-            logits, state = self._model(_tensor(ids[block]).to(self._device), state)
-            likelihoods = logits.cpu().double().log_softmax(-1)
+            logits, state = self._run(ids[block], state)
+            likelihoods = torch.from_numpy(logits).double().log_softmax(-1)
             chosen = likelihoods.gather(-1, _tensor(targets[block])[..., None])
             nats[block] = -chosen[..., 0].numpy()
         return nats, state
 
-    @torch.inference_mode()
     def draw(
-        self, last: NDArray[Any], uniforms: Doubles, state: tuple[State, ...], filters: Filters
-    ) -> tuple[Ids, tuple[State, ...]]:
+        self, last: NDArray[Any], uniforms: Doubles, state: TorchState, filters: Filters
+    ) -> tuple[Ids, TorchState]:
         """Draw ids (R, n) after ``last`` (R,), R at most TILE; return them and the state.
 
         The state is the one before the last id drawn.
@@ -157,14 +167,33 @@ class TorchBackend:
         state = self.select(state, filled)
         drawn = np.empty((rows, count), np.int32)
         for n in range(count):
-            logits, state = self._model(_tensor(last[filled])[None].to(self._device), state)
-            found = logits[0, :rows].cpu().double().numpy()
+            logits, state = self._run(last[filled][None], state)
+            found = logits[0, :rows].astype(np.float64)
             if not np.isfinite(found).all():
                 raise PredictionError
             last = drawn[:, n]
             for row in range(rows):
                 last[row] = draw_index(filter_distribution(found[row], filters), uniforms[row, n])
         return drawn, self.select(state, np.arange(rows))
+
+    @torch.inference_mode()
+    def _run(
+        self, ids: NDArray[Any], state: TorchState, *, joins: bool = True
+    ) -> tuple[Floats, TorchState]:
+        """Return the logits (T, R, V) after ids (T, R), and the state after the last.
+
+        Args:
+            ids: characters.
+            state: before them.
+            joins: whether the expert is joined with the logits, which take time where nobody asks.
+        """
+        logits, layers = self._model(_tensor(ids).to(self._device), state.layers)
+        found: Floats = logits.float().cpu().numpy()
+        if self._expert is None or state.histories is None:
+            return found, TorchState(layers)
+        if joins:
+            found = self._expert.join(found, state.histories, ids)
+        return found, TorchState(layers, self._expert.follow(state.histories, ids))
 
     def _blocks(self, ids: NDArray[Any]) -> list[slice]:
         """Divide ids (T, R) into blocks whose logits fit in memory together."""

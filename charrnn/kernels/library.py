@@ -22,7 +22,7 @@ BASELINE = "baseline"
 BUILDS = ("avx512bf16", "avx512", "avx2", BASELINE)
 """All builds, the fastest first; processors other than x86 have the last one alone."""
 
-INTERFACE = 7
+INTERFACE = 8
 """The version of the interface, which ``charrnn_interface`` of a build must return."""
 
 CHOICE = "CHARRNN_KERNELS"
@@ -51,9 +51,11 @@ _SIGNATURES = {
     "charrnn_cross_entropy": "iiiifpppp",
     "charrnn_network_new": "iiiiiippppppppp",
     "charrnn_network_free": "p",
-    "charrnn_network_read": "piiippp",
-    "charrnn_network_score": "piiipppp",
-    "charrnn_network_draw": "piiididdpppp",
+    "charrnn_expert_new": "iipppppp",
+    "charrnn_expert_free": "p",
+    "charrnn_network_read": "ppiiipppp",
+    "charrnn_network_score": "ppiiippppp",
+    "charrnn_network_draw": "ppiiididdppppp",
     "charrnn_training_new": "iiiiiiiiiipp",
     "charrnn_training_free": "p",
     "charrnn_training_learn": "piipppppp",
@@ -66,6 +68,8 @@ _RESULTS = {
     "charrnn_use_openmp": None,
     "charrnn_network_new": ctypes.c_void_p,
     "charrnn_network_free": None,
+    "charrnn_expert_new": ctypes.c_void_p,
+    "charrnn_expert_free": None,
     "charrnn_training_new": ctypes.c_void_p,
     "charrnn_training_free": None,
 }

@@ -100,6 +100,9 @@ def choose_settings(given: Settings, situation: Situation) -> Choice:
     settings = _sized(settings, situation, operations)
     epochs = _epochs(settings, situation, operations)
     weights = _multiplied(ModelConfig.pick(settings), situation.alphabet_size)
+    # Of a formal language the network is to find the rule, not the counts its traces.
+    if situation.generated and settings["experts"] == "auto":
+        settings["experts"] = "none"
     # A generated text represents its rule fully: further epochs do not overfit it.
     read = 0.0 if situation.generated else epochs
     dropout = choose_dropout(read, weights / situation.characters)

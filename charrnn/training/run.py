@@ -288,7 +288,8 @@ def draw_preview(session: Session, evaluation: Evaluated) -> str | None:
 def _draw(session: Session, evaluation: Evaluated) -> str:
     alphabet, prime = session.alphabet, encode_default_prime(session.alphabet)
     native = load_native(session.model_file(evaluation), threads=1)
-    backend = native or TorchBackend(session.trainer.train_state.average.model)
+    trainer = session.trainer
+    backend = native or TorchBackend(trainer.train_state.average.model, trainer.held_out.expert)
     settings = _NATIVE_PREVIEW if native is not None else _TORCH_PREVIEW
     records = session.corpus.records
     if records is not None:

@@ -128,7 +128,13 @@ class Session:
         )
         arrays = _arrays_of(self.trainer.train_state.average.model.state_dict())
         return ModelFile(
-            self.request.model, self.alphabet, self.corpus, scores, arrays, learnt=self.learnt
+            self.request.model,
+            self.alphabet,
+            self.corpus,
+            scores,
+            arrays,
+            learnt=self.learnt,
+            expert=self.trainer.held_out.expert,
         )
 
 
@@ -372,7 +378,12 @@ def build_trainer(
     return Trainer(
         train_state,
         streams,
-        HeldOut(split.held_out, request.model),
+        HeldOut(
+            split.held_out,
+            request.model,
+            None if train.experts == "none" else split.train,
+            train.experts,
+        ),
         Schedule(train.learning_rate, train.warmup, steps),
         seconds=None if train.minutes is None else train.minutes * 60,
         evaluations=train.evaluations,

@@ -69,6 +69,7 @@ class VerifiedFile:
             "model_sha256": self.digest,
             "network": self.model.to_dict(),
             "parameters": self.parameters,
+            "expert": self.content.expert and self.content.expert.to_dict(),
             "tensors": self.tensors,
             "alphabet": describe_alphabet(self.alphabet),
             "corpus": {

@@ -36,7 +36,7 @@ EPOCHS = 1
 EMBEDDING = 64
 COMMON = (
     *("--epochs", str(EPOCHS), "--precision", "fp32", "--evaluations", "1", "--threads", "1"),
-    *("--lr", "0.006", "--dropout", "0", "--weight-drop", "0"),
+    *("--lr", "0.006", "--dropout", "0", "--weight-drop", "0", "--experts", "none"),
 )
 SHAPE = Shape(TrainConfig.batch, TrainConfig.window)
 _HIDDEN_STEP = 4

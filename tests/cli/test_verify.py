@@ -44,6 +44,7 @@ def test_of_the_latest_run_both_files_are_found_sound(trained: Path) -> None:
         "written_by": read_header(trained / BEST)[1]["charrnn"],
         "network": model.model.to_dict(),
         "parameters": sum(weight.size for weight in model.weights.values()),
+        "expert": None,
         "tensors": len(model.weights),
         "alphabet": {
             "kind": "text",

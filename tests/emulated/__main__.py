@@ -155,6 +155,12 @@ def run_networks(dtype: torch.dtype, threads: int) -> Results:
         uniforms = torch.rand(7, 12, dtype=torch.float64).numpy()
         drawn = own.draw(ids[0], uniforms, own.fresh_states(7), filters, threads)
         yield "network: draw", case, torch.from_numpy(drawn)
+    model, expert = networks.make_model("lstm"), networks.make_expert()
+    joined = networks.native("lstm", model, bfloat16=dtype == torch.bfloat16, expert=expert)
+    histories = expert.fresh_histories(7)
+    logits = joined.predict(ids, joined.fresh_states(7), threads, histories)
+    yield "network: read", "an expert, logits", torch.from_numpy(logits)
+    yield "network: read", "an expert, histories", torch.from_numpy(histories)
 
 
 def learn(dtype: torch.dtype, threads: int) -> Results:

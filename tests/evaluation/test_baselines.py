@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charrnn.data import ngrams
 from charrnn.data.alphabet import Alphabet
 from charrnn.evaluation import baselines
 from charrnn.evaluation.baselines import (
@@ -144,7 +145,7 @@ def test_keys_too_large_to_carry_their_places_are_numbered_all_the_same(
     rng = np.random.default_rng(2)
     learned, text = (rng.integers(0, 300, 900).astype(np.uint16) for _ in range(2))
     packed = [nats.tolist() for nats in score_ngrams(learned, text, 300, NGRAM_ORDERS)]
-    monkeypatch.setattr(baselines, "_BITS", 8)
+    monkeypatch.setattr(ngrams, "_BITS", 8)
     assert [nats.tolist() for nats in score_ngrams(learned, text, 300, NGRAM_ORDERS)] == packed
 
 

@@ -14,6 +14,7 @@ from charrnn.evaluation.scorer import Part
 from charrnn.inference.torch_backend import TorchBackend
 from charrnn.models.char_model import CharModel, build_model
 from tests.support.arrangements import KINDS, configure
+from tests.support.networks import make_expert
 
 ALPHABET = 7
 
@@ -40,6 +41,15 @@ def test_the_first_segment_costs_what_it_always_did(arrangement: str) -> None:
     found = [part.nats for part in segments(make(arrangement), ids)]
     assert found[0] == pytest.approx(expected[0], rel=1e-5)
     assert found[1:] != pytest.approx(expected[1:], rel=1e-5)
+
+
+def test_an_expert_is_joined_with_the_network_as_it_was_and_as_it_becomes() -> None:
+    ids, expert = text(3 * SEGMENT), make_expert(ALPHABET)
+    backend = TorchBackend(make(), expert)
+    nats, _ = backend.score(ids[:-1, None], ids[1:, None], backend.initial_state(1))
+    found = [part.nats for part in score_dynamically(make(), ids, expert)]
+    assert found[0] == pytest.approx(float(nats[:SEGMENT].sum()), rel=1e-5)
+    assert found[2] < float(nats[2 * SEGMENT :].sum())
 
 
 def test_what_comes_later_changes_no_earlier_score() -> None:

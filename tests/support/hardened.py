@@ -11,6 +11,9 @@ import struct
 import sys
 from collections.abc import Callable
 
+import numpy as np
+
+from charrnn.data.ngrams import count_ngrams
 from charrnn.kernels import library
 
 Memory = ctypes.Array[ctypes.c_char]
@@ -26,6 +29,9 @@ CELLS = (
 )
 """Products, parts of the state and whether there is a second bias, in the library's order."""
 
+
+EXPERTS: list[list[Memory]] = []
+"""The arrays of all experts."""
 
 NUMBERS = 4096
 """Random numbers in all; arrays hold stretches of them."""
@@ -191,19 +197,44 @@ def run_networks(functions: ctypes.CDLL, rows_: int, units: int, threads: int) -
         ids, targets = (rows(steps * rows_, characters) for _ in range(2))
         states = floats(layers * parts * rows_ * units)
         logits = floats(steps * rows_ * characters)
-        for wanted in (logits, None):
-            functions.charrnn_network_read(network, threads, steps, rows_, ids, states, wanted)
         nats = ctypes.create_string_buffer(8 * steps * rows_)
-        functions.charrnn_network_score(network, threads, steps, rows_, ids, targets, states, nats)
         uniforms = struct.pack(
             f"{rows_ * count}d", *(random.random() for _ in range(rows_ * count))
         )
-        functions.charrnn_network_draw(
-            *(network, threads, count, rows_, 0.8, 3, 0.9, 0.01, rows(rows_, characters)),
-            *(ctypes.create_string_buffer(uniforms, len(uniforms)), states),
-            ctypes.create_string_buffer(4 * rows_ * count),
-        )
+        for orders in (0, 1, 3):
+            expert = make_expert(functions, characters, orders) if orders else None
+            histories = ints([-1, *range(characters)] * rows_, rows_ * (orders - 1))
+            numbers, kept = (threads, steps, rows_), (states, histories if orders else None)
+            for wanted in (logits, None):
+                functions.charrnn_network_read(network, expert, *numbers, ids, *kept, wanted)
+            functions.charrnn_network_score(network, expert, *numbers, ids, targets, *kept, nats)
+            functions.charrnn_network_draw(
+                *(network, expert, threads, count, rows_, 0.8, 3, 0.9, 0.01),
+                *(rows(rows_, characters), ctypes.create_string_buffer(uniforms, len(uniforms))),
+                *(*kept, ctypes.create_string_buffer(4 * rows_ * count)),
+            )
+            if expert:
+                functions.charrnn_expert_free(expert)
         functions.charrnn_network_free(network)
+
+
+def make_expert(functions: ctypes.CDLL, characters: int, orders: int) -> int:
+    """An expert of a random text; its arrays are kept as long as the process lives."""
+    text = [random.randrange(characters) for _ in range(40)]
+    strings = count_ngrams(np.array(text), characters, orders=orders, most=10**6).orders
+    tables = [
+        [ints(part.tolist(), len(part)) for part in own] for own in zip(*strings, strict=True)
+    ]
+    EXPERTS.extend(tables)
+    pointers = [(ctypes.c_void_p * orders)(*map(ctypes.addressof, own)) for own in tables]
+    return int(
+        functions.charrnn_expert_new(characters, orders, *pointers, floats(orders), floats(orders))
+    )
+
+
+def ints(values: list[int], count: int) -> Memory:
+    data = struct.pack(f"{max(count, 0)}i", *values[: max(count, 0)])
+    return ctypes.create_string_buffer(data, len(data))
 
 
 def window(

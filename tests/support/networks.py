@@ -7,12 +7,14 @@ import torch
 from charrnn.checkpoints.checkpoint import Arrays
 from charrnn.config.cells import CELLS
 from charrnn.data.alphabet import Ids
+from charrnn.data.ngrams import count_ngrams
 from charrnn.inference.backend import Backend
 from charrnn.inference.native_backend import NativeBackend, build_network
 from charrnn.inference.torch_backend import TorchBackend
 from charrnn.kernels.library import BUILDS, find_obstacle, load_kernels
 from charrnn.kernels.network import Network
 from charrnn.models.char_model import CharModel, build_model
+from charrnn.models.ngram_expert import NgramExpert
 from tests.support.arrangements import ARRANGEMENTS, KINDS, configure
 
 needs_library = pytest.mark.skipif(load_kernels() is None, reason="no native library here")
@@ -27,9 +29,18 @@ SERVED = [
 both_kinds = pytest.mark.parametrize("kind", [pytest.param("native", marks=needs_library), "torch"])
 """A test of one model through each of the two backends."""
 
+WITH_EXPERT = " with an expert"
+"""Ends the kind of a backend whose network is joined with an expert."""
+
+_JOINED = [
+    pytest.param("native" + WITH_EXPERT, "lstm", marks=needs_library),
+    ("torch" + WITH_EXPERT, "gru"),
+]
+
 every_backend = pytest.mark.parametrize(
     ("kind", "arrangement"),
     [
+        *_JOINED,
         *(pytest.param("native", name, marks=needs_library) for name in SERVED),
         *(("torch", name) for name in ARRANGEMENTS),
     ],
@@ -39,6 +50,7 @@ every_backend = pytest.mark.parametrize(
 every_kind_of_backend = pytest.mark.parametrize(
     ("kind", "arrangement"),
     [
+        *_JOINED,
         *(pytest.param("native", name, marks=needs_library) for name in KINDS if name in SERVED),
         *(("torch", name) for name in KINDS),
     ],
@@ -67,10 +79,24 @@ def arrays_of(model: CharModel) -> Arrays:
     return {name: tensor.numpy() for name, tensor in model.state_dict().items()}
 
 
-def native(arrangement: str, model: CharModel, *, bfloat16: bool = False) -> Network:
+def native(
+    arrangement: str,
+    model: CharModel,
+    *,
+    bfloat16: bool = False,
+    expert: NgramExpert | None = None,
+) -> Network:
     """The same model in the native library."""
     config = configure(arrangement, hidden=model.layers()[0].hidden, embedding=8)
-    return build_network(config, arrays_of(model), bfloat16=bfloat16)
+    return build_network(config, arrays_of(model), bfloat16=bfloat16, expert=expert)
+
+
+def make_expert(characters: int = 11, orders: int = 4) -> NgramExpert:
+    """An expert that has counted a text of as many characters, with other exponents each."""
+    text = np.append(np.random.default_rng(0).integers(characters, size=300), characters - 1)
+    counted = count_ngrams(text, characters, orders=orders, most=10**6)
+    exponents = np.random.default_rng(2).uniform(0.3, 1.2, (2, orders)).astype(np.float32)
+    return NgramExpert(counted, *exponents)
 
 
 def backend_of(
@@ -83,9 +109,10 @@ def backend_of(
 ) -> Backend:
     """A backend of that kind, of a model or else of :func:`make_model`'s."""
     model = make_model(arrangement) if model is None else model
-    if kind == "torch":
-        return TorchBackend(model)
-    return NativeBackend(native(arrangement, model, bfloat16=bfloat16), threads)
+    expert = make_expert(model.head.out_features) if kind.endswith(WITH_EXPERT) else None
+    if kind.removesuffix(WITH_EXPERT) == "torch":
+        return TorchBackend(model, expert)
+    return NativeBackend(native(arrangement, model, bfloat16=bfloat16, expert=expert), threads)
 
 
 def random_ids(*shape: int, characters: int = 11) -> Ids:

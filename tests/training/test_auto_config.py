@@ -26,7 +26,7 @@ from charrnn.training.auto_config import (
 
 MEGABYTE = Situation(characters=1_000_000, alphabet_size=65, operations_per_second=5e11)
 STEP = TrainConfig.batch * TrainConfig.window
-GIVEN = {"cell": "lstm", "optimizer": "adamw"}
+GIVEN = {"cell": "lstm", "optimizer": "adamw", "experts": "auto"}
 
 
 def chosen(given: dict[str, Any], situation: Situation = MEGABYTE) -> dict[str, Any]:
@@ -52,6 +52,13 @@ def chosen(given: dict[str, Any], situation: Situation = MEGABYTE) -> dict[str, 
 def test_what_is_given_stays(given: dict[str, Any]) -> None:
     settings = chosen(given)
     assert {name: settings[name] for name in given} == given
+
+
+def test_a_formal_language_is_counted_only_when_asked() -> None:
+    generated = replace(MEGABYTE, generated=True)
+    assert chosen({}, generated)["experts"] == "none"
+    assert chosen({"experts": "ngram"}, generated)["experts"] == "ngram"
+    assert chosen({})["experts"] == "auto"
 
 
 @pytest.mark.parametrize("length", [{"epochs": 3}, {"steps": 10}, {"minutes": 2.0}])

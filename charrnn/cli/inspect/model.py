@@ -11,6 +11,7 @@ from charrnn.display import in_one_line
 
 if TYPE_CHECKING:
     from charrnn.checkpoints.model_file import Scores
+    from charrnn.models.ngram_expert import NgramExpert
 
 
 @explained(
@@ -50,6 +51,7 @@ def summary(model: ModelArgument = None, as_json: Json = False, debug: Debug = F
             "shape": _list_settings(shape),
             "parameters": f"{sum(parameters.values()):,}: "
             + ", ".join(f"{name} {count:,}" for name, count in parameters.items()),
+            "expert": _describe_expert(found.content.expert),
             "alphabet": _describe_alphabet(alphabet.characters, alphabet.kind),
             "corpus": f"{corpus.name}, {corpus.characters:,} characters, the last "
             f"{corpus.valid:.0%} held out, SHA-256 {corpus.digest[:12]}"
@@ -64,6 +66,21 @@ def summary(model: ModelArgument = None, as_json: Json = False, debug: Debug = F
 def _list_settings(settings: dict[str, Any]) -> str:
     return ", ".join(
         f"{name.replace('_', ' ')} {value}" for name, value in settings.items() if value is not None
+    )
+
+
+def _describe_expert(expert: NgramExpert | None) -> str:
+    if expert is None:
+        return "none"
+    powers = ", ".join(
+        f"{order}: {of_network:.2f} and {of_ngrams:.2f}"
+        for order, (of_network, of_ngrams) in enumerate(
+            zip(expert.of_network, expert.of_ngrams, strict=True)
+        )
+    )
+    return (
+        f"counts of {expert.strings:,} strings of the training text; powers of the network and of "
+        f"the counts, by the characters that the counts know: {powers}"
     )
 
 

@@ -195,6 +195,26 @@ inline Vec exponential(Vec x) {
     return p * (Vec)power;
 }
 
+// The natural logarithm of normal numbers above 0, by the polynomial of logf in Cephes (Moshier).
+inline Vec logarithm(Vec x) {
+    const Ints bits = (Ints)x;
+    // x = m * 2^e with m from the root of 1/2 to that of 2.
+    const Ints shifted = bits - 0x3f3504f3;
+    const Vec e = __builtin_convertvector(shifted >> 23, Vec);
+    const Vec m = (Vec)((shifted & 0x7fffff) + 0x3f3504f3) - 1.0f;
+    Vec p = splat(7.0376836292e-2f);
+    p = p * m - 1.1514610310e-1f;
+    p = p * m + 1.1676998740e-1f;
+    p = p * m - 1.2420140846e-1f;
+    p = p * m + 1.4249322787e-1f;
+    p = p * m - 1.6668057665e-1f;
+    p = p * m + 2.0000714765e-1f;
+    p = p * m - 2.4999993993e-1f;
+    p = p * m + 3.3333331174e-1f;
+    const Vec square = m * m;
+    return m + (p * m * square - 0.5f * square - 2.12194440e-4f * e) + 0.693359375f * e;
+}
+
 inline Vec sigmoid(Vec x) { return 1.0f / (1.0f + exponential(-x)); }
 
 // Near 0 by the polynomial of tanhf in Cephes, because 1 - 2 / (e^2x + 1) would cancel.

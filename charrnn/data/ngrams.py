@@ -1,0 +1,224 @@
+"""N-grams: how often each character followed each short string in a text, and what that predicts.
+
+The context of order k is the k characters before a place. C(h c) is the number of times that the
+character c followed the context h in the text that was counted, C(h) the sum of it over c, and T(h)
+the number of different characters that followed h. The model of order k falls back on the one below
+with the weight of unseen characters after h (Witten-Bell smoothing):
+
+    P_k(c | h) = (C(h c) + T(h) P_(k-1)(c | h')) / (C(h) + T(h))      h' is h without its first
+    P_(-1)(c)  = 1 / V                                                V is the size of the alphabet
+
+Where h was never seen, P_k is P_(k-1). Each P_k sums to one over the alphabet and is nowhere zero.
+
+The strings of order k, a context h and a character c after it, are numbered in ascending order of
+the context's number and the character. A string's number is that of the context of order k + 1 that
+it is: one table holds the counts, and leads from a context to the next one.
+
+Sources: Witten & Bell 1991, "The zero-frequency problem: estimating the probabilities of novel
+events in adaptive text compression" (method C); Chen & Goodman 1996, "An empirical study of
+smoothing techniques for language modeling", for the recursion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+UNSEEN = -1
+"""The number of a context that does not occur in the text."""
+
+_BITS = 64
+
+
+class Strings(NamedTuple):
+    """The strings of one order, in ascending order of their contexts and their last characters.
+
+    Attributes:
+        begins: the number of the first string of each context, and after the last context that of
+            all strings, shape (contexts + 1,), int32.
+        characters: the last character of each string, shape (strings,), int32.
+        counts: how often each string occurs, shape (strings,), int32.
+        totals: how often each context is followed by any character, shape (contexts,), int32.
+    """
+
+    begins: NDArray[np.int32]
+    characters: NDArray[np.int32]
+    counts: NDArray[np.int32]
+    totals: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, begins: NDArray[Any], characters: NDArray[Any], counts: NDArray[Any]) -> Strings:
+        """Make the strings of their counts."""
+        sums = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
+        totals = sums[begins[1:]] - sums[begins[:-1]]
+        arrays = (begins, characters, counts, totals)
+        return cls(*(np.ascontiguousarray(array, np.int32) for array in arrays))
+
+    def find(self, contexts: NDArray[Any], characters: NDArray[Any]) -> NDArray[np.int32]:
+        """Find the numbers of strings by their contexts and characters; UNSEEN where there is none.
+
+        Args:
+            contexts: numbers of contexts, or UNSEEN, any shape.
+            characters: of the same shape; below 0 where there is none.
+        """
+        known = np.maximum(contexts, 0)
+        first, last = self.begins[known], self.begins[known + 1]
+        while (first < last).any():
+            middle = (first + last) // 2
+            before = (first < last) & (self._at(middle) < characters)
+            first, last = np.where(before, middle + 1, first), np.where(before, last, middle)
+        found = (first < self.begins[known + 1]) & (self._at(first) == characters) & (contexts >= 0)
+        numbers: NDArray[np.int32] = np.where(found, first, UNSEEN).astype(np.int32)
+        return numbers
+
+    def _at(self, strings: NDArray[Any]) -> NDArray[np.int32]:
+        last: NDArray[np.int32] = self.characters[np.minimum(strings, len(self.characters) - 1)]
+        return last
+
+
+@dataclass(frozen=True, eq=False)
+class Ngrams:
+    """The n-grams of a text.
+
+    Attributes:
+        alphabet_size: V.
+        orders: the strings of order 0, 1, ..., K - 1.
+    """
+
+    alphabet_size: int
+    orders: tuple[Strings, ...]
+
+    @property
+    def history(self) -> int:
+        """The number of characters that the longest context has."""
+        return len(self.orders) - 1
+
+    def find_contexts(self, history: NDArray[Any], ids: NDArray[Any]) -> NDArray[np.int32]:
+        """Find the contexts after each character of rows side by side.
+
+        Args:
+            history: characters before them (R, K - 1), the oldest first; UNSEEN where there is
+                none.
+            ids: characters (T, R).
+
+        Returns:
+            The numbers of the contexts of each order (T, R, K), or UNSEEN.
+        """
+        text = np.concatenate([history.T, ids])
+        contexts = np.full((len(text) + 1, *text.shape[1:], len(self.orders)), UNSEEN, np.int32)
+        contexts[..., 0] = 0
+        for order, strings in enumerate(self.orders[:-1]):
+            contexts[1:, :, order + 1] = strings.find(contexts[:-1, :, order], text)
+        return contexts[len(text) - len(ids) + 1 :]
+
+    def predict(self, contexts: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+        """Predict the character after each of some places.
+
+        Args:
+            contexts: numbers of the contexts of each order (N, K), from :meth:`find_contexts`.
+
+        Returns:
+            Probabilities (N, V), and the highest order (N,) whose context was seen.
+        """
+        predicted = np.full((len(contexts), self.alphabet_size), 1 / self.alphabet_size, np.float32)
+        highest = np.zeros(len(contexts), np.int32)
+        for order, strings in enumerate(self.orders):
+            of_places = contexts[:, order]
+            seen = np.flatnonzero((of_places >= 0) & (strings.totals[of_places] > 0))
+            begins, totals = strings.begins[of_places[seen]], strings.totals[of_places[seen]]
+            kinds = strings.begins[of_places[seen] + 1] - begins
+            predicted[seen] *= (kinds / (totals + kinds)).astype(np.float32)[:, None]
+            # Each string that follows one of these contexts, and the row of its context.
+            rows = np.repeat(np.arange(len(seen)), kinds)
+            each = np.arange(len(rows)) + np.repeat(begins - (np.cumsum(kinds) - kinds), kinds)
+            shares = strings.counts[each] / (totals + kinds)[rows]
+            predicted[seen[rows], strings.characters[each]] += shares.astype(np.float32)
+            highest[seen] = order
+        return predicted, highest
+
+    def predict_targets(
+        self, contexts: NDArray[Any], targets: NDArray[Any]
+    ) -> Iterator[NDArray[np.float64]]:
+        """Yield the probabilities (N,) of characters under the models of order 0, 1, 2, ...
+
+        Args:
+            contexts: as :meth:`predict` takes them (N, K).
+            targets: the characters that follow (N,).
+        """
+        predicted = np.full(len(contexts), 1 / self.alphabet_size)
+        for order, strings in enumerate(self.orders):
+            of_places = contexts[:, order]
+            total = np.where(of_places >= 0, strings.totals[of_places], 0)
+            kinds = np.where(of_places >= 0, np.diff(strings.begins)[of_places], 0)
+            found = strings.find(of_places, targets)
+            counts = np.where(found >= 0, strings.counts[found], 0)
+            seen = total > 0
+            predicted = np.divide(
+                counts + kinds * predicted, total + kinds, out=predicted.copy(), where=seen
+            )
+            yield predicted
+
+
+def count_ngrams(
+    ids: NDArray[Any], alphabet_size: int, *, orders: int, most: int, end: int | None = None
+) -> Ngrams:
+    """Count the n-grams of a text.
+
+    Args:
+        ids: the text, shape (N,), N at least 1.
+        alphabet_size: V.
+        orders: K at most, the number of orders from 0; a text of fewer characters has fewer.
+        most: strings at most; orders that would make them more are left out.
+        end: the id of RECORD_END, which no context goes beyond; None for a continuous text.
+    """
+    counted: list[Strings] = []
+    contexts, known = np.zeros(len(ids), np.int32), np.arange(len(ids))
+    number_of_contexts = 1
+    while len(counted) < orders and len(known):
+        keys = contexts[known].astype(np.uint64)
+        keys *= np.uint64(alphabet_size)
+        keys += ids[known].astype(np.uint64)
+        different, numbers = number_keys(keys)
+        if counted and len(different) + sum(len(each.counts) for each in counted) > most:
+            break
+        of_contexts, characters = np.divmod(different, np.uint64(alphabet_size))
+        begins = np.searchsorted(of_contexts, np.arange(number_of_contexts + 1, dtype=np.uint64))
+        counts = np.bincount(numbers, minlength=len(different))
+        counted.append(Strings.of(begins, characters, counts))
+        number_of_contexts = len(different)
+        # The string that ends at a place is the context of the next one.
+        contexts = np.full(len(ids), UNSEEN, np.int32)
+        contexts[known[known + 1 < len(ids)] + 1] = numbers[known + 1 < len(ids)]
+        if end is not None and len(counted) > 1:
+            contexts[1:][ids[:-1] == end] = UNSEEN
+        known = np.flatnonzero(contexts >= 0)
+    return Ngrams(alphabet_size, tuple(counted))
+
+
+def number_keys(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+    """Number keys, shape (N,), in ascending order; overwrites ``keys``.
+
+    The result is that of np.unique with its inverse, several times as fast: a key and its position
+    are sorted as one integer, if they fit into one.
+
+    Returns:
+        The different keys in ascending order, and the number of each key among them, shape (N,).
+    """
+    bits = len(keys).bit_length()
+    if int(keys.max(initial=0)).bit_length() + bits > _BITS:
+        different, inverse = np.unique(keys, return_inverse=True)
+        return different, inverse.astype(np.int32)
+    keys <<= np.uint64(bits)
+    keys |= np.arange(len(keys), dtype=np.uint64)
+    keys.sort()
+    order = (keys & np.uint64((1 << bits) - 1)).astype(np.int32)
+    keys >>= np.uint64(bits)
+    new = np.ones(len(keys), dtype=bool)
+    np.not_equal(keys[1:], keys[:-1], out=new[1:])
+    number = np.empty(len(keys), dtype=np.int32)
+    number[order] = np.cumsum(new, dtype=np.int32) - 1
+    return keys[new], number

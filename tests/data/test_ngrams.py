@@ -1,0 +1,116 @@
+"""N-grams: counts as a dictionary makes them, and predictions as the recursion states them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from charrnn.data.ngrams import UNSEEN, Ngrams, count_ngrams, number_keys
+
+V, ORDERS, END = 4, 4, 0
+
+some_text = st.lists(st.integers(0, V - 1), min_size=1, max_size=40)
+ends = st.sampled_from([None, END])
+
+
+def count(text: list[int], end: int | None = None) -> Ngrams:
+    return count_ngrams(np.array(text, np.uint8), V, orders=ORDERS, most=10**6, end=end)
+
+
+def contexts_of(text: list[int], place: int, end: int | None) -> list[tuple[int, ...]]:
+    """The contexts of every order before a place of a text: none goes beyond an end."""
+    found = []
+    for order in range(min(ORDERS - 1, place) + 1):
+        context = tuple(text[place - order : place])
+        if end is not None and end in context[1:]:
+            break
+        found.append(context)
+    return found
+
+
+def count_plainly(text: list[int], end: int | None) -> Counter[tuple[int, ...]]:
+    return Counter(
+        (*context, text[place])
+        for place in range(len(text))
+        for context in contexts_of(text, place, end)
+    )
+
+
+def predict_plainly(
+    counts: Counter[tuple[int, ...]], contexts: list[tuple[int, ...]]
+) -> tuple[NDArray[np.float64], int]:
+    """The recursion at the head of the module, order by order."""
+    predicted, highest = np.full(V, 1 / V), 0
+    for order, context in enumerate(contexts):
+        following = np.array([counts[(*context, character)] for character in range(V)])
+        if following.sum():
+            kinds = np.count_nonzero(following)
+            predicted = (following + kinds * predicted) / (following.sum() + kinds)
+            highest = order
+    return predicted, highest
+
+
+@given(some_text, some_text, ends)
+def test_predictions_are_those_of_the_recursion(
+    learnt: list[int], read: list[int], end: int | None
+) -> None:
+    ngrams, counts = count(learnt, end), count_plainly(learnt, end)
+    history = np.full((1, ngrams.history), UNSEEN)
+    contexts = ngrams.find_contexts(history, np.array(read)[:, None])[:, 0]
+    predicted, highest = ngrams.predict(contexts)
+    np.testing.assert_allclose(predicted.sum(1), 1, rtol=1e-5)
+    assert predicted.min() > 0
+    for place in range(len(read)):
+        expected = predict_plainly(counts, contexts_of(read[: place + 1], place + 1, end))
+        np.testing.assert_allclose(predicted[place], expected[0], rtol=1e-5)
+        assert highest[place] == expected[1]
+
+
+@given(some_text, some_text, st.integers(0, 40))
+def test_contexts_carry_on_from_a_history(learnt: list[int], read: list[int], cut: int) -> None:
+    ngrams = count(learnt)
+    history = np.full((1, ngrams.history), UNSEEN)
+    ids = np.array(read)[:, None]
+    whole = ngrams.find_contexts(history, ids)
+    before, after = ids[:cut], ids[cut:]
+    parts = ngrams.find_contexts(history, before)
+    carried = np.concatenate([history, before.T], 1)[:, len(before) :]
+    rest = ngrams.find_contexts(carried, after)
+    np.testing.assert_array_equal(np.concatenate([parts, rest]), whole)
+
+
+@given(some_text, some_text)
+def test_the_probabilities_of_what_follows_are_those_predicted(
+    learnt: list[int], read: list[int]
+) -> None:
+    ngrams = count(learnt)
+    history = np.full((1, ngrams.history), UNSEEN)
+    contexts = ngrams.find_contexts(history, np.array(read)[:, None])[:, 0]
+    targets = np.roll(read, -1)
+    *_, found = ngrams.predict_targets(contexts, targets)
+    predicted, _ = ngrams.predict(contexts)
+    np.testing.assert_allclose(found, predicted[np.arange(len(read)), targets], rtol=1e-5)
+
+
+def test_orders_that_would_make_too_many_strings_are_left_out() -> None:
+    text = np.random.default_rng(0).integers(V, size=1000)
+    sizes = [len(each.counts) for each in count_ngrams(text, V, orders=9, most=10**6).orders]
+    assert sizes[:2] == [V, V * V]
+    for most in (1, sum(sizes[:3]), sum(sizes[:3]) - 1):
+        kept = count_ngrams(text, V, orders=9, most=most).orders
+        total = sum(len(each.counts) for each in kept)
+        assert len(kept) == 1 or total <= most < total + sizes[len(kept)]
+
+
+@given(st.lists(st.integers(0, 2**40), max_size=30))
+def test_keys_are_numbered_in_ascending_order(keys: list[int]) -> None:
+    for wide in (0, 2**62):
+        given_keys = np.array([key + wide for key in keys], np.uint64)
+        different, numbers = number_keys(given_keys.copy())
+        expected = np.unique(given_keys, return_inverse=True)
+        np.testing.assert_array_equal(different, expected[0])
+        np.testing.assert_array_equal(numbers, expected[1])
