@@ -174,7 +174,7 @@ def test_the_help_names_every_view(tmp_path: Path) -> None:
     result = forked("inspect", "--help", cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, b""), explain(result)
     assert "Usage: " in result.stdout.decode()
-    for command in ("summary", "surprisal", "neurons", "gradients", "gates"):
+    for command in ("summary", "surprisal", "neurons", "gradients", "gates", "calibration"):
         assert command in result.stdout.decode()
 
 

@@ -67,13 +67,17 @@ CALLS: dict[str, tuple[str, ...]] = {
     "corpus list": ("corpus list",),
     "corpus show": ("corpus show herons.txt", "corpus show data.txt --bytes"),
     "corpus export": ("corpus export anbn -o anbn.txt",),
-    "inspect summary": ("inspect summary herons", "inspect runs/data/last.safetensors"),
+    "inspect summary": (
+        *("inspect summary herons", "inspect runs/data/last.safetensors"),
+        f"inspect {GOLDEN}/format-6/gru-best.safetensors",
+    ),
     "inspect surprisal": ("inspect surprisal herons", "inspect surprisal names"),
     "inspect neurons": (
         f"inspect neurons {GOLDEN}/format-4/gru-best.safetensors {GOLDEN}/format-1/reeds.txt",
     ),
     "inspect gradients": ("inspect gradients herons --steps 2",),
     "inspect gates": ("inspect gates herons",),
+    "inspect calibration": ("inspect calibration herons", "inspect calibration names"),
     "compare": ("compare herons names data",),
     "report": ("report herons -o report.html",),
     "verify": ("verify herons names herons.txt nosuch",),

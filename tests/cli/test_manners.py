@@ -214,6 +214,7 @@ SPEAKING = (
     ("inspect", "herons"),
     ("inspect", "surprisal", "herons"),
     ("inspect", "gates", "herons"),
+    ("inspect", "calibration", "herons"),
     ("corpus", "show", "herons.txt"),
     ("compare", "herons", "herons"),
     ("verify", "herons"),

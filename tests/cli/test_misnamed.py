@@ -54,6 +54,7 @@ def test_what_is_no_model_is_called_what_it_is(folder: Path, named: str, said: s
     "command",
     [
         *("eval", "score", "inspect surprisal", "inspect neurons", "inspect gates"),
+        "inspect calibration",
         *("inspect gradients", "train --resume"),
     ],
 )

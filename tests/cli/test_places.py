@@ -98,6 +98,7 @@ NEEDS_NO_FOLDER = (
     *("sample RUN --length 9", "eval RUN TEXT", "score RUN TEXT", "play RUN", "verify RUN"),
     *("compare RUN RUN", "guide", "guide python", "corpus list", "corpus export tales -o -"),
     *("inspect summary RUN", "inspect surprisal RUN TEXT", "inspect neurons RUN TEXT"),
+    "inspect calibration RUN TEXT",
 )
 IN_VAIN = ("sample", "train --resume", "eval RUN herons.txt", "compare runs/a runs/b", "verify x")
 

@@ -49,6 +49,7 @@ COMMANDS = [
     ("train",),
     ("eval", "herons"),
     ("inspect", "gates", "herons"),
+    ("inspect", "calibration", "herons"),
     ("eval",),
 ]
 

@@ -31,6 +31,7 @@ MISTAKES = (
     ("inspect", "gradients", "herons", "nosuch.txt"),
     ("inspect", "gates", "herons", "herons.txt", "nosuch.txt"),
     ("inspect", "neurons", "herons", "nosuch.txt"),
+    ("inspect", "calibration", "herons", "nosuch.txt"),
     ("inspect", "surprisal", "herons", "nosuch.txt"),
     ("eval", "herons", "nosuch.txt", "--dynamic"),
     ("eval", "herons", "herons.txt", "nosuch.txt", "--device", "auto"),

@@ -23,6 +23,7 @@ WORKS = {
     "summary": ["inspect", "summary", MODEL],
     "surprisal": ["inspect", "surprisal", MODEL, "-"],
     "neurons": ["inspect", "neurons", MODEL, "-", "--unit", "3"],
+    "calibration": ["inspect", "calibration", MODEL, "-"],
     "corpus show": ["corpus", "show", "-"],
     "doctor": ["doctor"],
 }

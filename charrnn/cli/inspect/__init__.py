@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from charrnn.cli import help_pages
-from charrnn.cli.inspect import gates, gradients, model, neurons, surprisal
+from charrnn.cli.inspect import calibration, gates, gradients, model, neurons, surprisal
 from charrnn.display import nearest
 
 _ALONE = "summary"
@@ -48,6 +48,7 @@ VIEWS: dict[str, Callable[..., None]] = {
     "neurons": neurons.neurons,
     "gradients": gradients.gradients,
     "gates": gates.gates,
+    "calibration": calibration.calibration,
 }
 
 for _name, _view in VIEWS.items():
