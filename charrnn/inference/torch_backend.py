@@ -138,7 +138,8 @@ class TorchBackend:
 
     def predict(self, ids: NDArray[Any], state: TorchState) -> tuple[Floats, TorchState]:
         """Return the logits (T, R, V) after each of ids (T, R), and the state after the last."""
-        return self._run(ids, state)
+        logits, after = self._run(ids, state)
+        return logits.astype(np.float32, copy=False), after
 
     def score(
         self, ids: NDArray[Any], targets: NDArray[Any], state: TorchState
@@ -179,8 +180,10 @@ class TorchBackend:
     @torch.inference_mode()
     def _run(
         self, ids: NDArray[Any], state: TorchState, *, joins: bool = True
-    ) -> tuple[Floats, TorchState]:
+    ) -> tuple[NDArray[Any], TorchState]:
         """Return the logits (T, R, V) after ids (T, R), and the state after the last.
+
+        The logits are float32, or float64 where the model is.
 
         Args:
             ids: characters.
@@ -188,7 +191,7 @@ class TorchBackend:
             joins: whether the expert is joined with the logits, which take time where nobody asks.
         """
         logits, layers = self._model(_tensor(ids).to(self._device), state.layers)
-        found: Floats = logits.float().cpu().numpy()
+        found = (logits if logits.dtype == torch.float64 else logits.float()).cpu().numpy()
         if self._expert is None or state.histories is None:
             return found, TorchState(layers)
         if joins:

@@ -138,7 +138,7 @@ def test_each_record_is_read_from_a_fresh_state_and_each_character_once(
         monkeypatch.setattr(activations, "_MOST_ROWS", most_rows)
         model = make_model(arrangement)
         found = {
-            int(place): [part[row] for part in states[-1]]
+            int(place): [part[row] for part in states.layers[-1]]
             for places, states in read_records(TorchBackend(model), RecordText(TEXT, END))
             for row, place in enumerate(places)
         }
