@@ -8,7 +8,8 @@ with the weight of unseen characters after h (Witten-Bell smoothing):
     P_k(c | h) = (C(h c) + T(h) P_(k-1)(c | h')) / (C(h) + T(h))      h' is h without its first
     P_(-1)(c)  = 1 / V                                                V is the size of the alphabet
 
-Where h was never seen, P_k is P_(k-1). Each P_k sums to one over the alphabet and is nowhere zero.
+Where h was never seen, P_k is P_(k-1). Each P_k sums to one over the alphabet and is nowhere zero,
+though it may be too small for a float: no probability is returned below LEAST_PROBABILITY.
 
 The strings of order k, a context h and a character c after it, are numbered in ascending order of
 the context's number and the character. A string's number is that of the context of order k + 1 that
@@ -30,6 +31,8 @@ from numpy.typing import NDArray
 
 UNSEEN = -1
 """The number of a context that does not occur in the text."""
+
+LEAST_PROBABILITY = 1e-30
 
 _BITS = 64
 
@@ -122,7 +125,8 @@ class Ngrams:
             contexts: numbers of the contexts of each order (N, K), from :meth:`find_contexts`.
 
         Returns:
-            Probabilities (N, V), and the highest order (N,) whose context was seen.
+            Probabilities (N, V), at least LEAST_PROBABILITY, and the highest order (N,) whose
+            context was seen.
         """
         predicted = np.full((len(contexts), self.alphabet_size), 1 / self.alphabet_size, np.float32)
         highest = np.zeros(len(contexts), np.int32)
@@ -138,7 +142,7 @@ class Ngrams:
             shares = strings.counts[each] / (totals + kinds)[rows]
             predicted[seen[rows], strings.characters[each]] += shares.astype(np.float32)
             highest[seen] = order
-        return predicted, highest
+        return np.maximum(predicted, np.float32(LEAST_PROBABILITY)), highest
 
     def predict_targets(
         self, contexts: NDArray[Any], targets: NDArray[Any]

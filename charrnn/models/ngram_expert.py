@@ -31,6 +31,8 @@ _WEIGHT_OF_ALL = 20.0
 """How far a pair is kept near the one of all places, in the curvature of so many places."""
 
 _ROUNDS = 20
+"""Steps at most, and halvings of a step."""
+
 _NEAR = 1e-3
 _LEAST_CURVATURE = 1e-6
 _START = (1.0, 0.1)
@@ -159,7 +161,7 @@ def _fit_pair(places: Places, start: NDArray[np.float64], weight: float) -> NDAr
     penalized = loss
     for _ in range(_ROUNDS):
         step = np.linalg.solve(curvature + kept, gradient + kept @ (pair - start))
-        while True:
+        for _ in range(_ROUNDS):
             trial = pair - step
             loss, gradient, curvature = _differentiate(places.logits, found, trial)
             apart = trial - start

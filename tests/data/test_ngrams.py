@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from charrnn.data.ngrams import UNSEEN, Ngrams, count_ngrams, number_keys
+from charrnn.data.ngrams import LEAST_PROBABILITY, UNSEEN, Ngrams, count_ngrams, number_keys
 
 V, ORDERS, END = 4, 4, 0
 
@@ -94,6 +95,17 @@ def test_the_probabilities_of_what_follows_are_those_predicted(
     *_, found = ngrams.predict_targets(contexts, targets)
     predicted, _ = ngrams.predict(contexts)
     np.testing.assert_allclose(found, predicted[np.arange(len(read)), targets], rtol=1e-5)
+
+
+def test_what_never_follows_is_never_quite_impossible() -> None:
+    text = np.zeros(3_000_000, np.uint8)
+    text[:30] = [1, 2, 3] * 10
+    ngrams = count_ngrams(text, V, orders=7, most=10**6)
+    contexts = ngrams.find_contexts(np.full((1, 6), UNSEEN), np.zeros((9, 1), np.int64))[-1]
+    predicted, highest = ngrams.predict(contexts)
+    assert highest.tolist() == [6]
+    assert predicted.min() == np.float32(LEAST_PROBABILITY)
+    assert predicted.sum() == pytest.approx(1)
 
 
 def test_orders_that_would_make_too_many_strings_are_left_out() -> None:

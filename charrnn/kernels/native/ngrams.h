@@ -14,6 +14,7 @@
 namespace {
 
 constexpr std::int32_t UNSEEN = -1;
+constexpr float LEAST_PROBABILITY = 1e-30f;
 
 // The strings of one order.
 struct Strings {
@@ -77,7 +78,8 @@ class Ngrams {
         }
         const float of_each = share / static_cast<float>(characters);
         for_blocks(characters, [&](int n, int lanes) {
-            store(probabilities + n, load(probabilities + n, lanes) + of_each, lanes);
+            const Vec sum = load(probabilities + n, lanes) + of_each;
+            store(probabilities + n, at_least(sum, splat(LEAST_PROBABILITY)), lanes);
         });
         return highest;
     }
