@@ -15,7 +15,7 @@ order are the contexts of the next.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +49,7 @@ def pack_expert(expert: NgramExpert | None) -> Arrays:
     for order, strings in enumerate(expert.ngrams.orders):
         tables = (np.diff(strings.begins), strings.characters, strings.counts)
         for name, table in zip(_TABLES, tables, strict=True):
-            kind = next(each for each in _UNSIGNED if table.max(initial=0) <= np.iinfo(each).max)
-            packed[f"{EXPERT}{order}.{name}"] = table.astype(kind)
+            packed[f"{EXPERT}{order}.{name}"] = table.astype(_find_narrowest(table))
     return packed
 
 
@@ -95,12 +94,18 @@ def unpack_expert(arrays: Arrays, alphabet_size: int) -> NgramExpert | None:
     return NgramExpert(Ngrams(alphabet_size, tuple(found)), *exponents)
 
 
+def _find_narrowest(table: NDArray[Any]) -> np.dtype[Any]:
+    return next(kind for kind in _UNSIGNED if table.max(initial=0) <= np.iinfo(kind).max)
+
+
 def _read_strings(
     tables: list[NDArray[np.uint32] | None], contexts: int, alphabet_size: int
 ) -> Strings:
     """Make the strings of one order, which follow so many contexts."""
     if any(each is None or each.ndim != 1 or each.dtype not in _UNSIGNED for each in tables):
         raise ValueError("the counts of the expert are missing, or not unsigned integers")
+    if any(each is not None and each.dtype != _find_narrowest(each) for each in tables):
+        raise ValueError("the counts of the expert are wider than charrnn writes them")
     followers, characters, counts = (np.asarray(each, np.int64) for each in tables)
     begins = np.concatenate(([0], np.cumsum(followers)))
     if len(followers) != contexts or not begins[-1] == len(characters) == len(counts):
@@ -110,6 +115,7 @@ def _read_strings(
     ascends[begins[:-1][followers > 0]] = True
     if not ascends.all() or characters.max(initial=0) >= alphabet_size:
         raise ValueError("the characters of the expert are out of order, or not of the alphabet")
-    if not len(counts) or counts.min() < 1 or counts.sum() > _MOST:
+    # A context's counts and its different characters are added up in 32 bits.
+    if not len(counts) or counts.min() < 1 or counts.sum() + alphabet_size > _MOST:
         raise ValueError("the counts of the expert are not those of a text")
     return Strings.of(begins, characters, counts)

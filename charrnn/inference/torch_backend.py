@@ -133,7 +133,7 @@ class TorchBackend:
     def read(self, ids: NDArray[Any], state: TorchState) -> TorchState:
         """Read ids (T, R), and return the state after them."""
         for block in self._blocks(ids):
-            _, state = self._run(ids[block], state, joins=False)
+            state = self._read(ids[block], state)[1]
         return state
 
     def predict(self, ids: NDArray[Any], state: TorchState) -> tuple[Floats, TorchState]:
@@ -177,26 +177,25 @@ class TorchBackend:
                 last[row] = draw_index(filter_distribution(found[row], filters), uniforms[row, n])
         return drawn, self.select(state, np.arange(rows))
 
-    @torch.inference_mode()
-    def _run(
-        self, ids: NDArray[Any], state: TorchState, *, joins: bool = True
-    ) -> tuple[NDArray[Any], TorchState]:
+    def _run(self, ids: NDArray[Any], state: TorchState) -> tuple[NDArray[Any], TorchState]:
         """Return the logits (T, R, V) after ids (T, R), and the state after the last.
 
         The logits are float32, or float64 where the model is.
-
-        Args:
-            ids: characters.
-            state: before them.
-            joins: whether the expert is joined with the logits, which take time where nobody asks.
         """
-        logits, layers = self._model(_tensor(ids).to(self._device), state.layers)
+        logits, after = self._read(ids, state)
         found = (logits if logits.dtype == torch.float64 else logits.float()).cpu().numpy()
-        if self._expert is None or state.histories is None:
-            return found, TorchState(layers)
-        if joins:
+        if self._expert is not None and state.histories is not None:
             found = self._expert.join(found, state.histories, ids)
-        return found, TorchState(layers, self._expert.follow(state.histories, ids))
+        return found, after
+
+    @torch.inference_mode()
+    def _read(self, ids: NDArray[Any], state: TorchState) -> tuple[Tensor, TorchState]:
+        """Return the logits of the network alone, on its device, and the state after the last."""
+        logits, layers = self._model(_tensor(ids).to(self._device), state.layers)
+        histories = state.histories
+        if self._expert is not None and histories is not None:
+            histories = self._expert.follow(histories, ids)
+        return logits, TorchState(layers, histories)
 
     def _blocks(self, ids: NDArray[Any]) -> list[slice]:
         """Divide ids (T, R) into blocks whose logits fit in memory together."""

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from charrnn.data.ngrams import Ngrams
 from charrnn.kernels.network import Floats, Histories
 
-_WEIGHT_OF_ALL = 20.0
+_WEIGHT_OF_ALL = 100.0
 """How far a pair is kept near the one of all places, in the curvature of so many places."""
 
 _ROUNDS = 20
@@ -143,7 +143,8 @@ def fit_expert(ngrams: Ngrams, places: Places) -> NgramExpert:
         own = np.flatnonzero(places.orders == order)
         if len(own):
             pairs[order] = _fit_pair(places.at(own), of_all, _WEIGHT_OF_ALL)
-    return NgramExpert(ngrams, *pairs.T.astype(np.float32))
+    # A power below 0 would prefer what is unlikely: it comes of a few odd places.
+    return NgramExpert(ngrams, *np.maximum(pairs.T, 0).astype(np.float32))
 
 
 def _fit_pair(places: Places, start: NDArray[np.float64], weight: float) -> NDArray[np.float64]:

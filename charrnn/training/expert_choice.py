@@ -24,7 +24,7 @@ ORDERS = 7
 """Orders of n-grams: to the sixth, with contexts of six characters."""
 
 MOST_STRINGS = 1 << 21
-"""The most strings that are counted: up to 8 megabytes of a model file."""
+"""The most strings that are counted: some 6 to 12 megabytes of a model file."""
 
 MOST_COUNTED = 1 << 23
 """The most characters that are counted, from the end of a text: some seconds of work."""
@@ -32,6 +32,7 @@ MOST_COUNTED = 1 << 23
 _MOST_PLACES, _LEAST_PLACES = 8192, 512
 _MOST_NUMBERS = 1 << 22
 _ROWS = 16
+_LONGEST_OF_USUAL = 4
 _READ_FIRST = 128
 
 
@@ -46,11 +47,13 @@ class _Rows(NamedTuple):
     """Parts of a text that are read side by side.
 
     Attributes:
+        before: characters of each row that are only read, before the others (S, R).
         ids: the characters of each row (T, R).
         targets: those that follow (T, R).
-        counts: whether a place counts (T, R); the others are only read.
+        counts: whether a place counts (T, R); the others are beyond a row's end.
     """
 
+    before: NDArray[np.int64]
     ids: NDArray[np.int64]
     targets: NDArray[np.int64]
     counts: NDArray[np.bool_]
@@ -79,14 +82,16 @@ def choose_expert(
             rows = _draw_rows(ids, most)
     if rows is None:
         return None
-    logits, _ = backend.predict(rows.ids, backend.initial_state(rows.ids.shape[1]))
+    state = backend.read(rows.before, backend.initial_state(rows.ids.shape[1]))
+    logits, _ = backend.predict(rows.ids, state)
     # Row after row, so that a part of the places is a part of the text.
     kept = rows.counts.T
     logits = logits.swapaxes(0, 1)[kept]
     if not np.isfinite(logits).all():
         return None
     history = np.full((rows.ids.shape[1], ngrams.history), UNSEEN)
-    contexts = ngrams.find_contexts(history, rows.ids).swapaxes(0, 1)[kept]
+    read = np.concatenate([rows.before, rows.ids])
+    contexts = ngrams.find_contexts(history, read)[len(rows.before) :].swapaxes(0, 1)[kept]
     places = Places.of(ngrams, logits, contexts, rows.targets.T[kept])
     if experts == "auto" and _measure_gain(ngrams, places) <= LEAST_GAIN:
         return None
@@ -106,6 +111,12 @@ def _measure_gain(ngrams: Ngrams, places: Places) -> float:
     return gain / len(places.targets)
 
 
+def can_fit(text: EncodedText) -> bool:
+    """Tell whether a held-out text is long enough to fit an expert to."""
+    draw = _draw_records(text, 1) if isinstance(text, RecordText) else _draw_rows(text.ids, 1)
+    return draw is not None
+
+
 def _draw_rows(ids: NDArray[np.integer], most: int) -> _Rows | None:
     """Draw rows evenly from a continuous text; None if it is too short."""
     length = min(most // _ROWS, (len(ids) - 1) // _ROWS - _READ_FIRST)
@@ -117,7 +128,8 @@ def _draw_rows(ids: NDArray[np.integer], most: int) -> _Rows | None:
     steps = np.arange(_READ_FIRST + length)[:, None]
     begins = np.linspace(0, len(ids) - 1 - len(steps), rows).astype(np.int64)
     read, targets = (ids[begins + steps + n].astype(np.int64) for n in (0, 1))
-    return _Rows(read, targets, np.broadcast_to(steps >= _READ_FIRST, read.shape))
+    before, own = read[:_READ_FIRST], read[_READ_FIRST:]
+    return _Rows(before, own, targets[_READ_FIRST:], np.ones(own.shape, np.bool_))
 
 
 def _draw_records(text: RecordText, most: int) -> _Rows | None:
@@ -126,11 +138,13 @@ def _draw_records(text: RecordText, most: int) -> _Rows | None:
     lengths = np.diff(starts)
     if not len(lengths) or lengths.sum() < _LEAST_PLACES:
         return None
-    count = int(np.clip(most // lengths.mean(), 2, len(lengths)))
+    # The beginnings of some long records stand for all of them: each row is as long as the longest.
+    usual = int(np.ceil(lengths.mean()))
+    longest = min(int(lengths.max()), _LONGEST_OF_USUAL * usual)
+    count = int(np.clip(most // usual, 2, len(lengths)))
     chosen = np.linspace(0, len(lengths) - 1, count).astype(np.int64)
-    longest = int(min(lengths[chosen].max(), max(most // count, _LEAST_PLACES)))
     steps = np.arange(longest)[:, None]
     inside = steps < lengths[chosen]
     at = np.where(inside, starts[chosen] + steps, starts[chosen])
     ids, targets = (text.ids[at + n].astype(np.int64) for n in (0, 1))
-    return _Rows(ids, targets, inside)
+    return _Rows(ids[:0], ids, targets, inside)

@@ -155,7 +155,7 @@ def prepare_run(
                 f"nothing is held out: {settings['valid']:.0%} are {shortage}. The last model is "
                 "kept, since none is known to be the best"
             )
-            settings = {**settings, "valid": 0.0}
+            settings = {**settings, "valid": 0.0, "experts": "none"}
             split = SplitCorpus.of(corpus, 0.0)
             shape = fit_shape(split.train, settings["batch"] or 1, settings["window"])
         check_settings_size(settings, len(corpus.alphabet), shape)

@@ -51,6 +51,7 @@ from charrnn.training.auto_config import (
     choose_settings,
     fill_layers,
 )
+from charrnn.training.expert_choice import can_fit
 from charrnn.training.fine_tuning import Origin, Transfer
 from charrnn.training.footprint import check_training_size
 from charrnn.training.learnt import describe_learnt, trace_learnt
@@ -172,6 +173,11 @@ def begin_session(
         notes.append(
             f"{len(split.held_out):,} characters are held out; evaluations during training score "
             f"the first {MOST_SCORED:,} of them; evaluate the model afterwards to score all"
+        )
+    if request.train.experts == "ngram" and not can_fit(split.held_out):
+        notes.append(
+            f"there is no expert: {len(split.held_out):,} characters are held out, too few to fit "
+            "its powers to"
         )
     facts = CorpusFacts(name, corpus.digest, len(corpus), request.train.valid, corpus.records)
     origin = start.origin if start else None

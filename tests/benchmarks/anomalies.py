@@ -23,7 +23,20 @@ from tests.support.anomalies import (
     machine_made,
 )
 
-TALES = ("--layers", "1", "--hidden", "256", "--epochs", "6", "--window", "64", "--batch", "16")
+TALES = (
+    "--experts",
+    "none",
+    "--layers",
+    "1",
+    "--hidden",
+    "256",
+    "--epochs",
+    "6",
+    "--window",
+    "64",
+    "--batch",
+    "16",
+)
 NAMES = ("--valid", "0", "--layers", "1", "--hidden", "64", "--dropout", "0.3", "--epochs", "60")
 NAMES_WINDOW = ("--window", "32", "--batch", "4")
 

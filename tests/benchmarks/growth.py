@@ -58,6 +58,7 @@ def show_sizes() -> None:
                     file.write(letters[drawn.integers(len(letters), size=10**6)].tobytes())
             command = [sys.executable, "-m", "charrnn", "train", str(text), "--steps", _STEPS]
             options = ["--layers", "1", "--hidden", "256", "--evaluations", "1", "--valid", "0.001"]
+            options += ["--experts", "none"]
             process = subprocess.Popen(
                 [*command, *options, "--overwrite", "--run", f"{folder}/run", "--json"],
                 stdout=subprocess.PIPE,

@@ -86,6 +86,16 @@ FORGERIES: dict[str, Callable[[Arrays], Arrays]] = {
         **a,
         "expert.1.counts": np.full(len(a["expert.1.counts"]), 2**31, np.uint32),
     },
+    "counts that add up to more than 32 bits hold": lambda a: {
+        **a,
+        "expert.0.counts": np.append(
+            np.ones(len(a["expert.0.counts"]) - 1), 2**31 - len(a["expert.0.counts"])
+        ).astype(np.uint32),
+    },
+    "wider integers than charrnn writes": lambda a: {
+        **a,
+        "expert.1.counts": a["expert.1.counts"].astype(np.uint16),
+    },
     "another shape": lambda a: {**a, "expert.1.counts": a["expert.1.counts"][:, None]},
     "a character that is not of the alphabet": lambda a: {
         **a,

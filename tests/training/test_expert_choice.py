@@ -90,7 +90,8 @@ def test_places_are_drawn_evenly_and_are_those_of_the_text(length: int) -> None:
     assert 512 <= places.counts.sum() <= 8192
     text = ids.tobytes()
     for row in range(places.ids.shape[1]):
-        own = np.append(places.ids[:, row], places.targets[-1:, row]).astype(np.uint8)
+        parts = places.before[:, row], places.ids[:, row], places.targets[-1:, row]
+        own = np.concatenate(parts).astype(np.uint8)
         assert own.tobytes() in text
         np.testing.assert_array_equal(places.targets[:-1, row], places.ids[1:, row])
 
