@@ -93,6 +93,17 @@ def test_records_have_one_too(counted: Path) -> None:
     assert drawn.returncode == 0, explain(drawn)
 
 
+def test_where_too_little_is_held_out_a_note_says_that_there_is_none(counted: Path) -> None:
+    (counted / "short.txt").write_text((counted / "words.txt").read_text()[:4000])
+    command = ("train", "short.txt", "--experts", "ngram", "--steps", "5", *SMALL)
+    result = forked(*command, cwd=counted)
+    assert result.returncode == 0, explain(result)
+    assert "there is no expert: 400 characters are held out" in " ".join(
+        result.stderr.decode().split()
+    )
+    assert run(counted, "inspect", "summary", "short")["expert"] is None
+
+
 def test_where_nothing_is_held_out_none_can_be_fitted(counted: Path) -> None:
     result = forked("train", "words.txt", "--valid", "0", "--experts", "ngram", cwd=counted)
     assert result.returncode == 2

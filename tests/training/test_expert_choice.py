@@ -96,6 +96,18 @@ def test_places_are_drawn_evenly_and_are_those_of_the_text(length: int) -> None:
         np.testing.assert_array_equal(places.targets[:-1, row], places.ids[1:, row])
 
 
+@pytest.mark.parametrize("lengths", [[5] * 3000, [5] * 3000 + [9000], [9000] * 3, [1] * 600])
+def test_a_long_record_does_not_make_all_rows_long(lengths: list[int]) -> None:
+    ends = np.cumsum([length + 1 for length in lengths])
+    ids = np.ones(ends[-1] + 1, np.uint8)
+    ids[[0, *ends]] = END
+    rows = expert_choice._draw_records(RecordText(ids, END), 2048)
+    assert rows is not None
+    assert rows.ids.size <= 4 * max(2048, 2 * int(np.mean(lengths)) + 4)
+    assert rows.counts.sum() > 0
+    assert set(rows.targets[rows.counts].tolist()) <= {END, 1}
+
+
 def test_predictions_that_are_not_finite_have_no_expert() -> None:
     model = make_model("gru", characters=V)
     model.head.bias.data[0] = np.nan
