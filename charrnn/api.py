@@ -24,7 +24,8 @@ from charrnn.checkpoints.base_models import AUTO, find_base_models
 from charrnn.checkpoints.model_file import ModelFile, read_model
 from charrnn.checkpoints.run_index import find_model
 from charrnn.config.inference import ReadConfig, SampleConfig, UnitConfig, UseConfig
-from charrnn.config.training import SAVE_EVERY, ComputeConfig, SourceConfig
+from charrnn.config.model import ModelConfig
+from charrnn.config.training import SAVE_EVERY, ComputeConfig, SourceConfig, TrainConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet
 from charrnn.data.catalogue import Download, find_entry
 from charrnn.data.corpus import SplitCorpus, encode_corpus, fit_corpus
@@ -49,6 +50,7 @@ from charrnn.inference.sampling import Piece, check_stops, order_pieces, sample
 from charrnn.inference.select_backend import Purpose, load_backend, load_torch_network
 from charrnn.kernels.network import Floats
 from charrnn.training.auto_config import REPORTED, complete_settings
+from charrnn.training.base_choice import choose_base
 from charrnn.training.learnt import describe_learnt
 from charrnn.training.preparation import find_run_to_resume, prepare_resumption, prepare_run
 from charrnn.training.progress import (
@@ -773,7 +775,7 @@ def train(
     run: Source | None = None,
     encoding: str | None = "utf-8",
     records: str | None = None,
-    base: Source | None = None,
+    base: Source | None = AUTO,
     overwrite: bool = False,
     save_every: float = SAVE_EVERY,
     on_event: Callable[[RunEvent], None] | None = None,
@@ -792,7 +794,7 @@ def train(
         records: separator of independent records: ``line``, ``paragraph`` or a string; None for a
             continuous text.
         base: a run, its name, a model file or the name of a base model to fine-tune; ``auto``
-            fine-tunes a base model if it is near to the text; None trains from scratch.
+            fine-tunes a base model where one is near to the text; None trains from scratch.
         overwrite: True replaces an existing run.
         save_every: seconds between saves; an evaluation saves in addition.
         on_event: called with every event of the run, see ``charrnn.training.progress``; None shows
@@ -837,7 +839,7 @@ def train(
             records=records,
             overwrite=overwrite,
             origin=origin,
-            bases=[(path, read_model(path)) for path in bases],
+            bases=tuple(bases),
             chooses_share="valid" not in settings,
             observer=observer,
         ) as new,
@@ -957,16 +959,20 @@ def describe_corpus(
         corpus = fit_corpus(paths, encoding, names=names)
     for message in corpus.notes:
         on_note(message)
-    settings = complete_settings({})
-    split = SplitCorpus.of(corpus, settings["valid"])
-    if shortage := split.describe_shortage(settings["window"]):
-        on_note(f"training would hold nothing out: {settings['valid']:.0%} are {shortage}")
+    valid = TrainConfig.valid
+    split = SplitCorpus.of(corpus, valid)
+    if shortage := split.describe_shortage(TrainConfig.window):
+        on_note(f"training would hold nothing out: {valid:.0%} are {shortage}")
     generated = all(map(is_generated, texts))
-    return describe_split(", ".join(texts), split, _suggest(settings, split, generated=generated))
+    bases = () if generated else find_base_models().values()
+    start = choose_base(bases, corpus, {}, valid, on_note)
+    learnt = SplitCorpus.of(start.corpus, valid) if start else split
+    settings = _suggest(learnt, start.model if start else None, generated=generated)
+    return describe_split(", ".join(texts), split, settings)
 
 
 def _suggest(
-    settings: dict[str, Any], split: SplitCorpus, *, generated: bool
+    split: SplitCorpus, network: ModelConfig | None, *, generated: bool
 ) -> SuggestedSettings | None:
     """Choose settings as training would; None without torch, whose speed they depend on."""
     from charrnn.training.corpus_description import SuggestedSettings
@@ -978,7 +984,13 @@ def _suggest(
         if problem.name != "torch":
             raise
         return None
-    request, event = build_request(settings, SourceConfig(), split, generated=generated)
+    request, event = build_request(
+        complete_settings({}, network),
+        SourceConfig(),
+        split,
+        generated=generated,
+        begins_trained=network is not None,
+    )
     chosen = {**request.model.to_dict(), **request.train.to_dict()}
     return SuggestedSettings({name: chosen[name] for name in REPORTED}, event)
 

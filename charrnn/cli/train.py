@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from charrnn.checkpoints.base_models import AUTO, NONE
 from charrnn.cli import signals, terminal
 from charrnn.cli.help_pages import explained
 from charrnn.cli.messages import command, option_name, quote
@@ -86,16 +87,17 @@ def train(
         bool, typer.Option("--resume", help="Resume a run.", rich_help_panel=_RUN)
     ] = False,
     base: Annotated[
-        str | None,
+        str,
         typer.Option(
             "--from",
-            metavar="RUN|FILE",
+            metavar="RUN|FILE|auto|none",
             autocompletion=complete_base,
             help="Fine-tune a model on another text: its weights are kept, and new characters are "
-            "added to its alphabet.",
+            "added to its alphabet. auto: the bundled base model, where it is near to the text; "
+            "none: train from scratch.",
             rich_help_panel=_RUN,
         ),
-    ] = None,
+    ] = AUTO,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing run.", rich_help_panel=_RUN)
     ] = False,
@@ -159,7 +161,7 @@ def train(
             run=run_path,
             encoding=decoded_by,
             records=None if records is None else decode_typed(records),
-            base=base,
+            base=None if base == NONE else base,
             overwrite=overwrite,
             save_every=save_every,
             **{name: value for name, value in settings.items() if is_given(ctx, name)},

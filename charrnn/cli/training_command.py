@@ -7,6 +7,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from charrnn.checkpoints.base_models import NONE
 from charrnn.checkpoints.run_directory import COPIES, RunDirectory
 from charrnn.cli.messages import option_name, quote
 from charrnn.config.settings import Config
@@ -76,7 +77,7 @@ def _list_records(run: Summary) -> list[str]:
 def _list_base(run: Summary) -> list[str]:
     """Name the base model: the best model of a run by the name of the run."""
     if run.origin is None:
-        return []
+        return ["--from", NONE]
     path = Path(run.origin.model)
     is_best = path == RunDirectory(path.parent).best
     return ["--from", (is_best and path.parent.name) or path.name]

@@ -47,7 +47,11 @@ class TrainConfig(Config):
     """The training of a model. At most one of epochs, steps and minutes is given."""
 
     window: int = setting(
-        128, "Characters between truncations of backpropagation.", least=1, most=65536
+        128,
+        "Characters between truncations of backpropagation.",
+        least=1,
+        most=65536,
+        automatic=True,
     )
     batch: int = setting(
         32,
@@ -102,6 +106,7 @@ class TrainConfig(Config):
         "Evaluations over the run, one a step at most, the last one at its end.",
         least=1,
         most=10**6,
+        automatic=True,
     )
     experts: str = setting(
         "auto",

@@ -37,10 +37,13 @@ _STRAIN_WITHOUT_DROPOUT = 4.5
 _DROPOUT_OF_A_DOUBLING, _MOST_DROPOUT = 0.09, 0.5
 _MOST_DECAY = 0.3
 _WIDEST_AT_FULL_RATE = 512
+_BATCH_OF_WHAT_IS_TRAINED, _WINDOW_OF_WHAT_IS_TRAINED = 16, 64
 _RATE_OF_WHAT_IS_TRAINED = 0.3
+_SHARE_OF_EVALUATIONS, _LEAST_EVALUATIONS = 0.25, 2
+_CHARACTERS_OF_EXPERT = 8192
 
 REPORTED = (
-    *("minutes", "batch", "layers", "hidden", "dropout", "weight_drop", "weight_decay"),
+    *("minutes", "batch", "window", "layers", "hidden", "dropout", "weight_drop", "weight_decay"),
     "learning_rate",
 )
 """The settings that are reported to the user when they were chosen automatically."""
@@ -63,6 +66,7 @@ class Situation:
             machine, for this cell and precision.
         generated: True if the text is drawn from a formal language; many epochs do not overfit it.
         begins_trained: True if a trained model is fine-tuned.
+        scored: number of held-out characters that an evaluation scores.
         record: mean length of a record in characters, its end included; None for a continuous
             text.
     """
@@ -72,6 +76,7 @@ class Situation:
     operations_per_second: float
     generated: bool = False
     begins_trained: bool = False
+    scored: int = 0
     record: float | None = None
 
 
@@ -96,10 +101,16 @@ def choose_settings(given: Settings, situation: Situation) -> Choice:
         settings["minutes"] = minutes
     if situation.record is not None:
         settings.setdefault("batch", choose_record_batch(situation.record))
+    elif situation.begins_trained:
+        settings.setdefault("batch", _BATCH_OF_WHAT_IS_TRAINED)
+        settings.setdefault("window", _WINDOW_OF_WHAT_IS_TRAINED)
     operations = situation.operations_per_second * minutes * 60
     settings = _sized(settings, situation, operations)
     epochs = _epochs(settings, situation, operations)
     weights = _multiplied(ModelConfig.pick(settings), situation.alphabet_size)
+    if "evaluations" not in settings and "minutes" in settings:
+        scored = situation.scored + _CHARACTERS_OF_EXPERT * (settings["experts"] != "none")
+        settings["evaluations"] = choose_evaluations(epochs * situation.characters, scored)
     # Of a formal language the network is to find the rule, not the counts its traces.
     if situation.generated and settings["experts"] == "auto":
         settings["experts"] = "none"
@@ -235,6 +246,19 @@ def choose_learning_rate(units: int) -> float:
     """Choose AdamW's peak learning rate for the hidden units of all layers together."""
     narrowness = min(_WIDEST_AT_FULL_RATE / units, 1.0)
     return round(OPTIMIZERS["adamw"].learning_rate * math.sqrt(narrowness), 4)
+
+
+def choose_evaluations(read: float, scored: int) -> int:
+    """Choose the number of evaluations: as many as take about a quarter of the time of training.
+
+    Training on a character takes about three times as long as scoring one.
+
+    Args:
+        read: characters that the run reads.
+        scored: characters that an evaluation scores.
+    """
+    affordable = int(_SHARE_OF_EVALUATIONS * 3 * read / max(scored, 1))
+    return min(max(affordable, _LEAST_EVALUATIONS), TrainConfig.evaluations)
 
 
 def minimum_layers(settings: Settings) -> int:

@@ -8,90 +8,127 @@ and would cost time to forget.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from charrnn.checkpoints.base_models import name_model
-from charrnn.checkpoints.model_file import ModelFile
+from charrnn.checkpoints.model_file import ModelFile, read_model
+from charrnn.config.training import TrainConfig
 from charrnn.data.alphabet import Ids
 from charrnn.data.corpus import Corpus, SplitCorpus
 from charrnn.data.encoded_text import ContinuousText
 from charrnn.errors import UsageError
 from charrnn.evaluation.baselines import ORDERS, score_ngrams
 from charrnn.inference.select_backend import load_backend
-from charrnn.training.auto_config import find_contradiction
+from charrnn.training.auto_config import choose_minutes, find_contradiction
 from charrnn.training.fine_tuning import Transfer, transfer_model
 
 LEAD = 0.45
 """Nats per character that a base model may lie above the n-grams; see the experiments."""
 
-_MOST_ROWS, _MOST_LENGTH, _LEAST_LENGTH = 16, 768, 256
+_MOST_ROWS, _MOST_LENGTH, _LEAST_LENGTH = 16, 768, 128
 _SHARE_SCORED = 4
 _READ_FIRST = 64
 _MOST_COUNTED = 1 << 18
 
 
-@dataclass(frozen=True)
-class BaseChoice:
-    """The choice for a run: a base model to begin from, or none.
-
-    Attributes:
-        start: the base model, extended to the text; None if the run begins from nothing.
-        reason: why, in one line for the user.
-    """
-
-    start: Transfer | None
-    reason: str
-
-
 def choose_base(
-    path: Path, file: ModelFile, corpus: Corpus, given: Mapping[str, Any], valid: float
-) -> BaseChoice:
-    """Choose whether a run begins from a base model.
+    paths: Iterable[Path],
+    corpus: Corpus,
+    given: Mapping[str, Any],
+    valid: float,
+    tell: Callable[[str], None],
+) -> Transfer | None:
+    """Choose a base model for a run to begin from, the first that is near to its text.
 
     Args:
-        path: the model's file.
-        file: its contents.
+        paths: the models' files.
         corpus: the text of the run.
         given: the settings that the user gave, by name; None is a setting that was not given.
         valid: the share of the text that is held out.
+        tell: called with a line for the user that says what was chosen and why.
+
+    Returns:
+        The base model, extended to the text; None if the run begins from nothing.
+
+    Raises:
+        CheckpointError: a model's file is not sound.
     """
-    refusal = f"does not begin from the base model {name_model(path)}: "
-    if find_contradiction(given, file.model) is not None:
-        return BaseChoice(None, f"{refusal}another network is asked for")
-    if corpus.records is not None:
-        return BaseChoice(None, f"{refusal}it has read continuous texts, not records")
+    for path in paths:
+        start, reason = _judge(path, corpus, given, valid)
+        tell(reason)
+        if start:
+            return start
+    return None
+
+
+def _judge(
+    path: Path, corpus: Corpus, given: Mapping[str, Any], valid: float
+) -> tuple[Transfer | None, str]:
+    """Judge one base model; None if it is not taken. The line for the user tells why."""
+    file = read_model(path)
+    refusal = f"begins from nothing, not from the base model {name_model(path)}: "
     split = SplitCorpus.of(corpus, valid).train.ids
-    scored = _count_scored(len(split))
-    if not scored:
-        least = _SHARE_SCORED * _LEAST_LENGTH
-        return BaseChoice(None, f"{refusal}fewer than {least:,} characters do not tell")
-    rows, length = scored
+    if obstacle := _find_obstacle(file, corpus, len(split), given):
+        return None, refusal + obstacle
+    rows, length = _count_scored(len(split))
     excerpt = np.asarray(split[-(_MOST_COUNTED + rows * length) :])
     try:
         start = transfer_model(path, file, replace(corpus, text=ContinuousText(excerpt)))
     except UsageError as problem:
-        return BaseChoice(None, refusal + problem.message)
+        return None, refusal + problem.message
     base, ngrams = _compare(start, start.corpus.ids, rows, length)
     found = (
         f"it predicts the end of the text at {base:.2f} nats per character, n-grams of the rest at "
         f"{ngrams:.2f}"
     )
     if base > ngrams + LEAD:
-        return BaseChoice(None, refusal + found)
+        return None, refusal + found
     begun = f"begins from the base model {name_model(path)}: {found}"
-    return BaseChoice(transfer_model(path, file, corpus), begun)
+    return transfer_model(path, file, corpus), begun
 
 
-def _count_scored(characters: int) -> tuple[int, int] | None:
-    """Count the rows to score of a training text, and their length; None if it is too short."""
+def _find_obstacle(
+    file: ModelFile, corpus: Corpus, characters: int, given: Mapping[str, Any]
+) -> str | None:
+    """Find why a run cannot or need not begin from a base model, whatever its text says."""
+    least = _SHARE_SCORED * _LEAST_LENGTH
+    if find_contradiction(given, file.model) is not None:
+        return "another network is asked for"
+    if corpus.records is not None:
+        return "it has read continuous texts, not records"
+    if characters < least:
+        return f"fewer than {least:,} characters do not tell"
+    if _outgrows(file, characters, given):
+        return "it has read less, in less time, than this run will"
+    return None
+
+
+def _outgrows(file: ModelFile, characters: int, given: Mapping[str, Any]) -> bool:
+    """Tell if a run is to read more different characters than a base model, for a longer time."""
+    if (scores := file.scores) is None:
+        return False
+    read = min(scores.epoch, 1.0) * file.corpus.characters * (1 - file.corpus.valid)
+    steps, epochs, minutes = (given.get(length) for length in ("steps", "epochs", "minutes"))
+    if steps is not None:
+        shape = (given.get(name) or getattr(TrainConfig, name) for name in ("batch", "window"))
+        return characters > read and math.prod((steps, *shape)) > read
+    if epochs is not None:
+        return characters > read
+    seconds = 60 * (minutes or choose_minutes(characters))
+    return characters > read and bool(seconds > scores.train_seconds)
+
+
+def _count_scored(characters: int) -> tuple[int, int]:
+    """Count the rows to score of a training text that is long enough, and their length."""
     most = characters // _SHARE_SCORED
     rows = min(most // _LEAST_LENGTH, _MOST_ROWS)
-    return (rows, min(most // rows, _MOST_LENGTH)) if rows else None
+    return rows, min(most // rows, _MOST_LENGTH)
 
 
 def _compare(start: Transfer, ids: Ids, rows: int, length: int) -> tuple[float, float]:

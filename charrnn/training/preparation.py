@@ -14,7 +14,7 @@ from typing import Any
 from charrnn.checkpoints.model_file import ModelFile
 from charrnn.checkpoints.run_directory import RunDirectory
 from charrnn.checkpoints.run_index import RUNS, find_run
-from charrnn.config.training import SourceConfig
+from charrnn.config.training import SourceConfig, TrainConfig
 from charrnn.data.batches import fit_shape
 from charrnn.data.corpus import Corpus, SplitCorpus, fit_corpus
 from charrnn.data.inputs import derive_corpus_name, gather_sources, is_generated, resolve_source
@@ -80,7 +80,7 @@ def prepare_run(
     records: str | None = None,
     overwrite: bool = False,
     origin: tuple[Path, ModelFile] | None = None,
-    bases: Sequence[tuple[Path, ModelFile]] = (),
+    bases: Sequence[Path] = (),
     chooses_share: bool = True,
     observer: Observer = Observer(),  # noqa: B008
 ) -> Iterator[NewRun]:
@@ -94,8 +94,8 @@ def prepare_run(
         records: separator of the records; None for a continuous text.
         overwrite: True replaces an existing run.
         origin: path and contents of a model to fine-tune; None trains from scratch.
-        bases: models of which one is fine-tuned where it is near to the text; see
-            ``base_choice.py``.
+        bases: files of models of which one is fine-tuned where it is near to the text, see
+            ``base_choice.py``; none if an origin is given.
         chooses_share: True holds nothing out where the share would be too little; False refuses it.
         observer: receives notes.
 
@@ -127,13 +127,9 @@ def prepare_run(
         for message in corpus.notes:
             observer.note(message)
         start = transfer_model(*origin, corpus) if origin else None
-        for path_of_base, file in bases if start is None else ():
-            choice = choose_base(path_of_base, file, corpus, given, settings["valid"])
-            observer.note(choice.reason)
-            if choice.start:
-                start = choice.start
-                settings = complete_settings(given, start.model)
-                break
+        if start is None and not generated:
+            start = choose_base(bases, corpus, given, settings["valid"], observer.note)
+            settings = complete_settings(given, start.model if start else None)
         corpus = start.corpus if start else corpus
         copies = {path: run.copy_of(path, corpus.digest) for path in names}
         stored = tuple(
@@ -141,9 +137,10 @@ def prepare_run(
             for source, path in zip(sources, paths, strict=True)
         )
         split = SplitCorpus.of(corpus, settings["valid"])
+        window = settings["window"] or TrainConfig.window
         # A text that is too short is so for a batch of any size.
-        shape = fit_shape(split.train, settings["batch"] or 1, settings["window"])
-        if settings["valid"] and (shortage := split.describe_shortage(settings["window"])):
+        shape = fit_shape(split.train, settings["batch"] or 1, window)
+        if settings["valid"] and (shortage := split.describe_shortage(window)):
             if not chooses_share:
                 raise UsageError(
                     f"is {settings['valid']:g}, which holds out {shortage}",
@@ -157,7 +154,7 @@ def prepare_run(
             )
             settings = {**settings, "valid": 0.0, "experts": "none"}
             split = SplitCorpus.of(corpus, 0.0)
-            shape = fit_shape(split.train, settings["batch"] or 1, settings["window"])
+            shape = fit_shape(split.train, settings["batch"] or 1, window)
         check_settings_size(settings, len(corpus.alphabet), shape)
         yield NewRun(
             run=run,

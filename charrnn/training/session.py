@@ -430,6 +430,7 @@ def build_request(
         rate,
         generated,
         begins_trained,
+        scored=min(len(split.held_out), MOST_SCORED),
         record=split.train.mean_record_length,
     )
     choice = choose_settings(settings, situation)

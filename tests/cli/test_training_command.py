@@ -71,7 +71,7 @@ def test_what_a_command_would_do_by_itself_is_left_out(trained: Path) -> None:
     words = training_command(asked(trained, seed=7))
     assert words[words.index("--seed") + 1] == "7"
     assert {"--dropout", "--layers", "--hidden"} <= set(words)
-    assert not {"--evaluations", "--pyramid", "--seed"} & set(training_command(asked(trained)))
+    assert not {"--pyramid", "--seed"} & set(training_command(asked(trained)))
 
 
 def test_the_owners_folders_are_not_named(trained: Path) -> None:

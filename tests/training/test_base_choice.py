@@ -68,7 +68,7 @@ def test_a_base_model_that_is_far_from_the_text_is_not(
     bases: Path, tmp_path: Path, text: str
 ) -> None:
     notes, run = begin(text, tmp_path, minutes=None, steps=1, hidden=None)
-    assert all(note.startswith("does not begin from") for note in notes)
+    assert all(note.startswith("begins from nothing") for note in notes)
     assert not (run.result.model.hidden == 64 and run.result.model.layers == 1)
 
 
@@ -108,8 +108,8 @@ def test_settings_of_its_own_network_do_not(bases: Path, tmp_path: Path) -> None
 
 
 def test_a_text_too_short_to_compare_begins_from_nothing(bases: Path, tmp_path: Path) -> None:
-    notes, run = begin(TALES[:800], tmp_path, hidden=None)
-    assert [note.split(": ")[1] for note in notes] == ["fewer than 1,024 characters do not tell"]
+    notes, run = begin(TALES[:500], tmp_path, hidden=None)
+    assert [note.split(": ")[1] for note in notes] == ["fewer than 512 characters do not tell"]
     assert run.result.model.hidden != 64
 
 
