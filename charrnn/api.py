@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from charrnn.checkpoints.base_models import AUTO, find_base_models
+from charrnn.checkpoints.base_models import find_base_models
 from charrnn.checkpoints.model_file import ModelFile, read_model
 from charrnn.checkpoints.run_index import find_model
 from charrnn.config.inference import ReadConfig, SampleConfig, UnitConfig, UseConfig
 from charrnn.config.model import ModelConfig
-from charrnn.config.training import SAVE_EVERY, ComputeConfig, SourceConfig, TrainConfig
+from charrnn.config.training import AUTO, SAVE_EVERY, ComputeConfig, SourceConfig, TrainConfig
 from charrnn.data.alphabet import RECORD_END, Alphabet
 from charrnn.data.catalogue import Download, find_entry
 from charrnn.data.corpus import SplitCorpus, encode_corpus, fit_corpus

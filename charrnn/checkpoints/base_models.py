@@ -6,12 +6,6 @@ from pathlib import Path
 
 from charrnn.data.catalogue import bundled_folder
 
-AUTO = "auto"
-"""Stands for the base model that is near to a text, or for none, where a model is named."""
-
-NONE = "none"
-"""Stands for no model, where one is named on the command line."""
-
 _SUFFIX = ".safetensors"
 
 

@@ -43,7 +43,8 @@ def complete_run(incomplete: str) -> list[str]:
 
 def complete_base(incomplete: str) -> list[str]:
     """Complete the name of a model to fine-tune."""
-    from charrnn.checkpoints.base_models import AUTO, NONE, find_base_models
+    from charrnn.checkpoints.base_models import find_base_models
+    from charrnn.config.training import AUTO, NONE
 
     named = among([*find_base_models(), AUTO, NONE])(incomplete)
     return [*complete_run(incomplete), *named]

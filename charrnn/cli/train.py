@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from charrnn.checkpoints.base_models import AUTO, NONE
 from charrnn.cli import signals, terminal
 from charrnn.cli.help_pages import explained
 from charrnn.cli.messages import command, option_name, quote
@@ -24,7 +23,7 @@ from charrnn.cli.options import (
     with_settings,
 )
 from charrnn.config.model import ModelConfig
-from charrnn.config.training import SAVE_EVERY, ComputeConfig, TrainConfig
+from charrnn.config.training import AUTO, NONE, SAVE_EVERY, ComputeConfig, TrainConfig
 from charrnn.display import decode_typed
 from charrnn.errors import UsageError
 

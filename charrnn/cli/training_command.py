@@ -7,11 +7,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from charrnn.checkpoints.base_models import NONE
 from charrnn.checkpoints.run_directory import COPIES, RunDirectory
 from charrnn.cli.messages import option_name, quote
 from charrnn.config.settings import Config
-from charrnn.config.training import SourceConfig
+from charrnn.config.training import NONE, SourceConfig
 
 if TYPE_CHECKING:
     from charrnn.training.run_summary import Summary

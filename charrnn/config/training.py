@@ -11,6 +11,9 @@ from charrnn.errors import UsageError
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "fp32", "bf16")
 EXPERTS = ("auto", "ngram", "none")
+AUTO, NONE = "auto", "none"
+"""Stand for the base model that is near to a text, and for no model, where one is named."""
+
 LENGTHS = ("epochs", "steps", "minutes")
 SAVE_EVERY = 30.0
 """Default number of seconds between saves; an evaluation saves in addition."""
