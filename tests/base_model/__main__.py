@@ -86,14 +86,15 @@ def main() -> int:
         return status
     model = read_model(run / "best.safetensors")
     write_checkpoint(MODEL, model.to_checkpoint(packed=True))
-    size = MODEL.stat().st_size
     nats = {
         name: charrnn.load(file).evaluate(held_out).score.nats_per_char
         for name, file in {"float32": run, "8 bits": MODEL}.items()
     }
-    card = write_card(model, books.read_books(options.books), nats, size)
+    card = write_card(model, books.read_books(options.books), nats, MODEL.read_bytes())
     CARD.write_text(card, encoding="utf-8")
-    sys.stdout.write(f"{MODEL}: {size:,} bytes; nats per character held out {nats}\n")
+    sys.stdout.write(
+        f"{MODEL}: {MODEL.stat().st_size:,} bytes; nats per character held out {nats}\n"
+    )
     return 0
 
 

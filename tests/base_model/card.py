@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import textwrap
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +13,7 @@ _COLUMNS = 98
 
 
 def write_card(
-    model: ModelFile, books: Sequence[Book], held_out_nats: Mapping[str, float], file_bytes: int
+    model: ModelFile, books: Sequence[Book], held_out_nats: Mapping[str, float], file: bytes
 ) -> str:
     """Write the card in Markdown.
 
@@ -20,7 +21,7 @@ def write_card(
         model: the model, as it was trained.
         books: all books, those held out too.
         held_out_nats: nats per character of what is held out, by the precision of the weights.
-        file_bytes: size of its file.
+        file: the contents of its file.
 
     Raises:
         ValueError: the model has no scores, or there is no book by an author who is held out.
@@ -34,7 +35,9 @@ def write_card(
     losses = ", ".join(f"{nats:.3f} in {name}" for name, nats in held_out_nats.items())
     facts = {
         "network": f"{network.lstm_gates} {network.cell}, {network.layers} x {network.hidden}, "
-        f"{model.parameters:,} parameters, {file_bytes:,} bytes",
+        f"{model.parameters:,} parameters",
+        "file": f"{len(file):,} bytes, a number of a matrix in 8 bits",
+        "SHA-256 of the file": f"`{hashlib.sha256(file).hexdigest()}`",
         "trained on": f"{scores.epoch * training:,.0f} characters, {scores.epoch:.2f} times the "
         f"{training:,.0f} of {len(learnt)} books in an order of chance, read in parallel streams, "
         "so that below one time the end of each stream was not reached",
