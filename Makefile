@@ -14,7 +14,7 @@ SOURCES := pyproject.toml $(wildcard charrnn/kernels/native/*)
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
 
-.PHONY: help demo test check fix bench busy waits base experts arrangements formal growth reach anomalies picture robustness emulate map audit clean
+.PHONY: help demo test check fix bench busy waits base quality experts arrangements formal growth reach anomalies picture robustness emulate map audit clean
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -27,6 +27,7 @@ help:
 	@echo "make busy          measure training on a machine that has other work"
 	@echo "make waits         how long every command lets a person wait"
 	@echo "make base          train a base model on the books of BOOKS, a tar archive; takes hours"
+	@echo "make quality       losses after some minutes of TEXT, from nothing and from what is chosen"
 	@echo "make experts       what counts of short strings add to a network"
 	@echo "make arrangements  every cell and arrangement at the same size"
 	@echo "make formal        every cell on the formal languages"
@@ -89,6 +90,9 @@ waits: $(TOOLS)
 
 base: $(READY)
 	$(BIN)/python -m tests.base_model $(BOOKS)
+
+quality: $(TOOLS)
+	$(BIN)/python -m tests.benchmarks.quality $(or $(TEXT),tinyshakespeare) $(BOOKS)
 
 experts: $(TOOLS)
 	$(BIN)/python -m tests.benchmarks.experts

@@ -71,13 +71,13 @@ def show_sampling(text: Path) -> None:
 
 
 def show_losses(text: Path) -> None:
-    """Held-out loss after some minutes of training, everything else left to the recipe."""
+    """Held-out loss after some minutes from nothing, everything else left to the recipe."""
     say(
         f"{text.name}: minutes given, training seconds, size, epochs, nats per character held out, "
         f"and the same where all is forgotten after every {CONTEXT} characters"
     )
     for minutes in MINUTES:
-        found = train_and_score(text, "--minutes", str(minutes))
+        found = train_and_score(text, "--minutes", str(minutes), "--from", "none")
         carried, reset = found["nats_per_char"], found["reset_nats_per_char"]
         say(
             f"  {minutes:<8} {found['train_seconds']:8.1f}  {found['layers']} x {found['hidden']} "

@@ -38,7 +38,7 @@ def shares(novelty: dict[str, Any], side: str) -> str:
 def measure(text: str, minutes: float, folder: Path) -> None:
     """Train once, and print the row of the network alone and that of both."""
     trained = run(
-        *("train", text, "--minutes", str(minutes), "--experts", "ngram"),
+        *("train", text, "--minutes", str(minutes), "--experts", "ngram", "--from", "none"),
         *("--run", str(folder), "--overwrite"),
     )
     both, alone = folder / "best.safetensors", folder / "alone.safetensors"
