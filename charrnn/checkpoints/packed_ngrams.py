@@ -4,7 +4,7 @@ Of order k, with C contexts and S strings (see ``data/ngrams.py``):
 
     expert.k.followers    (C)   how many strings begin with each context
     expert.k.characters   (S)   the last character of each string, ascending for each context
-    expert.k.counts       (S)   how often each string occurs, at least once
+    expert.k.counts       (S)   how often each string occurs
     expert.of_network     (K)   float32
     expert.of_ngrams      (K)   float32
 
@@ -83,12 +83,11 @@ def unpack_expert(arrays: Arrays, alphabet_size: int) -> NgramExpert | None:
     for each in exponents:
         if each.shape != (orders,) or each.dtype != np.float32 or not is_finite(each):
             raise ValueError("the exponents of the expert are not sound")
-    contexts, found = 1, []
+    found: list[Strings] = []
     for order in range(orders):
         tables = [left.pop(f"{EXPERT}{order}.{name}", None) for name in _TABLES]
-        strings = _read_strings(tables, contexts, alphabet_size)
-        contexts = len(strings.counts)
-        found.append(strings)
+        of_contexts = found[-1].counts if found else None
+        found.append(_read_strings(tables, of_contexts, alphabet_size))
     if left:
         raise ValueError(f"the expert has unknown tensors: {', '.join(sorted(left))[:200]}")
     return NgramExpert(Ngrams(alphabet_size, tuple(found)), *exponents)
@@ -99,15 +98,18 @@ def _find_narrowest(table: NDArray[Any]) -> np.dtype[Any]:
 
 
 def _read_strings(
-    tables: list[NDArray[np.uint32] | None], contexts: int, alphabet_size: int
+    tables: list[NDArray[np.uint32] | None],
+    of_contexts: NDArray[np.int32] | None,
+    alphabet_size: int,
 ) -> Strings:
-    """Make the strings of one order, which follow so many contexts."""
+    """Make the strings of one order, which follow contexts that occur so often."""
     if any(each is None or each.ndim != 1 or each.dtype not in _UNSIGNED for each in tables):
         raise ValueError("the counts of the expert are missing, or not unsigned integers")
     if any(each is not None and each.dtype != _find_narrowest(each) for each in tables):
         raise ValueError("the counts of the expert are wider than charrnn writes them")
     followers, characters, counts = (np.asarray(each, np.int64) for each in tables)
     begins = np.concatenate(([0], np.cumsum(followers)))
+    contexts = 1 if of_contexts is None else len(of_contexts)
     if len(followers) != contexts or not begins[-1] == len(characters) == len(counts):
         raise ValueError("the counts of the expert do not belong together")
     # Strings of one context ascend; the first of each may be any character.
@@ -115,7 +117,7 @@ def _read_strings(
     ascends[begins[:-1][followers > 0]] = True
     if not ascends.all() or characters.max(initial=0) >= alphabet_size:
         raise ValueError("the characters of the expert are out of order, or not of the alphabet")
-    # A context's counts and its different characters are added up in 32 bits.
-    if not len(counts) or counts.min() < 1 or counts.sum() + alphabet_size > _MOST:
+    # A context's count, twice at most, and its different characters are added up in 32 bits.
+    if not len(counts) or counts.min() < 1 or 2 * counts.sum() + alphabet_size > _MOST:
         raise ValueError("the counts of the expert are not those of a text")
-    return Strings.of(begins, characters, counts)
+    return Strings.of(begins, characters, counts, of_contexts)

@@ -8,8 +8,17 @@ with the weight of unseen characters after h (Witten-Bell smoothing):
     P_k(c | h) = (C(h c) + T(h) P_(k-1)(c | h')) / (C(h) + T(h))      h' is h without its first
     P_(-1)(c)  = 1 / V                                                V is the size of the alphabet
 
-Where h was never seen, P_k is P_(k-1). Each P_k sums to one over the alphabet and is nowhere zero,
-though it may be too small for a float: no probability is returned below LEAST_PROBABILITY.
+Strings that occur once may be left out: their share goes to the order below. So does that of the
+end of the text, which counts as a character that followed once.
+
+    P_k(c | h) = (C(h c) + (C(h) + T(h) - K(h)) P_(k-1)(c | h')) / (C(h) + T(h))
+    K(h)       = the sum of C(h c) over the c that are kept
+
+Of a context nothing is kept but its own count C(h) and these C(h c): what is left out occurs once
+each, so T(h) is the number of c that are kept and C(h) - K(h).
+
+Where no string of h is kept, P_k is P_(k-1). Each P_k sums to one over the alphabet and is nowhere
+zero, though it may be too small for a float: no probability is returned below LEAST_PROBABILITY.
 
 The strings of order k, a context h and a character c after it, are numbered in ascending order of
 the context's number and the character. A string's number is that of the context of order k + 1 that
@@ -45,7 +54,7 @@ class Strings(NamedTuple):
             all strings, shape (contexts + 1,), int32.
         characters: the last character of each string, shape (strings,), int32.
         counts: how often each string occurs, shape (strings,), int32.
-        totals: how often each context is followed by any character, shape (contexts,), int32.
+        totals: C(h) + T(h) of each context, shape (contexts,), int32.
     """
 
     begins: NDArray[np.int32]
@@ -54,10 +63,26 @@ class Strings(NamedTuple):
     totals: NDArray[np.int32]
 
     @classmethod
-    def of(cls, begins: NDArray[Any], characters: NDArray[Any], counts: NDArray[Any]) -> Strings:
-        """Make the strings of their counts."""
+    def of(
+        cls,
+        begins: NDArray[Any],
+        characters: NDArray[Any],
+        counts: NDArray[Any],
+        of_contexts: NDArray[Any] | None,
+    ) -> Strings:
+        """Make the strings of their counts and those of their contexts, C(h).
+
+        The context of order 0 has no count: None.
+
+        Raises:
+            ValueError: a context occurs less often than what follows it.
+        """
         sums = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
-        totals = sums[begins[1:]] - sums[begins[:-1]]
+        kept = sums[begins[1:]] - sums[begins[:-1]]
+        left_out = (kept if of_contexts is None else of_contexts) - kept
+        if left_out.min(initial=0) < 0:
+            raise ValueError("a context occurs less often than what follows it")
+        totals = kept + np.diff(begins) + 2 * left_out
         arrays = (begins, characters, counts, totals)
         return cls(*(np.ascontiguousarray(array, np.int32) for array in arrays))
 
@@ -132,14 +157,16 @@ class Ngrams:
         highest = np.zeros(len(contexts), np.int32)
         for order, strings in enumerate(self.orders):
             of_places = contexts[:, order]
-            seen = np.flatnonzero((of_places >= 0) & (strings.totals[of_places] > 0))
-            begins, totals = strings.begins[of_places[seen]], strings.totals[of_places[seen]]
-            kinds = strings.begins[of_places[seen] + 1] - begins
-            predicted[seen] *= (kinds / (totals + kinds)).astype(np.float32)[:, None]
+            kept = np.where(of_places >= 0, np.diff(strings.begins)[of_places], 0)
+            seen = np.flatnonzero(kept)
+            kept, begins = kept[seen], strings.begins[of_places[seen]]
+            totals = strings.totals[of_places[seen]]
             # Each string that follows one of these contexts, and the row of its context.
-            rows = np.repeat(np.arange(len(seen)), kinds)
-            each = np.arange(len(rows)) + np.repeat(begins - (np.cumsum(kinds) - kinds), kinds)
-            shares = strings.counts[each] / (totals + kinds)[rows]
+            rows = np.repeat(np.arange(len(seen)), kept)
+            each = np.arange(len(rows)) + np.repeat(begins - (np.cumsum(kept) - kept), kept)
+            shares = strings.counts[each] / totals[rows]
+            left = 1 - np.bincount(rows, shares, minlength=len(seen))
+            predicted[seen] *= left.astype(np.float32)[:, None]
             predicted[seen[rows], strings.characters[each]] += shares.astype(np.float32)
             highest[seen] = order
         return np.maximum(predicted, np.float32(LEAST_PROBABILITY)), highest
@@ -156,19 +183,28 @@ class Ngrams:
         predicted = np.full(len(contexts), 1 / self.alphabet_size)
         for order, strings in enumerate(self.orders):
             of_places = contexts[:, order]
-            total = np.where(of_places >= 0, strings.totals[of_places], 0)
-            kinds = np.where(of_places >= 0, np.diff(strings.begins)[of_places], 0)
+            sums = np.concatenate(([0], np.cumsum(strings.counts, dtype=np.int64)))
+            kept = np.where(of_places >= 0, np.diff(sums[strings.begins])[of_places], 0)
+            totals = strings.totals[of_places]
             found = strings.find(of_places, targets)
             counts = np.where(found >= 0, strings.counts[found], 0)
-            seen = total > 0
             predicted = np.divide(
-                counts + kinds * predicted, total + kinds, out=predicted.copy(), where=seen
+                counts + (totals - kept) * predicted,
+                totals,
+                out=predicted.copy(),
+                where=kept > 0,
             )
             yield predicted
 
 
 def count_ngrams(
-    ids: NDArray[Any], alphabet_size: int, *, orders: int, most: int, end: int | None = None
+    ids: NDArray[Any],
+    alphabet_size: int,
+    *,
+    orders: int,
+    most: int,
+    repeated_from: int | None = None,
+    end: int | None = None,
 ) -> Ngrams:
     """Count the n-grams of a text.
 
@@ -177,6 +213,8 @@ def count_ngrams(
         alphabet_size: V.
         orders: K at most, the number of orders from 0; a text of fewer characters has fewer.
         most: strings at most; orders that would make them more are left out.
+        repeated_from: the order from which on strings that occur once are left out, 1 at least;
+            None keeps all.
         end: the id of RECORD_END, which no context goes beyond; None for a continuous text.
     """
     counted: list[Strings] = []
@@ -187,12 +225,17 @@ def count_ngrams(
         keys *= np.uint64(alphabet_size)
         keys += ids[known].astype(np.uint64)
         different, numbers = number_keys(keys)
+        counts = np.bincount(numbers, minlength=len(different))
+        if repeated_from is not None and len(counted) >= repeated_from:
+            different, counts, numbers = _leave_out(counts < 2, different, counts, numbers)
+        if not len(different):
+            break
         if counted and len(different) + sum(len(each.counts) for each in counted) > most:
             break
-        of_contexts, characters = np.divmod(different, np.uint64(alphabet_size))
-        begins = np.searchsorted(of_contexts, np.arange(number_of_contexts + 1, dtype=np.uint64))
-        counts = np.bincount(numbers, minlength=len(different))
-        counted.append(Strings.of(begins, characters, counts))
+        follows, characters = np.divmod(different, np.uint64(alphabet_size))
+        begins = np.searchsorted(follows, np.arange(number_of_contexts + 1, dtype=np.uint64))
+        of_contexts = counted[-1].counts if counted else None
+        counted.append(Strings.of(begins, characters, counts, of_contexts))
         number_of_contexts = len(different)
         # The string that ends at a place is the context of the next one.
         contexts = np.full(len(ids), UNSEEN, np.int32)
@@ -201,6 +244,25 @@ def count_ngrams(
             contexts[1:][ids[:-1] == end] = UNSEEN
         known = np.flatnonzero(contexts >= 0)
     return Ngrams(alphabet_size, tuple(counted))
+
+
+def _leave_out(
+    left_out: NDArray[np.bool_],
+    keys: NDArray[np.uint64],
+    counts: NDArray[np.int64],
+    numbers: NDArray[np.int32],
+) -> tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int32]]:
+    """Leave keys out and number the others; the number of a place whose key is left out is UNSEEN.
+
+    Args:
+        left_out: which keys (S,).
+        keys: different keys (S,).
+        counts: how often each occurs (S,).
+        numbers: the number of each place's key (N,).
+    """
+    kept = ~left_out
+    renumbered = np.where(kept, np.cumsum(kept) - 1, UNSEEN).astype(np.int32)
+    return keys[kept], counts[kept], renumbered[numbers]
 
 
 def number_keys(keys: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:

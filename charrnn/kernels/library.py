@@ -22,7 +22,7 @@ BASELINE = "baseline"
 BUILDS = ("avx512bf16", "avx512", "avx2", BASELINE)
 """All builds, the fastest first; processors other than x86 have the last one alone."""
 
-INTERFACE = 8
+INTERFACE = 9
 """The version of the interface, which ``charrnn_interface`` of a build must return."""
 
 CHOICE = "CHARRNN_KERNELS"

@@ -23,6 +23,10 @@ LEAST_GAIN = 0.003
 ORDERS = 7
 """Orders of n-grams: to the sixth, with contexts of six characters."""
 
+REPEATED_FROM = 5
+"""The order from which on strings that occur once are not kept. They are most of all strings; by
+them whoever has a model's file could put passages of its text together."""
+
 MOST_STRINGS = 1 << 21
 """The most strings that are counted: some 6 to 12 megabytes of a model file."""
 
@@ -40,7 +44,14 @@ def count_for_expert(text: EncodedText, alphabet_size: int) -> Ngrams:
     """Count the n-grams of the end of a training text, which has a character at least."""
     end = text.end if isinstance(text, RecordText) else None
     ids = text.ids[-MOST_COUNTED:]
-    return count_ngrams(ids, alphabet_size, orders=ORDERS, most=MOST_STRINGS, end=end)
+    return count_ngrams(
+        ids,
+        alphabet_size,
+        orders=ORDERS,
+        most=MOST_STRINGS,
+        repeated_from=REPEATED_FROM,
+        end=end,
+    )
 
 
 class _Rows(NamedTuple):

@@ -80,22 +80,25 @@ def costs(learned: list[int], text: list[int], size: int = V) -> list[np.ndarray
 
 
 class Reference:
-    """The equations, word for word, over dictionaries of tuples."""
+    """The equations, word for word, over dictionaries of tuples; None is the end of the text."""
 
     def __init__(self, learned: list[int], size: int) -> None:
         self.size = size
-        self.followers: defaultdict[tuple[int, ...], Counter[int]] = defaultdict(Counter)
+        self.followers: defaultdict[tuple[int, ...], Counter[int | None]] = defaultdict(Counter)
         for order in range(NGRAM_ORDERS):
             for end in range(order, len(learned)):
                 self.followers[tuple(learned[end - order : end])][learned[end]] += 1
+            if order and order <= len(learned):
+                self.followers[tuple(learned[len(learned) - order :])][None] += 1
 
     def probability(self, context: tuple[int, ...], character: int) -> float:
         below = self.probability(context[1:], character) if context else 1 / self.size
         counts = self.followers.get(context)
-        if not counts:
+        if not counts or set(counts) == {None}:
             return below
         different = len(counts)
-        return (counts[character] + different * below) / (counts.total() + different)
+        left = different + counts[None]
+        return (counts[character] + left * below) / (counts.total() + different)
 
 
 @given(texts, some_text)

@@ -67,14 +67,17 @@ class Ngrams {
             if (context < 0) continue;
             const Strings& own = strings_[order];
             const std::int32_t first = own.begins[context], last = own.begins[context + 1];
-            const std::int32_t total = own.totals[context], kinds = last - first;
-            if (!total) continue;
+            if (first == last) continue;
             highest = std::max(highest, order);
-            const float of_each = share / static_cast<float>(total + kinds);
-            for (std::int32_t string = first; string < last; ++string)
+            const std::int32_t total = own.totals[context];
+            const float of_each = share / static_cast<float>(total);
+            std::int32_t kept = 0;
+            for (std::int32_t string = first; string < last; ++string) {
                 probabilities[own.characters[string]] +=
                     static_cast<float>(own.counts[string]) * of_each;
-            share = static_cast<float>(kinds) * of_each;
+                kept += own.counts[string];
+            }
+            share = static_cast<float>(total - kept) * of_each;
         }
         const float of_each = share / static_cast<float>(characters);
         for_blocks(characters, [&](int n, int lanes) {

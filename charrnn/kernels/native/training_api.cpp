@@ -251,7 +251,7 @@ EXPORTED int charrnn_cross_entropy(int precision, int threads, int count, int ch
 }
 
 // The version of this interface, which Python compares; raised whenever arguments or arrays change.
-EXPORTED int charrnn_interface() { return 8; }
+EXPORTED int charrnn_interface() { return 9; }
 
 // Return 1 if this processor can run the build of that name.
 EXPORTED int charrnn_supports(const char* build) {
