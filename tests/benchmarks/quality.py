@@ -23,20 +23,26 @@ from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
+
 from charrnn.config.model import ModelConfig
-from charrnn.config.training import AUTO, NONE, ComputeConfig
+from charrnn.config.training import AUTO, NONE, ComputeConfig, TrainConfig
+from charrnn.data.corpus import SplitCorpus, fit_corpus
 from charrnn.data.inputs import gather_sources
 from charrnn.folders import TemporaryFolder
 from charrnn.models.device import measure_products_per_second, settle_compute
 from tests.base_model.books import HELD_OUT, read_books
 from tests.benchmarks.measure import describe_machine, say
 from tests.benchmarks.train_and_score import CONTEXT, charrnn
+from tests.benchmarks.transformer import CONTEXT as WINDOW
+from tests.benchmarks.transformer import score_transformer, train_transformer
 
 MINUTES = (0.05, 0.7, 3.0, 10.0)
 SEEDS = 3
 LONGEST_REPEATED = 5.0
 NOVEL, NOVEL_CHARACTERS = "The Wind in the Willows", 300_000
 DYNAMIC_MINUTES = 3.0
+PEER_MINUTES = 3.0
 EXACT = ("--no-baselines", "--reset-every", CONTEXT)
 
 _PADDING = 1 << 16
@@ -64,6 +70,25 @@ def measure(text: str, minutes: float, start: str, seeds: int) -> None:
         f"| {spread(scores, 'nats_per_char')} | {spread(scores, 'reset_nats_per_char')} "
         f"| {spread(scores, 'dynamic')} |"
     )
+
+
+def show_transformer(text: Path) -> None:
+    """A transformer and a network of charrnn from nothing, in windows of the same length."""
+    corpus = fit_corpus([text])
+    split = SplitCorpus.of(corpus, TrainConfig.valid)
+    learnt, held_out = (
+        torch.from_numpy(part.ids.astype(int)) for part in (split.train, split.held_out)
+    )
+    model = train_transformer(learnt, len(corpus.alphabet), PEER_MINUTES, seed=1)
+    nats = score_transformer(model, torch.cat([learnt[-1:], held_out]))
+    say(f"  a transformer as nanoGPT's for a CPU {nats:.3f}")
+    for start in (NONE, AUTO):
+        with TemporaryDirectory() as folder:
+            options = ("--minutes", str(PEER_MINUTES), "--from", start)
+            charrnn(folder, "train", str(text.resolve()), "--run", "run", *options)
+            windows = ("--no-baselines", "--reset-every", str(WINDOW))
+            score = charrnn(folder, "eval", "run", *windows)["reset_nats_per_char"]
+        say(f"  charrnn --from {start:<22} {score:.3f}")
 
 
 def spread(scores: Sequence[Mapping[str, float]], name: str) -> str:
@@ -139,6 +164,10 @@ def main(arguments: Sequence[str]) -> None:
         for source, minutes in rows:
             for start in (NONE, AUTO):
                 measure(source, minutes, start, seeds)
+        say(
+            f"\nNats per character after {PEER_MINUTES:g} minutes, in windows of {WINDOW} characters\n"
+        )
+        show_transformer(text)
         say("\nBits per byte that the last tenth adds to the rest, compressed\n")
         for name, count in list_compressors():
             say(f"  {name:<16} {charge_rest(count, text.read_bytes()):.3f}")
