@@ -57,9 +57,7 @@ def measure(text: str, minutes: float, start: str, seeds: int) -> None:
             options = ("--minutes", str(minutes), "--seed", str(seed), "--from", start)
             trained = charrnn(folder, "train", text, "--run", "run", *options)
             more = ("--dynamic",) if minutes == DYNAMIC_MINUTES else ()
-            score = charrnn(
-                folder, "eval", "run", "--no-baselines", "--reset-every", CONTEXT, *more
-            )
+            score = charrnn(folder, "eval", "run", *EXACT, *more)
             if more:
                 score["dynamic"] = score["dynamic_nats_per_char"] / math.log(2)
             scores.append(score)
@@ -164,9 +162,7 @@ def main(arguments: Sequence[str]) -> None:
         for source, minutes in rows:
             for start in (NONE, AUTO):
                 measure(source, minutes, start, seeds)
-        say(
-            f"\nNats per character after {PEER_MINUTES:g} minutes, in windows of {WINDOW} characters\n"
-        )
+        say(f"\nNats per character in windows of {WINDOW} after {PEER_MINUTES:g} minutes\n")
         show_transformer(text)
         say("\nBits per byte that the last tenth adds to the rest, compressed\n")
         for name, count in list_compressors():

@@ -1,8 +1,8 @@
 """A transformer that is trained as nanoGPT says to be on a CPU, for as many minutes.
 
 The shape and the settings are those of its README for a CPU (4 layers of 128, 4 heads, batches of
-12, AdamW at 1e-3 that falls to 1e-4 along a cosine, no dropout), with contexts of 128 characters and
-a number of steps that fits the time.
+12, AdamW at 1e-3 that falls to 1e-4 along a cosine, no dropout), with contexts of 128 characters
+and a number of steps that fits the time.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, T, units) to the same shape."""
         parts = self.queries_keys_values(self.norms[0](x)).chunk(3, -1)
-        heads = (part.unflatten(-1, (_HEADS, -1)).transpose(1, 2) for part in parts)
-        attended = functional.scaled_dot_product_attention(*heads, is_causal=True)
+        q, k, v = (part.unflatten(-1, (_HEADS, -1)).transpose(1, 2) for part in parts)
+        attended = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.joined(attended.transpose(1, 2).flatten(2))
-        return x + self.narrow(functional.gelu(self.wide(self.norms[1](x))))
+        added: Tensor = self.narrow(functional.gelu(self.wide(self.norms[1](x))))
+        return x + added
 
 
 class Transformer(nn.Module):
@@ -58,7 +59,8 @@ class Transformer(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Map ids (B, T) to logits (B, T, V)."""
         x = self.characters(ids) + self.places(torch.arange(ids.shape[1]))
-        return self.norm(self.blocks(x)) @ self.characters.weight.T
+        logits: Tensor = self.norm(self.blocks(x)) @ self.characters.weight.T
+        return logits
 
 
 def _rate_at(step: int, share: float) -> float:
@@ -84,11 +86,10 @@ def train_transformer(learnt: Tensor, characters: int, minutes: float, seed: int
             group["lr"] = _rate_at(step, share)
         at = torch.randint(len(learnt) - CONTEXT, (_BATCH, 1)) + steps
         window = learnt[at]
-        loss = functional.cross_entropy(
-            model(window[:, :-1]).flatten(0, 1), window[:, 1:].flatten()
-        )
+        logits = model(window[:, :-1]).flatten(0, 1)
+        loss = functional.cross_entropy(logits, window[:, 1:].flatten())
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
         optimizer.step()
         step += 1
@@ -101,9 +102,8 @@ def score_transformer(model: Transformer, text: Tensor) -> float:
     whole = (len(text) - 1) // CONTEXT * CONTEXT
     read, targets = (text[n : n + whole].view(-1, CONTEXT) for n in (0, 1))
     nats = 0.0
-    for own, following in zip(
-        read.split(_WINDOWS_AT_ONCE), targets.split(_WINDOWS_AT_ONCE), strict=True
-    ):
+    for at in range(0, len(read), _WINDOWS_AT_ONCE):
+        own, following = (part[at : at + _WINDOWS_AT_ONCE] for part in (read, targets))
         logits = model(own).flatten(0, 1)
         nats += functional.cross_entropy(logits, following.flatten(), reduction="sum").item()
     return nats / whole
