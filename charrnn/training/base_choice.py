@@ -28,7 +28,7 @@ from charrnn.inference.select_backend import load_backend
 from charrnn.training.auto_config import choose_minutes, find_contradiction
 from charrnn.training.fine_tuning import Transfer, transfer_model
 
-LEAD = 0.75
+LEAD = 1.0
 """Nats per character that a base model may lie above the n-grams; see the experiments."""
 
 _MOST_ROWS, _MOST_LENGTH, _LEAST_LENGTH = 16, 768, 128
