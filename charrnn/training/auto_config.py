@@ -38,7 +38,7 @@ _DROPOUT_OF_A_DOUBLING, _MOST_DROPOUT = 0.09, 0.5
 _MOST_DECAY = 0.3
 _WIDEST_AT_FULL_RATE = 512
 _BATCH_OF_WHAT_IS_TRAINED, _WINDOW_OF_WHAT_IS_TRAINED = 16, 64
-_RATE_OF_WHAT_IS_TRAINED = 0.3
+_RATE_OF_WHAT_IS_TRAINED, _STRAIN_OF_WHAT_IS_TRAINED = 0.3, 0.25
 _SHARE_OF_EVALUATIONS, _LEAST_EVALUATIONS = 0.25, 2
 _CHARACTERS_OF_EXPERT = 8192
 
@@ -116,6 +116,8 @@ def choose_settings(given: Settings, situation: Situation) -> Choice:
         settings["experts"] = "none"
     # A generated text represents its rule fully: further epochs do not overfit it.
     read = 0.0 if situation.generated else epochs
+    if situation.begins_trained:
+        read *= _STRAIN_OF_WHAT_IS_TRAINED
     dropout = choose_dropout(read, weights / situation.characters)
     settings.setdefault("dropout", dropout)
     settings.setdefault("weight_drop", 0.0 if settings.get("stack_only") else dropout)

@@ -232,6 +232,33 @@ def test_what_goes_on_from_a_model_learns_more_slowly() -> None:
     assert rates[0] < rates[1]
 
 
+def test_what_goes_on_from_a_model_takes_smaller_steps_and_less_dropout() -> None:
+    trained = replace(MEGABYTE, begins_trained=True)
+    small, usual = (
+        chosen({"hidden": 512, "epochs": 20}, trained),
+        chosen({"hidden": 512, "epochs": 20}),
+    )
+    assert small["batch"] * small["window"] < STEP
+    assert 0 < small["dropout"] < usual["dropout"]
+    assert chosen({"batch": 5, "window": 33}, trained).items() >= {"batch": 5, "window": 33}.items()
+    assert chosen({}, replace(trained, record=8))["batch"] == 128
+
+
+def test_evaluations_take_a_quarter_of_the_time_that_is_given() -> None:
+    def evaluations(scored: int, **given: float) -> int | None:
+        return chosen(given, replace(MEGABYTE, scored=scored)).get("evaluations")
+
+    assert evaluations(1_000, minutes=1) == TrainConfig.evaluations
+    assert evaluations(10**9, minutes=1) == 2
+    assert evaluations(10**9, minutes=1, evaluations=7) == 7
+    assert evaluations(10**9, steps=100) is None
+    assert evaluations(10**9, epochs=1) is None
+    few, more = (evaluations(4_000_000, minutes=minutes) for minutes in (5, 10))
+    assert few is not None
+    assert more is not None
+    assert 2 < few < more < TrainConfig.evaluations
+
+
 def test_short_records_are_read_many_at_a_time() -> None:
     def batch(record: float | None, **given: int) -> int | None:
         return chosen(given, replace(MEGABYTE, record=record)).get("batch")

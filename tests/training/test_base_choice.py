@@ -37,6 +37,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def begin(text: str, folder: Path, **settings: Any) -> tuple[list[str], charrnn.Run]:
     """Train a step on a text; return the notes that tell of base models, and the run."""
+    folder.mkdir(exist_ok=True)
     (folder / "text.txt").write_text(text, encoding="utf-8")
     events: list[RunEvent] = []
     run = charrnn.train(
@@ -76,6 +77,20 @@ def test_settings_of_another_network_rule_a_base_model_out(bases: Path, tmp_path
     notes, run = begin(TALES[-30_000:], tmp_path, hidden=32, layers=1)
     assert [note.split(": ")[1] for note in notes] == ["another network is asked for"]
     assert run.result.model.hidden == 32
+
+
+def test_a_run_that_reads_more_than_a_base_model_did_begins_from_nothing(
+    bases: Path, tmp_path: Path
+) -> None:
+    model = read_model(bases / "fables.safetensors")
+    assert model.scores is not None
+    longer, reason = TALES + TALES[::-1], "it has read less, in less time, than this run will"
+    # More text, and more time.
+    notes, _ = begin(longer * 3, tmp_path / "a", steps=None, minutes=None, epochs=1, batch=512)
+    assert [note.split(": ")[1] for note in notes] == [reason]
+    # More text, and less time.
+    notes, _ = begin(longer * 3, tmp_path / "b")
+    assert reason not in notes[0]
 
 
 def test_records_begin_from_nothing(bases: Path, tmp_path: Path) -> None:
