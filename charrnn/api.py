@@ -963,6 +963,7 @@ def describe_corpus(
     split = SplitCorpus.of(corpus, valid)
     if shortage := split.describe_shortage(TrainConfig.window):
         on_note(f"training would hold nothing out: {valid:.0%} are {shortage}")
+    check_current_folder()
     generated = all(map(is_generated, texts))
     bases = () if generated else find_base_models().values()
     start = choose_base(bases, corpus, {}, valid, on_note)
@@ -977,7 +978,6 @@ def _suggest(
     """Choose settings as training would; None without torch, whose speed they depend on."""
     from charrnn.training.corpus_description import SuggestedSettings
 
-    check_current_folder()
     try:
         from charrnn.training.session import build_request
     except ModuleNotFoundError as problem:
