@@ -51,7 +51,8 @@ def choose_base(
         corpus: the text of the run.
         given: the settings that the user gave, by name; None is a setting that was not given.
         valid: the share of the text that is held out.
-        tell: called with a line for the user that says what was chosen and why.
+        tell: called with a line for the user that says what was chosen and why, unless the user
+            asks for another network.
 
     Returns:
         The base model, extended to the text; None if the run begins from nothing.
@@ -60,37 +61,41 @@ def choose_base(
         CheckpointError: a model's file is not sound.
     """
     for path in paths:
-        start, reason = _judge(path, corpus, given, valid)
-        tell(reason)
+        name = name_model(path)
+        try:
+            file = read_model(path)
+        except UsageError as problem:
+            tell(f"begins from nothing, not from the base model {name}: {problem.message}")
+            continue
+        if find_contradiction(given, file.model) is not None:
+            continue
+        start, reason = _judge(path, file, corpus, given, valid)
         if start:
+            tell(f"begins from the base model {name}: {reason}")
             return start
+        tell(f"begins from nothing, not from the base model {name}: {reason}")
     return None
 
 
 def _judge(
-    path: Path, corpus: Corpus, given: Mapping[str, Any], valid: float
+    path: Path, file: ModelFile, corpus: Corpus, given: Mapping[str, Any], valid: float
 ) -> tuple[Transfer | None, str]:
-    """Judge one base model; None if it is not taken. The line for the user tells why."""
-    file = read_model(path)
-    refusal = f"begins from nothing, not from the base model {name_model(path)}: "
+    """Judge one base model; return the start from it, None if it is not taken, and the reason."""
     split = SplitCorpus.of(corpus, valid).train.ids
     if obstacle := _find_obstacle(file, corpus, len(split), given):
-        return None, refusal + obstacle
+        return None, obstacle
     rows, length = _count_scored(len(split))
     excerpt = np.asarray(split[-(_MOST_COUNTED + rows * length) :])
     try:
         start = transfer_model(path, file, replace(corpus, text=ContinuousText(excerpt)))
     except UsageError as problem:
-        return None, refusal + problem.message
+        return None, problem.message
     base, ngrams = _compare(start, start.corpus.ids, rows, length)
-    found = (
+    reason = (
         f"it predicts the end of the text at {base:.2f} nats per character, n-grams of the rest at "
         f"{ngrams:.2f}"
     )
-    if base > ngrams + LEAD:
-        return None, refusal + found
-    begun = f"begins from the base model {name_model(path)}: {found}"
-    return transfer_model(path, file, corpus), begun
+    return None if base > ngrams + LEAD else transfer_model(path, file, corpus), reason
 
 
 def _find_obstacle(
@@ -98,8 +103,6 @@ def _find_obstacle(
 ) -> str | None:
     """Find why a run cannot or need not begin from a base model, whatever its text says."""
     least = _SHARE_SCORED * _LEAST_LENGTH
-    if find_contradiction(given, file.model) is not None:
-        return "another network is asked for"
     if corpus.records is not None:
         return "it has read continuous texts, not records"
     if characters < least:

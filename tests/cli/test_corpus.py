@@ -88,7 +88,8 @@ def test_a_text_is_described(tmp_path: Path) -> None:
     assert set(baselines["compressor_nats_per_char"]) == {"zlib", "bz2", "xz"}
     assert set(found["settings"]) == set(REPORTED)
     shown = forked(*arguments, cwd=tmp_path)
-    assert shown.stderr == b""
+    assert shown.stderr.startswith(b"begins from nothing, not from the base model english: ")
+    assert shown.stderr.count(b"\n") == 1
     named = facts(shown)
     assert named["size"] == f"{len(text):,} characters, {len(data):,} bytes"
     assert named["spaces of other kinds"] == "1: U+00A0"
