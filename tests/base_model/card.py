@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from charrnn.checkpoints.model_file import ModelFile
+from charrnn.training.validation import MOST_SCORED
 from tests.base_model.books import HELD_OUT, Book
 
 _COLUMNS = 98
@@ -20,7 +21,8 @@ def write_card(
     Args:
         model: the model, as it was trained.
         books: all books, those held out too.
-        held_out_nats: nats per character of what is held out, by the precision of the weights.
+        held_out_nats: nats per character of the first MOST_SCORED characters held out, by the
+            precision of the weights.
         file: the contents of its file.
 
     Raises:
@@ -43,7 +45,7 @@ def write_card(
         "so that below one time the end of each stream was not reached",
         "alphabet": f"{len(model.alphabet)} characters",
         "held out": f"{corpus.valid:.2%}: all books of {', '.join(HELD_OUT)}",
-        "nats per character held out": losses,
+        f"nats per character, first {MOST_SCORED:,} held out": losses,
         "SHA-256 of the text": f"`{corpus.digest}`",
         "trained by": "`make base BOOKS=books.tar.xz`",
     }
