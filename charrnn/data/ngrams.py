@@ -157,10 +157,10 @@ class Ngrams:
         highest = np.zeros(len(contexts), np.int32)
         for order, strings in enumerate(self.orders):
             of_places = contexts[:, order]
-            kept = np.where(of_places >= 0, np.diff(strings.begins)[of_places], 0)
-            seen = np.flatnonzero(kept)
-            kept, begins = kept[seen], strings.begins[of_places[seen]]
-            totals = strings.totals[of_places[seen]]
+            known = np.flatnonzero(of_places >= 0)
+            kept = strings.begins[of_places[known] + 1] - strings.begins[of_places[known]]
+            seen, kept = known[kept > 0], kept[kept > 0]
+            begins, totals = strings.begins[of_places[seen]], strings.totals[of_places[seen]]
             # Each string that follows one of these contexts, and the row of its context.
             rows = np.repeat(np.arange(len(seen)), kept)
             each = np.arange(len(rows)) + np.repeat(begins - (np.cumsum(kept) - kept), kept)

@@ -17,6 +17,7 @@ from charrnn.config.training import LENGTHS, OPTIMIZERS, ComputeConfig, TrainCon
 from charrnn.display import did_you_mean
 from charrnn.errors import Remedy, UsageError
 from charrnn.models.parameter_shapes import EMBEDDING, list_parameter_shapes
+from charrnn.training.expert_choice import MOST_PLACES
 from charrnn.training.progress import SettingsChosen
 
 LEAST_MINUTES, MOST_MINUTES = 0.1, 10.0
@@ -40,7 +41,6 @@ _WIDEST_AT_FULL_RATE = 512
 _BATCH_OF_WHAT_IS_TRAINED, _WINDOW_OF_WHAT_IS_TRAINED = 16, 64
 _RATE_OF_WHAT_IS_TRAINED, _STRAIN_OF_WHAT_IS_TRAINED = 0.3, 0.25
 _SHARE_OF_EVALUATIONS, _LEAST_EVALUATIONS = 0.25, 2
-_CHARACTERS_OF_EXPERT = 8192
 
 REPORTED = (
     *("minutes", "batch", "window", "layers", "hidden", "dropout", "weight_drop", "weight_decay"),
@@ -109,7 +109,7 @@ def choose_settings(given: Settings, situation: Situation) -> Choice:
     epochs = _epochs(settings, situation, operations)
     weights = _multiplied(ModelConfig.pick(settings), situation.alphabet_size)
     if "evaluations" not in settings and "minutes" in settings:
-        scored = situation.scored + _CHARACTERS_OF_EXPERT * (settings["experts"] != "none")
+        scored = situation.scored + MOST_PLACES * (settings["experts"] != "none")
         settings["evaluations"] = choose_evaluations(epochs * situation.characters, scored)
     # Of a formal language the network is to find the rule, not the counts its traces.
     if situation.generated and settings["experts"] == "auto":

@@ -117,14 +117,16 @@ def _outgrows(file: ModelFile, characters: int, given: Mapping[str, Any]) -> boo
     if (scores := file.scores) is None:
         return False
     read = min(scores.epoch, 1.0) * file.corpus.characters * (1 - file.corpus.valid)
+    if characters <= read:
+        return False
     steps, epochs, minutes = (given.get(length) for length in ("steps", "epochs", "minutes"))
     if steps is not None:
         shape = (given.get(name) or getattr(TrainConfig, name) for name in ("batch", "window"))
-        return characters > read and math.prod((steps, *shape)) > read
+        return bool(math.prod((steps, *shape)) > read)
     if epochs is not None:
-        return characters > read
+        return True
     seconds = 60 * (minutes or choose_minutes(characters))
-    return characters > read and bool(seconds > scores.train_seconds)
+    return bool(seconds > scores.train_seconds)
 
 
 def _count_scored(characters: int) -> tuple[int, int]:

@@ -33,7 +33,10 @@ MOST_STRINGS = 1 << 21
 MOST_COUNTED = 1 << 23
 """The most characters that are counted, from the end of a text: some seconds of work."""
 
-_MOST_PLACES, _LEAST_PLACES = 8192, 512
+MOST_PLACES = 8192
+"""The most places that an expert is fitted to, each of which the network scores."""
+
+_LEAST_PLACES = 512
 _MOST_NUMBERS = 1 << 22
 _ROWS = 16
 _LONGEST_OF_USUAL = 4
@@ -85,7 +88,7 @@ def choose_expert(
         The expert; None if it is not kept, if there are too few places to fit it to, or if the
         network's predictions are not finite.
     """
-    most = max(min(_MOST_NUMBERS // backend.characters, _MOST_PLACES), _LEAST_PLACES)
+    most = max(min(_MOST_NUMBERS // backend.characters, MOST_PLACES), _LEAST_PLACES)
     match text:
         case RecordText():
             rows = _draw_records(text, most)

@@ -129,7 +129,8 @@ def prepare_run(
         start = transfer_model(*origin, corpus) if origin else None
         if start is None and not generated:
             start = choose_base(bases, corpus, given, settings["valid"], observer.note)
-            settings = complete_settings(given, start.model if start else None)
+            if start:
+                settings = complete_settings(given, start.model)
         corpus = start.corpus if start else corpus
         copies = {path: run.copy_of(path, corpus.digest) for path in names}
         stored = tuple(

@@ -29,6 +29,7 @@ from charrnn.config.model import ModelConfig
 from charrnn.config.training import AUTO, NONE, ComputeConfig, TrainConfig
 from charrnn.data.corpus import SplitCorpus, fit_corpus
 from charrnn.data.inputs import gather_sources
+from charrnn.evaluation.baselines import COMPRESSORS
 from charrnn.folders import TemporaryFolder
 from charrnn.models.device import measure_products_per_second, settle_compute
 from tests.base_model.books import HELD_OUT, read_books
@@ -105,8 +106,7 @@ def list_compressors() -> Iterator[tuple[str, Compressor]]:
         yield "PPMd, order 6", lambda data: len(compress(data, max_order=6, mem_size=1 << 27))
     if shutil.which("zpaq"):
         yield "zpaq -m5", _count_zpaq
-    if shutil.which("xz"):
-        yield "xz -9e", lambda data: len(_pipe(("xz", "-9e"), data))
+    yield "xz", lambda data: len(COMPRESSORS["xz"](data))
 
 
 def _count_zpaq(data: bytes) -> int:
@@ -115,10 +115,6 @@ def _count_zpaq(data: bytes) -> int:
         command = ["zpaq", "a", "packed", "text", "-m5"]
         subprocess.run(command, check=True, capture_output=True, cwd=folder)
         return (Path(folder) / "packed.zpaq").stat().st_size
-
-
-def _pipe(command: Sequence[str], data: bytes) -> bytes:
-    return subprocess.run(command, input=data, check=True, capture_output=True).stdout
 
 
 def charge_rest(count: Compressor, data: bytes, share: float = 0.1) -> float:
